@@ -1,0 +1,1 @@
+"""The Conductor: a prompt and its context in, a valid Melody out."""

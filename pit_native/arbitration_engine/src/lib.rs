@@ -1,0 +1,1 @@
+//! Grants CPU, memory and other resources fairly, or says what a request waits for.

@@ -1,0 +1,1 @@
+//! Keeps every result: content-addressed, durable when `put` returns, searchable.

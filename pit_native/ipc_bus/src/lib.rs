@@ -1,0 +1,1 @@
+//! Carries messages between the host and its Players.

@@ -1,0 +1,1 @@
+//! Hands out Players and local models that are loaded and warm.

@@ -1,0 +1,1 @@
+//! Owns a playing melody: a pure state machine under a Tokio driver.

@@ -1,0 +1,1 @@
+//! Starts a program in a sandbox that fails closed.

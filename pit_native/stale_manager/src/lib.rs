@@ -1,0 +1,1 @@
+//! Plans which artifacts stay, move to a colder tier or go.

@@ -1,0 +1,1 @@
+//! Keeps the page's tree and turns changed subtrees into JSON patches.

@@ -1,0 +1,1 @@
+"""The composition root: starts, joins and stops all components."""

@@ -1,0 +1,1 @@
+"""Layered configuration: defaults, user, project, environment, flags, under one schema."""

@@ -1,0 +1,1 @@
+"""Plays a melody: joins the Pit, the Players, the artifacts and the events."""

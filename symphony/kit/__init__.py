@@ -1,0 +1,1 @@
+"""The Orchestra Kit: packages, signatures, registry, resolver and installer."""

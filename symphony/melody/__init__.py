@@ -1,0 +1,1 @@
+"""The workflow model: building, validating, reading, writing and keeping melodies."""

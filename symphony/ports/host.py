@@ -1,0 +1,188 @@
+"""What the page and the command line ask of the host. `symphony.app.Host` is it; `symphony.app.client` reaches a running one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+class HostPort(Protocol):
+    """Every method answers with plain JSON values in the shapes of the contracts, or raises a SymphonyError."""
+
+    # --- project -----------------------------------------------------------------------------
+    async def project(self) -> Json:
+        """`{"path": str | None, "name", "is_git", "languages": {name: files}, "examples": [prompt]}`."""
+        ...
+
+    async def open_project(self, path: str) -> Json:
+        """Makes `path` the open project and remembers it; answers as `project`."""
+        ...
+
+    # --- melodies ----------------------------------------------------------------------------
+    async def submit_prompt(self, prompt: str, project: str | None = None) -> Json:
+        """Composes: the `compose --json` answer, with `draft` (an id) when possible."""
+        ...
+
+    async def execute_melody(
+        self,
+        melody: str | Json,
+        *,
+        project: str | None = None,
+        prompt: str = "",
+        agreed: bool = False,
+        resume: str | None = None,
+    ) -> Json:
+        """Starts a run of a draft id, a saved Melody's id or name, or a Melody document: `{"run": id}`.
+
+        Raises PermissionDenied with code `consent_needed` and the questions as findings when a Player
+        asks before each play and `agreed` is false.
+        """
+        ...
+
+    async def validate_melody(self, melody: Json) -> Json:
+        """`{"valid": bool, "findings": [{code, node, edge, message, remedy, severity}]}`."""
+        ...
+
+    async def save_melody(self, melody: str | Json, name: str, description: str = "") -> Json:
+        """Puts a draft or a document into the Polyphony Store: `{"id", "name", "version"}`."""
+        ...
+
+    async def list_melodies(self, query: str = "") -> Json:
+        """`{"melodies": [{"id", "name", "version", "description", "nodes", "updated", "tags"}]}`."""
+        ...
+
+    async def get_melody(self, melody: str) -> Json:
+        """A draft or a saved Melody as a document."""
+        ...
+
+    async def delete_melody(self, melody: str) -> Json:
+        """Removes a saved Melody: `{"deleted": id}`."""
+        ...
+
+    async def available_nodes(self) -> Json:
+        """`{"nodes": [{"player", "kind", "description", "inputs", "outputs", "params"}]}`."""
+        ...
+
+    # --- runs --------------------------------------------------------------------------------
+    async def list_runs(self, limit: int = 50) -> Json:
+        """`{"runs": [RunInfo]}`, newest first."""
+        ...
+
+    async def get_run(self, run: str) -> Json:
+        """`{"run": RunInfo, "melody": document, "artifacts": [ArtifactInfo], "questions": [open approvals]}`."""
+        ...
+
+    async def cancel_run(self, run: str) -> Json:
+        """Stops a run in order: `{"run": id}`."""
+        ...
+
+    async def resume_run(self, run: str) -> Json:
+        """Goes on with an interrupted, failed or cancelled run under its id: `{"run": id}`."""
+        ...
+
+    async def answer(self, run: str, node: str, approved: bool, comment: str = "") -> Json:
+        """A person's answer to an `approve` node."""
+        ...
+
+    def watch(self, run: str | None = None) -> AsyncIterator[Json]:
+        """Events of one run, or of all things: `{"event": "taskProgress" | "taskError" |
+        "workflowComplete" | "metricsUpdate" | "runs" | "extensions" | "melodies" | "artifacts" |
+        "settings" | "project" | "notice", …}`.
+
+        `taskProgress` has `run`, `node` (a NodeRun); `workflowComplete` has `run` (a RunInfo);
+        the plural ones say that a list has changed.
+        """
+        ...
+
+    async def task_logs(self, run: str, node: str | None = None, limit: int = 500) -> Json:
+        """`{"logs": [{"time", "level", "component", "run", "node", "message", …}]}`."""
+        ...
+
+    async def metrics(self, run: str | None = None) -> Json:
+        """`{"throughput", "average", "p50", "p99", "players": {...}, "resources": {...}}`; seconds."""
+        ...
+
+    # --- artifacts ---------------------------------------------------------------------------
+    async def list_artifacts(self, query: str = "", run: str | None = None, limit: int = 100) -> Json:
+        """`{"artifacts": [ArtifactInfo]}`, best or newest first."""
+        ...
+
+    async def get_artifact(self, artifact: str, limit: int | None = None) -> tuple[Json, bytes]:
+        """An artifact's ArtifactInfo and its content, cut after `limit` bytes when given."""
+        ...
+
+    async def artifact_versions(self, name: str) -> Json:
+        """`{"versions": [ArtifactInfo]}`, newest first."""
+        ...
+
+    async def verify_artifacts(self) -> Json:
+        """`{"findings": [...]}`, empty when every stored bit checks out."""
+        ...
+
+    async def collect_artifacts(self, dry_run: bool = False) -> Json:
+        """Removes what the retention plan names: `{"removed": n, "bytes": n}`."""
+        ...
+
+    # --- extensions --------------------------------------------------------------------------
+    async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
+        """`{"extensions": [{"name", "version", "type", "description", "installed", "enabled", "bundled",
+        "update", "functions", "capabilities", "permissions": [plain words], "state"}]}`."""
+        ...
+
+    async def install_extension(self, source: str, agreed: Sequence[str] | None = None) -> Json:
+        """Installs a name or a package file.
+
+        Raises PermissionDenied with code `consent_needed` and the permissions in plain words as
+        findings when `agreed` (the list of grants) does not cover what the manifest wants.
+        """
+        ...
+
+    async def update_extension(self, name: str, agreed: Sequence[str] | None = None) -> Json:
+        """Installs the newest version; asks again when it wants more."""
+        ...
+
+    async def rollback_extension(self, name: str) -> Json:
+        """Goes back to the version before, and holds it there."""
+        ...
+
+    async def remove_extension(self, name: str) -> Json:
+        """Removes it with its files and grants."""
+        ...
+
+    async def enable_extension(self, name: str, enabled: bool) -> Json:
+        """Switches an extension on or off."""
+        ...
+
+    async def extension_permissions(self, name: str) -> Json:
+        """`{"name", "granted": [...], "words": [...]}`."""
+        ...
+
+    async def audit(self, name: str | None = None, limit: int = 200) -> Json:
+        """`{"entries": [{"time", "extension", "capability", "detail", "allowed", "run", "node"}]}`."""
+        ...
+
+    async def call_function(
+        self,
+        player: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, Any] | None = None,
+        project: str | None = None,
+        agreed: bool = False,
+    ) -> Json:
+        """One function alone, with the same checks: `{"outputs": {port: value}}`."""
+        ...
+
+    # --- settings and health -----------------------------------------------------------------
+    async def settings(self) -> Json:
+        """`{"settings": [{"key", "value", "source", "description", "type", "default", "choices"}]}`."""
+        ...
+
+    async def set_setting(self, key: str, value: Any, scope: str = "user") -> Json:
+        """Changes a setting in the user's or the project's file; answers with its row."""
+        ...
+
+    async def health(self) -> Json:
+        """The `doctor --json` answer."""
+        ...

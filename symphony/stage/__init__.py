@@ -1,0 +1,1 @@
+"""The Grand Stage: manifests, permissions and the supervision of sandboxed Players."""

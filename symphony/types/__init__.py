@@ -1,0 +1,1 @@
+"""Pure data that all layers share: port types, Players, runs, artifacts."""

@@ -1,0 +1,70 @@
+"""What is known of a run and of each of its nodes; the shapes that `--json` and the page show."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+RunState = Literal["running", "succeeded", "failed", "cancelled", "interrupted"]
+NodeState = Literal[
+    "pending", "ready", "running", "succeeded", "failed", "skipped", "cancelled", "waiting"
+]
+
+
+@dataclass(slots=True)
+class ArtifactInfo:
+    """One version of a stored result. `id` is `sha256:` and the digest of the plain content."""
+
+    id: str
+    name: str
+    type: str
+    bytes: int
+    quality: float = 0.0
+    created: float = 0.0
+    run: str = ""
+    node: str = ""
+    version: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the contracts, with what the page needs beside it."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class NodeRun:
+    """A node of a run. `started` and `ended` are seconds since the run's start."""
+
+    id: str
+    player: str
+    status: NodeState = "pending"
+    attempts: int = 0
+    cached: bool = False
+    started: float | None = None
+    ended: float | None = None
+    artifacts: list[str] = field(default_factory=list)
+    error: dict[str, Any] | None = None
+    progress: float | None = None
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the contracts."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class RunInfo:
+    """A run as a whole. `seconds` is wall time so far; `created` seconds since the epoch."""
+
+    id: str
+    name: str
+    status: RunState
+    seconds: float
+    nodes: list[NodeRun]
+    project: str = ""
+    prompt: str = ""
+    created: float = 0.0
+    error: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the contracts."""
+        return asdict(self)
