@@ -1,0 +1,105 @@
+"""Runs the sentence encoder: texts in, unit vectors out, with a small cache."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symphony.errors import EnvironmentLacks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
+WIDTH = 384
+"""Length of a sentence vector."""
+
+
+class EncoderMissing(EnvironmentLacks):
+    """The encoder's files are not there or cannot be read."""
+
+    code = "encoder_missing"
+
+
+class Encoder:
+    """all-MiniLM-L6-v2 under ONNX Runtime, one thread. Safe to use from several threads at once.
+
+    Args:
+        folder: holds `encoder.onnx` and `tokenizer.json`, as written by `conductor.encoder.build`.
+        cache: how many texts' vectors are kept (1.5 KB each).
+    """
+
+    def __init__(self, folder: Path, cache: int = 2048) -> None:
+        # Imported here: the host's import stays free of both (87 ms).
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        graph, vocabulary = folder / "encoder.onnx", folder / "tokenizer.json"
+        for file in (graph, vocabulary):
+            if not file.is_file():
+                raise EncoderMissing(f"The sentence encoder {file} is missing", remedy="run `make build`")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        options.log_severity_level = 3
+        # Processors without VNNI overflow in u8 x s8 products; the slower u8 x u8 kernels do not.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(graph), options, providers=["CPUExecutionProvider"]
+            )
+            self._tokenizer = Tokenizer.from_file(str(vocabulary))
+        except Exception as error:  # both libraries raise their own, undeclared kinds
+            raise EncoderMissing(
+                f"The sentence encoder in {folder} cannot be read ({error})",
+                remedy="run `make build` to write it anew",
+            ) from error
+        self._cache: OrderedDict[str, Vectors] = OrderedDict()
+        self._capacity = cache
+        self._lock = threading.Lock()
+        self.version = hashlib.sha256(f"{graph.stat().st_size}:{_tail(graph)}".encode()).hexdigest()[:16]
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors `[len(texts), 384]`, float32, in the order of `texts`.
+
+        Each text runs alone: activations are quantized by tensor, so that in a batch a vector would
+        depend on its neighbours, and one thread gains next to nothing from batches.
+        """
+        import numpy as np
+
+        out = np.empty((len(texts), WIDTH), dtype=np.float32)
+        for place, text in enumerate(texts):
+            with self._lock:
+                known = self._cache.get(text)
+                if known is not None:
+                    self._cache.move_to_end(text)
+            out[place] = known if known is not None else self._run(text)
+        return out
+
+    def _run(self, text: str) -> Vectors:
+        import numpy as np
+
+        ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
+        vector: Vectors = self._session.run(["vectors"], {"ids": ids, "mask": np.ones_like(ids)})[0][0]
+        self._remember(text, vector)
+        return vector
+
+    def _remember(self, text: str, vector: Vectors) -> None:
+        with self._lock:
+            self._cache[text] = vector
+            while len(self._cache) > self._capacity:
+                self._cache.popitem(last=False)
+
+
+def _tail(file: Path) -> str:
+    """The end of a file as hexadecimal digits: enough to tell one build of the encoder from another."""
+    with file.open("rb") as opened:
+        opened.seek(-min(4096, file.stat().st_size), 2)
+        return opened.read().hex()
