@@ -1,0 +1,410 @@
+"""`Symphony.toml`: what an extension is, which functions it has, what it needs and what it may do."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from symphony.config.positions import locate, toml_error_position, toml_positions
+from symphony.errors import InvalidManifest
+from symphony.stage.permissions import parse_grant
+from symphony.types.players import FunctionSpec, ParamSpec
+from symphony.types.port_types import is_port_type
+from symphony.types.quantities import parse_cpu, parse_duration, parse_size
+from symphony.types.versions import VersionRange, is_version
+
+FILE_NAME = "Symphony.toml"
+MAX_BYTES = 1 << 20
+HOST_DEPENDENCY = "symphony-core"
+"""The dependency that stands for the range of host versions."""
+
+_PART = r"[a-z0-9][a-z0-9_-]{0,63}"
+_NAME = re.compile(rf"(?:{_PART}/)?{_PART}")
+_DEPENDENCY = re.compile(rf"{_PART}(?:/{_PART})?")
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,63}")
+
+ValueType = Literal[
+    "string", "integer", "number", "float", "boolean", "duration", "date", "path", "list", "any"
+]
+_FITS: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "float": (int, float),
+    "boolean": (bool,),
+    "duration": (str, int, float),
+    "path": (str,),
+    "list": (list,),
+}
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _extension_name(value: Any) -> Any:
+    if isinstance(value, str):
+        _check(
+            bool(_NAME.fullmatch(value)),
+            f"{value!r} is no extension name; write publisher/name in lower case",
+        )
+        return value if "/" in value else f"local/{value}"
+    return value
+
+
+def _version(value: Any) -> Any:
+    if isinstance(value, str):
+        _check(is_version(value), f"{value!r} is no version; write three numbers such as 1.2.0")
+    return value
+
+
+def _range(value: Any) -> Any:
+    if isinstance(value, str):
+        VersionRange.parse(value)
+    return value
+
+
+def _port_type(value: Any) -> Any:
+    if isinstance(value, str):
+        _check(
+            is_port_type(value),
+            f"{value!r} is no port type; write for instance text/markdown or list<record>",
+        )
+    return value
+
+
+def _identifier(value: Any) -> Any:
+    if isinstance(value, str):
+        _check(
+            bool(_IDENTIFIER.fullmatch(value)),
+            f"{value!r} is no name; use lower-case letters, digits and underscores",
+        )
+    return value
+
+
+def _entry(value: Any) -> Any:
+    if isinstance(value, str):
+        path = PurePosixPath(value)
+        inside = bool(value) and not path.is_absolute() and ".." not in path.parts and "\\" not in value
+        _check(inside, f"{value!r} is no file inside the extension's folder")
+    return value
+
+
+def _capability(prefixes: tuple[str, ...], written: str) -> Callable[[Any], Any]:
+    """A validator that turns an entry of `[capabilities]` into a grant; `written` is how one is written."""
+
+    def validate(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if len(prefixes) == 1 and prefixes[0] != "exec:":
+            return str(parse_grant(prefixes[0] + value))
+        _check(value.startswith(prefixes), f"{value!r} is no capability of this kind; write {written}")
+        return str(parse_grant(value))
+
+    return validate
+
+
+Identifier = Annotated[str, BeforeValidator(_identifier)]
+PortType = Annotated[str, BeforeValidator(_port_type)]
+Size = Annotated[int, BeforeValidator(lambda v: parse_size(v) if isinstance(v, (str, int, float)) else v)]
+Cores = Annotated[float, BeforeValidator(lambda v: parse_cpu(v) if isinstance(v, (str, int, float)) else v)]
+
+
+FileCapability = Annotated[
+    str, BeforeValidator(_capability(("read:", "write:"), "read:PATTERN or write:PATTERN"))
+]
+NetworkCapability = Annotated[str, BeforeValidator(_capability(("network:",), "HOST:PORT"))]
+ModelCapability = Annotated[str, BeforeValidator(_capability(("model:",), "MODEL"))]
+SystemCapability = Annotated[str, BeforeValidator(_capability(("exec:",), "exec:PROGRAM"))]
+IpcCapability = Annotated[str, BeforeValidator(_capability(("ipc:",), "publisher/name"))]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+class ExtensionTable(_Table):
+    """`[extension]`: who it is and how it starts."""
+
+    name: Annotated[str, BeforeValidator(_extension_name)]
+    version: Annotated[str, BeforeValidator(_version)]
+    type: Literal["instrument", "operator", "motif"]
+    description: str = ""
+    author: str = ""
+    license: str = ""
+    homepage: str = ""
+    runtime: Literal["python", "process", "mcp", "motif"] = "python"
+    entry: Annotated[str, BeforeValidator(_entry)] = "player.py"
+
+
+class ValueField(_Table):
+    """A parameter of a function, or a field of `[configuration]`."""
+
+    type: ValueType
+    description: str = ""
+    default: Any = None
+    required: bool = False
+    choices: list[Any] = []
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ValueField:
+        low, high = self.min, self.max
+        _check(low is None or high is None or low <= high, f"min {low} is above max {high}")
+        for value in [*self.choices, *([] if self.default is None else [self.default])]:
+            self._check_value(value)
+        if self.choices and self.default is not None:
+            _check(self.default in self.choices, f"the default {self.default!r} is none of the choices")
+        return self
+
+    def _check_value(self, value: Any) -> None:
+        expected = _FITS.get(self.type)
+        if expected is not None:
+            fits = isinstance(value, expected) and not (isinstance(value, bool) and bool not in expected)
+            _check(fits, f"{value!r} is no {self.type}")
+        if self.type == "duration":
+            parse_duration(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            _check(self.min is None or value >= self.min, f"{value!r} is below min {self.min}")
+            _check(self.max is None or value <= self.max, f"{value!r} is above max {self.max}")
+
+    def to_spec(self) -> ParamSpec:
+        """The parameter as the rest of the host knows it."""
+        return ParamSpec(
+            type="number" if self.type == "float" else self.type,
+            description=self.description,
+            default=self.default,
+            required=self.required,
+            choices=tuple(self.choices),
+            minimum=self.min,
+            maximum=self.max,
+        )
+
+
+class ConfigurationField(ValueField):
+    """A field of `[configuration]`; a secret one never leaves the host."""
+
+    secret: bool = False
+
+
+class FunctionResources(_Table):
+    """What one call of a function needs at a time."""
+
+    cpu: Cores = 1.0
+    memory: Size = 256 << 20
+    gpu: float = 0.0
+
+
+class FunctionTable(_Table):
+    """`[[functions]]`: one Player."""
+
+    name: Identifier
+    description: str
+    examples: list[str] = []
+    deterministic: bool = False
+    effects: bool = False
+    inputs: dict[Identifier, PortType] = {}
+    optional: list[str] = []
+    outputs: dict[Identifier, PortType] = {}
+    params: dict[Identifier, ValueField] = {}
+    seconds: float = Field(default=0.1, ge=0)
+    resources: FunctionResources = FunctionResources()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FunctionTable:
+        for name in self.optional:
+            _check(name in self.inputs, f"optional names {name!r}, which is no input")
+        both = sorted(self.inputs.keys() & self.params.keys())
+        _check(not both, f"{', '.join(both)} is both an input and a parameter")
+        return self
+
+
+class Capabilities(_Table):
+    """`[capabilities]`: all that the extension may do, once the user has agreed."""
+
+    files: list[FileCapability] = []
+    network: list[NetworkCapability] = []
+    models: list[ModelCapability] = []
+    system: list[SystemCapability] = []
+    ipc: list[IpcCapability] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_names(cls, data: Any) -> Any:
+        return _rename(data, {"file_access": "files", "network_access": "network", "model_access": "models"})
+
+    def grants(self) -> list[str]:
+        """The capabilities as grants in normal form, each once."""
+        return list(dict.fromkeys([*self.files, *self.network, *self.models, *self.system, *self.ipc]))
+
+
+class ResourcesTable(_Table):
+    """`[resources]`: the limits of the Player's process."""
+
+    memory: Size = 4 << 30
+    cpu: Annotated[Cores, Field(gt=0)] = 2.0
+    gpu: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_names(cls, data: Any) -> Any:
+        return _rename(data, {"memory_limit": "memory", "cpu_limit": "cpu", "gpu_required": "gpu"})
+
+
+def _rename(data: Any, names: dict[str, str]) -> Any:
+    if not isinstance(data, dict):
+        return data
+    for old, new in names.items():
+        _check(not (old in data and new in data), f"{old} and {new} are the same key; keep {new}")
+    return {names.get(key, key): value for key, value in data.items()}
+
+
+class Manifest(_Table):
+    """A whole `Symphony.toml`."""
+
+    extension: ExtensionTable
+    types: dict[PortType, list[PortType]] = {}
+    function_tables: list[FunctionTable] = Field(default=[], alias="functions")
+    capabilities: Capabilities = Capabilities()
+    resources: ResourcesTable = ResourcesTable()
+    dependencies: dict[str, Annotated[str, BeforeValidator(_range)]] = {}
+    configuration: dict[Identifier, ConfigurationField] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        seen: set[str] = set()
+        for function in self.function_tables:
+            _check(function.name not in seen, f"the function {function.name} stands there twice")
+            seen.add(function.name)
+        for name in self.dependencies:
+            _check(bool(_DEPENDENCY.fullmatch(name)), f"{name!r} is no extension name")
+        return self
+
+    @property
+    def name(self) -> str:
+        """`publisher/name`; `local/name` when the manifest gives no publisher."""
+        return self.extension.name
+
+    @property
+    def version(self) -> str:
+        """The semantic version."""
+        return self.extension.version
+
+    @cached_property
+    def functions(self) -> list[FunctionSpec]:
+        """The Players of this extension, as the Conductor and the validator know them."""
+        return [self._spec(function) for function in self.function_tables]
+
+    def function(self, name: str) -> FunctionSpec | None:
+        """The function of that name."""
+        return next((spec for spec in self.functions if spec.function == name), None)
+
+    def grants(self) -> list[str]:
+        """What it asks for, as `read:project/**`, `network:host:443`, `model:name`, `exec:git`, `ipc:a/b`."""
+        return self.capabilities.grants()
+
+    @property
+    def host_range(self) -> str | None:
+        """The range of host versions it works with, when it names one."""
+        return self.dependencies.get(HOST_DEPENDENCY)
+
+    def extension_dependencies(self) -> dict[str, str]:
+        """The other dependencies: name to version range."""
+        return {name: text for name, text in self.dependencies.items() if name != HOST_DEPENDENCY}
+
+    def _spec(self, function: FunctionTable) -> FunctionSpec:
+        return FunctionSpec(
+            player=f"{self.name}#{function.name}",
+            kind=self.extension.type,
+            description=function.description,
+            inputs=function.inputs,
+            outputs=function.outputs,
+            params={name: param.to_spec() for name, param in function.params.items()},
+            examples=tuple(function.examples),
+            optional=frozenset(function.optional),
+            deterministic=function.deterministic,
+            effects=function.effects,
+            seconds=function.seconds,
+            cpu=function.resources.cpu,
+            memory=function.resources.memory,
+            gpu=function.resources.gpu,
+        )
+
+
+def load_manifest(path: Path | str) -> Manifest:
+    """Reads a `Symphony.toml`, or the one in the folder `path`.
+
+    Raises InvalidManifest, whose message has file, line, column, key and cause of the first finding
+    and whose findings hold all of them.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / FILE_NAME
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise InvalidManifest(f"{file}: there is no such manifest", remedy=f"add a {FILE_NAME}") from None
+    except OSError as error:
+        raise InvalidManifest(f"{file}: cannot be read: {error.strerror}", remedy="check the file") from None
+    return parse_manifest(data, source=str(file))
+
+
+def parse_manifest(data: bytes | str, *, source: str = FILE_NAME) -> Manifest:
+    """The manifest in `data`; `source` stands before each error. Raises InvalidManifest."""
+    if len(data) > MAX_BYTES:
+        raise InvalidManifest(f"{source}: larger than {MAX_BYTES >> 20} MiB", remedy="make it smaller")
+    try:
+        text = data.decode("utf-8") if isinstance(data, bytes) else data
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        column = error.start - (error.object.rfind(b"\n", 0, error.start) + 1) + 1
+        raise _invalid(source, [_finding(line, column, "", "is not UTF-8 text")]) from None
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line, column = toml_error_position(error, text)
+        cause = re.sub(r" \(at .*\)$", "", str(error))
+        raise _invalid(source, [_finding(line, column, "", cause)]) from None
+    except RecursionError:
+        raise _invalid(source, [_finding(1, 1, "", "is nested too deeply")]) from None
+    try:
+        return Manifest.model_validate(tables)
+    except ValidationError as error:
+        raise _invalid(source, _schema_findings(error, text)) from None
+
+
+def _schema_findings(error: ValidationError, text: str) -> list[dict[str, Any]]:
+    positions = toml_positions(text)
+    findings = []
+    for detail in error.errors(include_url=False):
+        path = tuple(part for part in detail["loc"] if part != "[key]")
+        key = ".".join(str(part) for part in path)
+        line, column = locate(positions, path) or (1, 1)
+        message, remedy = detail["msg"].removeprefix("Value error, "), ""
+        if detail["type"] == "extra_forbidden":
+            message, remedy = "is no key of the manifest", "remove it or correct its spelling"
+        elif detail["type"] == "missing":
+            message = "is missing"
+        findings.append(_finding(line, column, key, message, remedy))
+    return findings
+
+
+def _finding(line: int, column: int, key: str, message: str, remedy: str = "") -> dict[str, Any]:
+    return {"line": line, "column": column, "key": key, "message": message, "remedy": remedy}
+
+
+def _invalid(source: str, findings: list[dict[str, Any]]) -> InvalidManifest:
+    findings.sort(key=lambda f: (f["line"], f["column"]))
+    first = findings[0]
+    key = f"{first['key']}: " if first["key"] else ""
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    message = f"{source}:{first['line']}:{first['column']}: {key}{first['message']}{more}"
+    return InvalidManifest(message, remedy=first["remedy"] or "correct the manifest", findings=findings)
