@@ -1,0 +1,402 @@
+"""The engine: starts runs in the run loop, follows its events, and answers what only Python can decide."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from symphony.engine.control import ControlCall, ControlPlayers
+from symphony.engine.history import History, RunRecord
+from symphony.engine.plan import compile_plan
+from symphony.errors import BadInput, PlayerError, SymphonyError
+from symphony.melody import Melody
+from symphony.melody.conditions import evaluate
+from symphony.types.players import FunctionSpec
+from symphony.types.port_types import TypeLattice
+from symphony.types.runs import NodeRun, RunInfo
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+Emit = Callable[[Json], None]
+PoolKey = Callable[[str, Path | None], str]
+
+SUMMARY_INTERVAL = 0.25
+"""Seconds between two writings of a run's summary while it plays; the journal is written at once."""
+
+
+class Runtime(Protocol):
+    """What the engine needs of `pit_native.Runtime`."""
+
+    def fileno(self) -> int: ...
+
+    def drain(self, limit: int = ...) -> list[Json]: ...
+
+    def start(self, plan: Json) -> None: ...
+
+    def resume(self, run_dir: str, plan: Json) -> Json: ...
+
+    def cancel(self, run: str) -> None: ...
+
+    def call_player(self, token: int, key: str, body: Json, timeout: float) -> None: ...
+
+    def decide(self, token: int, answer: Any) -> None: ...
+
+
+class Engine:
+    """Plays melodies. All methods belong to the host's asyncio loop."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        history: History,
+        *,
+        pool_key: PoolKey,
+        versions: Callable[[], Mapping[str, str]],
+        emit: Emit,
+        on_request: Callable[[Json], None],
+        node_timeout: Callable[[], float],
+    ) -> None:
+        self._runtime = runtime
+        self._history = history
+        self._pool_key = pool_key
+        self._versions = versions
+        self._emit = emit
+        self._node_timeout = node_timeout
+        self._playing: dict[str, RunRecord] = {}
+        self._ended: dict[str, asyncio.Event] = {}
+        self._dirty: set[str] = set()
+        self._calls: dict[int, asyncio.Future[Json]] = {}
+        self._next_call = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._control_tasks: dict[str, set[asyncio.Task[None]]] = {}
+        self._conditions: dict[str, dict[int, str]] = {}
+        self.control = ControlPlayers(self._node_waits)
+        self._handlers: dict[str, Callable[[Json], None]] = {
+            "node": self._on_node,
+            "run": self._on_run,
+            "progress": self._on_progress,
+            "log": self._on_log,
+            "output": self._on_output,
+            "request": on_request,
+            "control": self._on_control,
+            "condition": self._on_condition,
+            "player": self._on_player,
+            "call_done": self._on_call_done,
+        }
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flusher: asyncio.TimerHandle | None = None
+
+    # --- lifetime ----------------------------------------------------------------------------
+    async def start(self) -> None:
+        """Follows the run loop's events from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._runtime.fileno(), self._drain)
+
+    async def stop(self) -> None:
+        """Cancels what plays, waits for its end, and stops to follow events."""
+        for run in list(self._playing):
+            self._runtime.cancel(run)
+        waits = [event.wait() for event in self._ended.values()]
+        if waits:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*waits), 10)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._loop is not None:
+            self._loop.remove_reader(self._runtime.fileno())
+        if self._flusher is not None:
+            self._flusher.cancel()
+        self._flush()
+
+    # --- playing -----------------------------------------------------------------------------
+    def play(
+        self,
+        melody: Melody,
+        catalogue: Mapping[str, FunctionSpec],
+        lattice: TypeLattice,
+        *,
+        project: Path | None,
+        prompt: str = "",
+    ) -> str:
+        """Starts a run of a validated Melody and answers its id."""
+        run = str(uuid.uuid4())
+        plan = self._compile(melody, catalogue, lattice, run, project, prompt)
+        record = RunRecord(
+            RunInfo(
+                id=run,
+                name=melody.name,
+                status="running",
+                seconds=0.0,
+                nodes=[NodeRun(n.id, n.player.partition("@")[0]) for n in melody.nodes],
+                project=str(project or ""),
+                prompt=prompt,
+                created=time.time(),
+            ),
+            melody.to_document(),
+        )
+        self._history.add(record)
+        self._begin(record)
+        try:
+            self._runtime.start(plan)
+        except SymphonyError:
+            self._give_up(record)
+            raise
+        return run
+
+    def resume(
+        self,
+        record: RunRecord,
+        melody: Melody,
+        catalogue: Mapping[str, FunctionSpec],
+        lattice: TypeLattice,
+    ) -> str:
+        """Goes on with a run that did not end well, under its id; finished nodes are not played again."""
+        info = record.info
+        if info.id in self._playing:
+            raise BadInput(f"The run {info.id} is playing", remedy="wait for its end or cancel it")
+        if info.status == "succeeded":
+            raise BadInput(f"The run {info.id} has succeeded", remedy="play its melody again instead")
+        project = Path(info.project) if info.project else None
+        plan = self._compile(melody, catalogue, lattice, info.id, project, info.prompt)
+        info.status = "running"
+        info.error = None
+        for node in info.nodes:
+            if node.status != "succeeded":
+                node.status, node.error, node.started, node.ended = "pending", None, None, None
+        self._begin(record)
+        try:
+            self._runtime.resume(str(self._history.folder(info.id)), plan)
+        except SymphonyError:
+            self._give_up(record)
+            raise
+        return info.id
+
+    def cancel(self, run: str) -> None:
+        """Stops a run in order. Does nothing when it has ended already."""
+        if run in self._playing:
+            self._runtime.cancel(run)
+
+    async def ended(self, run: str) -> RunRecord:
+        """Waits for a run's end."""
+        event = self._ended.get(run)
+        if event is not None:
+            await event.wait()
+        return self._history.get(run)
+
+    def playing(self) -> list[str]:
+        """The ids of the runs that play now."""
+        return list(self._playing)
+
+    async def call(self, key: str, body: Json, timeout: float) -> Json:
+        """One function of a Player alone; answers its outputs."""
+        self._next_call += 1
+        token = self._next_call
+        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._calls[token] = future
+        self._runtime.call_player(token, key, body, timeout)
+        return await future
+
+    def _compile(
+        self,
+        melody: Melody,
+        catalogue: Mapping[str, FunctionSpec],
+        lattice: TypeLattice,
+        run: str,
+        project: Path | None,
+        prompt: str,
+    ) -> Json:
+        plan = compile_plan(
+            melody,
+            catalogue,
+            lattice,
+            run=run,
+            run_dir=str(self._history.folder(run)),
+            project=str(project) if project else None,
+            pool_key=lambda extension: self._pool_key(extension, project),
+            node_timeout=self._node_timeout(),
+            versions=self._versions(),
+            prompt=prompt,
+        )
+        self._conditions[run] = {e["token"]: e["when"] for e in plan["edges"] if e["when"]}
+        return plan
+
+    def _begin(self, record: RunRecord) -> None:
+        self._playing[record.info.id] = record
+        self._ended[record.info.id] = asyncio.Event()
+        self._emit({"event": "runs", "run": record.info.id})
+
+    def _give_up(self, record: RunRecord) -> None:
+        record.info.status = "failed"
+        self._finish(record)
+
+    # --- events of the run loop ----------------------------------------------------------------
+    def _drain(self) -> None:
+        for event in self._runtime.drain(1024):
+            handler = self._handlers.get(event["event"])
+            if handler is not None:
+                handler(event)
+
+    def _on_node(self, event: Json) -> None:
+        record = self._playing.get(event["run"])
+        if record is None:
+            return
+        node = record.node(event["node"])
+        node.status = event["state"]
+        node.attempts = event.get("attempt") or node.attempts
+        at = event.get("at")
+        if node.status == "running":
+            node.started = at
+            node.progress = None
+        elif node.status in ("succeeded", "failed", "cancelled", "skipped"):
+            node.ended = at
+            node.cached = bool(event.get("cached"))
+            node.error = event.get("error")
+            made = event.get("artifacts") or []
+            node.artifacts = [a["id"] for a in made]
+            if node.status == "succeeded" and _is_last(record, node.id):
+                record.results.extend(_artifact_json(a, event["run"], node.id) for a in made)
+        self._changed(record, node)
+        if node.status == "failed":
+            self._emit({"event": "taskError", "run": event["run"], "node": node.to_json()})
+
+    def _on_run(self, event: Json) -> None:
+        record = self._playing.get(event["run"])
+        if record is None or event["state"] == "running":
+            return
+        record.info.status = event["state"]
+        record.info.seconds = event.get("seconds") or 0.0
+        record.info.error = event.get("error")
+        self._finish(record)
+
+    def _finish(self, record: RunRecord) -> None:
+        run = record.info.id
+        self._history.save(record, durable=True)
+        self._dirty.discard(run)
+        del self._playing[run]
+        self._conditions.pop(run, None)
+        for task in self._control_tasks.pop(run, ()):
+            task.cancel()
+        self._ended.pop(run).set()
+        self._emit({"event": "workflowComplete", "run": record.info.to_json(), "artifacts": record.results})
+        self._emit({"event": "runs", "run": run})
+        if record.results:
+            self._emit({"event": "artifacts", "run": run})
+
+    def _on_progress(self, event: Json) -> None:
+        record = self._playing.get(event["run"])
+        if record is not None:
+            node = record.node(event["node"])
+            node.progress, node.note = event.get("fraction"), event.get("note") or ""
+            self._changed(record, node)
+
+    def _on_log(self, event: Json) -> None:
+        level = logging.getLevelName(str(event.get("level", "info")).upper())
+        log.log(
+            level if isinstance(level, int) else logging.INFO,
+            "%s",
+            event.get("message"),
+            extra={
+                "component": f"player.{event.get('extension')}",
+                "run": event.get("run"),
+                "node": event.get("node"),
+                "fields": event.get("fields"),
+            },
+        )
+
+    def _on_output(self, event: Json) -> None:
+        self._emit({"event": "output", "run": event["run"], "node": event["node"], "piece": event["piece"]})
+
+    def _on_player(self, event: Json) -> None:
+        state = str(event.get("state"))
+        level = logging.WARNING if event.get("reason") else logging.INFO
+        log.log(level, "%s is %s %s", event.get("extension"), state, event.get("reason") or "", extra={"component": "stage"})
+        self._emit({**event, "event": "players"})
+
+    def _on_call_done(self, event: Json) -> None:
+        future = self._calls.pop(event["token"], None)
+        if future is None or future.done():
+            return
+        error = event.get("error")
+        if error:
+            future.set_exception(
+                PlayerError(error["message"], code=error.get("code", "failed"), remedy=error.get("remedy", ""))
+            )
+        else:
+            future.set_result(event.get("outputs") or {})
+
+    # --- decisions -----------------------------------------------------------------------------
+    def _on_control(self, event: Json) -> None:
+        call = ControlCall(event["run"], event["node"], event["player"], event["params"], event["inputs"])
+        task = self._spawn(self._play_control(event["token"], call))
+        self._control_tasks.setdefault(event["run"], set()).add(task)
+
+    async def _play_control(self, token: int, call: ControlCall) -> None:
+        try:
+            outputs = await self.control.play(call)
+        except SymphonyError as error:
+            self._runtime.decide(token, {"error": error.to_json()})
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.exception("control node failed", extra={"run": call.run, "node": call.node})
+            self._runtime.decide(token, {"error": {"code": "internal", "message": str(error), "remedy": "see the log"}})
+        else:
+            self._runtime.decide(token, {"outputs": outputs})
+
+    def _on_condition(self, event: Json) -> None:
+        when = event.get("when") or ""
+        try:
+            holds = evaluate(when, event["outputs"])
+        except SymphonyError as error:
+            log.warning("condition %r: %s", when, error, extra={"run": event["run"], "node": event["to"]})
+            holds = False
+        self._runtime.decide(event["token"], holds)
+
+    def _node_waits(self, call: ControlCall) -> None:
+        record = self._playing.get(call.run)
+        if record is not None:
+            node = record.node(call.node)
+            node.status = "waiting"
+            node.note = str(call.params.get("question") or "Shall this go on?")
+            self._changed(record, node)
+
+    # --- telling others --------------------------------------------------------------------------
+    def _changed(self, record: RunRecord, node: NodeRun) -> None:
+        record.info.seconds = time.time() - record.info.created
+        self._dirty.add(record.info.id)
+        if self._flusher is None and self._loop is not None:
+            self._flusher = self._loop.call_later(SUMMARY_INTERVAL, self._flush)
+        self._emit({"event": "taskProgress", "run": record.info.id, "node": node.to_json()})
+
+    def _flush(self) -> None:
+        self._flusher = None
+        for run in self._dirty:
+            self._history.save(self._history.get(run))
+        self._dirty.clear()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _is_last(record: RunRecord, node: str) -> bool:
+    """Whether no other node takes this one's outputs: what it made is a result of the run."""
+    return not any(
+        edge.get("kind", "data") == "data" and str(edge["from"]).partition(".")[0] == node
+        for edge in record.melody.get("edges", ())
+    )
+
+
+def _artifact_json(artifact: Json, run: str, node: str) -> Json:
+    kept = {k: artifact[k] for k in ("id", "name", "type", "bytes", "quality") if k in artifact}
+    return {**kept, "run": run, "node": node}

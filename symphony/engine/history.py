@@ -1,0 +1,122 @@
+"""The history of runs: a folder a run, with its summary, its Melody and the run loop's journal."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from symphony.errors import NotFound
+from symphony.types.runs import NodeRun, RunInfo
+
+SUMMARY = "run.json"
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """A run with all that is needed to show it and to resume it."""
+
+    info: RunInfo
+    melody: dict[str, Any]
+    results: list[dict[str, Any]] = field(default_factory=list)
+    """ArtifactInfo of what the run's last nodes made."""
+
+    def node(self, node: str) -> NodeRun:
+        """The node with this id."""
+        for candidate in self.info.nodes:
+            if candidate.id == node:
+                return candidate
+        raise NotFound(f"The run {self.info.id} has no node {node}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The `run --json` answer."""
+        return {"melody": self.melody, "run": self.info.to_json(), "artifacts": self.results}
+
+
+class History:
+    """Reads and writes the summaries under `runs/`. Writing replaces the file at once, so a reader or a
+    kill sees the old summary or the new one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._records: dict[str, RunRecord] | None = None
+
+    def folder(self, run: str) -> Path:
+        """Where a run's files are."""
+        return self._folder / run
+
+    def open(self) -> None:
+        """Reads what is there. A run that was playing when its host ended is `interrupted` from now on."""
+        self._records = {}
+        for path in sorted(self._folder.glob(f"*/{SUMMARY}")):
+            try:
+                record = _read(path)
+            except (ValueError, KeyError, TypeError):
+                continue  # torn by a full disk; its journal is still there for `runs resume`
+            if record.info.status == "running":
+                record.info.status = "interrupted"
+                for node in record.info.nodes:
+                    if node.status in ("running", "ready", "waiting"):
+                        node.status = "pending"
+                        node.started = None
+                self._write(record)
+            self._records[record.info.id] = record
+
+    def add(self, record: RunRecord) -> None:
+        """Keeps a new run, durable when it returns."""
+        self._all()[record.info.id] = record
+        self.folder(record.info.id).mkdir(parents=True, exist_ok=True)
+        self._write(record, durable=True)
+
+    def save(self, record: RunRecord, *, durable: bool = False) -> None:
+        """Writes a run's summary again."""
+        self._write(record, durable=durable)
+
+    def get(self, run: str) -> RunRecord:
+        """A run by its id or an unambiguous beginning of it."""
+        records = self._all()
+        found = records.get(run)
+        if found is None:
+            matches = [r for key, r in records.items() if run and key.startswith(run)]
+            if len(matches) == 1:
+                return matches[0]
+            raise NotFound(f"There is no run {run}", remedy="`symphony runs list` shows them")
+        return found
+
+    def newest(self, limit: int) -> Iterator[RunRecord]:
+        """The newest runs first."""
+        ordered = sorted(self._all().values(), key=lambda r: r.info.created, reverse=True)
+        yield from ordered[:limit]
+
+    def remove(self, run: str) -> None:
+        """Forgets a run and its journal."""
+        self._all().pop(run, None)
+        shutil.rmtree(self.folder(run), ignore_errors=True)
+
+    def _all(self) -> dict[str, RunRecord]:
+        if self._records is None:
+            self.open()
+        assert self._records is not None
+        return self._records
+
+    def _write(self, record: RunRecord, *, durable: bool = False) -> None:
+        path = self.folder(record.info.id) / SUMMARY
+        temporary = path.with_suffix(".new")
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(record.to_json(), file, ensure_ascii=False)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+def _read(path: Path) -> RunRecord:
+    body = json.loads(path.read_text(encoding="utf-8"))
+    run = dict(body["run"])
+    run["nodes"] = [NodeRun(**node) for node in run["nodes"]]
+    return RunRecord(RunInfo(**run), body["melody"], body["artifacts"])

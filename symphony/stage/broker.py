@@ -1,0 +1,126 @@
+"""The broker: answers a Player's capability calls, each checked against its grants and written to the audit log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from symphony.errors import PermissionDenied, PlayerError, SymphonyError
+from symphony.stage.audit import AuditLog
+from symphony.stage.permissions import Grants
+from symphony.stage.roster import CastMember, Roster
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+Respond = Callable[[Any, Any], None]
+RespondError = Callable[[Any, str, str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the extension with its grants, on which project, in which run and node ("" outside a run)."""
+
+    member: CastMember
+    grants: Grants
+    project: Path | None
+    run: str
+    node: str
+
+    def refuse(self, capability: str, detail: str, remedy: str) -> PermissionDenied:
+        """The error for something that was not granted."""
+        return PermissionDenied(f"{self.member.name} may not {capability} {detail}", remedy=remedy)
+
+
+Handler = Callable[[Caller, Json], Awaitable[Json]]
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """How one method is answered. `describe` gives the audit log's words for a request's body."""
+
+    handler: Handler
+    describe: Callable[[Json], str]
+
+
+class Broker:
+    """Dispatches `request` events of the run loop to the capability that answers them."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        audit: AuditLog,
+        capabilities: Mapping[str, Capability],
+        respond: Respond,
+        respond_error: RespondError,
+    ) -> None:
+        self._roster = roster
+        self._audit = audit
+        self._capabilities = dict(capabilities)
+        self._respond = respond
+        self._respond_error = respond_error
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def handle(self, event: Json) -> None:
+        """Starts to answer a `request` event; the answer goes out when it is there."""
+        task = asyncio.get_running_loop().create_task(self._answer(event))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Cancels what is still being answered."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _answer(self, event: Json) -> None:
+        method = str(event["method"])
+        try:
+            answer = await self._dispatch(event, method)
+        except SymphonyError as error:
+            self._respond_error(event["id"], error.code, error.message, error.remedy)
+        except Exception as error:
+            # A defect of the host must not leave the Player waiting for ever.
+            log.exception("capability call failed", extra={"method": method})
+            self._respond_error(event["id"], "internal", f"The host failed at {method}: {error}", "see the log")
+        else:
+            self._respond(event["id"], answer)
+
+    async def _dispatch(self, event: Json, method: str) -> Json:
+        capability = self._capabilities.get(method)
+        if capability is None:
+            raise PlayerError(
+                f"There is no capability call {method}",
+                code="unknown_method",
+                remedy="see docs/stage-protocol.md",
+            )
+        body = event["body"]
+        if not isinstance(body, dict):
+            raise PlayerError(f"The body of {method} must be a map", code="bad_input")
+        member, project = self._roster.who(event["key"])
+        caller = Caller(
+            member=member,
+            grants=Grants(list(member.granted)),
+            project=project,
+            run=event.get("run") or "",
+            node=event.get("node") or "",
+        )
+        allowed = True
+        try:
+            return await capability.handler(caller, body)
+        except PermissionDenied:
+            allowed = False
+            raise
+        finally:
+            self._audit.record(
+                member.name,
+                method,
+                capability.describe(body),
+                allowed=allowed,
+                run=caller.run,
+                node=caller.node,
+            )

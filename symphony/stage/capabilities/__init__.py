@@ -1,0 +1,1 @@
+"""What a Player may ask of the host: each file brokers one family of calls, after the grants were checked."""

@@ -1,0 +1,190 @@
+"""Files through the broker: read, write and list beneath the project or the output folder, never outside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from symphony.errors import BadInput, NotFound, PlayerError, StorageFull
+from symphony.stage.broker import Caller, Capability
+
+READ_LIMIT = 8 << 20
+"""Bytes of one answer: a frame holds 16 MiB."""
+
+_RESOLVE_BENEATH = 0x08
+_RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_NO_SYMLINKS = 0x04
+_SYS_OPENAT2 = 437
+
+
+def capabilities(output: Path) -> dict[str, Capability]:
+    """The `fs.*` calls. `output` is the folder that the scope `output/` of a grant stands for."""
+    broker = _Files(output)
+    return {
+        "fs.read": Capability(broker.read, lambda body: str(body.get("path"))),
+        "fs.write": Capability(broker.write, lambda body: str(body.get("path"))),
+        "fs.list": Capability(broker.list, lambda body: str(body.get("pattern"))),
+    }
+
+
+class _Files:
+    def __init__(self, output: Path) -> None:
+        self._output = output
+
+    async def read(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
+        scope, root, relative = self._place(caller, body.get("path"))
+        if not caller.grants.allows_file("read", f"{scope}/{relative}"):
+            raise caller.refuse("read", f"{scope}/{relative}", f"grant it read:{scope}/{relative}")
+        return {"content": await asyncio.to_thread(_read_beneath, root, relative)}
+
+    async def write(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
+        scope, root, relative = self._place(caller, body.get("path"))
+        if not caller.grants.allows_file("write", f"{scope}/{relative}"):
+            raise caller.refuse("write", f"{scope}/{relative}", f"grant it write:{scope}/{relative}")
+        content = body.get("content")
+        if not isinstance(content, bytes):
+            raise BadInput("fs.write needs `content` as bytes", remedy="encode text as UTF-8 first")
+        await asyncio.to_thread(_write_beneath, root, relative, content)
+        return {}
+
+    async def list(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
+        pattern = body.get("pattern") or "**"
+        if caller.project is None:
+            raise _no_project()
+        paths = await asyncio.to_thread(_list_beneath, caller.project, str(pattern))
+        return {"paths": [p for p in paths if caller.grants.allows_file("read", f"project/{p}")]}
+
+    def _place(self, caller: Caller, path: object) -> tuple[str, Path, str]:
+        """Scope, root folder and path beneath it of what the Player named."""
+        if not isinstance(path, str) or not path or "\0" in path:
+            raise BadInput("The path must be a text that is not empty")
+        if path.startswith("output/"):
+            folder = self._output / (caller.run or "calls")
+            folder.mkdir(parents=True, exist_ok=True)
+            return "output", folder, path.removeprefix("output/")
+        if caller.project is None:
+            raise _no_project()
+        if path.startswith("/"):
+            if not Path(path).is_relative_to(caller.project):
+                raise caller.refuse("reach", path, "only files of the project can be granted")
+            return "project", caller.project, str(Path(path).relative_to(caller.project))
+        return "project", caller.project, path.removeprefix("project/")
+
+
+def _no_project() -> PlayerError:
+    return PlayerError("No project is open", code="bad_input", remedy="give one with --project")
+
+
+def _open_beneath(root: Path, relative: str, flags: int, mode: int = 0) -> int:
+    """Opens a path that the kernel resolves beneath `root`, following no symbolic link."""
+    import ctypes
+
+    how = (ctypes.c_uint64 * 3)(
+        flags | os.O_CLOEXEC, mode, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS
+    )
+    libc = ctypes.CDLL(None, use_errno=True)
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = libc.syscall(_SYS_OPENAT2, top, os.fsencode(relative), how, ctypes.sizeof(how))
+        if descriptor < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), relative)
+        return int(descriptor)
+    finally:
+        os.close(top)
+
+
+def _explained(error: OSError, relative: str) -> Exception:
+    import errno
+
+    if error.errno == errno.ENOENT:
+        return NotFound(f"There is no file {relative}", remedy="check the path, relative to the project")
+    if error.errno == errno.ENOSPC:
+        return StorageFull(f"The disk is full at {relative}", remedy="free some space and play again")
+    if error.errno in (errno.EXDEV, errno.ELOOP):
+        return PlayerError(
+            f"{relative} leads out of its folder or through a link", code="permission_denied", remedy="name the file itself"
+        )
+    return PlayerError(f"{relative}: {error.strerror}", code="failed")
+
+
+def _read_beneath(root: Path, relative: str) -> bytes:
+    import stat
+
+    try:
+        # Non-blocking, so that a FIFO cannot hold the thread.
+        descriptor = _open_beneath(root, relative, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise PlayerError(f"{relative} is no regular file", code="bad_input")
+            if status.st_size > READ_LIMIT:
+                raise PlayerError(
+                    f"{relative} has {status.st_size} bytes, more than {READ_LIMIT}",
+                    code="bad_input",
+                    remedy="ask for a grant on the whole tree and read it as a file",
+                )
+            return file.read(READ_LIMIT)
+    except OSError as error:
+        raise _explained(error, relative) from error
+
+
+def _write_beneath(root: Path, relative: str, content: bytes) -> None:
+    """Writes by temporary file and rename, so that a reader sees the old file or the new one."""
+    folder, name = os.path.split(relative)
+    if not name or name in (".", ".."):
+        raise BadInput(f"{relative} names no file")
+    try:
+        if folder:
+            _make_folders(root, folder)
+        place = _open_beneath(root, folder or ".", os.O_PATH | os.O_DIRECTORY)
+        try:
+            temporary = f".{name}.{secrets.token_hex(8)}"
+            descriptor = os.open(
+                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644, dir_fd=place
+            )
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.rename(temporary, name, src_dir_fd=place, dst_dir_fd=place)
+            except BaseException:
+                os.unlink(temporary, dir_fd=place)
+                raise
+        finally:
+            os.close(place)
+    except OSError as error:
+        raise _explained(error, relative) from error
+
+
+def _make_folders(root: Path, folder: str) -> None:
+    made = ""
+    for part in Path(folder).parts:
+        parent = _open_beneath(root, made or ".", os.O_PATH | os.O_DIRECTORY)
+        try:
+            os.mkdir(part, 0o755, dir_fd=parent)
+        except FileExistsError:
+            pass
+        finally:
+            os.close(parent)
+        made = f"{made}/{part}" if made else part
+
+
+def _list_beneath(root: Path, pattern: str) -> list[str]:
+    import pathspec
+
+    spec = pathspec.PathSpec.from_lines("gitignore", [pattern])
+    found: list[str] = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(d for d in folders if d != ".git")
+        for file in sorted(files):
+            path = str((Path(folder) / file).relative_to(root))
+            if spec.match_file(path):
+                found.append(path)
+                if len(found) >= 100_000:
+                    return found
+    return found

@@ -1,0 +1,130 @@
+"""Models through the host: any OpenAI-compatible endpoint, whose key no Player sees, and the host's own embeddings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from symphony.errors import BadInput, PlayerError
+from symphony.stage.broker import Caller, Capability
+
+EMBED_LIMIT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model is served. `url` is the base, such as `http://127.0.0.1:8080/v1`."""
+
+    url: str
+    model: str
+    api_key: str = ""
+    timeout: float = 120.0
+
+
+Embed = Callable[[Sequence[str]], Any]
+Emit = Callable[[str, str, str], None]
+
+
+def capabilities(endpoint: Callable[[], Endpoint | None], embed: Embed, emit: Emit) -> dict[str, Capability]:
+    """`model.complete` and `model.embed`. `emit(run, node, piece)` shows streamed text as it comes."""
+    broker = _Models(endpoint, embed, emit)
+    return {
+        "model.complete": Capability(broker.complete, lambda body: str(body.get("model") or "default model")),
+        "model.embed": Capability(broker.embed, lambda body: f"{len(body.get('texts') or ())} texts"),
+    }
+
+
+class _Models:
+    def __init__(self, endpoint: Callable[[], Endpoint | None], embed: Embed, emit: Emit) -> None:
+        self._endpoint = endpoint
+        self._embed = embed
+        self._emit = emit
+
+    async def complete(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
+        """Sends a chat and gathers the streamed answer."""
+        endpoint = self._endpoint()
+        if endpoint is None:
+            raise PlayerError(
+                "No model endpoint is configured",
+                code="no_endpoint",
+                remedy="set model.endpoint and model.name in the Settings, for instance to a local server",
+            )
+        model = str(body.get("model") or endpoint.model)
+        if not caller.grants.allows_model(model):
+            raise caller.refuse("use the model", model, f"grant it the model {model}")
+        messages = body.get("messages")
+        if not isinstance(messages, list) or not messages:
+            raise BadInput("model.complete needs `messages`")
+        request: dict[str, Any] = {"model": model, "messages": messages, "stream": True}
+        for name in ("max_tokens", "temperature"):
+            if body.get(name) is not None:
+                request[name] = body[name]
+        return await self._stream(endpoint, request, caller)
+
+    async def _stream(self, endpoint: Endpoint, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        import httpx
+
+        headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+        url = endpoint.url.rstrip("/") + "/chat/completions"
+        pieces: list[str] = []
+        usage: dict[str, Any] = {}
+        try:
+            async with (
+                httpx.AsyncClient(trust_env=False, timeout=endpoint.timeout) as client,
+                client.stream("POST", url, json=request, headers=headers) as response,
+            ):
+                if response.status_code != 200:
+                    detail = (await response.aread()).decode(errors="replace")[:300]
+                    raise _refused(endpoint, response.status_code, detail)
+                if "text/event-stream" not in response.headers.get("content-type", ""):
+                    whole = json.loads(await response.aread())
+                    return {
+                        "text": whole["choices"][0]["message"]["content"] or "",
+                        "model": whole.get("model", request["model"]),
+                        "usage": whole.get("usage") or {},
+                    }
+                async for line in response.aiter_lines():
+                    if not line.startswith("data:") or line[5:].strip() == "[DONE]":
+                        continue
+                    chunk = json.loads(line[5:])
+                    usage = chunk.get("usage") or usage
+                    for choice in chunk.get("choices", ()):
+                        text = (choice.get("delta") or {}).get("content")
+                        if text:
+                            pieces.append(text)
+                            self._emit(caller.run, caller.node, text)
+        except httpx.HTTPError as error:
+            raise PlayerError(
+                f"The model endpoint {endpoint.url} did not answer: {error}",
+                code="unavailable",
+                remedy="check that the server runs, or change model.endpoint",
+            ) from error
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise PlayerError(
+                f"{endpoint.url} does not answer as an OpenAI-compatible endpoint does", code="failed"
+            ) from error
+        return {"text": "".join(pieces), "model": request["model"], "usage": usage}
+
+    async def embed(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
+        """Sentence embeddings from the encoder that the Conductor uses; needs no grant, for nothing leaves."""
+        texts = body.get("texts")
+        if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
+            raise BadInput("model.embed needs `texts`, a list of texts")
+        if len(texts) > EMBED_LIMIT:
+            raise BadInput(f"model.embed takes at most {EMBED_LIMIT} texts at once")
+        vectors = await asyncio.to_thread(self._embed, texts)
+        return {"vectors": [[float(x) for x in vector] for vector in vectors]}
+
+
+def _refused(endpoint: Endpoint, status: int, detail: str) -> PlayerError:
+    if status in (401, 403):
+        return PlayerError(
+            f"The model endpoint {endpoint.url} refused the key ({status})",
+            code="permission_denied",
+            remedy="set model.api_key in the Settings",
+        )
+    code = "unavailable" if status == 429 or status >= 500 else "failed"
+    return PlayerError(f"The model endpoint {endpoint.url} answered {status}: {detail}", code=code)

@@ -1,0 +1,117 @@
+"""The roster: which extensions can be called, and how the Pool Manager starts each as a sandboxed Player."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from symphony.errors import NotFound
+from symphony.stage.manifest import Manifest
+from symphony.stage.permissions import Grants
+from symphony.stage.sandbox import player_spec
+
+
+class PlayerRuntime(Protocol):
+    """What the roster needs of `pit_native.Runtime`."""
+
+    def register_player(self, key: str, launch: dict[str, Any]) -> None: ...
+
+    def unregister_player(self, key: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CastMember:
+    """An extension that may play: where its files are and what the user has granted it."""
+
+    name: str
+    version: str
+    directory: Path
+    manifest: Manifest
+    granted: tuple[str, ...]
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerLimits:
+    """Settings that hold for every Player. Seconds; bytes; the layers that the user gave up by name."""
+
+    start_timeout: float = 10.0
+    idle: float = 120.0
+    allow_missing: tuple[str, ...] = ()
+
+
+class Roster:
+    """Keeps one pool entry an extension, version and project, and tells the broker whose it is."""
+
+    def __init__(self, runtime: PlayerRuntime, limits: Callable[[], PlayerLimits]) -> None:
+        self._runtime = runtime
+        self._limits = limits
+        self._members: dict[str, CastMember] = {}
+        self._keys: dict[str, tuple[CastMember, Path | None]] = {}
+
+    def cast(self, members: Sequence[CastMember]) -> None:
+        """Sets who may play. Entries of extensions that changed or went are unloaded."""
+        wanted = {member.name: member for member in members}
+        for key, (member, _) in list(self._keys.items()):
+            if wanted.get(member.name) != member:
+                del self._keys[key]
+                self._runtime.unregister_player(key)
+        self._members = wanted
+
+    def member(self, extension: str) -> CastMember:
+        """Raises NotFound when the extension is not installed or not enabled."""
+        found = self._members.get(extension)
+        if found is None:
+            raise NotFound(
+                f"The extension {extension} is not installed or not enabled",
+                remedy=f"run `symphony ext install {extension}` or enable it in the Marketplace",
+            )
+        return found
+
+    def versions(self) -> dict[str, str]:
+        """Extension to version, of all that may play."""
+        return {name: member.version for name, member in self._members.items()}
+
+    def key(self, extension: str, project: Path | None) -> str:
+        """The pool entry for `extension` on `project`; registers it on first use."""
+        member = self.member(extension)
+        place = hashlib.sha256(str(project).encode()).hexdigest()[:12] if project else "none"
+        key = f"{member.name}@{member.version}/{place}"
+        if key not in self._keys:
+            self._runtime.register_player(key, self._launch(member, project))
+            self._keys[key] = (member, project)
+        return key
+
+    def who(self, key: str) -> tuple[CastMember, Path | None]:
+        """The extension and project behind a pool entry."""
+        return self._keys[key]
+
+    def grants(self, key: str) -> Grants:
+        """What the Player behind a pool entry may do."""
+        return Grants(list(self._keys[key][0].granted))
+
+    def _launch(self, member: CastMember, project: Path | None) -> dict[str, Any]:
+        limits = self._limits()
+        spec = player_spec(
+            member.granted,
+            extension_dir=member.directory,
+            entry=member.manifest.extension.entry,
+            project=project,
+            memory=member.manifest.resources.memory,
+            cpu=member.manifest.resources.cpu,
+            allow_missing=limits.allow_missing,
+        )
+        return {
+            "extension": member.name,
+            "version": member.version,
+            "spec": spec,
+            "grants": {"capabilities": list(member.granted)},
+            "configuration": dict(member.configuration),
+            "project": str(project) if project else None,
+            "start_timeout": limits.start_timeout,
+            "memory": member.manifest.resources.memory,
+            "idle": limits.idle,
+        }
