@@ -140,6 +140,16 @@ def _file_regex(pattern: str) -> re.Pattern[str]:
     return re.compile(regex, re.DOTALL)
 
 
+def _names_under(path: PurePosixPath, roots: Mapping[str, Path]) -> list[str]:
+    """`path` as each of the roots that hold it would call it."""
+    names = []
+    for root, folder in roots.items():
+        place = PurePosixPath(str(folder))
+        if path.is_absolute() and path.is_relative_to(place):
+            names.append(str(PurePosixPath(root) / path.relative_to(place)))
+    return names
+
+
 class Grants:
     """A set of grants with the questions the host asks of it. Whatever is not granted is refused."""
 
@@ -159,23 +169,21 @@ class Grants:
     def _of(self, kind: Kind) -> Iterator[str]:
         return (grant.target for grant in self._grants if grant.kind == kind)
 
-    def allows_file(self, op: Literal["read", "write"], path: Path | str, roots: Mapping[str, Path]) -> bool:
-        """Whether `path`, absolute and already resolved, may be read or written.
+    def allows_file(
+        self, op: Literal["read", "write"], path: Path | str, roots: Mapping[str, Path] | None = None
+    ) -> bool:
+        """Whether a file may be read or written.
 
-        `roots` says where `project`, `output` and the others lie; a path with `..` is refused.
+        With `roots`, which say where `project`, `output` and the others lie, `path` is absolute and
+        already resolved; without, it is a root's name and what follows, such as `project/src/a.py`.
+        A path with `..` is refused.
         """
-        target = PurePosixPath(str(path))
-        if not target.is_absolute() or ".." in target.parts or "\0" in str(path):
+        text = str(path)
+        target = PurePosixPath(text)
+        if ".." in target.parts or "\0" in text:
             return False
-        for root, folder in roots.items():
-            try:
-                relative = target.relative_to(PurePosixPath(str(folder)))
-            except ValueError:
-                continue
-            name = root if relative == PurePosixPath(".") else f"{root}/{relative}"
-            if any(_file_regex(pattern).fullmatch(name) for pattern in self._of(op)):
-                return True
-        return False
+        names = [str(target)] if roots is None else _names_under(target, roots)
+        return any(_file_regex(pattern).fullmatch(name) for name in names for pattern in self._of(op))
 
     def whole_trees(self, op: Literal["read", "write"]) -> list[str]:
         """The roots that are granted whole, such as `project` for `read:project/**`; these are mounted."""
@@ -195,7 +203,7 @@ class Grants:
         """Whether the model `name` may be used."""
         return any(fnmatchcase(name, target) for target in self._of("model"))
 
-    def allows_call(self, player: str) -> bool:
+    def allows_ipc(self, player: str) -> bool:
         """Whether `publisher/extension#function` may be called."""
         return any(target in (player, player.partition("#")[0]) for target in self._of("ipc"))
 
