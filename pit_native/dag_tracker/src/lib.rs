@@ -1,1 +1,14 @@
 //! Orders the nodes of a graph and tracks which are ready, running and done.
+//!
+//! Nodes are integers from zero; whoever has names keeps the table. Nothing here recurses, so a chain
+//! of a hundred thousand nodes is as safe as a wide graph.
+
+mod graph;
+mod record_log;
+mod snapshot;
+mod tracker;
+
+pub use graph::{Cycle, Graph, GraphError};
+pub use record_log::{LogError, RecordLog, Records, read_records};
+pub use snapshot::{Recovered, SnapshotError, TrackerJournal, recover};
+pub use tracker::{State, Tracker, TransitionError};
