@@ -1,0 +1,178 @@
+//! The first exchange of a session: who is there, which version, which grants.
+
+use std::time::Duration;
+
+use rmpv::Value;
+use tokio::net::UnixStream;
+
+use crate::calls::Calls;
+use crate::envelope::{Envelope, Kind, PROTOCOL_VERSION, Parts, timestamp};
+use crate::error::BusError;
+use crate::frame::FrameBuffer;
+use crate::handler::error_body;
+use crate::limits::Limits;
+use crate::peer::Credentials;
+
+/// Nobody needs more than this to say hello.
+const HELLO_BYTES: usize = 64 << 10;
+
+/// Whom the host waits for.
+#[derive(Debug, Clone)]
+pub struct Expect {
+    /// The process that the host started; 0 takes any process of this user (tests).
+    pub pid: u32,
+    /// The extension, `publisher/name`; empty takes any.
+    pub name: String,
+    /// What the session may do, told to the Player in answer to its hello.
+    pub grants: Value,
+    /// How long connecting and the hello may take together.
+    pub timeout: Duration,
+}
+
+/// Who is at the other end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Peer {
+    /// The extension, as the host expects it or, when it takes any, as the Player says.
+    pub name: String,
+    /// The extension's version, as the Player says.
+    pub version: String,
+    /// The process, as the kernel says.
+    pub pid: u32,
+    /// The user, as the kernel says.
+    pub uid: u32,
+    /// Whether the kernel confirmed the process by a descriptor.
+    pub is_confirmed: bool,
+}
+
+/// Reads the hello and answers it. Frames that came after it stay in `frames`.
+pub(crate) async fn greet(
+    stream: &UnixStream,
+    credentials: Credentials,
+    expect: &Expect,
+    limits: &Limits,
+    calls: &mut Calls,
+    frames: &mut FrameBuffer,
+) -> Result<Peer, BusError> {
+    frames.set_limit(HELLO_BYTES.min(limits.frame));
+    let hello = read_hello(stream, limits, frames).await?;
+    frames.set_limit(limits.frame);
+    let checked = check_hello(&hello, credentials, expect);
+    let (kind, body) = match &checked {
+        Ok(_) => (Kind::Response, welcome(&expect.grants, limits)),
+        Err(reason) => (
+            Kind::Error,
+            error_body("protocol", reason, "see the stage protocol"),
+        ),
+    };
+    let parts = Parts {
+        id: calls.next_id(),
+        kind,
+        ts: timestamp(),
+        re: Some(hello.id),
+        from: "host",
+        to: &expect.name,
+        method: "hello",
+        body: &body,
+    };
+    write_all(stream, &parts.to_frame(limits.frame)?).await?;
+    checked.map_err(BusError::Hello)
+}
+
+async fn read_hello(
+    stream: &UnixStream,
+    limits: &Limits,
+    frames: &mut FrameBuffer,
+) -> Result<Envelope, BusError> {
+    loop {
+        if let Some(frame) = frames.next_frame()? {
+            return Ok(Envelope::from_bytes(&frame, limits)?);
+        }
+        stream.readable().await?;
+        match stream.try_read_buf(frames.space()) {
+            Ok(0) => return Err(BusError::Hello("the connection ended before it".into())),
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn check_hello(
+    hello: &Envelope,
+    credentials: Credentials,
+    expect: &Expect,
+) -> Result<Peer, String> {
+    if hello.kind != Kind::Request || hello.method != "hello" || hello.re.is_some() {
+        return Err(format!(
+            "the first frame is {} {:?}",
+            hello.kind.as_str(),
+            hello.method
+        ));
+    }
+    let field = |name: &str| {
+        let fields = hello.body.as_map()?;
+        fields
+            .iter()
+            .find(|(key, _)| key.as_str() == Some(name))
+            .map(|(_, value)| value)
+    };
+    let versions = field("versions")
+        .and_then(Value::as_array)
+        .ok_or("it names no protocol versions")?;
+    if !versions
+        .iter()
+        .any(|version| version.as_u64() == Some(PROTOCOL_VERSION))
+    {
+        return Err(format!(
+            "it does not speak protocol version {PROTOCOL_VERSION}"
+        ));
+    }
+    let name = field("extension")
+        .and_then(Value::as_str)
+        .ok_or("it names no extension")?;
+    if !expect.name.is_empty() && name != expect.name {
+        return Err(format!(
+            "it says that it is {name:?}, expected {:?}",
+            expect.name
+        ));
+    }
+    let version = field("version")
+        .and_then(Value::as_str)
+        .ok_or("it names no extension version")?;
+    Ok(Peer {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        pid: credentials.pid,
+        uid: credentials.uid,
+        is_confirmed: credentials.confirmed,
+    })
+}
+
+fn welcome(grants: &Value, limits: &Limits) -> Value {
+    let limits = [
+        ("frame", limits.frame as u64),
+        ("depth", limits.depth as u64),
+        ("values", limits.values as u64),
+    ];
+    let limits = limits
+        .into_iter()
+        .map(|(key, value)| (Value::from(key), Value::from(value)))
+        .collect();
+    Value::Map(vec![
+        ("version".into(), PROTOCOL_VERSION.into()),
+        ("grants".into(), grants.clone()),
+        ("limits".into(), Value::Map(limits)),
+    ])
+}
+
+async fn write_all(stream: &UnixStream, mut bytes: &[u8]) -> Result<(), BusError> {
+    while !bytes.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! Reads one session: cuts frames, checks them, and sends each where it belongs.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use rmpv::Value;
+
+use crate::calls::{MessageId, Reference};
+use crate::envelope::{Envelope, Kind};
+use crate::error::{CallError, Closed, Malformed};
+use crate::frame::FrameBuffer;
+use crate::handler::{Incoming, Responder, error_body};
+use crate::outgoing::WriterEnd;
+use crate::rate::TokenBucket;
+use crate::session::Inner;
+
+/// How long nothing is read after a refused frame: a flood costs the host no processor time.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(1);
+
+/// Runs both halves of a session until it ends, then tells the handler.
+pub(crate) async fn run(session: Arc<Inner>, frames: FrameBuffer) {
+    let writer = tokio::spawn({
+        let session = session.clone();
+        async move {
+            let reason = match session.out.run_writer(session.limits.stall).await {
+                WriterEnd::Closed => return,
+                WriterEnd::Stalled => Closed::Stalled {
+                    reading: true,
+                    seconds: session.limits.stall.as_secs(),
+                },
+                WriterEnd::Failed(error) if is_hangup(&error) => Closed::ByPeer,
+                WriterEnd::Failed(error) => Closed::Failed(error.to_string()),
+            };
+            session.end(reason);
+        }
+    });
+    let bucket = TokenBucket::new(session.limits.rate, session.limits.burst, Instant::now());
+    let mut reader = Reader {
+        session: session.clone(),
+        frames,
+        bucket,
+        refused: 0,
+    };
+    let reason = match reader.read_until_end().await {
+        Ok(reason) => reason,
+        Err(malformed) => {
+            session.complain("protocol", &malformed.to_string(), "see the stage protocol");
+            Closed::Protocol(malformed)
+        }
+    };
+    session.end(reason);
+    if let Err(panic) = writer.await {
+        tracing::error!(session = session.id, %panic, "the session's writer ended in disorder");
+    }
+    session.handler.closed(session.id, &session.reason());
+}
+
+fn is_hangup(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
+}
+
+struct Reader {
+    session: Arc<Inner>,
+    frames: FrameBuffer,
+    bucket: TokenBucket,
+    refused: u64,
+}
+
+impl Reader {
+    async fn read_until_end(&mut self) -> Result<Closed, Malformed> {
+        loop {
+            // What arrived with the hello, or with the last read, comes first.
+            while let Some(frame) = self.frames.next_frame()? {
+                // A peer that does not read its answers is not read either.
+                self.session.out.wait_for_room().await;
+                if let Some(reason) = self.take(&frame).await? {
+                    return Ok(reason);
+                }
+            }
+            match self.read_more().await {
+                Ok(0) => return Ok(Closed::ByPeer),
+                Ok(_) => {}
+                Err(ReadEnd::Stalled) => {
+                    return Ok(Closed::Stalled {
+                        reading: false,
+                        seconds: self.session.limits.stall.as_secs(),
+                    });
+                }
+                Err(ReadEnd::Failed(error)) if is_hangup(&error) => return Ok(Closed::ByPeer),
+                Err(ReadEnd::Failed(error)) => return Ok(Closed::Failed(error.to_string())),
+            }
+        }
+    }
+
+    async fn read_more(&mut self) -> Result<usize, ReadEnd> {
+        let stream = self.session.stream.clone();
+        let stall = self.session.limits.stall;
+        loop {
+            let readable = stream.readable();
+            if self.frames.is_inside_frame() {
+                tokio::time::timeout(stall, readable)
+                    .await
+                    .map_err(|_| ReadEnd::Stalled)??;
+            } else {
+                readable.await?;
+            }
+            match stream.try_read_buf(self.frames.space()) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// Deals with one frame; a reason ends the session.
+    async fn take(&mut self, frame: &[u8]) -> Result<Option<Closed>, Malformed> {
+        let session = &self.session;
+        session.counters.received.fetch_add(1, Relaxed);
+        session
+            .counters
+            .bytes_received
+            .fetch_add(frame.len() as u64 + 4, Relaxed);
+        let envelope = Envelope::from_bytes(frame, &session.limits)?;
+        match (envelope.kind, envelope.re) {
+            (Kind::Response, Some(re)) => self.answer(re, Ok(envelope.body), "response")?,
+            (Kind::Error, Some(re)) => {
+                self.answer(re, Err(remote_error(&envelope.body)), "error")?
+            }
+            (Kind::Request, _) | (Kind::Event, _) | (Kind::Stream, _) => {
+                if !self.bucket.take(Instant::now) {
+                    return self.refuse(&envelope).await;
+                }
+                self.deliver(envelope)?;
+            }
+            (Kind::Response | Kind::Error, None) => return Err(Malformed::Field("re")),
+        }
+        Ok(None)
+    }
+
+    fn answer(
+        &self,
+        re: MessageId,
+        answer: Result<Value, CallError>,
+        kind: &'static str,
+    ) -> Result<(), Malformed> {
+        match self.session.calls.lock().answer(re, answer) {
+            true => Ok(()),
+            false => Err(Malformed::UnknownReply(kind)),
+        }
+    }
+
+    fn deliver(&self, envelope: Envelope) -> Result<(), Malformed> {
+        let session = &self.session;
+        let reference = match envelope.re {
+            None => Reference::Open(0),
+            Some(re) => session.calls.lock().refer(re),
+        };
+        let is_request = envelope.kind == Kind::Request;
+        let tag = match reference {
+            Reference::Open(tag) => tag,
+            Reference::Unknown => return Err(Malformed::UnknownReply(envelope.kind.as_str())),
+            Reference::Ended => {
+                session.counters.late.fetch_add(1, Relaxed);
+                if is_request {
+                    let body = error_body("cancelled", "the call that asks has ended", "");
+                    session.answer(envelope.id, &envelope.method, Kind::Error, &body);
+                }
+                return Ok(());
+            }
+        };
+        if !is_request {
+            session
+                .handler
+                .event(session.id, tag, &envelope.method, envelope.body);
+            return Ok(());
+        }
+        let is_over = {
+            let mut requests = session.requests.lock();
+            let is_over = requests.len() >= session.limits.requests;
+            if !is_over && !requests.insert(envelope.id) {
+                return Err(Malformed::RepeatedId);
+            }
+            is_over
+        };
+        if is_over {
+            session.counters.refused.fetch_add(1, Relaxed);
+            let message = format!(
+                "{} requests of this Player already wait",
+                session.limits.requests
+            );
+            let body = error_body(
+                "unavailable",
+                &message,
+                "wait for answers before asking more",
+            );
+            session.answer(envelope.id, &envelope.method, Kind::Error, &body);
+            return Ok(());
+        }
+        let responder = Responder::new(session.clone(), envelope.id, envelope.method.clone());
+        let incoming = Incoming {
+            session: session.id,
+            tag,
+            method: envelope.method,
+            body: envelope.body,
+        };
+        session.handler.request(incoming, responder);
+        Ok(())
+    }
+
+    /// Turns a frame beyond the rate away and says so; who goes on loses the session.
+    async fn refuse(&mut self, envelope: &Envelope) -> Result<Option<Closed>, Malformed> {
+        let session = &self.session;
+        self.refused += 1;
+        session.counters.refused.fetch_add(1, Relaxed);
+        let rate = session.limits.rate as u64;
+        let message = format!(
+            "more than {rate} messages a second; {} was refused",
+            envelope.method
+        );
+        let remedy = "send fewer messages, each with more in it";
+        if envelope.kind == Kind::Request {
+            let body = error_body("unavailable", &message, remedy);
+            session.answer(envelope.id, &envelope.method, Kind::Error, &body);
+        } else if self.refused == 1 {
+            session.complain("rate", &message, remedy);
+        }
+        if self.refused > session.limits.refusals {
+            session.complain("rate", &message, remedy);
+            return Ok(Some(Closed::Flood(rate)));
+        }
+        tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
+        Ok(None)
+    }
+}
+
+enum ReadEnd {
+    Stalled,
+    Failed(std::io::Error),
+}
+
+impl From<std::io::Error> for ReadEnd {
+    fn from(error: std::io::Error) -> Self {
+        ReadEnd::Failed(error)
+    }
+}
+
+/// The Player's own words about its failure. What is missing or no text is empty, `code` then `failed`.
+fn remote_error(body: &Value) -> CallError {
+    let word = |name: &str| {
+        let fields = body.as_map()?;
+        fields
+            .iter()
+            .find(|(key, _)| key.as_str() == Some(name))
+            .and_then(|(_, value)| value.as_str())
+    };
+    let text = |name: &str| word(name).unwrap_or_default().to_owned();
+    match word("code") {
+        Some("cancelled") => CallError::Cancelled,
+        code => CallError::Remote {
+            code: code.unwrap_or("failed").to_owned(),
+            message: word("message")
+                .unwrap_or("the Player gave no reason")
+                .to_owned(),
+            remedy: text("remedy"),
+            traceback: text("traceback"),
+        },
+    }
+}

@@ -1,0 +1,341 @@
+//! One connected Player: calls to it, answers from it, and its end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rmpv::Value;
+use rustc_hash::FxHashSet;
+use tokio::net::UnixStream;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::calls::{Answer, CallOptions, Calls, MessageId};
+use crate::envelope::{Kind, Parts, timestamp};
+use crate::error::{CallError, Closed, Malformed};
+use crate::handler::{Handler, error_body};
+use crate::handshake::Peer;
+use crate::limits::Limits;
+use crate::outgoing::Outgoing;
+
+/// A handle to one session; clones refer to the same one.
+#[derive(Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+/// Counts of one session since it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionStats {
+    /// Frames that the Player sent and the host took.
+    pub received: u64,
+    /// Frames that the host sent.
+    pub sent: u64,
+    /// Bytes of the frames received.
+    pub bytes_received: u64,
+    /// Bytes of the frames sent.
+    pub bytes_sent: u64,
+    /// Frames refused because of the rate or too many open requests.
+    pub refused: u64,
+    /// Messages about calls that had already ended; they were dropped.
+    pub late: u64,
+    /// Calls that wait for an answer now.
+    pub calls_waiting: u64,
+    /// Bytes that wait to be written now.
+    pub bytes_waiting: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub received: AtomicU64,
+    pub bytes_received: AtomicU64,
+    pub sent: AtomicU64,
+    pub bytes_sent: AtomicU64,
+    pub refused: AtomicU64,
+    pub late: AtomicU64,
+}
+
+/// What all handles, the reader and the writer share.
+pub(crate) struct Inner {
+    pub(crate) id: u64,
+    pub(crate) peer: Peer,
+    pub(crate) limits: Limits,
+    pub(crate) stream: Arc<UnixStream>,
+    pub(crate) out: Outgoing,
+    pub(crate) calls: Mutex<Calls>,
+    /// Requests of the Player that are not answered yet.
+    pub(crate) requests: Mutex<FxHashSet<MessageId>>,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) counters: Counters,
+    runtime: Handle,
+    end: watch::Sender<Option<Closed>>,
+}
+
+impl Session {
+    /// Wraps a connection whose handshake is done; the caller starts the reader.
+    pub(crate) fn new(
+        id: u64,
+        peer: Peer,
+        limits: Limits,
+        stream: UnixStream,
+        calls: Calls,
+        handler: Arc<dyn Handler>,
+    ) -> Self {
+        let stream = Arc::new(stream);
+        let inner = Inner {
+            id,
+            peer,
+            out: Outgoing::new(stream.clone(), limits.outgoing),
+            limits,
+            stream,
+            calls: Mutex::new(calls),
+            requests: Mutex::default(),
+            handler,
+            counters: Counters::default(),
+            runtime: Handle::current(),
+            end: watch::Sender::new(None),
+        };
+        Session {
+            inner: Arc::new(inner),
+        }
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    /// The session's number in this host.
+    pub fn id(&self) -> u64 {
+        self.inner.id
+    }
+
+    /// Who is at the other end: what it said of itself, and what the kernel says.
+    pub fn peer(&self) -> &Peer {
+        &self.inner.peer
+    }
+
+    /// Calls the Player and waits for its answer. Several calls may run at once. Dropping the future
+    /// tells the Player to stop.
+    ///
+    /// # Errors
+    /// [`CallError`]; a body over the frame limit is refused before anything is sent.
+    pub async fn call(&self, method: &str, body: Value, options: CallOptions) -> Answer {
+        match tokio::time::timeout(
+            options.deadline,
+            self.call_unbounded(method, &body, options.tag),
+        )
+        .await
+        {
+            Ok(answer) => answer,
+            Err(_) => Err(CallError::Timeout(options.deadline)),
+        }
+    }
+
+    async fn call_unbounded(&self, method: &str, body: &Value, tag: u64) -> Answer {
+        let inner = &self.inner;
+        inner.out.wait_for_room().await;
+        let (id, receiver) = {
+            let mut calls = inner.calls.lock();
+            // Under this lock the session's end is either seen here or ends this call below.
+            if let Some(reason) = inner.end.borrow().clone() {
+                return Err(CallError::Closed(reason));
+            }
+            let id = calls.next_id();
+            (id, calls.open(id, tag))
+        };
+        let mut given_up = GivenUp {
+            inner,
+            id,
+            is_armed: true,
+        };
+        if let Err(malformed) = inner.send_as(id, Kind::Request, None, method, body) {
+            given_up.is_armed = false;
+            inner.calls.lock().answer(id, Err(CallError::Cancelled));
+            return Err(CallError::Protocol(format!(
+                "the call {method} cannot be sent: {malformed}"
+            )));
+        }
+        let answer = receiver.await;
+        given_up.is_armed = false;
+        answer.unwrap_or_else(|_| Err(CallError::Closed(inner.reason())))
+    }
+
+    /// Tells the Player something that wants no answer, such as `ui.event`.
+    ///
+    /// # Errors
+    /// When the body is over the frame limit.
+    pub fn notify(&self, method: &str, body: &Value) -> Result<(), CallError> {
+        let sent = self.inner.send(Kind::Event, None, method, body);
+        sent.map_err(|malformed| {
+            CallError::Protocol(format!("the event {method} cannot be sent: {malformed}"))
+        })
+    }
+
+    /// Stops the open calls of `tag`: the Player is told, and has the limits' `cancel_grace` to answer.
+    pub fn cancel(&self, tag: u64) {
+        let ids = self.inner.calls.lock().of_tag(tag);
+        if ids.is_empty() {
+            return;
+        }
+        for id in &ids {
+            self.inner.send_cancel(*id);
+        }
+        let inner = self.inner.clone();
+        self.inner.runtime.spawn(async move {
+            tokio::time::sleep(inner.limits.cancel_grace).await;
+            let mut calls = inner.calls.lock();
+            for id in ids {
+                calls.give_up(id, CallError::Cancelled);
+            }
+        });
+    }
+
+    /// Ends the session; open calls end with [`CallError::Closed`].
+    pub fn close(&self) {
+        self.inner.end(Closed::ByHost);
+    }
+
+    /// Whether the session has ended.
+    pub fn is_closed(&self) -> bool {
+        self.inner.end.borrow().is_some()
+    }
+
+    /// Waits for the end and gives its reason.
+    pub async fn closed(&self) -> Closed {
+        let mut end = self.inner.end.subscribe();
+        let seen = end.wait_for(Option::is_some).await;
+        seen.ok()
+            .and_then(|reason| reason.clone())
+            .unwrap_or(Closed::ByHost)
+    }
+
+    /// Counts so far.
+    pub fn stats(&self) -> SessionStats {
+        let counters = &self.inner.counters;
+        SessionStats {
+            received: counters.received.load(Relaxed),
+            sent: counters.sent.load(Relaxed),
+            bytes_received: counters.bytes_received.load(Relaxed),
+            bytes_sent: counters.bytes_sent.load(Relaxed),
+            refused: counters.refused.load(Relaxed),
+            late: counters.late.load(Relaxed),
+            calls_waiting: self.inner.calls.lock().waiting() as u64,
+            bytes_waiting: self.inner.out.waiting() as u64,
+        }
+    }
+
+    /// How long a cancelled call may take to answer.
+    pub fn cancel_grace(&self) -> Duration {
+        self.inner.limits.cancel_grace
+    }
+}
+
+/// Tells the Player when a caller stops waiting before the answer came.
+struct GivenUp<'a> {
+    inner: &'a Inner,
+    id: MessageId,
+    is_armed: bool,
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if !self.is_armed {
+            return;
+        }
+        let was_open = self.inner.calls.lock().abandon(self.id);
+        if was_open {
+            self.inner.send_cancel(self.id);
+        }
+    }
+}
+
+impl Inner {
+    /// Sends a message of the host with a fresh id.
+    pub(crate) fn send(
+        &self,
+        kind: Kind,
+        re: Option<MessageId>,
+        method: &str,
+        body: &Value,
+    ) -> Result<(), Malformed> {
+        let id = self.calls.lock().next_id();
+        self.send_as(id, kind, re, method, body)
+    }
+
+    fn send_as(
+        &self,
+        id: MessageId,
+        kind: Kind,
+        re: Option<MessageId>,
+        method: &str,
+        body: &Value,
+    ) -> Result<(), Malformed> {
+        let parts = Parts {
+            id,
+            kind,
+            ts: timestamp(),
+            re,
+            from: "host",
+            to: &self.peer.name,
+            method,
+            body,
+        };
+        let frame = parts.to_frame(self.limits.frame)?;
+        self.counters.sent.fetch_add(1, Relaxed);
+        self.counters
+            .bytes_sent
+            .fetch_add(frame.len() as u64, Relaxed);
+        self.out.send(frame);
+        Ok(())
+    }
+
+    fn send_cancel(&self, call: MessageId) {
+        let sent = self.send(Kind::Event, Some(call), "cancel", &Value::Map(Vec::new()));
+        debug_assert!(sent.is_ok(), "a cancel is small");
+    }
+
+    /// Answers a request of the Player; an answer that is too large becomes an error.
+    pub(crate) fn answer(&self, request: MessageId, method: &str, kind: Kind, body: &Value) {
+        self.requests.lock().remove(&request);
+        if let Err(malformed) = self.send(kind, Some(request), method, body) {
+            let message = format!("the answer to {method} cannot be sent: {malformed}");
+            let body = error_body("failed", &message, "ask for less at once");
+            let sent = self.send(Kind::Error, Some(request), method, &body);
+            debug_assert!(sent.is_ok(), "an error is small");
+        }
+    }
+
+    /// Says what the host has against the session as a whole.
+    pub(crate) fn complain(&self, code: &str, message: &str, remedy: &str) {
+        let body = error_body(code, message, remedy);
+        let sent = self.send(Kind::Error, None, "session", &body);
+        debug_assert!(sent.is_ok(), "a complaint is small");
+    }
+
+    /// Ends the session, once; the first reason holds.
+    pub(crate) fn end(&self, reason: Closed) {
+        let mut calls = self.calls.lock();
+        let is_first = self.end.send_if_modified(|end| {
+            let is_first = end.is_none();
+            if is_first {
+                *end = Some(reason.clone());
+            }
+            is_first
+        });
+        if !is_first {
+            return;
+        }
+        calls.end_all(&CallError::Closed(reason));
+        drop(calls);
+        self.out.close();
+        // The reader wakes with the end of the stream and tells the handler. The socket may be gone
+        // already, which is what is wanted.
+        let _ = rustix::net::shutdown(&*self.stream, rustix::net::Shutdown::Both);
+    }
+
+    /// Why it ended.
+    pub(crate) fn reason(&self) -> Closed {
+        self.end.borrow().clone().unwrap_or(Closed::ByHost)
+    }
+}
