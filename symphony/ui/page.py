@@ -1,0 +1,238 @@
+"""One open page: its state, what its events do to it, and who is told when it changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from symphony.errors import BadInput, SymphonyError
+from symphony.ports.host import HostPort
+from symphony.ui.actions import ACTIONS
+from symphony.ui.live import Feed
+from symphony.ui.state import Json, PageState, Problem, Question
+from symphony.ui.views import VIEWS, shell
+
+logger = logging.getLogger(__name__)
+
+RELOAD_PAUSE = 0.25
+"""Seconds within which several changes of one list are loaded once."""
+
+KEPT_PAGES = 32
+"""How many pages' states are kept for a reload; the one unused for longest goes first."""
+
+
+class Page:
+    """The state of one page and the tasks that change it. It outlives the connection, so a reload finds it."""
+
+    def __init__(self, host: HostPort, state: PageState | None = None) -> None:
+        self.host = host
+        self.state = state or PageState()
+        self._listeners: set[Callable[[], None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._reloads: set[str] = set()
+
+    # --- what actions use --------------------------------------------------------------------
+    def changed(self) -> None:
+        """Says that the state is not what was drawn last."""
+        for listener in self._listeners:
+            listener()
+
+    def announce(self, text: str) -> None:
+        """Says a change of status to assistive tools."""
+        self.state.announcement = text
+        self.state.announcements += 1
+        self.changed()
+
+    def fail(self, error: SymphonyError) -> None:
+        """Shows an error with its remedy and details."""
+        items = [str(finding.get("message", finding)) for finding in error.findings]
+        self.state.problem = Problem(error.message, error.remedy, items)
+        self.announce(str(error))
+
+    def ask(self, kind: str, **data: Any) -> None:
+        """Opens a dialog; the view named in `kind` before the dot draws it."""
+        self.state.question = Question(kind, data)
+        self.changed()
+
+    def answered(self) -> Json:
+        """Closes the open dialog and hands back what it was about."""
+        question, self.state.question = self.state.question, None
+        self.changed()
+        return question.data if question else {}
+
+    @contextmanager
+    def busy(self, name: str, label: str) -> Iterator[None]:
+        """Shows that `label` is under way for as long as the block runs."""
+        self.state.busy[name] = label
+        self.changed()
+        try:
+            yield
+        finally:
+            self.state.busy.pop(name, None)
+            self.changed()
+
+    async def open(self, view: str) -> None:
+        """Goes to a view and loads what it shows."""
+        if view not in VIEWS:
+            raise BadInput(f"There is no view {view!r}", remedy=f"choose one of {', '.join(VIEWS)}")
+        if self.state.view != view:
+            self.state.view = view
+            self.changed()
+        await self.load(view)
+
+    async def load(self, view: str) -> None:
+        """Loads what a view shows."""
+        await VIEWS[view].load(self)
+        self.changed()
+
+    # --- tasks -------------------------------------------------------------------------------
+    def dispatch(self, key: str, event: str, value: Any) -> None:
+        """Starts the action for an event of the page; errors of the action are shown, not raised.
+
+        Raises BadInput when no element answers to that event.
+        """
+        element, _, argument = key.partition(":")
+        action = ACTIONS.get((element, event))
+        if action is None:
+            raise BadInput(f"Nothing answers to {event!r} of {element!r}", remedy="reload the page")
+        self.spawn(action(self, argument, value), element)
+
+    def spawn(self, work: Coroutine[Any, Any, None] | Awaitable[None], name: str) -> None:
+        """Runs `work` beside the connection; its errors are shown on the page."""
+        task = asyncio.get_running_loop().create_task(self._guard(work), name=f"page {name}")
+        self._tasks[task] = name
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+    def cancel(self, name: str) -> bool:
+        """Cancels what runs under `name`; says whether anything did."""
+        tasks = [task for task, known in self._tasks.items() if known == name]
+        for task in tasks:
+            task.cancel()
+        return bool(tasks)
+
+    def reload(self, view: str) -> None:
+        """Loads a view again soon; several calls within the pause load once."""
+        if view in self._reloads:
+            return
+        self._reloads.add(view)
+        self.spawn(self._reload(view), f"reload {view}")
+
+    async def idle(self) -> None:
+        """Waits until nothing is under way."""
+        while self._tasks:
+            await asyncio.gather(*list(self._tasks), return_exceptions=True)
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        for task in list(self._tasks):
+            task.cancel()
+        await self.idle()
+
+    async def _reload(self, view: str) -> None:
+        try:
+            await asyncio.sleep(RELOAD_PAUSE)
+        finally:
+            self._reloads.discard(view)
+        await self.load(view)
+
+    async def _guard(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except SymphonyError as error:
+            self.fail(error)
+        except Exception as error:
+            logger.exception("an action of the page failed")
+            self.fail(SymphonyError(f"This did not work: {error}", remedy="the log has the details"))
+
+    # --- what happens elsewhere --------------------------------------------------------------
+    async def begin(self) -> None:
+        """Loads what the first view needs."""
+        if self.state.project is None:
+            self.state.project = await self.host.project()
+        await shell.load_nodes(self)
+        await self.load("board")
+        if self.state.view != "board":
+            await self.load(self.state.view)
+
+    def notice(self, event: Json) -> None:
+        """Takes an event of the host: loads again what it says has changed, and tells the user of ends."""
+        kind = event.get("event")
+        if kind == "workflowComplete":
+            self.announce(shell.end_of_run(event["run"]))
+            self.reload("board")
+        elif kind == "taskError":
+            self.announce(f"{event.get('node', 'A step')} failed")
+        elif kind == "notice":
+            self.announce(str(event.get("message", "")))
+        elif kind == "project":
+            self.spawn(shell.load_project(self), "project")
+        elif kind == "extensions":
+            self.spawn(shell.load_nodes(self), "nodes")
+            self._outdated("market")
+        elif kind in _LISTS:
+            self._outdated(_LISTS[kind])
+
+    def _outdated(self, view: str) -> None:
+        if view in (self.state.view, "board"):
+            self.reload(view)
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` after each change until `forget`."""
+        self._listeners.add(listener)
+
+    def forget(self, listener: Callable[[], None]) -> None:
+        """Ends `listen`."""
+        self._listeners.discard(listener)
+
+
+_LISTS = {"runs": "board", "melodies": "store", "artifacts": "artifacts", "settings": "settings"}
+
+
+class Pages:
+    """All open pages of a host, and the one stream of its events that feeds them."""
+
+    def __init__(self, host: HostPort) -> None:
+        self.host = host
+        self._pages: OrderedDict[str, Page] = OrderedDict()
+        self._feeds: set[Feed] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def page(self, name: str) -> Page:
+        """The page that calls itself `name` (a word that the page keeps across reloads), or a new one."""
+        page = self._pages.pop(name, None) or Page(self.host)
+        self._pages[name] = page
+        while len(self._pages) > KEPT_PAGES:
+            self._pages.popitem(last=False)
+        return page
+
+    def attach(self, feed: Feed) -> None:
+        """Feeds a connection with the events of the host."""
+        self._feeds.add(feed)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._watch(), name="pages watch")
+
+    def detach(self, feed: Feed) -> None:
+        """Ends `attach`."""
+        self._feeds.discard(feed)
+
+    async def close(self) -> None:
+        """Ends all tasks of all pages."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for page in self._pages.values():
+            await page.close()
+
+    async def _watch(self) -> None:
+        try:
+            async for event in self.host.watch():
+                for feed in self._feeds:
+                    feed.push(event)
+                for page in self._pages.values():
+                    page.notice(event)
+        except Exception:
+            logger.exception("the host's events ended")

@@ -1,0 +1,121 @@
+"""What the host knows of one open page: which view, what it shows, which questions are open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Problem:
+    """An error in the user's words: what happened, what to do, and the details."""
+
+    title: str
+    remedy: str = ""
+    items: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Question:
+    """An open dialog. `kind` says which view draws it, `data` what it is about."""
+
+    kind: str
+    data: Json = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ComposeState:
+    """The prompt, the answer of the Conductor, and the Melody that is previewed or edited."""
+
+    mode: str = "maestro"
+    prompt: str = ""
+    prompt_version: int = 0
+    answer: Json | None = None
+    melody: Json | None = None
+    draft: str | None = None
+    changed: bool = False
+    editing: bool = False
+    selected: str = ""
+    findings: list[Json] = field(default_factory=list)
+    asked: int = 0
+
+
+@dataclass(slots=True)
+class BoardState:
+    """The history of runs and the run that is shown."""
+
+    runs: list[Json] = field(default_factory=list)
+    run: str = ""
+    detail: Json | None = None
+    selected: str = ""
+    part: str = "timeline"
+
+
+@dataclass(slots=True)
+class ArtifactsState:
+    """What was searched for and which artifact is open."""
+
+    query: str = ""
+    items: list[Json] = field(default_factory=list)
+    loaded: bool = False
+    selected: Json | None = None
+    versions: list[Json] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class StoreState:
+    """The saved Melodies and the one that is shown."""
+
+    query: str = ""
+    items: list[Json] = field(default_factory=list)
+    loaded: bool = False
+    selected: str = ""
+    melody: Json | None = None
+    findings: list[Json] | None = None
+
+
+@dataclass(slots=True)
+class MarketState:
+    """The extensions that were found, and what is shown of them."""
+
+    query: str = ""
+    items: list[Json] = field(default_factory=list)
+    loaded: bool = False
+    shown: int = 60
+    only: str = "all"
+    audit: list[Json] | None = None
+    audit_of: str = ""
+
+
+@dataclass(slots=True)
+class SettingsState:
+    """The settings with their sources, and what was wrong with the last change of each."""
+
+    query: str = ""
+    rows: list[Json] = field(default_factory=list)
+    loaded: bool = False
+    problems: dict[str, str] = field(default_factory=dict)
+    health: Json | None = None
+
+
+@dataclass(slots=True)
+class PageState:
+    """All of the above with what every view shares."""
+
+    view: str = "compose"
+    theme: str = "system"
+    project: Json | None = None
+    nodes: dict[str, Json] = field(default_factory=dict)
+    busy: dict[str, str] = field(default_factory=dict)
+    problem: Problem | None = None
+    question: Question | None = None
+    announcement: str = ""
+    announcements: int = 0
+    compose: ComposeState = field(default_factory=ComposeState)
+    board: BoardState = field(default_factory=BoardState)
+    artifacts: ArtifactsState = field(default_factory=ArtifactsState)
+    store: StoreState = field(default_factory=StoreState)
+    market: MarketState = field(default_factory=MarketState)
+    settings: SettingsState = field(default_factory=SettingsState)

@@ -1,0 +1,313 @@
+"""The Harmony Board: the history of runs, and one run live with graph, timeline, logs and numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from symphony.ui import words
+from symphony.ui.actions import on
+from symphony.ui.node import Node, h
+from symphony.ui.state import Json, PageState
+from symphony.ui.views import melody_graph
+
+if TYPE_CHECKING:
+    from symphony.ui.page import Page
+
+RESUMABLE = ("failed", "cancelled", "interrupted")
+PARTS = {"timeline": "Timeline", "logs": "Logs", "metrics": "Metrics"}
+
+
+def render(state: PageState) -> Node:
+    """The view."""
+    board = state.board
+    if not board.runs and board.detail is None:
+        return h(
+            "View",
+            h(
+                "EmptyState",
+                h("Button", key="board.start", label="Write a prompt", variant="primary"),
+                icon="activity",
+                title="Nothing has been played yet",
+                text="Compose a Melody and play it: its steps, times, logs and results show up here, live.",
+            ),
+            key="view.board",
+            title="Harmony Board",
+        )
+    return h(
+        "View",
+        h("Split", _run(state) if board.detail else _choose(), _history(state), side="start"),
+        key="view.board",
+        title="Harmony Board",
+    )
+
+
+def _choose() -> Node:
+    return h("EmptyState", icon="activity", title="No run is chosen", text="Choose one from the history.")
+
+
+def _history(state: PageState) -> Node:
+    return h(
+        "Section",
+        *(_history_entry(run, run["id"] == state.board.run) for run in state.board.runs),
+        key="board.history",
+        title="History",
+        quiet=True,
+    )
+
+
+def _history_entry(run: Json, current: bool) -> Node:
+    when = words.ago(run.get("created") or 0)
+    lasted = words.seconds(run.get("seconds") or 0)
+    return h(
+        "Link",
+        key=f"board.run:{run['id']}",
+        label=str(run.get("name") or run["id"]),
+        href=f"#/board/{run['id']}",
+        current=current,
+        icon="dot",
+        tone=words.STATE_TONES.get(run["status"], "neutral"),
+        meta=str(run["status"]),
+        text=f"{when} · {lasted}" if when and run["status"] != "running" else when,
+    )
+
+
+def _run(state: PageState) -> Node:
+    board = state.board
+    detail = board.detail or {}
+    run, melody = detail["run"], detail.get("melody") or {}
+    return h(
+        "Stack",
+        _head(state, run),
+        _error(run),
+        *(_question(run["id"], question) for question in detail.get("questions") or []),
+        h(
+            "Graph",
+            key="board.graph",
+            label=f"Run of {run.get('name') or 'the Melody'}",
+            run=run["id"],
+            selected=board.selected or None,
+            **melody_graph.graph(melody, state.nodes, {}, {}),
+        ),
+        _selected(state, run) if board.selected else None,
+        _results(detail.get("artifacts") or []),
+        h(
+            "Segments",
+            key="board.part",
+            label="Details",
+            value=board.part,
+            options=[{"value": value, "label": label} for value, label in PARTS.items()],
+        ),
+        _part(board.part, run["id"], board.selected),
+        key=f"board.shown:{run['id']}",
+    )
+
+
+def _head(state: PageState, run: Json) -> Node:
+    status = run["status"]
+    return h(
+        "Stack",
+        h(
+            "Line",
+            h("Heading", text=str(run.get("name") or run["id"])),
+            h("RunSummary", run=run["id"]),
+            h(
+                "Line",
+                h("Button", key="board.cancel", label="Cancel", variant="secondary", icon="stop")
+                if status == "running"
+                else None,
+                h(
+                    "Button",
+                    key="board.resume",
+                    label="Resume",
+                    variant="primary",
+                    icon="play",
+                    busy="resume" in state.busy or None,
+                    hint="Goes on where it stopped; what is finished is not run again",
+                )
+                if status in RESUMABLE
+                else None,
+                gap="small",
+            ),
+            spread=True,
+        ),
+        h("Text", str(run["prompt"]), tone="muted", small=True) if run.get("prompt") else None,
+        gap="small",
+    )
+
+
+def _error(run: Json) -> Node | None:
+    error = run.get("error")
+    if not error:
+        return None
+    return h(
+        "Alert",
+        key="board.error",
+        tone="bad",
+        title=str(error.get("message") or "The run failed"),
+        text=str(error.get("remedy") or "") or None,
+    )
+
+
+def _question(run: str, question: Json) -> Node:
+    node = str(question.get("node") or "")
+    return h(
+        "Card",
+        h(
+            "Heading",
+            text=str(question.get("question") or question.get("message") or f"{node} waits for you"),
+        ),
+        h(
+            "Form",
+            h(
+                "TextBox",
+                key=f"board.comment:{node}",
+                name="comment",
+                label="Comment",
+                value="",
+                quiet=True,
+                placeholder="Comment (optional)",
+            ),
+            h(
+                "Line",
+                h("Button", key=f"board.approve:{node}", label="Approve", variant="primary", submit=True),
+                h("Button", key=f"board.decline:{node}", label="Decline", variant="danger"),
+            ),
+            key=f"board.answer:{node}",
+            label=f"Answer {node}",
+        ),
+        key=f"board.question:{run}/{node}",
+        tone="warning",
+    )
+
+
+def _selected(state: PageState, run: Json) -> Node:
+    return h(
+        "Section",
+        h("NodeDetails", run=run["id"], node=state.board.selected),
+        h(
+            "Disclosure",
+            h("Logs", run=run["id"], node=state.board.selected),
+            key="board.node_logs",
+            label="Logs of this step",
+            open=True,
+        ),
+        h("Button", key="board.unselect", label="Close", variant="ghost", small=True),
+        key=f"board.node:{state.board.selected}",
+        title=state.board.selected,
+    )
+
+
+def _results(artifacts: list[Json]) -> Node | None:
+    if not artifacts:
+        return None
+    return h(
+        "Section",
+        h(
+            "Grid",
+            *(
+                h(
+                    "Link",
+                    key=f"board.artifact:{item['id']}/{item.get('node', '')}/{item['name']}",
+                    label=str(item["name"]),
+                    href=f"#/artifacts/{item['id']}",
+                    icon="file",
+                    meta=words.size(item.get("bytes") or 0),
+                    text=str(item.get("node") or ""),
+                )
+                for item in artifacts
+            ),
+            least=16,
+        ),
+        key="board.results",
+        title="Results",
+    )
+
+
+def _part(part: str, run: str, selected: str) -> Node:
+    if part == "logs":
+        return h("Logs", run=run)
+    if part == "metrics":
+        return h("Metrics", run=run)
+    return h("Timeline", key="board.timeline", run=run, selected=selected or None)
+
+
+async def load(page: Page) -> None:
+    """Loads the history and the run that is shown."""
+    board = page.state.board
+    board.runs = (await page.host.list_runs(50))["runs"]
+    if not board.run and board.runs:
+        board.run = board.runs[0]["id"]
+    if board.run:
+        board.detail = await page.host.get_run(board.run)
+        page.changed()
+
+
+@on("board.start")
+async def _start(page: Page, _argument: str, _value: Any) -> None:
+    await page.open("compose")
+
+
+@on("board.run")
+async def _choose_run(page: Page, argument: str, _value: Any) -> None:
+    board = page.state.board
+    detail = await page.host.get_run(argument)
+    board.run, board.detail, board.selected = argument, detail, ""
+    page.changed()
+
+
+@on("board.graph", "select")
+@on("board.timeline", "select")
+async def _select(page: Page, _argument: str, value: Any) -> None:
+    page.state.board.selected = str(value or "")
+    page.changed()
+
+
+@on("board.unselect")
+async def _unselect(page: Page, _argument: str, _value: Any) -> None:
+    await _select(page, "", "")
+
+
+@on("board.part", "change")
+async def _choose_part(page: Page, _argument: str, value: Any) -> None:
+    if value in PARTS:
+        page.state.board.part = str(value)
+        page.changed()
+
+
+@on("board.cancel")
+async def _cancel(page: Page, _argument: str, _value: Any) -> None:
+    await page.host.cancel_run(page.state.board.run)
+    page.announce("The run is being cancelled")
+    page.reload("board")
+
+
+@on("board.resume")
+async def _resume(page: Page, _argument: str, _value: Any) -> None:
+    with page.busy("resume", "Resuming the run"):
+        await page.host.resume_run(page.state.board.run)
+    page.announce("The run goes on")
+    await page.load("board")
+
+
+async def _answer(page: Page, node: str, approved: bool, comment: str) -> None:
+    await page.host.answer(page.state.board.run, node, approved, comment)
+    page.announce("Approved" if approved else "Declined")
+    await page.load("board")
+
+
+@on("board.answer", "submit")
+async def _approve(page: Page, argument: str, value: Any) -> None:
+    await _answer(page, argument, True, str(value.get("comment", "")))
+
+
+@on("board.decline")
+async def _decline(page: Page, argument: str, _value: Any) -> None:
+    await _answer(page, argument, False, "")
+
+
+@on("board.artifact")
+async def _artifact(page: Page, argument: str, _value: Any) -> None:
+    from symphony.ui.views import artifacts  # the views stand beside each other
+
+    await artifacts.show(page, argument.partition("/")[0])
+    await page.open("artifacts")

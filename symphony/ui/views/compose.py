@@ -1,0 +1,512 @@
+"""The prompt box, the preview of the Melody with each step explained, and its editor."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from symphony.errors import BadInput, PermissionDenied
+from symphony.ui import words
+from symphony.ui.actions import on
+from symphony.ui.node import Node, h
+from symphony.ui.state import ComposeState, Json, PageState, Question
+from symphony.ui.views import editor, melody_graph
+
+if TYPE_CHECKING:
+    from symphony.ui.page import Page
+
+LONGEST_PROMPT = 20_000
+"""Characters; what is longer is refused before it reaches the Conductor."""
+
+LIKELY, UNSURE = 0.6, 0.35
+"""Confidence from which a step is shown as likely, and below which as a guess."""
+
+
+def render(state: PageState) -> Node:
+    """The view."""
+    compose = state.compose
+    busy = "compose" in state.busy
+    return h(
+        "View",
+        h(
+            "Segments",
+            key="compose.mode",
+            label="Mode",
+            value=compose.mode,
+            options=[
+                {"value": "maestro", "label": "Maestro", "hint": "The Conductor composes from your words"},
+                {"value": "manual", "label": "Manual", "hint": "You pick a saved Melody"},
+            ],
+        ),
+        _prompt(state, busy) if compose.mode == "maestro" else _saved(state),
+        h("Progress", key="compose.progress", label=state.busy["compose"]) if busy else None,
+        _not_possible(compose) if not busy else None,
+        _preview(state) if compose.melody is not None and not busy else None,
+        _examples(state) if compose.mode == "maestro" and compose.melody is None and not busy else None,
+        key="view.compose",
+        title="Compose",
+        text="Say what should be done. You see every step before anything runs.",
+    )
+
+
+def _prompt(state: PageState, busy: bool) -> Node:
+    compose = state.compose
+    return h(
+        "Form",
+        h(
+            "TextBox",
+            key="compose.prompt",
+            name="prompt",
+            kind="prompt",
+            label="Prompt",
+            quiet=True,
+            value=compose.prompt,
+            version=compose.prompt_version,
+            placeholder="Which files change most and are hardest to maintain?",
+        ),
+        h(
+            "Line",
+            h(
+                "Button",
+                key="compose.go",
+                label="Compose",
+                variant="primary",
+                icon="sparkles",
+                submit=True,
+                busy=busy,
+            ),
+            h("Button", key="compose.stop", label="Cancel", variant="ghost") if busy else None,
+            h("Text", "Ctrl + Enter", tone="muted", small=True),
+        ),
+        key="compose.form",
+        label="Compose a Melody",
+    )
+
+
+def _examples(state: PageState) -> Node | None:
+    examples = (state.project or {}).get("examples") or []
+    if not examples:
+        return None
+    return h(
+        "Section",
+        h(
+            "Grid",
+            *(
+                h(
+                    "Button",
+                    key=f"compose.example:{number}",
+                    label=str(example),
+                    variant="secondary",
+                    icon="arrow",
+                )
+                for number, example in enumerate(examples[:6])
+            ),
+            least=18,
+        ),
+        key="compose.examples",
+        title="Try one of these",
+        text="They fit the project that is open.",
+        quiet=True,
+    )
+
+
+def _saved(state: PageState) -> Node:
+    items = state.store.items
+    if not items:
+        return h(
+            "EmptyState",
+            h("Button", key="compose.mode_maestro", label="Write a prompt", variant="secondary"),
+            icon="library",
+            title="No saved Melody yet",
+            text="Compose one from a prompt, then save it. It is listed here to be played again.",
+        )
+    return h(
+        "Section",
+        h(
+            "Table",
+            key="compose.pick",
+            label="Saved Melodies",
+            columns=[
+                {"id": "name", "label": "Name"},
+                {"id": "description", "label": "Description"},
+                {"id": "nodes", "label": "Steps", "end": True},
+            ],
+            rows=[
+                {
+                    "id": item["id"],
+                    "cells": [item["name"], item.get("description") or "", _steps(item.get("nodes"))],
+                }
+                for item in items
+            ],
+            current=state.compose.draft,
+        ),
+        title="Pick a saved Melody",
+        quiet=True,
+    )
+
+
+def _steps(nodes: Any) -> str:
+    return str(len(nodes) if isinstance(nodes, list) else nodes or 0)
+
+
+def _not_possible(compose: ComposeState) -> Node | None:
+    answer = compose.answer
+    if answer is None or answer.get("possible", True):
+        return None
+    extensions = answer.get("extensions") or []
+    return h(
+        "Card",
+        h(
+            "Alert",
+            key="compose.impossible",
+            tone="warning",
+            title="The installed Players cannot do this",
+            text="This is missing:" if answer.get("missing") else "Say it in other words, or more precisely.",
+            items=[str(item) for item in answer.get("missing") or []] or None,
+        ),
+        h("Text", "These extensions would help:", small=True, tone="muted") if extensions else None,
+        h(
+            "Line",
+            *(
+                h(
+                    "Link",
+                    key=f"compose.extension:{name}",
+                    label=str(name),
+                    href=f"#/market/{name}",
+                    icon="package",
+                )
+                for name in extensions
+            ),
+        )
+        if extensions
+        else None,
+        key="compose.not_possible",
+    )
+
+
+def _preview(state: PageState) -> Node:
+    compose = state.compose
+    melody = compose.melody or {}
+    answer = compose.answer or {}
+    why = {item["node"]: item for item in answer.get("explanations") or []}
+    errors = [finding for finding in compose.findings if finding.get("severity") != "warning"]
+    nodes = melody.get("nodes") or []
+    predicted = answer.get("predicted_seconds")
+    notes = {
+        node: f"{round(item['confidence'] * 100)} %" for node, item in why.items() if "confidence" in item
+    }
+    problems = {finding["node"]: finding["message"] for finding in errors if finding.get("node")}
+    return h(
+        "Stack",
+        h(
+            "Line",
+            h("Heading", text=str(melody.get("name") or "Melody")),
+            h("Badge", text=words.count(len(nodes), "step"), tone="neutral"),
+            h("Badge", text=f"about {words.seconds(float(predicted))}", tone="neutral")
+            if predicted is not None and not compose.changed
+            else None,
+            h("Badge", text="changed", tone="accent") if compose.changed else None,
+            h(
+                "Line",
+                h(
+                    "Button",
+                    key="compose.play",
+                    label="Play",
+                    variant="primary",
+                    icon="play",
+                    disabled=bool(errors) or not nodes or None,
+                    busy="play" in state.busy or None,
+                ),
+                h(
+                    "Button",
+                    key="compose.edit",
+                    label="Done" if compose.editing else "Edit",
+                    variant="secondary",
+                    icon="check" if compose.editing else "pencil",
+                ),
+                h(
+                    "Button",
+                    key="compose.save",
+                    label="Save",
+                    variant="secondary",
+                    icon="save",
+                    disabled=not nodes or None,
+                ),
+                h("Button", key="compose.cancel", label="Cancel", variant="ghost"),
+                gap="small",
+            ),
+            spread=True,
+        ),
+        editor.findings(compose.findings),
+        h(
+            "Split",
+            h(
+                "Graph",
+                key="compose.graph",
+                label=f"Melody {melody.get('name') or ''}".strip(),
+                selected=compose.selected or None,
+                editable=compose.editing,
+                **melody_graph.graph(melody, state.nodes, notes, problems),
+            ),
+            editor.panel(state) if compose.editing else _steps_panel(state, why),
+            side="end",
+        ),
+        key="compose.preview",
+    )
+
+
+def _steps_panel(state: PageState, why: dict[str, Json]) -> Node:
+    compose = state.compose
+    return h(
+        "Stack",
+        *(
+            _step(state, node, why.get(node["id"], {}), compose.selected == node["id"])
+            for node in (compose.melody or {}).get("nodes", [])
+        ),
+        gap="small",
+        key="compose.steps",
+    )
+
+
+def _step(state: PageState, node: Json, why: Json, selected: bool) -> Node:
+    spec = state.nodes.get(melody_graph.base(node["player"]), {})
+    specs = spec.get("params") or {}
+    fields = melody_graph.param_fields("compose.param", node, specs)
+    confidence = why.get("confidence")
+    set_now = node.get("params") or {}
+    brief = ", ".join(f"{name} {melody_graph.show_param(value)}" for name, value in set_now.items())
+    return h(
+        "Card",
+        h(
+            "Line",
+            h("Heading", text=melody_graph.title(node["player"])),
+            _confidence(confidence) if isinstance(confidence, int | float) else None,
+            spread=True,
+        ),
+        h("Text", str(why.get("why") or spec.get("description") or ""), small=True, tone="muted"),
+        h(
+            "Disclosure",
+            *fields,
+            key=f"compose.params:{node['id']}",
+            label=f"Parameters{': ' + brief if brief else ''}",
+        )
+        if fields
+        else None,
+        key=f"compose.step:{node['id']}",
+        tone="accent" if selected else None,
+    )
+
+
+def _confidence(value: float) -> Node:
+    tone = "good" if value >= LIKELY else "neutral" if value >= UNSURE else "warning"
+    return h("Badge", text=f"{round(value * 100)} % sure", tone=tone)
+
+
+def _save_dialog(question: Question) -> Node:
+    return h(
+        "Dialog",
+        h(
+            "Form",
+            h(
+                "TextBox",
+                key="save.name",
+                name="name",
+                label="Name",
+                value=str(question.data.get("name", "")),
+            ),
+            h(
+                "TextBox",
+                key="save.description",
+                name="description",
+                kind="multiline",
+                label="Description",
+                value=str(question.data.get("description", "")),
+                placeholder="What it is good for",
+            ),
+            h(
+                "Line",
+                h("Button", key="save.go", label="Save Melody", variant="primary", submit=True),
+                h("Button", key="save.cancel", label="Cancel", variant="ghost"),
+            ),
+            key="save.form",
+            label="Save the Melody",
+        ),
+        key="dialog.save",
+        title="Save the Melody",
+        text="It goes into the Polyphony Store, from where you can play it again on any project.",
+    )
+
+
+def _consent_dialog(question: Question) -> Node:
+    return h(
+        "Dialog",
+        h("Bullets", items=[str(item) for item in question.data["questions"]]),
+        h(
+            "Line",
+            h("Button", key="consent.go", label="Allow and play", variant="primary"),
+            h("Button", key="consent.cancel", label="Cancel", variant="ghost"),
+        ),
+        key="dialog.consent",
+        title="Permissions",
+        text="This Melody asks before it plays:",
+    )
+
+
+DIALOGS = {"compose.save": _save_dialog, "compose.consent": _consent_dialog}
+
+
+async def load(page: Page) -> None:
+    """Loads the saved Melodies for Manual mode."""
+    page.state.store.items = (await page.host.list_melodies(""))["melodies"]
+
+
+def show_melody(compose: ComposeState, melody: Json | None, draft: str | None = None) -> None:
+    """Puts another Melody, or none, into the preview."""
+    compose.melody, compose.draft = melody, draft
+    compose.changed, compose.editing, compose.selected, compose.findings = False, False, "", []
+
+
+async def play(page: Page, melody: str | Json, prompt: str = "", agreed: bool = False) -> None:
+    """Starts a run and goes to the board; asks first when a Player wants to be asked."""
+    with page.busy("play", "Starting the Melody"):
+        try:
+            started = await page.host.execute_melody(melody, prompt=prompt, agreed=agreed)
+        except PermissionDenied as error:
+            if error.code != "consent_needed" or agreed:
+                raise
+            questions = [str(item.get("message", item)) for item in error.findings] or [error.message]
+            page.ask("compose.consent", melody=melody, prompt=prompt, questions=questions)
+            return
+    page.state.board.run, page.state.board.selected, page.state.board.detail = started["run"], "", None
+    page.announce("The Melody plays")
+    await page.open("board")
+
+
+@on("compose.mode", "change")
+async def _mode(page: Page, _argument: str, value: Any) -> None:
+    page.state.compose.mode = "manual" if value == "manual" else "maestro"
+    show_melody(page.state.compose, None)
+    page.state.compose.answer = None
+    page.changed()
+    await page.load("compose")
+
+
+@on("compose.mode_maestro")
+async def _mode_maestro(page: Page, _argument: str, _value: Any) -> None:
+    await _mode(page, "", "maestro")
+
+
+@on("compose.form", "submit")
+async def _compose(page: Page, _argument: str, value: Any) -> None:
+    prompt = str(value.get("prompt", "")).strip()
+    compose = page.state.compose
+    if not prompt:
+        raise BadInput("The prompt is empty", remedy="say what should be done")
+    if len(prompt) > LONGEST_PROMPT:
+        raise BadInput(
+            f"The prompt has {len(prompt):,} characters, the most is {LONGEST_PROMPT:,}",
+            remedy="put long material into a file of the project and name the file",
+        )
+    compose.prompt = prompt
+    compose.asked += 1
+    asked = compose.asked
+    page.state.problem = None
+    show_melody(compose, None)
+    compose.answer = None
+    with page.busy("compose", "Composing the Melody"):
+        answer = await page.host.submit_prompt(prompt)
+        if asked != compose.asked:
+            return
+        compose.answer = answer
+        if answer.get("possible", True):
+            show_melody(compose, answer["melody"], answer.get("draft"))
+            steps = words.count(len(answer["melody"].get("nodes", [])), "step")
+            page.announce(f"The Melody is ready: {steps}")
+        else:
+            page.announce("The installed Players cannot do this")
+
+
+@on("compose.stop")
+async def _stop(page: Page, _argument: str, _value: Any) -> None:
+    page.state.compose.asked += 1
+    page.cancel("compose.form")
+    await asyncio.sleep(0)
+    page.announce("Composing was cancelled")
+
+
+@on("compose.example")
+async def _example(page: Page, argument: str, _value: Any) -> None:
+    examples = (page.state.project or {}).get("examples") or []
+    compose = page.state.compose
+    compose.prompt = str(examples[int(argument)])
+    compose.prompt_version += 1
+    page.changed()
+
+
+@on("compose.pick", "select")
+async def _pick(page: Page, _argument: str, value: Any) -> None:
+    melody = await page.host.get_melody(str(value))
+    show_melody(page.state.compose, melody, str(value))
+    page.changed()
+
+
+@on("compose.extension")
+async def _extension(page: Page, argument: str, _value: Any) -> None:
+    page.state.market.query = argument
+    await page.open("market")
+
+
+@on("compose.play")
+async def _play(page: Page, _argument: str, _value: Any) -> None:
+    compose = page.state.compose
+    if compose.melody is None:
+        raise BadInput("There is no Melody to play", remedy="compose one first")
+    melody: str | Json = compose.melody if compose.changed or compose.draft is None else compose.draft
+    await play(page, melody, compose.prompt if compose.mode == "maestro" else "")
+
+
+@on("consent.go")
+async def _consent(page: Page, _argument: str, _value: Any) -> None:
+    asked = page.answered()
+    await play(page, asked["melody"], asked.get("prompt", ""), agreed=True)
+
+
+@on("compose.cancel")
+async def _cancel(page: Page, _argument: str, _value: Any) -> None:
+    show_melody(page.state.compose, None)
+    page.state.compose.answer = None
+    page.announce("The preview was put away")
+
+
+@on("compose.save")
+async def _save(page: Page, _argument: str, _value: Any) -> None:
+    melody = page.state.compose.melody or {}
+    page.ask("compose.save", name=melody.get("name") or "", description=melody.get("description") or "")
+
+
+@on("save.form", "submit")
+async def _save_go(page: Page, _argument: str, value: Any) -> None:
+    compose = page.state.compose
+    if compose.melody is None:
+        raise BadInput("There is no Melody to save", remedy="compose one first")
+    melody: str | Json = compose.melody if compose.changed or compose.draft is None else compose.draft
+    name = str(value.get("name", "")).strip()
+    if not name:
+        raise BadInput("The Melody has no name", remedy="give it one")
+    saved = await page.host.save_melody(melody, name, str(value.get("description", "")))
+    page.answered()
+    page.announce(f"{saved['name']} was saved")
+
+
+@on("save.cancel")
+@on("dialog.save", "close")
+@on("consent.cancel")
+@on("dialog.consent", "close")
+async def _close(page: Page, _argument: str, _value: Any) -> None:
+    page.answered()
+
+
+@on("compose.graph", "select")
+async def _select(page: Page, _argument: str, value: Any) -> None:
+    page.state.compose.selected = str(value or "")
+    page.changed()

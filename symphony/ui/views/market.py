@@ -1,0 +1,379 @@
+"""The Marketplace: what is installed and what can be, with permissions, consent and what was used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from symphony.errors import PermissionDenied
+from symphony.ui import words
+from symphony.ui.actions import on
+from symphony.ui.node import Node, h
+from symphony.ui.state import Json, PageState, Question
+
+if TYPE_CHECKING:
+    from symphony.ui.page import Page
+
+PAGE = 60
+"""How many entries are drawn at once; more on request."""
+
+KIND_WORDS = {"instrument": "Instrument", "operator": "Operator", "motif": "Motif"}
+
+
+def render(state: PageState) -> Node:
+    """The view."""
+    market = state.market
+    items = [item for item in market.items if _kept(item, market.only)]
+    return h(
+        "View",
+        h(
+            "Line",
+            h(
+                "TextBox",
+                key="market.search",
+                kind="search",
+                label="Search extensions",
+                quiet=True,
+                value=market.query,
+                placeholder="Search extensions",
+                live=True,
+            ),
+            h(
+                "Segments",
+                key="market.only",
+                label="Show",
+                value=market.only,
+                options=[
+                    {"value": "all", "label": "All"},
+                    {"value": "installed", "label": "On this machine"},
+                    {"value": "offered", "label": "Offered"},
+                ],
+            ),
+            h(
+                "Button",
+                key="market.audit:",
+                label="What was used",
+                variant="ghost",
+                icon="shield",
+                small=True,
+            ),
+        ),
+        h("Progress", label="Searching") if "market" in state.busy else None,
+        _audit(state) if market.audit is not None else None,
+        h("Stack", *(_entry(state, item) for item in items[: market.shown]), key="market.items", gap="small"),
+        h(
+            "Button",
+            key="market.more",
+            label=f"Show {min(PAGE, len(items) - market.shown)} more",
+            variant="secondary",
+        )
+        if len(items) > market.shown
+        else None,
+        _nothing(state) if market.loaded and not items else None,
+        key="view.market",
+        title="Marketplace",
+        text="Extensions bring Players. Each runs in a sandbox of its own, with only the permissions that you allow.",
+    )
+
+
+def _kept(item: Json, only: str) -> bool:
+    return only == "all" or bool(item.get("installed")) == (only == "installed")
+
+
+def _nothing(state: PageState) -> Node:
+    return h(
+        "EmptyState",
+        h("Button", key="market.clear", label="Show all extensions", variant="secondary"),
+        icon="package",
+        title="No extension matches",
+        text=f"Nothing here is called or does “{state.market.query}”. Try other words."
+        if state.market.query
+        else "The registry offers nothing more than what is here already.",
+    )
+
+
+def _entry(state: PageState, item: Json) -> Node:
+    name = str(item["name"])
+    functions = [str(function["name"]) for function in item.get("functions") or []]
+    return h(
+        "Article",
+        h(
+            "Line",
+            h("Heading", text=name),
+            h("Badge", text=str(item.get("version") or "")),
+            h("Badge", text=KIND_WORDS.get(str(item.get("type")), str(item.get("type") or ""))),
+            h("Badge", text="bundled") if item.get("bundled") else None,
+            _state(item),
+            h("Line", *_buttons(state, item), gap="small"),
+            spread=True,
+        ),
+        h("Text", str(item.get("description") or "")),
+        h("Disclosure", *_details(item), key=f"market.details:{name}", label=_summary(functions, item)),
+        key=f"market.entry:{name}",
+        label=name,
+        muted=(bool(item.get("installed")) and not item.get("enabled", True)) or None,
+    )
+
+
+def _state(item: Json) -> Node | None:
+    state = str(item.get("state") or "")
+    if not item.get("installed") or state in ("", "installed"):
+        return None
+    tone = "bad" if state == "error" else "good" if state in ("running", "activated") else "neutral"
+    return h("Badge", text=state, tone=tone)
+
+
+def _summary(functions: list[str], item: Json) -> str:
+    permissions = item.get("permissions") or []
+    return f"{words.count(len(functions), 'function')}, {words.count(len(permissions), 'permission')}"
+
+
+def _details(item: Json) -> list[Node]:
+    permissions = [str(word) for word in item.get("permissions") or []]
+    return [
+        h("Heading", text="Functions"),
+        h(
+            "Bullets",
+            items=[
+                f"{function['name']}: {', '.join(function.get('inputs') or {}) or 'nothing'} → "
+                f"{', '.join(function.get('outputs') or {}) or 'nothing'}"
+                for function in item.get("functions") or []
+            ],
+        ),
+        h("Heading", text="Permissions"),
+        h("Bullets", items=permissions or ["It needs none."]),
+    ]
+
+
+def _buttons(state: PageState, item: Json) -> list[Node]:
+    name = str(item["name"])
+    busy = f"market:{name}" in state.busy or None
+    if not item.get("installed"):
+        return [
+            h(
+                "Button",
+                key=f"market.install:{name}",
+                label="Install",
+                variant="primary",
+                small=True,
+                busy=busy,
+            )
+        ]
+    return [
+        h(
+            "Switch",
+            key=f"market.enable:{name}",
+            label=f"Enable {name}",
+            quiet=True,
+            value=bool(item.get("enabled", True)),
+        ),
+        *(
+            [
+                h(
+                    "Button",
+                    key=f"market.update:{name}",
+                    label="Update",
+                    variant="primary",
+                    small=True,
+                    busy=busy,
+                )
+            ]
+            if item.get("update")
+            else []
+        ),
+        h(
+            "Button",
+            key=f"market.audit:{name}",
+            label="Uses",
+            variant="ghost",
+            small=True,
+            hint="What it did with its permissions",
+        ),
+        h(
+            "Button",
+            key=f"market.remove:{name}",
+            label="Remove",
+            variant="secondary",
+            small=True,
+            busy=busy,
+            disabled=bool(item.get("bundled")) or None,
+            hint="Comes with Symphony; it can be switched off" if item.get("bundled") else None,
+        ),
+    ]
+
+
+def _audit(state: PageState) -> Node:
+    market = state.market
+    rows = [
+        {
+            "id": str(number),
+            "cells": [
+                words.ago(entry.get("time") or 0)
+                if isinstance(entry.get("time"), int | float)
+                else str(entry.get("time")),
+                str(entry.get("extension") or ""),
+                str(entry.get("capability") or ""),
+                str(entry.get("detail") or ""),
+                "allowed" if entry.get("allowed") else "refused",
+            ],
+            **({} if entry.get("allowed") else {"tone": "bad"}),
+        }
+        for number, entry in enumerate(market.audit or [])
+    ]
+    columns = ["When", "Extension", "Permission", "Detail", "Answer"]
+    return h(
+        "Section",
+        h(
+            "Table",
+            key="market.audit_table",
+            label="Uses of permissions",
+            columns=[{"id": label.lower(), "label": label} for label in columns],
+            rows=rows,
+        )
+        if rows
+        else h("Text", "No permission was used yet.", tone="muted", small=True),
+        h("Button", key="market.audit_close", label="Close", variant="ghost", small=True),
+        key="market.audit_section",
+        title=f"What {market.audit_of or 'extensions'} did with permissions",
+    )
+
+
+def _permissions_dialog(question: Question) -> Node:
+    verb = "update" if question.data["update"] else "install"
+    return h(
+        "Dialog",
+        h("Bullets", items=[str(item) for item in question.data["words"]]),
+        h(
+            "Text",
+            "Nothing beyond this is possible for it. You can see each use under Uses.",
+            small=True,
+            tone="muted",
+        ),
+        h(
+            "Line",
+            h("Button", key="permissions.go", label="Allow and install", variant="primary"),
+            h("Button", key="permissions.cancel", label="Cancel", variant="ghost"),
+        ),
+        key="dialog.permissions",
+        title="Permissions",
+        text=f"To {verb} {question.data['name']}, allow it to:",
+    )
+
+
+DIALOGS = {"market.permissions": _permissions_dialog}
+
+
+async def load(page: Page) -> None:
+    """Loads the extensions that the search asks for."""
+    market = page.state.market
+    query = market.query
+    found = (await page.host.list_extensions(query))["extensions"]
+    if query == market.query:
+        market.items, market.loaded = found, True
+
+
+async def _obtain(page: Page, name: str, update: bool, agreed: list[str] | None) -> None:
+    """Installs or updates. Without consent the host refuses and says what is wanted: then the user is asked."""
+    get = page.host.update_extension if update else page.host.install_extension
+    with page.busy(f"market:{name}", f"{'Updating' if update else 'Installing'} {name}"):
+        try:
+            await get(name, agreed)
+        except PermissionDenied as error:
+            if error.code != "consent_needed" or agreed is not None:
+                raise
+            said = [str(item.get("message", item)) for item in error.findings]
+            grants = [str(item["grant"]) for item in error.findings if item.get("grant")]
+            page.ask(
+                "market.permissions",
+                name=name,
+                update=update,
+                words=said or ["It needs no permission."],
+                grants=grants,
+            )
+            return
+    page.announce(f"{name} was {'updated' if update else 'installed'}")
+    await page.load("market")
+
+
+@on("market.search", "change")
+async def _search(page: Page, _argument: str, value: Any) -> None:
+    market = page.state.market
+    market.query, market.shown = str(value), PAGE
+    with page.busy("market", "Searching"):
+        await page.load("market")
+    page.announce(f"{words.count(len(market.items), 'extension')} found")
+
+
+@on("market.clear")
+async def _clear(page: Page, _argument: str, _value: Any) -> None:
+    page.state.market.only = "all"
+    await _search(page, "", "")
+
+
+@on("market.only", "change")
+async def _only(page: Page, _argument: str, value: Any) -> None:
+    if value in ("all", "installed", "offered"):
+        page.state.market.only, page.state.market.shown = str(value), PAGE
+        page.changed()
+
+
+@on("market.more")
+async def _more(page: Page, _argument: str, _value: Any) -> None:
+    page.state.market.shown += PAGE
+    page.changed()
+
+
+@on("market.install")
+async def _install(page: Page, argument: str, _value: Any) -> None:
+    await _obtain(page, argument, False, None)
+
+
+@on("market.update")
+async def _update(page: Page, argument: str, _value: Any) -> None:
+    await _obtain(page, argument, True, None)
+
+
+@on("permissions.go")
+async def _allow(page: Page, _argument: str, _value: Any) -> None:
+    asked = page.answered()
+    await _obtain(page, asked["name"], asked["update"], asked["grants"])
+
+
+@on("permissions.cancel")
+@on("dialog.permissions", "close")
+async def _refuse(page: Page, _argument: str, _value: Any) -> None:
+    page.answered()
+    page.announce("Nothing was installed")
+
+
+@on("market.remove")
+async def _remove(page: Page, argument: str, _value: Any) -> None:
+    with page.busy(f"market:{argument}", f"Removing {argument}"):
+        await page.host.remove_extension(argument)
+    page.announce(f"{argument} was removed")
+    await page.load("market")
+
+
+@on("market.enable", "change")
+async def _enable(page: Page, argument: str, value: Any) -> None:
+    await page.host.enable_extension(argument, bool(value))
+    page.announce(f"{argument} is {'on' if value else 'off'}")
+    await page.load("market")
+
+
+@on("market.audit")
+async def _show_audit(page: Page, argument: str, _value: Any) -> None:
+    market = page.state.market
+    market.audit = (await page.host.audit(argument or None, 100))["entries"]
+    market.audit_of = argument
+    page.changed()
+
+
+@on("market.audit_close")
+async def _close_audit(page: Page, _argument: str, _value: Any) -> None:
+    page.state.market.audit = None
+    page.changed()
+
+
+@on("market.audit_table", "select")
+async def _audit_row(_page: Page, _argument: str, _value: Any) -> None:
+    """A row of the audit has nothing more to show."""

@@ -1,0 +1,34 @@
+"""The list of views, in the order of the navigation."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from symphony.ui.node import Node
+from symphony.ui.state import PageState, Question
+from symphony.ui.views import artifacts, board, compose, market, settings, store
+
+if TYPE_CHECKING:
+    from symphony.ui.page import Page
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view: its title in the navigation, how it is drawn and loaded, and its dialogs by kind."""
+
+    title: str
+    render: Callable[[PageState], Node]
+    load: Callable[[Page], Awaitable[None]]
+    dialogs: Mapping[str, Callable[[Question], Node]]
+
+
+VIEWS: dict[str, View] = {
+    "compose": View("Compose", compose.render, compose.load, compose.DIALOGS),
+    "board": View("Harmony Board", board.render, board.load, {}),
+    "artifacts": View("Artifacts", artifacts.render, artifacts.load, {}),
+    "store": View("Polyphony Store", store.render, store.load, store.DIALOGS),
+    "market": View("Marketplace", market.render, market.load, market.DIALOGS),
+    "settings": View("Settings", settings.render, settings.load, {}),
+}

@@ -1,0 +1,205 @@
+"""The settings, each with where its value came from, and the health of the host."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from symphony.errors import BadInput, SymphonyError
+from symphony.ui.actions import on
+from symphony.ui.node import Node, h
+from symphony.ui.state import Json, PageState
+
+if TYPE_CHECKING:
+    from symphony.ui.page import Page
+
+HEALTH_TONES = {"ok": "good", "degraded": "warning", "failed": "bad", "absent": "neutral"}
+
+
+def render(state: PageState) -> Node:
+    """The view."""
+    settings = state.settings
+    wanted = settings.query.lower().split()
+    rows = [row for row in settings.rows if _matches(row, wanted)]
+    groups: dict[str, list[Json]] = {}
+    for row in rows:
+        groups.setdefault(str(row["key"]).partition(".")[0], []).append(row)
+    return h(
+        "View",
+        h(
+            "Section",
+            h(
+                "Segments",
+                key="settings.theme",
+                label="Theme",
+                value=state.theme,
+                options=[
+                    {"value": "system", "label": "As the system"},
+                    {"value": "light", "label": "Light"},
+                    {"value": "dark", "label": "Dark"},
+                ],
+            ),
+            title="Appearance",
+            quiet=True,
+        ),
+        _health(settings.health),
+        h(
+            "TextBox",
+            key="settings.search",
+            kind="search",
+            label="Search settings",
+            quiet=True,
+            value=settings.query,
+            placeholder="Search settings",
+            live=True,
+        ),
+        *(
+            h(
+                "Section",
+                *(_row(settings.problems, row) for row in found),
+                key=f"settings.group:{group}",
+                title=group,
+            )
+            for group, found in groups.items()
+        ),
+        h("Text", "No setting matches.", tone="muted", small=True) if settings.loaded and not rows else None,
+        key="view.settings",
+        title="Settings",
+        text="Defaults, your file, the project's file, the environment and flags, in this order. Changes go into your file.",
+    )
+
+
+def _matches(row: Json, wanted: list[str]) -> bool:
+    text = f"{row['key']} {row.get('description') or ''}".lower()
+    return all(word in text for word in wanted)
+
+
+def _row(problems: dict[str, str], row: Json) -> Node:
+    key = str(row["key"])
+    return h(
+        "Line",
+        _field(row, problems.get(key)),
+        h("Badge", text=f"from {row.get('source') or 'default'}", tone=_source_tone(str(row.get("source")))),
+        key=f"settings.row:{key}",
+        spread=True,
+    )
+
+
+def _source_tone(source: str) -> str:
+    return "neutral" if source.startswith("default") else "accent"
+
+
+def _field(row: Json, problem: str | None) -> Node:
+    key, value, kind = f"settings.value:{row['key']}", row.get("value"), str(row.get("type") or "string")
+    text = str(row.get("description") or "") or None
+    label = str(row["key"])
+    if isinstance(value, bool) or kind in ("boolean", "bool"):
+        return h("Switch", key=key, label=label, value=bool(value), text=text)
+    if row.get("choices"):
+        options = [{"value": str(choice), "label": str(choice)} for choice in row["choices"]]
+        return h("Select", key=key, label=label, value=str(value), options=options, text=text)
+    return h(
+        "TextBox",
+        key=key,
+        label=label,
+        value=_show(value),
+        placeholder=_show(row.get("default")) or None,
+        text=text,
+        problem=problem,
+    )
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _read(row: Json, text: Any) -> Any:
+    """The value that a field holds, in the type of the setting."""
+    if not isinstance(text, str):
+        return text
+    kind, old = str(row.get("type") or ""), row.get("value")
+    if text == "" and row.get("default") is None:
+        return None
+    if kind.startswith("str") or (not kind and isinstance(old, str)):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _health(health: Json | None) -> Node | None:
+    if health is None:
+        return None
+    components = health.get("components") or []
+    bad = [item for item in components if item.get("status") not in ("ok", None)]
+    return h(
+        "Section",
+        h(
+            "Disclosure",
+            *(
+                h(
+                    "Line",
+                    h(
+                        "Badge",
+                        text=str(item.get("status")),
+                        tone=HEALTH_TONES.get(str(item.get("status")), "neutral"),
+                    ),
+                    h(
+                        "Text",
+                        f"{item['name']}: {item.get('detail') or ''} {item.get('remedy') or ''}".strip(),
+                        small=True,
+                    ),
+                )
+                for item in components
+            ),
+            key="settings.health",
+            label="All parts are well"
+            if not bad
+            else f"{len(bad)} of {len(components)} parts need attention",
+            open=bool(bad),
+        ),
+        title="Health",
+        quiet=True,
+    )
+
+
+async def load(page: Page) -> None:
+    """Loads the settings and the health of the host."""
+    settings = page.state.settings
+    settings.rows = (await page.host.settings())["settings"]
+    settings.loaded = True
+    page.changed()
+    settings.health = await page.host.health()
+
+
+@on("settings.theme", "change")
+async def _theme(page: Page, _argument: str, value: Any) -> None:
+    if value in ("system", "light", "dark"):
+        page.state.theme = str(value)
+        page.changed()
+
+
+@on("settings.search", "change")
+async def _search(page: Page, _argument: str, value: Any) -> None:
+    page.state.settings.query = str(value)
+    page.changed()
+
+
+@on("settings.value", "change")
+async def _value(page: Page, argument: str, value: Any) -> None:
+    settings = page.state.settings
+    row = next((row for row in settings.rows if row["key"] == argument), None)
+    if row is None:
+        raise BadInput(f"There is no setting {argument!r}", remedy="reload the page")
+    try:
+        changed = await page.host.set_setting(argument, _read(row, value))
+    except SymphonyError as error:
+        settings.problems[argument] = str(error)
+        page.announce(str(error))
+        return
+    settings.problems.pop(argument, None)
+    settings.rows = [{**known, **changed} if known["key"] == argument else known for known in settings.rows]
+    page.announce(f"{argument} was changed")

@@ -1,0 +1,155 @@
+"""The frame around all views: navigation, project, theme, problems, dialogs and the live region."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from symphony.ui import words
+from symphony.ui.actions import on
+from symphony.ui.node import Node, h
+from symphony.ui.state import Json, PageState, Question
+from symphony.ui.views import VIEWS
+
+if TYPE_CHECKING:
+    from symphony.ui.page import Page
+
+THEMES = ("system", "light", "dark")
+
+
+def render(state: PageState) -> Node:
+    """The whole tree."""
+    running = sum(run["status"] == "running" for run in state.board.runs)
+    views = [
+        {"id": name, "title": view.title, "badge": running if name == "board" else 0}
+        for name, view in VIEWS.items()
+    ]
+    project = state.project or {}
+    return h(
+        "Shell",
+        h("LiveRegion", key="live", text=state.announcement, count=state.announcements),
+        _problem(state),
+        VIEWS[state.view].render(state),
+        _dialog(state),
+        key="shell",
+        view=state.view,
+        views=views,
+        theme=state.theme,
+        busy=next(iter(state.busy.values()), ""),
+        project={
+            "name": str(project.get("name") or ""),
+            "path": str(project["path"]),
+            "git": bool(project.get("is_git")),
+        }
+        if project.get("path")
+        else False,
+    )
+
+
+def _problem(state: PageState) -> Node | None:
+    problem = state.problem
+    if problem is None:
+        return None
+    return h(
+        "Alert",
+        key="problem",
+        tone="bad",
+        title=problem.title,
+        text=problem.remedy or None,
+        items=problem.items or None,
+        closable=True,
+    )
+
+
+def _dialog(state: PageState) -> Node | None:
+    question = state.question
+    if question is None:
+        return None
+    if question.kind == "project":
+        return _project_dialog(question)
+    for view in VIEWS.values():
+        if question.kind in view.dialogs:
+            return view.dialogs[question.kind](question)
+    return None
+
+
+def _project_dialog(question: Question) -> Node:
+    return h(
+        "Dialog",
+        h(
+            "Form",
+            h(
+                "TextBox",
+                key="project.path",
+                name="path",
+                label="Folder",
+                value=str(question.data.get("path", "")),
+                placeholder="/home/you/projects/name",
+                text="The full path of a folder on this machine. A git repository gives the most.",
+            ),
+            h(
+                "Line",
+                h("Button", key="project.go", label="Open", variant="primary", submit=True),
+                h("Button", key="project.cancel", label="Cancel", variant="ghost"),
+            ),
+            key="project.form",
+            label="Open a project",
+        ),
+        key="dialog.project",
+        title="Open a project",
+        text="Melodies play on the open project. Players read it only as far as you have granted.",
+    )
+
+
+def end_of_run(run: Json) -> str:
+    """What is said when a run has ended."""
+    return f"{run.get('name') or 'The run'} {run['status']} after {words.seconds(run.get('seconds') or 0)}"
+
+
+async def load_project(page: Page) -> None:
+    """Loads the open project."""
+    page.state.project = await page.host.project()
+    page.changed()
+
+
+async def load_nodes(page: Page) -> None:
+    """Loads the Players that can be used."""
+    nodes = (await page.host.available_nodes())["nodes"]
+    page.state.nodes = {node["player"]: node for node in nodes}
+    page.changed()
+
+
+@on("shell", "navigate")
+async def _navigate(page: Page, _argument: str, value: Any) -> None:
+    await page.open(str(value))
+
+
+@on("shell", "theme")
+async def _theme(page: Page, _argument: str, value: Any) -> None:
+    if value in THEMES:
+        page.state.theme = str(value)
+        page.changed()
+
+
+@on("shell", "project")
+async def _choose_project(page: Page, _argument: str, _value: Any) -> None:
+    page.ask("project", path=(page.state.project or {}).get("path") or "")
+
+
+@on("project.cancel")
+@on("dialog.project", "close")
+async def _close_project(page: Page, _argument: str, _value: Any) -> None:
+    page.answered()
+
+
+@on("project.form", "submit")
+async def _open_project(page: Page, _argument: str, value: Any) -> None:
+    with page.busy("project", "Opening the project"):
+        page.state.project = await page.host.open_project(str(value.get("path", "")).strip())
+    page.answered()
+    page.announce(f"{page.state.project.get('name')} is open")
+
+
+@on("problem", "close")
+async def _close_problem(page: Page, _argument: str, _value: Any) -> None:
+    page.state.problem = None
+    page.changed()
