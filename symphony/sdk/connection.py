@@ -1,0 +1,308 @@
+"""The connection to the host: one thread reads, the one that read a call also runs it.
+
+Handing a message from a reading thread to a working one costs two switches. Here the thread that
+reads a call gives the reading to a waiting thread and runs the call itself, so that a round trip
+costs none. There is always one thread that reads, so that answers and cancellations arrive while
+all others work.
+"""
+
+from __future__ import annotations
+
+import _socket
+import _thread
+from collections import deque
+
+from symphony.sdk.context import Call
+from symphony.sdk.failures import Cancelled, PlayerFailure, failure_of
+from symphony.sdk.wire import Decoder, Encoder, ProtocolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Message = dict[str, Any]
+    Task = Callable[[], None]
+
+# Calls that run at the same time, less the one thread that reads.
+MAX_THREADS = 17
+
+# `MSG_DONTWAIT`: the reader may send, but never wait for the host to read.
+_DONT_WAIT = _socket.MSG_DONTWAIT
+
+
+class _Waiter:
+    """A request that waits for its answer, and the pieces that come before it."""
+
+    __slots__ = ("answer", "lock", "pieces")
+
+    def __init__(self) -> None:
+        self.lock = _thread.allocate_lock()
+        self.lock.acquire()
+        self.pieces: deque[Any] = deque()
+        self.answer: Message | BaseException | None = None
+
+    def wake(self) -> None:
+        try:
+            self.lock.release()
+        except RuntimeError:
+            # Already awake and not yet back to sleep; it will look again.
+            return
+
+
+class Connection:
+    """Speaks the stage protocol over a connected socket.
+
+    `answer(message, call)` is called on a working thread for every request of the host but `ping`,
+    `notice(message)` for every event but `cancel`.
+    """
+
+    def __init__(
+        self,
+        socket: _socket.socket,
+        name: str,
+        answer: Callable[[Message, Call], None],
+        notice: Callable[[Message], None],
+    ) -> None:
+        self._socket = socket
+        self._encoder = Encoder(name)
+        self._decoder = Decoder(socket)
+        self._answer = answer
+        self._notice = notice
+        self._sending = _thread.allocate_lock()
+        self._reading = _thread.allocate_lock()
+        # Guards the next four and the ids.
+        self._state = _thread.allocate_lock()
+        self._threads = 1
+        self._idle = 0
+        self._backlog: deque[Task] = deque()
+        self._is_paused = False
+        self._is_closed = False
+        self._end = _thread.allocate_lock()
+        self._end.acquire()
+        self._calls: dict[bytes, Call] = {}
+        self._waiters: dict[bytes, _Waiter] = {}
+        self.failure: ProtocolError | None = None
+        """What the host did wrong, when that ended the session."""
+
+    # Asking and telling
+
+    def hello(self, body: Message) -> Message:
+        """Sends the first frame and waits for the session's grants. Before `run`."""
+        id = self._send(None, "request", "hello", body)
+        message = self._decoder.next_message()
+        if message is None:
+            raise ProtocolError("the host closed the connection before it answered hello")
+        if message["kind"] == "error":
+            raise ProtocolError(str(message["body"].get("message", "the host refused hello")))
+        if message["kind"] != "response" or message["re"] != id:
+            raise ProtocolError("the host did not answer hello")
+        welcome: Message = message["body"]
+        self._encoder.limit = int(welcome.get("limits", {}).get("frame", self._encoder.limit))
+        return welcome
+
+    def request(
+        self,
+        call: Call | None,
+        method: str,
+        body: Message,
+        on_piece: Callable[[Any], None] | None = None,
+    ) -> Message:
+        """Asks the host and waits; raises what it refused with, or `Cancelled` when the call ended."""
+        waiter = _Waiter()
+        with self._state:
+            id = self._encoder.next_id()
+        frame = self._encoder.frame(id, "request", call.id if call else None, method, body)
+        self._waiters[id] = waiter
+        if call is not None:
+            call.waiters.add(waiter)
+        try:
+            # After the waiter is known: a cancellation from now on wakes it.
+            if self._is_closed or (call is not None and (call.cancelled or call.is_over)):
+                raise Cancelled
+            self._write(frame)
+            return _wait(waiter, on_piece)
+        finally:
+            self._waiters.pop(id, None)
+            if call is not None:
+                call.waiters.discard(waiter)
+
+    def notify(self, call: Call | None, kind: str, method: str, body: Message) -> None:
+        """Tells the host. What is told after the call's end is dropped: nobody listens any more."""
+        if call is not None and call.is_over:
+            return
+        self._send(call.id if call else None, kind, method, body)
+
+    def reply(self, call: Call, kind: str, method: str, body: Message) -> None:
+        """Answers a request of the host. Raises `PlayerFailure` when the body cannot travel."""
+        with self._state:
+            id = self._encoder.next_id()
+        frame = self._encoder.frame(id, kind, call.id, method, body)
+        call.is_over = True
+        self._calls.pop(call.id, None)
+        self._write(frame)
+
+    def _send(self, re: bytes | None, kind: str, method: str, body: Message) -> bytes:
+        with self._state:
+            id = self._encoder.next_id()
+        self._write(self._encoder.frame(id, kind, re, method, body))
+        return id
+
+    def _write(self, frame: bytes) -> None:
+        with self._sending:
+            try:
+                self._socket.sendall(frame)
+            except OSError:
+                # The host is gone; the reader sees it too and ends the session.
+                return
+
+    # Reading and working
+
+    def run(self) -> None:
+        """Reads and answers until the host ends the session."""
+        _thread.start_new_thread(self._work, ())
+        self._end.acquire()
+
+    def close(self) -> None:
+        """Ends `run`; waiting requests end with `Cancelled`."""
+        with self._state:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        for waiter in list(self._waiters.values()):
+            waiter.answer = Cancelled()
+            waiter.wake()
+        self._end.release()
+
+    def _work(self) -> None:
+        while not self._is_closed:
+            task = self._take_waiting()
+            if task is None:
+                with self._reading:
+                    task = self._read_until_task()
+            if task is None:
+                return
+            task()
+
+    def _take_waiting(self) -> Task | None:
+        """A task that was read while all threads were busy; else this thread counts as idle."""
+        with self._state:
+            if self._backlog and not self._is_paused:
+                return self._backlog.popleft()
+            self._idle += 1
+            return None
+
+    def _read_until_task(self) -> Task | None:
+        """Reads, as the only thread, until there is a task that this thread may leave with."""
+        while True:
+            task = self._leave_with_backlog()
+            if task is not None:
+                return task
+            if self._is_closed:
+                return None
+            try:
+                message = self._decoder.next_message()
+            except ProtocolError as error:
+                self.failure = error
+                message = None
+            if message is None:
+                self.close()
+                return None
+            task = self._sort(message)
+            if task is not None:
+                with self._state:
+                    self._backlog.append(task)
+
+    def _leave_with_backlog(self) -> Task | None:
+        with self._state:
+            if not self._backlog or self._is_paused:
+                return None
+            if self._idle > 1:
+                self._idle -= 1
+                return self._backlog.popleft()
+            if self._threads >= MAX_THREADS:
+                return None
+            self._threads += 1
+            self._idle -= 1
+            task = self._backlog.popleft()
+        _thread.start_new_thread(self._work, ())
+        return task
+
+    def _sort(self, message: Message) -> Task | None:
+        """Deals with what the reader deals with itself; a task for all else."""
+        kind, method = message["kind"], message["method"]
+        if kind == "response" or kind == "error":
+            self._deliver(message)
+        elif kind == "stream":
+            waiter = self._waiters.get(message["re"])
+            if waiter is not None:
+                waiter.pieces.append(message["body"])
+                waiter.wake()
+        elif kind == "event":
+            if method == "cancel":
+                self._cancel(message["re"])
+            else:
+                return lambda: self._notice(message)
+        elif method == "ping":
+            return self._answer_ping(message)
+        else:
+            if method == "pause" or method == "resume":
+                self._is_paused = method == "pause"
+                return self._answer_ping(message)
+            call = Call(message["id"])
+            self._calls[call.id] = call
+            return lambda: self._answer(message, call)
+        return None
+
+    def _deliver(self, message: Message) -> None:
+        re = message["re"]
+        waiter = self._waiters.get(re) if re is not None else None
+        # Without `re` it is a remark about the session; the host's log has it.
+        if waiter is not None:
+            waiter.answer = message
+            waiter.wake()
+
+    def _cancel(self, call_id: bytes | None) -> None:
+        call = self._calls.get(call_id) if call_id is not None else None
+        if call is None:
+            return
+        call.cancelled = True
+        for waiter in list(call.waiters):
+            waiter.answer = waiter.answer or Cancelled()
+            waiter.wake()
+
+    def _answer_ping(self, message: Message) -> Task | None:
+        """Answers at once, also while every thread works; as a task when the socket is full."""
+        with self._state:
+            id = self._encoder.next_id()
+        frame = self._encoder.frame(id, "response", message["id"], message["method"], {})
+        if self._sending.acquire(False):
+            try:
+                # A frame this small goes whole or not at all.
+                self._socket.send(frame, _DONT_WAIT)
+                return None
+            except OSError:
+                return lambda: self._write(frame)
+            finally:
+                self._sending.release()
+        return lambda: self._write(frame)
+
+
+def _wait(waiter: _Waiter, on_piece: Callable[[Any], None] | None) -> Message:
+    while True:
+        waiter.lock.acquire()
+        while waiter.pieces:
+            piece = waiter.pieces.popleft()
+            if on_piece is not None:
+                on_piece(piece)
+        answer = waiter.answer
+        if answer is None:
+            continue
+        if isinstance(answer, BaseException):
+            raise answer
+        if answer["kind"] == "error":
+            raise failure_of(answer["body"])
+        body = answer["body"]
+        if not isinstance(body, dict):
+            raise PlayerFailure(f"the host answered {answer['method']} with no map", code="internal")
+        return body

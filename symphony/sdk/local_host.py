@@ -1,0 +1,177 @@
+"""Serves capabilities for tests: real files and programs of one folder, and stand-ins for the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from symphony.sdk.context import Call
+from symphony.sdk.failures import Cancelled, PermissionDenied, PlayerFailure, failure_of
+
+Capability = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class LocalHost:
+    """What a `Context` asks, answered in this process.
+
+    `capabilities` come first; files, programs and artifacts are served from `project`. Without a
+    manifest everything is granted, with one only what its `[capabilities]` name.
+    """
+
+    def __init__(
+        self,
+        project: Path | None = None,
+        manifest: Mapping[str, Any] | None = None,
+        capabilities: Mapping[str, Capability] | None = None,
+    ) -> None:
+        self.project = project
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.stored: dict[str, dict[str, Any]] = {}
+        self._manifest = manifest or {}
+        self._given = dict(capabilities or {})
+        self._own: dict[str, Capability] = {
+            "fs.read": self._read,
+            "fs.write": self._write,
+            "fs.list": self._list,
+            "exec": self._exec,
+            "artifact.get": self._get,
+            "artifact.put": self._put,
+        }
+
+    def request(
+        self,
+        call: Call | None,
+        method: str,
+        body: dict[str, Any],
+        on_piece: Callable[[Any], None] | None = None,
+    ) -> dict[str, Any]:
+        """Answers at once, in the caller's thread. A given capability may answer `{"pieces": […], …}`."""
+        if call is not None and call.cancelled:
+            raise Cancelled
+        serve = self._given.get(method) or self._own.get(method)
+        if serve is None:
+            raise PlayerFailure(
+                f"the harness has nothing for {method}",
+                remedy=f"give capabilities={{{method!r}: lambda body: …}}",
+                code="unavailable",
+            )
+        answer = dict(serve(body))
+        if on_piece is not None:
+            for piece in answer.pop("pieces", []):
+                on_piece(piece)
+        if "error" in answer:
+            raise failure_of(answer["error"])
+        return answer
+
+    def notify(self, call: Call | None, kind: str, method: str, body: dict[str, Any]) -> None:
+        """Keeps what was reported, as `(method, body)`."""
+        self.events.append((method, body))
+
+    def reported(self, method: str) -> list[dict[str, Any]]:
+        """The bodies of what was reported under a method, such as `progress`."""
+        return [body for name, body in self.events if name == method]
+
+    def _grants(self, kind: str) -> list[str] | None:
+        """The manifest's grants of a kind; None when there is no manifest to hold to."""
+        if not self._manifest:
+            return None
+        granted = self._manifest.get("capabilities", {}).get(kind, [])
+        return [str(grant) for grant in granted]
+
+    def _path(self, operation: str, path: str) -> Path:
+        folder = self._folder()
+        absolute = Path(os.path.normpath(folder / path))
+        grants = self._grants("files")
+        if grants is not None:
+            patterns = [grant.partition(":")[2] for grant in grants if grant.partition(":")[0] == operation]
+            if not any(_reaches(pattern, absolute, folder) for pattern in patterns):
+                remedy = f'the manifest needs files = ["{operation}:project/…"]'
+                raise PermissionDenied(f"{operation} {path} is not granted", remedy=remedy)
+        return absolute
+
+    def _folder(self) -> Path:
+        if self.project is None:
+            raise PlayerFailure("no project is open", code="bad_input")
+        return self.project
+
+    def _read(self, body: dict[str, Any]) -> dict[str, Any]:
+        path = self._path("read", body["path"])
+        try:
+            return {"content": path.read_bytes()}
+        except OSError as error:
+            raise _file_failure(body["path"], error) from error
+
+    def _write(self, body: dict[str, Any]) -> dict[str, Any]:
+        path = self._path("write", body["path"])
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body["content"])
+        except OSError as error:
+            raise _file_failure(body["path"], error) from error
+        return {}
+
+    def _list(self, body: dict[str, Any]) -> dict[str, Any]:
+        folder = self._folder()
+        self._path("read", ".")
+        # A pattern that ends in `**` means the files below, not the folders.
+        pattern = body["pattern"]
+        pattern = pattern + "/*" if pattern.endswith("**") else pattern
+        found = (path for path in folder.glob(pattern) if path.is_file())
+        return {"paths": sorted(str(path.relative_to(folder)) for path in found)}
+
+    def _exec(self, body: dict[str, Any]) -> dict[str, Any]:
+        name = Path(body["argv"][0]).name
+        grants = self._grants("system")
+        if grants is not None and not any(fnmatchcase(f"exec:{name}", grant) for grant in grants):
+            remedy = f'the manifest needs system = ["exec:{name}"]'
+            raise PermissionDenied(f"running {name} is not granted", remedy=remedy)
+        cwd = self._folder() / body["cwd"] if body["cwd"] else self.project
+        try:
+            done = subprocess.run(
+                body["argv"],
+                cwd=cwd,
+                input=body["input"] if body["input"] is not None else b"",
+                capture_output=True,
+                timeout=body["timeout"],
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise PlayerFailure(f"{error.filename} was not found", code="unavailable") from error
+        except subprocess.TimeoutExpired as error:
+            raise PlayerFailure(f"{name} did not end within {body['timeout']} s") from error
+        return {"stdout": done.stdout, "stderr": done.stderr, "exit_code": done.returncode}
+
+    def _get(self, body: dict[str, Any]) -> dict[str, Any]:
+        stored = self.stored.get(body["id"])
+        if stored is None:
+            raise PlayerFailure(f"there is no artifact {body['id']}", code="not_found")
+        return stored
+
+    def _put(self, body: dict[str, Any]) -> dict[str, Any]:
+        id = "sha256:" + hashlib.sha256(body["content"]).hexdigest()
+        self.stored[id] = {"content": body["content"], "name": body["name"], "type": body["type"]}
+        return {"id": id}
+
+
+def _reaches(pattern: str, path: Path, folder: Path) -> bool:
+    """Whether a grant such as `project/src/**` covers a path. `**` covers the folder itself too."""
+    roots = {"project": folder, "output": folder / "output"}
+    head, _, rest = pattern.partition("/")
+    root = roots.get(head)
+    if root is None:
+        return fnmatchcase(str(path), pattern)
+    if rest in ("", "**"):
+        return path.is_relative_to(root)
+    if rest.endswith("/**"):
+        return path.is_relative_to(root / rest.removesuffix("/**"))
+    return path.is_relative_to(root) and fnmatchcase(str(path.relative_to(root)), rest)
+
+
+def _file_failure(path: str, error: OSError) -> PlayerFailure:
+    code = "not_found" if isinstance(error, FileNotFoundError) else "failed"
+    return PlayerFailure(f"{path}: {error.strerror}", code=code)
