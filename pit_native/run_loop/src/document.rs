@@ -1,0 +1,399 @@
+//! Reads a plan from the map that the host sends.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmpv::Value;
+use rustc_hash::FxHashMap;
+
+use crate::plan::{
+    Backoff, EdgeKind, EdgePlan, InputPlan, NodeKind, NodePlan, Plan, PlanError, PlanParts, Retry,
+    Source,
+};
+
+type Result<T> = std::result::Result<T, PlanError>;
+
+/// The plan that `document` describes (the form is in `pit_native.pyi`, at `Runtime.start`).
+pub fn read_plan(document: &Value) -> Result<Plan> {
+    let top = Map::new(document, "document")?;
+    let nodes = top.list("nodes")?;
+    let mut index: FxHashMap<&str, u32> = FxHashMap::default();
+    for (at, node) in nodes.iter().enumerate() {
+        let id = Map::new(node, "node")?.text("id")?;
+        if index.insert(id, at as u32).is_some() {
+            return Err(PlanError::DuplicateNode(id.to_owned()));
+        }
+    }
+    let mut texts = Texts::default();
+    let folder = top
+        .optional_text("dir")?
+        .filter(|dir| !dir.is_empty())
+        .map(PathBuf::from);
+    Plan::new(PlanParts {
+        run: top.text("run")?.to_owned(),
+        folder,
+        name: top.optional_text("name")?.unwrap_or_default().to_owned(),
+        project: top.optional_text("project")?.map(str::to_owned),
+        nodes: nodes
+            .iter()
+            .map(|node| read_node(node, &index, &mut texts))
+            .collect::<Result<_>>()?,
+        edges: top
+            .list("edges")?
+            .iter()
+            .map(|edge| read_edge(edge, &index))
+            .collect::<Result<_>>()?,
+        meta: top
+            .pairs("meta")?
+            .map(|(k, v)| (k.to_owned(), v.clone()))
+            .collect(),
+        asks_on_failure: top.flag("ask_failure")?,
+    })
+}
+
+/// Shares equal strings: ten thousand nodes have a handful of Players and port names.
+#[derive(Default)]
+struct Texts(FxHashMap<String, Arc<str>>);
+
+impl Texts {
+    fn share(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        let shared: Arc<str> = text.into();
+        self.0.insert(text.to_owned(), shared.clone());
+        shared
+    }
+}
+
+fn read_node(value: &Value, index: &FxHashMap<&str, u32>, texts: &mut Texts) -> Result<NodePlan> {
+    let raw = Map::new(value, "node")?;
+    let id = raw.text("id")?;
+    let map = Map {
+        at: format!("node {id}"),
+        ..raw
+    };
+    let key = map.optional_text("key")?.unwrap_or_default();
+    let kind = match map.optional_text("kind")? {
+        Some("pass") => NodeKind::Pass,
+        Some("control") => NodeKind::Control,
+        _ if key.is_empty() => NodeKind::Control,
+        _ => NodeKind::Player,
+    };
+    if kind == NodeKind::Player && key.is_empty() {
+        return Err(map.wrong("key", "is missing"));
+    }
+    let player = map.optional_text("player")?.unwrap_or_default();
+    let function = map
+        .optional_text("function")?
+        .unwrap_or_else(|| player.split_once('#').map_or("", |(_, f)| f));
+    let params = map
+        .optional("params")
+        .cloned()
+        .unwrap_or_else(|| Value::Map(Vec::new()));
+    let mut outputs = Vec::new();
+    for (port, type_name) in map.pairs("outputs")? {
+        let type_name = type_name
+            .as_str()
+            .ok_or_else(|| map.wrong("outputs", "must map names to types"))?;
+        outputs.push((texts.share(port), texts.share(type_name)));
+    }
+    let mut resources = Vec::new();
+    for (resource, amount) in map.pairs("resources")? {
+        let amount =
+            number(amount).ok_or_else(|| map.wrong("resources", "must map names to numbers"))?;
+        resources.push((texts.share(resource), amount));
+    }
+    Ok(NodePlan {
+        id: id.into(),
+        kind,
+        key: texts.share(key),
+        player: texts.share(player),
+        function: texts.share(function),
+        params: Arc::new(params),
+        inputs: read_inputs(&map, index, texts)?,
+        outputs,
+        timeout: map.duration("timeout")?,
+        retry: read_retry(&map)?,
+        resources,
+        priority: map.number("priority")?.unwrap_or(5.0).clamp(0.0, 9.0) as u8,
+        has_effects: map.flag("effects")?,
+        cache_key: map.optional_text("cache_key")?.map(str::to_owned),
+        seconds: map.number("seconds")?.unwrap_or(1.0).max(0.0),
+    })
+}
+
+fn read_inputs(
+    map: &Map<'_>,
+    index: &FxHashMap<&str, u32>,
+    texts: &mut Texts,
+) -> Result<Vec<InputPlan>> {
+    let names = |key: &str| -> Result<Vec<&str>> {
+        let list = map.list(key)?.iter().map(|name| {
+            name.as_str()
+                .ok_or_else(|| map.wrong(key, "must be port names"))
+        });
+        list.collect()
+    };
+    let (lists, optional) = (names("list_inputs")?, names("optional_inputs")?);
+    let mut inputs = Vec::new();
+    for (port, fed_by) in map.pairs("inputs")? {
+        let mut sources = Vec::new();
+        let entries = match fed_by {
+            Value::Array(entries) => entries.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for entry in entries {
+            let source = Map {
+                at: format!("{}, input {port}", map.at),
+                ..Map::new(entry, "input")?
+            };
+            if let Some(value) = source.find("value") {
+                sources.push(Source::Value(Arc::new(value.clone())));
+                continue;
+            }
+            let node = source.text("node")?;
+            let Some(&node) = index.get(node) else {
+                return Err(PlanError::UnknownNode {
+                    at: source.at,
+                    node: node.to_owned(),
+                });
+            };
+            sources.push(Source::Node {
+                node,
+                port: texts.share(source.text("port")?),
+            });
+        }
+        inputs.push(InputPlan {
+            port: texts.share(port),
+            is_list: lists.contains(&port),
+            is_optional: optional.contains(&port),
+            sources,
+        });
+    }
+    Ok(inputs)
+}
+
+fn read_retry(map: &Map<'_>) -> Result<Retry> {
+    let Some(value) = map.optional("retry") else {
+        return Ok(Retry {
+            attempts: 1,
+            backoff: Backoff::None,
+            delay: Duration::ZERO,
+        });
+    };
+    let retry = Map {
+        at: format!("{}, retry", map.at),
+        ..Map::new(value, "retry")?
+    };
+    let backoff = match retry.optional_text("backoff")? {
+        Some("none") => Backoff::None,
+        Some("fixed") => Backoff::Fixed,
+        Some("exponential") | None => Backoff::Exponential,
+        Some(_) => return Err(retry.wrong("backoff", "must be none, fixed or exponential")),
+    };
+    Ok(Retry {
+        attempts: retry.number("attempts")?.unwrap_or(1.0).clamp(1.0, 1000.0) as u32,
+        backoff,
+        delay: retry
+            .duration("delay")?
+            .unwrap_or(Duration::from_millis(500)),
+    })
+}
+
+fn read_edge(value: &Value, index: &FxHashMap<&str, u32>) -> Result<EdgePlan> {
+    let edge = Map::new(value, "edge")?;
+    let end = |key: &str| {
+        // An end may be a node or one of its ports.
+        let named = edge.text(key)?;
+        let found = index
+            .get(named)
+            .or_else(|| index.get(named.split_once('.').map_or(named, |(node, _)| node)));
+        found.copied().ok_or_else(|| PlanError::UnknownNode {
+            at: "an edge".to_owned(),
+            node: named.to_owned(),
+        })
+    };
+    let kind = match edge.optional_text("kind")? {
+        Some("data") | None => EdgeKind::Data,
+        Some("control") => EdgeKind::Control,
+        Some("conditional") => EdgeKind::Conditional,
+        Some(_) => return Err(edge.wrong("kind", "must be data, control or conditional")),
+    };
+    Ok(EdgePlan {
+        kind,
+        source: end("from")?,
+        target: end("to")?,
+        is_optional: edge.flag("optional")?,
+        when: edge.optional_text("when")?.map(Into::into),
+        token: edge.optional("token").and_then(Value::as_i64),
+    })
+}
+
+fn number(value: &Value) -> Option<f64> {
+    value.as_f64().filter(|number| number.is_finite())
+}
+
+/// A map of the document, with the place to name in errors.
+struct Map<'a> {
+    at: String,
+    entries: &'a [(Value, Value)],
+}
+
+impl<'a> Map<'a> {
+    fn new(value: &'a Value, at: &str) -> Result<Self> {
+        match value {
+            Value::Map(entries) => Ok(Self {
+                at: at.to_owned(),
+                entries,
+            }),
+            _ => Err(PlanError::Malformed {
+                at: at.to_owned(),
+                problem: "must be a map".to_owned(),
+            }),
+        }
+    }
+
+    fn wrong(&self, key: &str, problem: &str) -> PlanError {
+        PlanError::Malformed {
+            at: format!("{}: {key}", self.at),
+            problem: problem.to_owned(),
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<&'a Value> {
+        self.entries
+            .iter()
+            .find(|(k, _)| k.as_str() == Some(key))
+            .map(|(_, value)| value)
+    }
+
+    fn optional(&self, key: &str) -> Option<&'a Value> {
+        self.find(key).filter(|value| !value.is_nil())
+    }
+
+    fn optional_text(&self, key: &str) -> Result<Option<&'a str>> {
+        let text = |value: &'a Value| {
+            value
+                .as_str()
+                .ok_or_else(|| self.wrong(key, "must be text"))
+        };
+        self.optional(key).map(text).transpose()
+    }
+
+    fn text(&self, key: &str) -> Result<&'a str> {
+        self.optional_text(key)?
+            .ok_or_else(|| self.wrong(key, "is missing"))
+    }
+
+    fn list(&self, key: &str) -> Result<&'a [Value]> {
+        match self.optional(key) {
+            None => Ok(&[]),
+            Some(Value::Array(list)) => Ok(list),
+            Some(_) => Err(self.wrong(key, "must be a list")),
+        }
+    }
+
+    fn pairs(&self, key: &str) -> Result<impl Iterator<Item = (&'a str, &'a Value)> + use<'a>> {
+        let entries: &[(Value, Value)] = match self.optional(key) {
+            None => &[],
+            Some(Value::Map(entries)) => entries,
+            Some(_) => return Err(self.wrong(key, "must be a map")),
+        };
+        if entries.iter().any(|(name, _)| name.as_str().is_none()) {
+            return Err(self.wrong(key, "must have text as keys"));
+        }
+        Ok(entries
+            .iter()
+            .map(|(name, value)| (name.as_str().unwrap_or_default(), value)))
+    }
+
+    fn number(&self, key: &str) -> Result<Option<f64>> {
+        self.optional(key)
+            .map(|value| number(value).ok_or_else(|| self.wrong(key, "must be a number")))
+            .transpose()
+    }
+
+    fn duration(&self, key: &str) -> Result<Option<Duration>> {
+        let seconds = |seconds: f64| {
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|_| self.wrong(key, "must be seconds, not negative"))
+        };
+        self.number(key)?.map(seconds).transpose()
+    }
+
+    fn flag(&self, key: &str) -> Result<bool> {
+        let flag = |value: &Value| {
+            value
+                .as_bool()
+                .ok_or_else(|| self.wrong(key, "must be true or false"))
+        };
+        Ok(self.optional(key).map(flag).transpose()?.unwrap_or(false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// JSON text as the value that MessagePack would carry.
+    fn document(json: &str) -> Value {
+        let bytes =
+            rmp_serde::to_vec(&serde_json::from_str::<serde_json::Value>(json).unwrap()).unwrap();
+        rmpv::decode::read_value(&mut bytes.as_slice()).unwrap()
+    }
+
+    #[test]
+    fn a_whole_plan_is_read() {
+        let plan = read_plan(&document(
+            r#"{"run": "r", "dir": "/tmp/r", "name": "n", "project": null, "meta": {"prompt": "p"},
+                "nodes": [
+                  {"id": "log", "kind": "operator", "key": "git", "player": "symphony/git#log", "function": "log",
+                   "params": {"since": "90d"}, "inputs": {"project": {"value": "/p"}}, "outputs": {"commits": "json"},
+                   "timeout": 1.5, "retry": {"attempts": 3, "backoff": "fixed", "delay": 0.25},
+                   "resources": {"cpu": 1, "memory": 1024}, "effects": false, "cache_key": null},
+                  {"id": "if", "kind": "control", "key": "", "inputs": {"value": [{"node": "log", "port": "commits"}]}}],
+                "edges": [{"kind": "data", "from": "log.commits", "to": "if.value"},
+                          {"kind": "conditional", "from": "log", "to": "if", "token": 7, "when": "x"}]}"#,
+        ))
+        .unwrap();
+        assert_eq!(plan.edges.len(), 2, "the listed data edge is the input's");
+        let log = &plan.nodes[0];
+        assert_eq!(
+            (log.timeout, log.retry.attempts),
+            (Some(Duration::from_millis(1500)), 3)
+        );
+        assert_eq!(plan.nodes[1].kind, NodeKind::Control);
+        assert_eq!(plan.edges[1].token, Some(7));
+        assert_eq!(plan.levels, [2.0, 1.0]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let table = [
+            (r#"[]"#, "the plan's document must be a map"),
+            (r#"{"nodes": []}"#, "the plan's document: run is missing"),
+            (
+                r#"{"run": "r", "nodes": [{"id": "a"}, {"id": "a"}]}"#,
+                "two nodes of the plan are called a",
+            ),
+            (
+                r#"{"run": "r", "nodes": [{"id": "a", "timeout": -1}]}"#,
+                "the plan's node a: timeout must be seconds, not negative",
+            ),
+            (
+                r#"{"run": "r", "nodes": [{"id": "a", "inputs": {"x": [{"node": "b", "port": "y"}]}}]}"#,
+                "node a, input x names the node b, which the plan does not have",
+            ),
+            (
+                r#"{"run": "r", "nodes": [{"id": "a"}, {"id": "b"}],
+                    "edges": [{"kind": "control", "from": "a", "to": "b"}, {"kind": "control", "from": "b", "to": "a"}]}"#,
+                "the plan has a cycle: a → b → a",
+            ),
+        ];
+        for (json, message) in table {
+            assert_eq!(read_plan(&document(json)).unwrap_err().to_string(), message);
+        }
+    }
+}
