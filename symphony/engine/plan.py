@@ -8,12 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from symphony.errors import InvalidMelody
-from symphony.melody import Melody, Node
+from symphony.melody.control import EXTENSION as CONTROL
+from symphony.melody.model import Melody, Node, Retry
 from symphony.types.players import FunctionSpec
 from symphony.types.port_types import PROJECT, TypeLattice, element_type
-from symphony.types.quantities import parse_duration, parse_size
-
-CONTROL = "symphony/control"
 
 
 def compile_plan(
@@ -38,13 +36,20 @@ def compile_plan(
     incoming: dict[str, dict[str, list[dict[str, str]]]] = {node.id: {} for node in melody.nodes}
     edges = []
     for index, edge in enumerate(melody.edges):
-        source, _, source_port = edge.source.partition(".")
-        target, _, target_port = edge.target.partition(".")
         edges.append(
-            {"kind": edge.kind, "from": source, "to": target, "token": index, "when": edge.when}
+            {
+                "kind": edge.kind,
+                "from": edge.source_node,
+                "to": edge.target_node,
+                "token": index,
+                "when": edge.when,
+            }
         )
         if edge.kind == "data":
-            incoming[target].setdefault(target_port, []).append({"node": source, "port": source_port})
+            ports = incoming[edge.target_node]
+            ports.setdefault(edge.target_port, []).append(
+                {"node": edge.source_node, "port": edge.source_port}
+            )
     nodes = [
         _plan_node(
             node,
@@ -72,7 +77,7 @@ def compile_plan(
 
 
 def _spec_of(node: Node, catalogue: Mapping[str, FunctionSpec]) -> FunctionSpec:
-    spec = catalogue.get(node.player.partition("@")[0])
+    spec = catalogue.get(node.player_name)
     if spec is None:
         raise InvalidMelody(
             f"Node {node.id} needs the Player {node.player}, which is not installed",
@@ -117,12 +122,8 @@ def _plan_node(
         "inputs": inputs,
         "list_inputs": lists,
         "outputs": dict(spec.outputs),
-        "timeout": parse_duration(node.timeout) if node.timeout else (None if is_control else node_timeout),
-        "retry": {
-            "attempts": node.retry.attempts if node.retry else 1,
-            "backoff": node.retry.backoff if node.retry else "exponential",
-            "delay": 0.5,
-        },
+        "timeout": node.timeout or (None if is_control else node_timeout),
+        "retry": (node.retry or Retry()).model_dump(),
         "resources": _resources(node, spec),
         "priority": 5,
         "effects": spec.effects,
@@ -138,7 +139,7 @@ def _resources(node: Node, spec: FunctionSpec) -> dict[str, float]:
     asked = node.resources
     return {
         "cpu": float(asked.cpu) if asked and asked.cpu is not None else spec.cpu,
-        "memory": parse_size(asked.memory) if asked and asked.memory else spec.memory,
+        "memory": asked.memory if asked and asked.memory is not None else spec.memory,
         "gpu": float(asked.gpu) if asked and asked.gpu is not None else spec.gpu,
     }
 

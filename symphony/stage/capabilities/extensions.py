@@ -20,7 +20,7 @@ def capabilities(call: Call) -> dict[str, Capability]:
         if not isinstance(player, str) or "#" not in player:
             raise BadInput("extension.call needs `player` as publisher/name#function")
         target = player.partition("#")[0]
-        if target != caller.member.name and not caller.grants.allows_ipc(target):
+        if target != caller.member.name and not caller.grants.allows_ipc(player):
             raise caller.refuse("call", target, f"grant it ipc {target}")
         outputs = await call(player, dict(body.get("params") or {}), dict(body.get("inputs") or {}), caller.project)
         return {"outputs": outputs}

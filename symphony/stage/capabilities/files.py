@@ -36,13 +36,13 @@ class _Files:
 
     async def read(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         scope, root, relative = self._place(caller, body.get("path"))
-        if not caller.grants.allows_file("read", f"{scope}/{relative}"):
+        if not caller.grants.allows_file("read", root / relative, {scope: root}):
             raise caller.refuse("read", f"{scope}/{relative}", f"grant it read:{scope}/{relative}")
         return {"content": await asyncio.to_thread(_read_beneath, root, relative)}
 
     async def write(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         scope, root, relative = self._place(caller, body.get("path"))
-        if not caller.grants.allows_file("write", f"{scope}/{relative}"):
+        if not caller.grants.allows_file("write", root / relative, {scope: root}):
             raise caller.refuse("write", f"{scope}/{relative}", f"grant it write:{scope}/{relative}")
         content = body.get("content")
         if not isinstance(content, bytes):
@@ -55,7 +55,8 @@ class _Files:
         if caller.project is None:
             raise _no_project()
         paths = await asyncio.to_thread(_list_beneath, caller.project, str(pattern))
-        return {"paths": [p for p in paths if caller.grants.allows_file("read", f"project/{p}")]}
+        root = caller.project
+        return {"paths": [p for p in paths if caller.grants.allows_file("read", root / p, {"project": root})]}
 
     def _place(self, caller: Caller, path: object) -> tuple[str, Path, str]:
         """Scope, root folder and path beneath it of what the Player named."""

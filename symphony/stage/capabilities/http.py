@@ -22,7 +22,7 @@ def capabilities() -> dict[str, Capability]:
 
 
 async def _request(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
-    import httpx
+    import httpx2
 
     method, url = str(body.get("method") or "GET").upper(), str(body.get("url") or "")
     headers = {str(k): str(v) for k, v in (body.get("headers") or {}).items()}
@@ -33,13 +33,13 @@ async def _request(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         target, host = await _resolve(caller, url)
         sent = {**{k: v for k, v in headers.items() if k.lower() != "host"}, "Host": host}
         try:
-            async with httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(30.0)) as client:
+            async with httpx2.AsyncClient(trust_env=False, timeout=httpx2.Timeout(30.0)) as client:
                 request = client.build_request(
                     method, target, headers=sent, content=content, extensions={"sni_hostname": host.split(":")[0]}
                 )
                 response = await client.send(request, stream=True)
                 answer = await _read(response)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise PlayerError(f"{host} did not answer: {error}", code="unavailable", remedy="try again") from error
         location = answer["headers"].get("location")
         if answer["status"] not in (301, 302, 303, 307, 308) or not location:

@@ -65,7 +65,7 @@ class _Models:
         return await self._stream(endpoint, request, caller)
 
     async def _stream(self, endpoint: Endpoint, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
-        import httpx
+        import httpx2
 
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
         url = endpoint.url.rstrip("/") + "/chat/completions"
@@ -73,7 +73,7 @@ class _Models:
         usage: dict[str, Any] = {}
         try:
             async with (
-                httpx.AsyncClient(trust_env=False, timeout=endpoint.timeout) as client,
+                httpx2.AsyncClient(trust_env=False, timeout=endpoint.timeout) as client,
                 client.stream("POST", url, json=request, headers=headers) as response,
             ):
                 if response.status_code != 200:
@@ -96,7 +96,7 @@ class _Models:
                         if text:
                             pieces.append(text)
                             self._emit(caller.run, caller.node, text)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise PlayerError(
                 f"The model endpoint {endpoint.url} did not answer: {error}",
                 code="unavailable",

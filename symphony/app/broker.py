@@ -1,0 +1,40 @@
+"""Joins the broker's capabilities with the host's components."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from symphony.app.paths import launcher
+from symphony.app.services import Services
+from symphony.stage.broker import Broker
+from symphony.stage.capabilities import artifacts, extensions, files, http, models, programs
+
+CallOther = Callable[[str, Any, Any, Path | None], Awaitable[dict[str, Any]]]
+
+
+def build_broker(services: Services, call_other: CallOther) -> Broker:
+    """The broker with every capability that this host offers."""
+    get = services.configuration.get
+
+    def endpoint() -> models.Endpoint | None:
+        url = get("model.endpoint")
+        if not url:
+            return None
+        return models.Endpoint(url, get("model.name"), get("model.api_key") or "", get("model.timeout"))
+
+    def emit(run: str, node: str, piece: str) -> None:
+        if run:
+            services.hub.emit({"event": "output", "run": run, "node": node, "piece": piece})
+
+    capabilities = {
+        **files.capabilities(services.home.path / "output"),
+        **http.capabilities(),
+        **models.capabilities(endpoint, services.planner.embed, emit),
+        **artifacts.capabilities(services.pit.store),
+        **extensions.capabilities(call_other),
+        **programs.capabilities(launcher(), lambda: tuple(get("stage.sandbox.allow_missing"))),
+    }
+    runtime = services.pit.runtime
+    return Broker(services.roster, services.audit, capabilities, runtime.respond, runtime.respond_error)

@@ -1,0 +1,38 @@
+"""The catalogue: every Player that can play now, and those that an extension of the registry would bring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from symphony.melody.control import CONTROL_PLAYERS
+from symphony.stage.manifest import Manifest
+from symphony.types.players import FunctionSpec
+from symphony.types.port_types import TypeLattice
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """`players` maps `publisher/extension#function` to what can play; `offered` is not installed or disabled."""
+
+    players: dict[str, FunctionSpec]
+    offered: list[FunctionSpec]
+    lattice: TypeLattice
+
+    def composable(self) -> list[FunctionSpec]:
+        """What the Conductor chooses from; control Players come from its own rules, not from retrieval."""
+        return [spec for spec in self.players.values() if spec.kind != "control"]
+
+
+def build_catalogue(enabled: Iterable[Manifest], others: Iterable[Manifest]) -> Catalogue:
+    """Joins the manifests of enabled extensions with those that are only offered."""
+    lattice = TypeLattice()
+    players: dict[str, FunctionSpec] = dict(CONTROL_PLAYERS)
+    for manifest in enabled:
+        lattice.declare(manifest.types)
+        players.update((spec.player, spec) for spec in manifest.functions)
+    offered = []
+    for manifest in others:
+        lattice.declare(manifest.types)
+        offered.extend(replace(spec, available=False) for spec in manifest.functions)
+    return Catalogue(players, [spec for spec in offered if spec.player not in players], lattice)

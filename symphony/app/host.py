@@ -1,0 +1,222 @@
+"""The host: all components, started in phases, behind the methods of the HostPort."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symphony.app.bootstrap import Bootstrap, Phase, StartPolicy
+from symphony.app.broker import build_broker
+from symphony.app.extensions import Extensions
+from symphony.app.hub import Hub
+from symphony.app.lock import HomeLock
+from symphony.app.methods.artifacts import ArtifactMethods
+from symphony.app.methods.extensions import ExtensionMethods
+from symphony.app.methods.melodies import MelodyMethods
+from symphony.app.methods.projects import ProjectMethods
+from symphony.app.methods.runs import RunMethods
+from symphony.app.methods.settings import SettingMethods
+from symphony.app.paths import conductor_files, launcher, page_files
+from symphony.app.pit import Pit
+from symphony.app.planning import Planner
+from symphony.app.project import look_at
+from symphony.app.services import Services
+from symphony.app.wire import WireServer
+from symphony.config import Configuration
+from symphony.config.home import Home
+from symphony.engine.engine import Engine
+from symphony.engine.history import History
+from symphony.melody.store import PolyphonyStore
+from symphony.ports.component import HealthStatus
+from symphony.stage.audit import AuditLog
+from symphony.stage.roster import PlayerLimits, Roster
+from symphony.telemetry import setup_logging
+
+if TYPE_CHECKING:
+    from symphony.app.server import PageServer
+
+log = logging.getLogger(__name__)
+
+
+class Host(
+    ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, ExtensionMethods, SettingMethods
+):
+    """One host on one home. `page` is the address to serve the page on; None serves commands only."""
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        lock: HomeLock,
+        page: tuple[str, int] | None = None,
+        project: Path | None = None,
+    ) -> None:
+        self._home = home
+        self._lock = lock
+        self._page_at = page
+        self._project = project
+        self._page: PageServer | None = None
+        self._bootstrap = Bootstrap(self._policy)
+        self._configuration: Configuration | None = None
+        self.services: Services
+
+    @property
+    def address(self) -> str:
+        """Where the page is, with its token."""
+        assert self._page is not None
+        return self._page.address
+
+    async def start(self) -> None:
+        """Starts everything; on failure all that was started is stopped and the lock given back."""
+        try:
+            await self._start()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    async def _start(self) -> None:
+        home = self._home
+        home.create()
+        project = self._project or (home.last_project() if self._page_at else None)
+        self._configuration = configuration = Configuration.load(home=home, project=project)
+        setup_logging(home, "host", configuration.get("logging.level"))
+        hub = Hub()
+        extensions = Extensions(home, configuration)
+        planner = Planner(conductor_files(home), extensions.catalogue)
+        pit = Pit(home, configuration, launcher())
+        history = History(home.runs)
+        audit = AuditLog(home.audit)
+        await self._bootstrap.start(
+            [
+                Phase("foundation", [_Parts("extensions", extensions.open, extensions.close)]),
+                Phase("the Pit", pit.components),
+                Phase("run loop", [pit.run_loop]),
+            ]
+        )
+        roster = Roster(pit.runtime, lambda: player_limits(configuration))
+        engine = Engine(
+            pit.runtime,
+            history,
+            pool_key=roster.key,
+            versions=roster.versions,
+            emit=hub.emit,
+            on_request=lambda event: broker.handle(event),
+            node_timeout=lambda: configuration.get("engine.node_timeout"),
+        )
+
+        def recast() -> None:
+            roster.cast(extensions.cast())
+            hub.emit({"event": "extensions"})
+
+        self.services = services = Services(
+            home=home,
+            configuration=configuration,
+            hub=hub,
+            extensions=extensions,
+            planner=planner,
+            pit=pit,
+            history=history,
+            melodies=PolyphonyStore(home.state),
+            audit=audit,
+            roster=roster,
+            engine=engine,
+            recast=recast,
+        )
+        broker = build_broker(services, self._call_other)
+        roster.cast(extensions.cast())
+        if project is not None and project.is_dir():
+            services.view = await asyncio.to_thread(look_at, project)
+        wire = WireServer(self, home.socket)
+        phases = [
+            Phase("engine", [_Parts("history", history.open, audit.close), _Following("engine", engine)]),
+            Phase("conductor", [planner]),
+            Phase("broker and socket", [_Following("broker", broker), _Following("socket", wire)]),
+        ]
+        if self._page_at is not None:
+            phases.append(Phase("page", [self._make_page()]))
+        await self._bootstrap.start(phases)
+        pit_registration = asyncio.to_thread(pit.register_artifacts)
+        self._registering = asyncio.create_task(pit_registration)
+        if self._page is not None:
+            home.write_address(self._page.address)
+
+    async def stop(self) -> None:
+        """Ends everything in reverse order and gives the lock back."""
+        self._home.write_address(None)
+        await asyncio.gather(self._registering, return_exceptions=True)
+        await self._bootstrap.stop()
+        self._lock.release()
+
+    async def runs_ended(self) -> None:
+        """Waits until nothing plays any more."""
+        for run in self.services.engine.playing():
+            await self.services.engine.ended(run)
+
+    async def component_health(self) -> list[HealthStatus]:
+        """The health of every started component."""
+        return await self._bootstrap.health()
+
+    def _make_page(self) -> PageServer:
+        from symphony.app.server import PageServer
+        from symphony.ui.page import Pages
+
+        assert self._page_at is not None
+        bind, port = self._page_at
+        self._page = PageServer(Pages(self), page_files(), bind=bind, port=port)
+        return self._page
+
+    def _policy(self, component: str) -> StartPolicy:
+        return StartPolicy()
+
+    async def _call_other(self, player: str, params: Any, inputs: Any, project: Path | None) -> dict[str, Any]:
+        answer = await self.call_function(player, params, inputs, str(project) if project else None)
+        outputs = answer["outputs"]
+        assert isinstance(outputs, dict)
+        return outputs
+
+
+class _Parts:
+    """A component whose start and stop are plain functions."""
+
+    def __init__(self, name: str, opening: Any, closing: Any) -> None:
+        self.name = name
+        self._opening = opening
+        self._closing = closing
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self._opening)
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._closing)
+
+    async def health_check(self) -> HealthStatus:
+        return HealthStatus(self.name, "ok", "", "")
+
+
+class _Following:
+    """A component that has `stop` and may have `start`, on the loop."""
+
+    def __init__(self, name: str, part: Any) -> None:
+        self.name = name
+        self._part = part
+
+    async def start(self) -> None:
+        if hasattr(self._part, "start"):
+            await self._part.start()
+
+    async def stop(self) -> None:
+        await self._part.stop()
+
+    async def health_check(self) -> HealthStatus:
+        return HealthStatus(self.name, "ok", "", "")
+
+
+def player_limits(configuration: Configuration) -> PlayerLimits:
+    """The settings that hold for every Player."""
+    return PlayerLimits(
+        start_timeout=configuration.get("stage.player.start_timeout"),
+        idle=configuration.get("stage.player.idle"),
+        allow_missing=tuple(configuration.get("stage.sandbox.allow_missing")),
+    )

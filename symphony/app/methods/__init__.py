@@ -1,0 +1,1 @@
+"""The host's methods, one file a subject; together they are the HostPort."""

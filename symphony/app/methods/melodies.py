@@ -1,0 +1,140 @@
+"""Methods about melodies: composing, validating, keeping."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+from symphony.app.offline import composition_json
+from symphony.app.project import look_at
+from symphony.app.services import Draft, Services
+from symphony.errors import InvalidMelody, NotFound
+from symphony.melody.formats import from_document
+from symphony.melody.model import Melody
+from symphony.melody.validation import Limits, validate
+
+Json = dict[str, Any]
+
+DRAFTS_KEPT = 100
+
+
+class MelodyMethods:
+    """Drafts live in memory until they are saved or played; saved melodies in the Polyphony Store."""
+
+    services: Services
+
+    async def submit_prompt(self, prompt: str, project: str | None = None) -> Json:
+        """Composes a Melody and keeps it as a draft."""
+        services = self.services
+        place = services.project(project)
+        view = services.view
+        if place is not None and (view is None or view.path != place):
+            view = await asyncio.to_thread(look_at, place)
+        composition = await asyncio.to_thread(services.planner.compose, prompt, view)
+        answer = composition_json(composition)
+        if answer["possible"]:
+            answer["draft"] = self._keep_draft(answer["melody"], prompt)
+        return answer
+
+    async def validate_melody(self, melody: Json) -> Json:
+        """Every finding at once."""
+        findings = self._findings(from_document(melody))
+        return {"valid": not any(f["severity"] == "error" for f in findings), "findings": findings}
+
+    async def save_melody(self, melody: str | Json, name: str, description: str = "") -> Json:
+        """Puts a draft or a document into the Polyphony Store under a name."""
+        document = await self.get_melody(melody) if isinstance(melody, str) else melody
+        parsed = from_document({**document, "name": name, "description": description or document.get("description", "")})
+        saved = await asyncio.to_thread(self.services.melodies.save, parsed)
+        self.services.hub.emit({"event": "melodies"})
+        return {"id": saved.id, "name": saved.name, "version": saved.version}
+
+    async def list_melodies(self, query: str = "") -> Json:
+        """Saved melodies, all or those that match."""
+        store = self.services.melodies
+        rows = await asyncio.to_thread(store.search, query) if query else await asyncio.to_thread(store.list)
+        return {"melodies": [row if isinstance(row, dict) else row.to_json() for row in rows]}
+
+    async def get_melody(self, melody: str) -> Json:
+        """A draft or a saved Melody as a document."""
+        draft = self.services.drafts.get(melody)
+        if draft is not None:
+            return draft.melody
+        found = await asyncio.to_thread(self.services.melodies.show, melody)
+        return found.to_document()
+
+    async def delete_melody(self, melody: str) -> Json:
+        """Removes a saved Melody."""
+        await asyncio.to_thread(self.services.melodies.delete, melody)
+        self.services.hub.emit({"event": "melodies"})
+        return {"deleted": melody}
+
+    async def available_nodes(self) -> Json:
+        """Every Player that a Melody can call now."""
+        return {
+            "nodes": [
+                {
+                    "player": spec.player,
+                    "kind": spec.kind,
+                    "description": spec.description,
+                    "inputs": dict(spec.inputs),
+                    "outputs": dict(spec.outputs),
+                    "optional": sorted(spec.optional),
+                    "params": {
+                        name: {
+                            "type": p.type,
+                            "description": p.description,
+                            "default": p.default,
+                            "required": p.required,
+                            "choices": list(p.choices),
+                        }
+                        for name, p in spec.params.items()
+                    },
+                }
+                for spec in self.services.catalogue().players.values()
+            ]
+        }
+
+    # --- for the other methods -----------------------------------------------------------------
+    def _keep_draft(self, document: Json, prompt: str) -> str:
+        drafts = self.services.drafts
+        draft = str(uuid.uuid4())
+        drafts[draft] = Draft(document, prompt)
+        while len(drafts) > DRAFTS_KEPT:
+            del drafts[next(iter(drafts))]
+        return draft
+
+    async def _playable(self, melody: str | Json) -> tuple[Melody, str]:
+        """A validated Melody and the prompt it came from. Raises InvalidMelody with every finding."""
+        prompt = ""
+        if isinstance(melody, str):
+            draft = self.services.drafts.get(melody)
+            prompt = draft.prompt if draft else ""
+            try:
+                melody = await self.get_melody(melody)
+            except NotFound as error:
+                error.remedy = error.remedy or "`symphony melody list` shows the saved ones"
+                raise
+        parsed = from_document(melody)
+        findings = [f for f in self._findings(parsed) if f["severity"] == "error"]
+        if findings:
+            first = findings[0]
+            more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+            raise InvalidMelody(
+                f"The Melody {parsed.name} is not valid: {first['message']}{more}",
+                remedy=first["remedy"],
+                findings=findings,
+            )
+        return parsed, prompt
+
+    def _findings(self, melody: Melody) -> list[Json]:
+        services = self.services
+        catalogue = services.catalogue()
+        limits = Limits(
+            max_nodes=services.configuration.get("engine.max_nodes"),
+            max_edges=services.configuration.get("engine.max_edges"),
+        )
+        return [
+            f.to_json() for f in validate(melody, catalogue.players, catalogue.lattice, limits=limits)
+        ]

@@ -1,0 +1,152 @@
+"""Methods about runs: starting, watching, stopping, resuming."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from symphony.app.services import Services
+from symphony.errors import BadInput, PermissionDenied
+from symphony.melody.formats import from_document
+from symphony.melody.model import Melody
+from symphony.stage.permissions import Grants
+
+Json = dict[str, Any]
+
+
+class RunMethods:
+    """What plays now and what was played."""
+
+    services: Services
+
+    async def _playable(self, melody: str | Json) -> tuple[Melody, str]:
+        raise NotImplementedError  # MelodyMethods has it
+
+    async def execute_melody(
+        self,
+        melody: str | Json,
+        *,
+        project: str | None = None,
+        prompt: str = "",
+        agreed: bool = False,
+        resume: str | None = None,
+    ) -> Json:
+        """Starts a run, or goes on with `resume` under an edited Melody."""
+        parsed, from_prompt = await self._playable(melody)
+        self._ask_first(parsed, agreed)
+        services = self.services
+        place = services.project(project)
+        self._needs_project(parsed, place)
+        catalogue = services.catalogue()
+        if resume is not None:
+            record = services.history.get(resume)
+            run = services.engine.resume(record, parsed, catalogue.players, catalogue.lattice)
+        else:
+            run = services.engine.play(
+                parsed, catalogue.players, catalogue.lattice, project=place, prompt=prompt or from_prompt
+            )
+        return {"run": run}
+
+    async def list_runs(self, limit: int = 50) -> Json:
+        """The newest runs first."""
+        return {"runs": [record.info.to_json() for record in self.services.history.newest(limit)]}
+
+    async def get_run(self, run: str) -> Json:
+        """One run with its Melody and results."""
+        record = self.services.history.get(run)
+        questions = self.services.engine.control.questions(record.info.id)
+        return {**record.to_json(), "questions": questions}
+
+    async def cancel_run(self, run: str) -> Json:
+        """Stops a run in order."""
+        record = self.services.history.get(run)
+        if record.info.status != "running":
+            raise BadInput(f"The run {record.info.id} does not play; it is {record.info.status}")
+        self.services.engine.cancel(record.info.id)
+        await self.services.engine.ended(record.info.id)
+        return {"run": record.info.id}
+
+    async def resume_run(self, run: str) -> Json:
+        """Goes on with a run that did not end well."""
+        services = self.services
+        record = services.history.get(run)
+        catalogue = services.catalogue()
+        melody = from_document(record.melody)
+        return {"run": services.engine.resume(record, melody, catalogue.players, catalogue.lattice)}
+
+    async def answer(self, run: str, node: str, approved: bool, comment: str = "") -> Json:
+        """A person's answer to an `approve` node."""
+        record = self.services.history.get(run)
+        self.services.engine.control.answer(record.info.id, node, approved, comment)
+        return {"run": record.info.id, "node": node}
+
+    def watch(self, run: str | None = None) -> AsyncIterator[Json]:
+        """Events of one run or of everything."""
+        if run is not None:
+            run = self.services.history.get(run).info.id
+        return self.services.hub.watch(run)
+
+    async def task_logs(self, run: str, node: str | None = None, limit: int = 500) -> Json:
+        """The log of a run or of one of its nodes."""
+        from symphony.telemetry import read_logs
+
+        whole = self.services.history.get(run).info.id
+        logs = await asyncio.to_thread(
+            lambda: list(read_logs(self.services.home, run=whole, node=node, limit=limit))
+        )
+        return {"logs": logs}
+
+    async def metrics(self, run: str | None = None) -> Json:
+        """Durations of nodes (seconds) in one run or in the newest hundred."""
+        records = [self.services.history.get(run)] if run else list(self.services.history.newest(100))
+        times = sorted(
+            n.ended - n.started
+            for record in records
+            for n in record.info.nodes
+            if n.ended is not None and n.started is not None
+        )
+        wall = sum(record.info.seconds for record in records)
+        return {
+            "throughput": len(times) / wall if wall else 0.0,
+            "average": sum(times) / len(times) if times else 0.0,
+            "p50": _quantile(times, 0.5),
+            "p99": _quantile(times, 0.99),
+            "nodes": len(times),
+            "players": self.services.pit.player_states(),
+            "resources": self.services.pit.resources(),
+        }
+
+    def _ask_first(self, melody: Melody, agreed: bool) -> None:
+        """A Player that may start any program asks before each play."""
+        if agreed:
+            return
+        questions = []
+        for node in melody.nodes:
+            if node.kind == "control":
+                continue
+            member = self.services.roster.member(node.extension)
+            if "exec:*" in Grants(member.granted):
+                command = node.params.get("command")
+                shown = " ".join(map(str, command)) if isinstance(command, list) else "a program"
+                questions.append({"node": node.id, "message": f"{member.name} wants to run: {shown}"})
+        if questions:
+            raise PermissionDenied(
+                "This Melody runs programs of your choice in the sandbox",
+                code="consent_needed",
+                remedy="agree to it first",
+                findings=questions,
+            )
+
+    def _needs_project(self, melody: Melody, place: Path | None) -> None:
+        players = self.services.catalogue().players
+        for node in melody.nodes:
+            if place is None and "project" in players[node.player_name].inputs.values():
+                raise BadInput(
+                    f"Node {node.id} works on a project, and none is open", remedy="open a folder or give --project"
+                )
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

@@ -1,0 +1,43 @@
+"""What commands can do without the home's lock: compose, validate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from symphony.app.catalogue import Catalogue
+from symphony.app.extensions import open_catalogue
+from symphony.app.paths import conductor_files
+from symphony.app.planning import Planner
+from symphony.app.project import look_at, resolve_project
+from symphony.config import Configuration
+from symphony.config.home import Home
+
+
+def compose_offline(prompt: str, project: Path) -> dict[str, Any]:
+    """The `compose --json` answer, by a Conductor of this process."""
+    place = resolve_project(project)
+    home = Home.resolve()
+    catalogue = catalogue_offline(place)
+    planner = Planner(conductor_files(home), lambda: catalogue)
+    return composition_json(planner.compose(prompt, look_at(place)))
+
+
+def catalogue_offline(project: Path | None) -> Catalogue:
+    """The installed Players, read without a host."""
+    home = Home.resolve()
+    return open_catalogue(home, Configuration.load(home=home, project=project))
+
+
+def composition_json(composition: Any) -> dict[str, Any]:
+    """A composition in the shape of the contracts."""
+    if not composition.possible:
+        return {"possible": False, "missing": list(composition.missing), "extensions": list(composition.extensions)}
+    return {
+        "possible": True,
+        "melody": composition.melody,
+        "explanations": composition.explanations,
+        "predicted_seconds": composition.predicted_seconds,
+        "missing": list(composition.missing),
+        "extensions": list(composition.extensions),
+    }

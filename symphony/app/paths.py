@@ -1,0 +1,43 @@
+"""Where the built parts are: the page, the encoder, the launcher, the embedded registry."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from symphony.app.planning import ConductorFiles
+from symphony.config.home import Home
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout that this host runs from."""
+
+
+def page_files() -> Path:
+    """The built page."""
+    return ROOT / "frontend" / "dist"
+
+
+def encoder_files() -> Path:
+    """The sentence encoder: `encoder.onnx` and `tokenizer.json`."""
+    return ROOT / "build" / "encoder"
+
+
+def registry_files() -> Path:
+    """The registry that the build embedded and signed."""
+    return ROOT / "build" / "registry"
+
+
+def bundled_extensions() -> Path:
+    """The extensions that come with Symphony."""
+    return ROOT / "extensions"
+
+
+def launcher() -> Path:
+    """The sandbox launcher, beside the interpreter of the environment."""
+    return Path(sys.prefix) / "bin" / "symphony-launcher"
+
+
+def conductor_files(home: Home) -> ConductorFiles:
+    """What the Conductor loads."""
+    weights = ROOT / "conductor" / "weights" / "policy.npz"
+    return ConductorFiles(encoder_files(), weights if weights.exists() else None, home.path / "cache")

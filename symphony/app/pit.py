@@ -1,0 +1,149 @@
+"""The Pit as components of the bootstrap: store, arbiter and stale manager side by side, then the run loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager
+from symphony.config import Configuration
+from symphony.config.home import Home
+from symphony.errors import EnvironmentLacks
+from symphony.ports.component import HealthStatus
+
+DAY = 86400.0
+
+
+class Pit:
+    """The five native modules. `store`, `stale`, `arbiter` and `runtime` are there once their phase is over."""
+
+    def __init__(self, home: Home, configuration: Configuration, launcher: Path) -> None:
+        self._home = home
+        self._configuration = configuration
+        self._launcher = launcher
+        self.store: ArtifactStore = _unstarted()
+        self.stale: StaleManager = _unstarted()
+        self.arbiter: ArbitrationEngine = _unstarted()
+        self.runtime: Runtime = _unstarted()
+        self.components = [
+            PitModule("artifact store", self._open_store, self._close_store, self._store_health),
+            PitModule("arbitration engine", self._open_arbiter, _nothing, self._arbiter_health),
+            PitModule("stale manager", self._open_stale, _nothing, self._stale_health),
+        ]
+        self.run_loop = PitModule("run loop", self._open_runtime, self._close_runtime, self._runtime_health)
+        """The Pool Manager and the DAG Tracker live in here; it needs the other three."""
+
+    def register_artifacts(self) -> None:
+        """Tells the Stale Manager of everything that was kept by earlier hosts."""
+        for artifact in self.store.list(limit=1_000_000):
+            self.stale.register(artifact["id"], artifact["bytes"], artifact["created"], artifact["quality"])
+
+    def player_states(self) -> dict[str, Any]:
+        """The Pool Manager's entries."""
+        return dict(self.runtime.player_states())
+
+    def resources(self) -> dict[str, Any]:
+        """What the Arbitration Engine has granted, and to whom."""
+        return dict(self.arbiter.fairness())
+
+    # --- artifact store --------------------------------------------------------------------------
+    def _open_store(self) -> None:
+        self.store = ArtifactStore(str(self._home.store))
+
+    def _close_store(self) -> None:
+        self.store.close()
+
+    def _store_health(self) -> tuple[str, str]:
+        stats = self.store.stats()
+        return "ok", f"{stats.get('artifacts', 0)} artifacts"
+
+    # --- arbitration engine ----------------------------------------------------------------------
+    def _open_arbiter(self) -> None:
+        get = self._configuration.get
+        cores = get("pit.arbitration.cpu") or os.cpu_count() or 1
+        memory = get("pit.arbitration.memory") or int(psutil.virtual_memory().total * 0.8)
+        self.arbiter = ArbitrationEngine({"cpu": float(cores), "memory": float(memory), "gpu": 0.0})
+
+    def _arbiter_health(self) -> tuple[str, str]:
+        self.arbiter.fairness()
+        return "ok", ""
+
+    # --- stale manager ---------------------------------------------------------------------------
+    def _open_stale(self) -> None:
+        get = self._configuration.get
+        self.stale = StaleManager(
+            {
+                "active": get("pit.stale.active_days") * DAY,
+                "archive": get("pit.stale.archive_days") * DAY,
+                "delete": get("pit.stale.delete_days") * DAY or None,
+            }
+        )
+
+    def _stale_health(self) -> tuple[str, str]:
+        self.stale.plan(time.time())
+        return "ok", ""
+
+    # --- run loop ----------------------------------------------------------------------------------
+    def _open_runtime(self) -> None:
+        if not self._launcher.exists():
+            raise EnvironmentLacks(f"The sandbox launcher {self._launcher} is missing", remedy="run `make build`")
+        self._home.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.runtime = Runtime(
+            self.store, self.stale, self.arbiter, launcher=str(self._launcher), sockets=str(self._home.sockets)
+        )
+
+    def _close_runtime(self) -> None:
+        self.runtime.stop(5.0)
+
+    def _runtime_health(self) -> tuple[str, str]:
+        states = self.runtime.player_states().values()
+        ready = sum(s["state"] in ("ready", "active") for s in states)
+        return "ok", f"{ready} Players ready"
+
+
+class PitModule:
+    """A native module under the bootstrap; what it does may block, so it runs in a thread."""
+
+    def __init__(
+        self,
+        name: str,
+        opening: Callable[[], None],
+        closing: Callable[[], None],
+        looking: Callable[[], tuple[str, str]],
+    ) -> None:
+        self.name = name
+        self._opening = opening
+        self._closing = closing
+        self._looking = looking
+
+    async def start(self) -> None:
+        """Opens the module."""
+        await asyncio.to_thread(self._opening)
+
+    async def stop(self) -> None:
+        """Closes it."""
+        await asyncio.to_thread(self._closing)
+
+    async def health_check(self) -> HealthStatus:
+        """Asks the module something that it can only answer when it works."""
+        status, detail = await asyncio.to_thread(self._looking)
+        return HealthStatus(self.name, status, detail, "")
+
+
+def _nothing() -> None:
+    """These modules hold nothing that must be closed."""
+
+
+def _unstarted() -> Any:
+    return _Unstarted()
+
+
+class _Unstarted:
+    def __getattr__(self, name: str) -> Any:
+        raise EnvironmentLacks(f"The host has not started, so {name} cannot be used", remedy="start it first")

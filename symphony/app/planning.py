@@ -1,0 +1,133 @@
+"""Planning: the Conductor with what it needs to know of the installed Players and the open project."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symphony.app.catalogue import Catalogue
+from symphony.app.project import ProjectView
+from symphony.errors import BadInput, NotPossible
+from symphony.ports.component import HealthStatus
+
+if TYPE_CHECKING:
+    from conductor import Composition, Conductor
+
+log = logging.getLogger(__name__)
+
+PROMPT_LIMIT = 20_000
+"""Characters. A longer prompt is a file that was pasted by mistake; it belongs into the project."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConductorFiles:
+    """Where the encoder and the policy's weights are, and where embeddings of the catalogue are kept."""
+
+    encoder: Path
+    weights: Path | None
+    cache: Path
+
+
+class Planner:
+    """Composes melodies. The Conductor is loaded in a thread of its own, so that the page need not wait."""
+
+    name = "conductor"
+
+    def __init__(self, files: ConductorFiles, catalogue: Callable[[], Catalogue]) -> None:
+        self._files = files
+        self._catalogue = catalogue
+        self._lock = threading.Lock()
+        self._conductor: Conductor | None = None
+        self._indexed = ""
+        self._loading: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins to load; `compose` waits for the end of it."""
+        self._loading = asyncio.create_task(asyncio.to_thread(self._ready_quietly))
+
+    async def stop(self) -> None:
+        """Waits for a load that is under way."""
+        if self._loading is not None:
+            await asyncio.gather(self._loading, return_exceptions=True)
+
+    async def health_check(self) -> HealthStatus:
+        """Degraded while it loads or when it plans without its encoder or policy."""
+        if self._conductor is None:
+            return HealthStatus(self.name, "degraded", "it is being loaded")
+        status, detail, remedy = self._conductor.health()
+        return HealthStatus(self.name, status, detail, remedy)
+
+    def compose(self, prompt: str, view: ProjectView | None) -> Composition:
+        """A composition for a prompt. Blocks for a few milliseconds once the Conductor is loaded.
+
+        Raises BadInput for an empty or far too long prompt.
+        """
+        from conductor import ComposeContext, ProjectFacts
+
+        words = prompt.strip()
+        if not words:
+            raise BadInput("The prompt is empty", remedy="write what shall be done, for instance 'List all TODOs'")
+        if len(words) > PROMPT_LIMIT:
+            raise BadInput(
+                f"The prompt has {len(words):,} characters, more than {PROMPT_LIMIT:,}",
+                remedy="put long text into a file of the project and name the file",
+            )
+        facts = None
+        if view is not None:
+            facts = ProjectFacts(
+                path=view.path,
+                is_git=view.is_git,
+                languages=view.languages,
+                files=tuple(view.files),
+                branches=tuple(view.branches),
+            )
+        conductor = self._ready()
+        with self._lock:
+            return conductor.compose(words, ComposeContext(project=facts, now=datetime.now().astimezone()))
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """Sentence embeddings, one row a text."""
+        conductor = self._ready()
+        with self._lock:
+            return conductor.embed(list(texts))
+
+    def _ready(self) -> Conductor:
+        """The Conductor with the present catalogue indexed."""
+        from conductor import Conductor
+
+        with self._lock:
+            if self._conductor is None:
+                self._conductor = Conductor.load(
+                    encoder_dir=self._files.encoder, weights=self._files.weights, cache_dir=self._files.cache
+                )
+            catalogue = self._catalogue()
+            functions = [*catalogue.composable(), *catalogue.offered]
+            wanted = hashlib.sha256("\n".join(repr(f) for f in functions).encode()).hexdigest()
+            if wanted != self._indexed:
+                self._conductor.index(functions, catalogue.lattice)
+                self._indexed = wanted
+            return self._conductor
+
+    def _ready_quietly(self) -> None:
+        try:
+            self._ready()
+        except Exception:
+            log.exception("the Conductor could not be loaded")
+
+
+def not_possible(composition: Composition) -> NotPossible:
+    """The error of a command that needed a Melody and got none."""
+    missing = ", ".join(composition.missing) or "a Player that does this"
+    remedy = (
+        f"install {', '.join(composition.extensions)} from the Marketplace"
+        if composition.extensions
+        else "ask for something that the installed Players can do (`symphony ext list`)"
+    )
+    return NotPossible(f"Not possible with what is installed: {missing} is missing", remedy=remedy)

@@ -1,0 +1,66 @@
+"""The rehearsal: starts each enabled Player once in its sandbox, as a run would, and says what went wrong."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager
+from symphony.app.extensions import Extensions
+from symphony.app.host import player_limits
+from symphony.app.paths import launcher
+from symphony.config import Configuration
+from symphony.config.home import Home
+from symphony.stage.roster import Roster
+
+START_SECONDS = 20.0
+
+
+def rehearse(home: Home) -> dict[str, str]:
+    """Extension → what kept its Player from starting, "" when it did. Uses a stage of its own, so that it
+    works beside a running host.
+    """
+    configuration = Configuration.load(home=home)
+    extensions = Extensions(home, configuration)
+    extensions.open()
+    members = extensions.cast()
+    home.path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="doctor-", dir=home.path) as folder:
+        place = Path(folder)
+        store = ArtifactStore(str(place / "store"))
+        runtime = Runtime(
+            store,
+            StaleManager({}),
+            ArbitrationEngine({"cpu": 8.0, "memory": float(64 << 30)}),
+            launcher=str(launcher()),
+            sockets=str(place),
+        )
+        try:
+            roster = Roster(runtime, lambda: player_limits(configuration))
+            roster.cast(members)
+            keys = {roster.key(member.name, None): member.name for member in members}
+            runtime.prewarm(list(keys))
+            return {keys[key]: trouble for key, trouble in _await_all(runtime, list(keys)).items()}
+        finally:
+            runtime.stop(5.0)
+            store.close()
+
+
+def _await_all(runtime: Runtime, keys: list[str]) -> dict[str, str]:
+    """Follows the Players' events until each is ready or has failed."""
+    import select
+
+    open_keys, answers = set(keys), {}
+    deadline = time.monotonic() + START_SECONDS
+    while open_keys and time.monotonic() < deadline:
+        select.select([runtime.fileno()], [], [], deadline - time.monotonic())
+        for event in runtime.drain(1024):
+            if event["event"] == "player" and event["key"] in open_keys:
+                if event["state"] == "ready":
+                    answers[event["key"]] = ""
+                elif event.get("reason"):
+                    answers[event["key"]] = str(event["reason"])
+                open_keys -= answers.keys()
+    answers.update({key: f"it did not start within {START_SECONDS:g} s" for key in open_keys})
+    return answers

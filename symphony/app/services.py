@@ -1,0 +1,67 @@
+"""What the host's methods work with: the components that the bootstrap started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symphony.app.catalogue import Catalogue
+from symphony.app.hub import Hub
+from symphony.app.planning import Planner
+from symphony.app.project import ProjectView
+from symphony.config import Configuration
+from symphony.config.home import Home
+
+if TYPE_CHECKING:
+    from symphony.app.extensions import Extensions
+    from symphony.app.pit import Pit
+    from symphony.engine.engine import Engine
+    from symphony.engine.history import History
+    from symphony.melody.store import PolyphonyStore
+    from symphony.stage.audit import AuditLog
+    from symphony.stage.roster import Roster
+
+
+@dataclass(slots=True)
+class Draft:
+    """A composed Melody that has not been saved: what a preview shows."""
+
+    melody: dict[str, Any]
+    prompt: str
+
+
+@dataclass(slots=True)
+class Services:
+    """Filled by `symphony.app.host` in the order of the phases."""
+
+    home: Home
+    configuration: Configuration
+    hub: Hub
+    extensions: Extensions
+    planner: Planner
+    pit: Pit
+    history: History
+    melodies: PolyphonyStore
+    audit: AuditLog
+    roster: Roster
+    engine: Engine
+    recast: Callable[[], None]
+    """Tells roster and planner that the set of extensions has changed."""
+
+    view: ProjectView | None = None
+    """The open project."""
+    drafts: dict[str, Draft] = field(default_factory=dict)
+
+    def catalogue(self) -> Catalogue:
+        """The Players of the enabled extensions, and those on offer."""
+        return self.extensions.catalogue()
+
+    def project(self, given: str | None) -> Path | None:
+        """The folder a call names, else the open project."""
+        from symphony.app.project import resolve_project
+
+        if given:
+            return resolve_project(given)
+        return self.view.path if self.view else None

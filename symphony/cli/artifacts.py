@@ -1,0 +1,101 @@
+"""`symphony artifacts`: what the runs made."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from symphony.cli.connection import ask
+from symphony.cli.output import Mode, common, describe
+from symphony.cli.tables import table
+from symphony.types.quantities import readable_size
+
+
+@click.group()
+def artifacts() -> None:
+    """What was made: list, show, search, versions, verify, gc."""
+
+
+def _show(answer: dict[str, Any], key: str = "artifacts", empty: str = "") -> None:
+    rows = [
+        (a["id"][:19], a["name"], a["type"], readable_size(a["bytes"]), f"{a['quality']:.2f}", f"v{a['version']}")
+        for a in answer[key]
+    ]
+    table(("artifact", "name", "type", "size", "quality", ""), rows, empty=empty)
+
+
+@artifacts.command("list")
+@click.option("--limit", default=50, show_default=True)
+@click.option("--run", default=None, help="Only those of this run.")
+@common
+def list_artifacts(mode: Mode, limit: int, run: str | None) -> None:
+    """The newest first."""
+    answer = ask(lambda port: port.list_artifacts("", run, limit))
+    mode.show(answer, lambda: _show(answer, empty='Nothing has been made yet; try `symphony run "…"`.'))
+
+
+@artifacts.command()
+@click.argument("words")
+@click.option("--limit", default=20, show_default=True)
+@common
+def search(mode: Mode, words: str, limit: int) -> None:
+    """Full-text search."""
+    answer = ask(lambda port: port.list_artifacts(words, None, limit))
+    mode.show(answer, lambda: _show(answer, empty=f"Nothing holds {words!r}."))
+
+
+@artifacts.command()
+@click.argument("artifact")
+@common
+def show(mode: Mode, artifact: str) -> None:
+    """Write the content of ARTIFACT to standard output."""
+    info, content = ask(lambda port: port.get_artifact(artifact))
+    if mode.json:
+        import base64
+
+        try:
+            body = {"text": content.decode()}
+        except UnicodeDecodeError:
+            body = {"base64": base64.b64encode(content).decode()}
+        mode.show({"artifact": info, **body}, lambda: None)
+        return
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+@artifacts.command()
+@click.argument("name")
+@common
+def versions(mode: Mode, name: str) -> None:
+    """The versions of the artifact called NAME, newest first."""
+    answer = ask(lambda port: port.artifact_versions(name))
+    mode.show(answer, lambda: _show(answer, "versions", empty=f"There is no artifact {name}."))
+
+
+@artifacts.command()
+@common
+def verify(mode: Mode) -> None:
+    """Check every stored bit."""
+    answer = ask(lambda port: port.verify_artifacts())
+    findings = answer["findings"]
+
+    def text() -> None:
+        for finding in findings:
+            click.echo(describe(finding) if isinstance(finding, dict) else str(finding))
+        if not findings:
+            click.echo("Every stored bit checks out.")
+
+    mode.show(answer, text)
+    sys.exit(1 if findings else 0)
+
+
+@artifacts.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@common
+def gc(mode: Mode, dry_run: bool) -> None:
+    """Remove what the retention plan names."""
+    answer = ask(lambda port: port.collect_artifacts(dry_run))
+    word = "would be removed" if dry_run else "removed"
+    mode.show(answer, lambda: click.echo(f"{answer['removed']} artifacts, {readable_size(answer['bytes'])} {word}"))

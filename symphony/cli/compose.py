@@ -1,0 +1,29 @@
+"""`symphony compose`: the Melody for a prompt, explained, without playing it. Needs no running host."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from symphony.cli.output import Mode, common, print_json
+from symphony.cli.preview import show_composition
+from symphony.cli.refusal import refusal
+
+
+@click.command()
+@click.argument("prompt")
+@click.option("--project", type=click.Path(path_type=Path), default=None, help="The folder to work on (default: this one).")
+@common
+def compose(mode: Mode, prompt: str, project: Path | None) -> None:
+    """Compose a Melody for PROMPT and explain each choice."""
+    from symphony.app.offline import compose_offline
+
+    answer = compose_offline(prompt, project or Path.cwd())
+    if not answer["possible"]:
+        if mode.json:
+            print_json({k: answer[k] for k in ("possible", "missing", "extensions")})
+            sys.exit(1)
+        raise refusal(answer)
+    mode.show(answer, lambda: show_composition(answer))

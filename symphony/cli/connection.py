@@ -1,0 +1,58 @@
+"""A command's way to the host: the running one of this home, or one that lives as long as the command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from symphony.config.home import Home
+from symphony.ports.host import HostPort
+
+
+@contextlib.asynccontextmanager
+async def host(project: Path | None = None) -> AsyncIterator[HostPort]:
+    """The HostPort to ask. When nobody holds the home's lock, this process becomes the host."""
+    from symphony.app.lock import HomeLock
+    from symphony.app.wire import HostClient
+
+    home = Home.resolve()
+    lock = HomeLock(home.lock)
+    if not lock.acquire():
+        yield HostClient(home.socket)  # type: ignore[misc]  # it answers the port's methods by name
+        return
+    from symphony.app.host import Host
+
+    own = Host(home, lock=lock)
+    await own.start()
+    try:
+        yield own
+        await own.runs_ended()
+    finally:
+        await own.stop()
+
+
+def ask(work: Callable[[HostPort], Awaitable[Any]]) -> Any:
+    """Runs one question to the host to its end."""
+
+    async def whole() -> Any:
+        async with host() as port:
+            return await work(port)
+
+    return asyncio.run(whole())
+
+
+@contextlib.contextmanager
+def interrupts(action: Callable[[], None]) -> Any:
+    """While inside, SIGINT and SIGTERM call `action` instead of ending the process."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, action)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,193 @@
+"""`symphony ext`: extensions."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from symphony.cli.connection import ask
+from symphony.cli.output import Mode, common, describe, note
+from symphony.cli.tables import table
+from symphony.errors import BadInput, SymphonyError
+
+
+@click.group()
+def ext() -> None:
+    """Extensions: list, search, install, update, rollback, remove, enable, disable, permissions, audit, call."""
+
+
+def _show(answer: dict[str, Any], empty: str) -> None:
+    rows = [
+        (
+            e["name"],
+            e["version"],
+            e["type"],
+            ("enabled" if e["enabled"] else "disabled") if e["installed"] else "available",
+            e["description"],
+        )
+        for e in answer["extensions"]
+    ]
+    table(("extension", "version", "type", "state", "what it does"), rows, empty=empty)
+
+
+@ext.command("list")
+@common
+def list_extensions(mode: Mode) -> None:
+    """What is installed."""
+    answer = ask(lambda port: port.list_extensions("", True))
+    mode.show(answer, lambda: _show(answer, "Nothing is installed."))
+
+
+@ext.command()
+@click.argument("words", default="")
+@common
+def search(mode: Mode, words: str) -> None:
+    """What is installed or can be, by words."""
+    answer = ask(lambda port: port.list_extensions(words, False))
+    mode.show(answer, lambda: _show(answer, f"No extension is about {words!r}."))
+
+
+def _with_consent(mode: Mode, begin: Any) -> dict[str, Any]:
+    """Tries, asks for what is wanted, and tries again with what the user agreed to."""
+    try:
+        result = ask(lambda port: begin(port, None))
+    except SymphonyError as error:
+        if error.code != "consent_needed":
+            raise
+        wanted = [finding["grant"] for finding in error.findings if "grant" in finding]
+        if not mode.yes:
+            if not sys.stdin.isatty():
+                error.remedy = "add --yes to agree to these permissions"
+                raise
+            note(error.message)
+            for finding in error.findings:
+                note(f"  {describe(finding)}")
+            if not click.confirm("Allow and install?", err=True):
+                raise
+        result = ask(lambda port: begin(port, wanted))
+    assert isinstance(result, dict)
+    return result
+
+
+@ext.command()
+@click.argument("source")
+@common
+def install(mode: Mode, source: str) -> None:
+    """Install SOURCE: an extension of the registry by name, or a package file."""
+    where = str(Path(source).resolve()) if source.endswith(".symphony") else source
+    answer = _with_consent(mode, lambda port, agreed: port.install_extension(where, agreed))
+    mode.show(answer, lambda: click.echo(f"installed {answer['name']} {answer['version']}"))
+
+
+@ext.command()
+@click.argument("name")
+@common
+def update(mode: Mode, name: str) -> None:
+    """Install the newest version of NAME."""
+    answer = _with_consent(mode, lambda port, agreed: port.update_extension(name, agreed))
+    mode.show(answer, lambda: click.echo(f"{answer['name']} is at {answer['version']}"))
+
+
+@ext.command()
+@click.argument("name")
+@common
+def rollback(mode: Mode, name: str) -> None:
+    """Go back to the version of NAME before, and hold it there."""
+    answer = ask(lambda port: port.rollback_extension(name))
+    mode.show(answer, lambda: click.echo(f"{answer['name']} is back at {answer['version']}"))
+
+
+@ext.command()
+@click.argument("name")
+@common
+def remove(mode: Mode, name: str) -> None:
+    """Remove NAME with its files and grants."""
+    answer = ask(lambda port: port.remove_extension(name))
+    mode.show(answer, lambda: click.echo(f"removed {name}"))
+
+
+@ext.command()
+@click.argument("name")
+@common
+def enable(mode: Mode, name: str) -> None:
+    """Let the Players of NAME be used."""
+    answer = ask(lambda port: port.enable_extension(name, True))
+    mode.show(answer, lambda: click.echo(f"enabled {name}"))
+
+
+@ext.command()
+@click.argument("name")
+@common
+def disable(mode: Mode, name: str) -> None:
+    """Keep NAME installed but unused."""
+    answer = ask(lambda port: port.enable_extension(name, False))
+    mode.show(answer, lambda: click.echo(f"disabled {name}"))
+
+
+@ext.command()
+@click.argument("name")
+@common
+def permissions(mode: Mode, name: str) -> None:
+    """What NAME may do, in plain words."""
+    answer = ask(lambda port: port.extension_permissions(name))
+    mode.show(answer, lambda: click.echo("\n".join(answer["words"]) or "It may do nothing beyond computing."))
+
+
+@ext.command()
+@click.argument("name", required=False)
+@click.option("--limit", default=50, show_default=True)
+@common
+def audit(mode: Mode, name: str | None, limit: int) -> None:
+    """Every use of a capability, newest first."""
+    answer = ask(lambda port: port.audit(name, limit))
+
+    def text() -> None:
+        rows = [
+            (
+                time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(e["time"])),
+                e["extension"],
+                e["capability"],
+                "allowed" if e["allowed"] else "REFUSED",
+                e["detail"],
+            )
+            for e in answer["entries"]
+        ]
+        table(("when", "extension", "capability", "", "what"), rows, empty="No capability has been used yet.")
+
+    mode.show(answer, text)
+
+
+@ext.command()
+@click.argument("player")
+@click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter; V is JSON or plain text.")
+@click.option("--project", type=click.Path(path_type=Path), default=None, help="The folder to work on (default: this one).")
+@common
+def call(mode: Mode, player: str, params: tuple[str, ...], project: Path | None) -> None:
+    """One function alone, with the same checks: publisher/name#function."""
+    from symphony.app.project import resolve_project
+
+    place = resolve_project(project or Path.cwd())
+    values = dict(_parameter(text) for text in params)
+    answer = ask(lambda port: port.call_function(player, values, None, str(place), mode.yes))
+    mode.show(answer, lambda: click.echo(_readable(answer["outputs"])))
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise BadInput(f"--param {text!r} is no K=V", remedy="write for instance --param since=30d")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _readable(outputs: dict[str, Any]) -> str:
+    if len(outputs) == 1 and isinstance(next(iter(outputs.values())), str):
+        return str(next(iter(outputs.values())))
+    return json.dumps(outputs, ensure_ascii=False, indent=2, default=lambda b: f"<{len(b)} bytes>")

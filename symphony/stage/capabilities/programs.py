@@ -1,0 +1,136 @@
+"""Programs through the host: each runs in a sandbox of its own, with the same grants as the Player that asked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pit_native import sandbox_spawn
+from symphony.errors import BadInput, PlayerError
+from symphony.stage.broker import Caller, Capability
+from symphony.stage.sandbox import spec_for
+
+OUTPUT_LIMIT = 12 << 20
+"""Bytes of standard output and of standard error; an answer travels in one frame."""
+DEFAULT_TIMEOUT = 300.0
+
+
+def capabilities(launcher: Path, allow_missing: Callable[[], tuple[str, ...]]) -> dict[str, Capability]:
+    """The call `exec`."""
+    broker = _Programs(launcher, allow_missing)
+    return {"exec": Capability(broker.run, lambda body: " ".join(map(str, body.get("argv") or ())))}
+
+
+class _Programs:
+    def __init__(self, launcher: Path, allow_missing: Callable[[], tuple[str, ...]]) -> None:
+        self._launcher = launcher
+        self._allow_missing = allow_missing
+
+    async def run(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
+        argv, timeout, given = _checked(body)
+        program = PurePosixPath(argv[0]).name
+        if not caller.grants.allows_exec(argv[0]):
+            raise caller.refuse("run", program, f"grant it exec:{program}")
+        spec = spec_for(
+            list(caller.grants),
+            argv=argv,
+            project=caller.project,
+            extension_dir=caller.member.directory,
+            memory=caller.member.manifest.resources.memory,
+            cpu=caller.member.manifest.resources.cpu,
+            cwd=_folder(caller, body.get("cwd")),
+            allow_missing=self._allow_missing(),
+        )
+        return await _play(self._launcher, spec, timeout, given)
+
+
+def _checked(body: dict[str, Any]) -> tuple[list[str], float, bytes]:
+    argv = body.get("argv")
+    if not isinstance(argv, list) or not argv or not all(isinstance(a, str) and "\0" not in a for a in argv):
+        raise BadInput("exec needs `argv`, a list of texts that names the program first")
+    given = body.get("input") or b""
+    if not isinstance(given, bytes):
+        raise BadInput("The input of exec must be bytes")
+    timeout = body.get("timeout") or DEFAULT_TIMEOUT
+    if not isinstance(timeout, int | float) or timeout <= 0:
+        raise BadInput("The timeout of exec must be a positive number of seconds")
+    return argv, float(timeout), given
+
+
+def _folder(caller: Caller, cwd: object) -> Path | None:
+    if cwd is None:
+        return caller.project
+    if not isinstance(cwd, str) or ".." in PurePosixPath(cwd).parts:
+        raise BadInput(f"The folder {cwd!r} cannot be used", remedy="name a folder of the project")
+    if caller.project is None:
+        raise BadInput("No project is open", remedy="give one with --project")
+    return caller.project / cwd
+
+
+async def _play(launcher: Path, spec: dict[str, Any], timeout: float, given: bytes) -> dict[str, Any]:
+    ours: list[int] = []
+    theirs: list[int] = []
+    try:
+        in_read, in_write = os.pipe2(os.O_CLOEXEC)
+        out_read, out_write = os.pipe2(os.O_CLOEXEC)
+        err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        theirs += [in_read, out_write, err_write]
+        ours += [in_write, out_read, err_read]
+        spec["stdio"] = [{"fd": descriptor} for descriptor in theirs]
+        child = await asyncio.to_thread(sandbox_spawn, str(launcher), spec)
+    except BaseException:
+        for descriptor in (*ours, *theirs):
+            os.close(descriptor)
+        raise
+    for descriptor in theirs:
+        os.close(descriptor)
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            _, out, err = await asyncio.gather(_feed(in_write, given), _drain(out_read), _drain(err_read))
+            left = (limit.when() or 0.0) - asyncio.get_running_loop().time()
+            code = await asyncio.to_thread(child.wait, max(left, 0.0))
+            if code is None:
+                raise TimeoutError
+    except TimeoutError as error:
+        raise PlayerError(
+            f"{spec['argv'][0]} did not end within {timeout:g} s",
+            code="timeout",
+            remedy="give it more time with the parameter timeout",
+        ) from error
+    finally:
+        child.kill()
+    return {"stdout": out, "stderr": err, "exit_code": code}
+
+
+async def _feed(descriptor: int, given: bytes) -> None:
+    transport, _ = await asyncio.get_running_loop().connect_write_pipe(
+        asyncio.BaseProtocol, os.fdopen(descriptor, "wb", buffering=0)
+    )
+    if given:
+        transport.write(given)
+    transport.close()  # once what was written has gone out
+
+
+async def _drain(descriptor: int) -> bytes:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+    )
+    pieces, size = [], 0
+    try:
+        while piece := await reader.read(1 << 16):
+            size += len(piece)
+            if size > OUTPUT_LIMIT:
+                raise PlayerError(
+                    f"The program wrote more than {OUTPUT_LIMIT >> 20} MiB",
+                    code="failed",
+                    remedy="narrow what it is asked, for instance to a folder or a shorter time",
+                )
+            pieces.append(piece)
+    finally:
+        transport.close()
+    return b"".join(pieces)
