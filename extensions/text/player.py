@@ -1,0 +1,152 @@
+"""The Player symphony/text: summary, keywords, similarity and word counts, on this machine alone."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import prose
+import ranking
+from symphony.sdk import Artifact, Context, PlayerFailure, player
+
+Rows = list[dict[str, object]]
+
+_SENTENCES = 600
+"""A longer document is thinned out evenly: comparing all with all grows with the square."""
+_PHRASES = 80
+
+
+@player.function
+def summary(
+    ctx: Context, project: str | None = None, text: str | None = None, path: str | None = None, sentences: int = 5
+) -> Artifact:
+    """The most central sentences, in their order."""
+    document = _document(project, text, path)
+    found = prose.sentences(document, prose.detect_language(document))
+    found = [s for s in dict.fromkeys(found) if 4 <= len(prose.WORD.findall(s)) <= 80] or found
+    if not found:
+        raise PlayerFailure("The text has no sentences", remedy="give a text with prose in it", code="bad_input")
+    if len(found) > _SENTENCES:
+        found = [found[i * len(found) // _SENTENCES] for i in range(_SENTENCES)]
+    if len(found) > sentences:
+        vectors = ranking.embed(ctx, found)
+        chosen = ranking.diverse(vectors, ranking.central(vectors), sentences)
+        found = [found[i] for i in sorted(chosen)]
+    return Artifact(" ".join(found), name="summary.txt", type="text/plain")
+
+
+@player.function
+def keywords(
+    ctx: Context,
+    project: str | None = None,
+    text: str | None = None,
+    path: str | None = None,
+    limit: int = 15,
+    language: str = "auto",
+) -> Rows:
+    """Words and phrases with their weight from 0 to 1: candidates by RAKE, ranked by meaning."""
+    document = _document(project, text, path)
+    plain = "\n".join(p.text for p in prose.passages(document)) or document
+    candidates = _phrases(plain, prose.detect_language(document) if language == "auto" else language.lower())
+    if not candidates:
+        return []
+    phrases = [phrase for phrase, _ in candidates]
+    vectors = ranking.embed(ctx, [*phrases, *[p.text for p in prose.passages(document)][:100]])
+    about = vectors[len(phrases) :].mean(axis=0) if len(vectors) > len(phrases) else vectors.mean(axis=0)
+    rake = [score for _, score in candidates]
+    relevance = vectors[: len(phrases)] @ about + 0.3 * ranking.scaled(rake)
+    order = ranking.diverse(vectors[: len(phrases)], relevance, limit)
+    weights = ranking.scaled([float(relevance[i]) for i in order], floor=0.05)
+    lowered = plain.lower()
+    rows: Rows = [
+        {"keyword": phrases[i], "weight": round(float(weight), 3), "count": lowered.count(phrases[i])}
+        for i, weight in zip(order, weights, strict=True)
+    ]
+    return sorted(rows, key=lambda row: -float(str(row["weight"])))
+
+
+@player.function
+def similarity(
+    ctx: Context,
+    query: str,
+    project: str | None = None,
+    text: str | None = None,
+    path: str | None = None,
+    limit: int = 10,
+) -> Rows:
+    """Passages by how close they are in meaning to a query."""
+    if not query.strip():
+        raise PlayerFailure("There is nothing to compare with", remedy="give a query", code="bad_input")
+    found = [p for p in prose.passages(_document(project, text, path)) if prose.WORD.search(p.text)][:4000]
+    if not found:
+        return []
+    vectors = ranking.embed(ctx, [query, *(f"{p.heading}: {p.text}" if p.heading else p.text for p in found)])
+    scores = vectors[1:] @ vectors[0]
+    order = sorted(range(len(found)), key=lambda i: (-float(scores[i]), found[i].line))[:limit]
+    return [
+        {
+            "passage": found[i].text,
+            "score": round(float(scores[i]), 3),
+            "line": found[i].line,
+            "heading": found[i].heading,
+        }
+        for i in order
+    ]
+
+
+@player.function
+def count_words(
+    ctx: Context,
+    project: str | None = None,
+    text: str | None = None,
+    path: str | None = None,
+    limit: int = 50,
+    common: bool = False,
+) -> dict[str, object]:
+    """How often each word occurs, and how many words there are."""
+    document = _document(project, text, path)
+    words = Counter(word.lower() for word in prose.WORD.findall(document))
+    hidden = frozenset[str]() if common else prose.stop_words(prose.detect_language(document))
+    ranked = sorted(((w, n) for w, n in words.items() if w not in hidden), key=lambda item: (-item[1], item[0]))
+    return {
+        "words": [{"word": word, "count": count} for word, count in ranked[:limit]],
+        "total": sum(words.values()),
+    }
+
+
+def _phrases(text: str, language: str) -> list[tuple[str, float]]:
+    """Candidates by RAKE (Rose et al. 2010), the best first, with their score weighed by how often they occur."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import RAKE
+    stops = sorted(prose.stop_words(language) or prose.stop_words("en"))
+    lowered = text.lower()
+    found = [
+        (phrase, score * lowered.count(phrase) ** 0.5)
+        for phrase, score in RAKE.Rake(stops).run(text, minCharacters=3, maxWords=3)
+        if prose.WORD.search(phrase) and phrase in lowered
+    ]
+    return sorted(found, key=lambda item: (-item[1], item[0]))[:_PHRASES]
+
+
+def _document(project: str | None, text: str | None, path: str | None) -> str:
+    """The connected text, or else the file. Raises PlayerFailure when there is neither."""
+    if text is not None:
+        return text
+    if not path or not project:
+        raise PlayerFailure("There is no text to read", remedy="connect a text, or name a file", code="bad_input")
+    root = Path(project).resolve()
+    file = (root / path).resolve()
+    if not file.is_relative_to(root) or not file.is_file():
+        raise PlayerFailure(
+            f"There is no file {path} in the project", remedy="check the path, relative to the project", code="bad_input"
+        )
+    content = file.read_bytes()
+    if b"\0" in content[:8192]:
+        raise PlayerFailure(f"{path} is no text file", remedy="choose a text file", code="bad_input")
+    return content.decode("utf-8", "replace")
+
+
+if __name__ == "__main__":
+    player.serve()
