@@ -80,15 +80,23 @@ class Encoder:
                 known = self._cache.get(text)
                 if known is not None:
                     self._cache.move_to_end(text)
-            out[place] = known if known is not None else self._run(text)
+            if known is None:
+                known = self._run(text)
+                self._remember(text, known)
+            out[place] = known
         return out
+
+    def embed_all(self, texts: Sequence[str]) -> Vectors:
+        """Like `embed`, for a catalogue: nothing stays in the cache of prompts."""
+        import numpy as np
+
+        return np.stack([self._run(text) for text in texts]) if texts else np.empty((0, WIDTH), np.float32)
 
     def _run(self, text: str) -> Vectors:
         import numpy as np
 
         ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
         vector: Vectors = self._session.run(["vectors"], {"ids": ids, "mask": np.ones_like(ids)})[0][0]
-        self._remember(text, vector)
         return vector
 
     def _remember(self, text: str, vector: Vectors) -> None:

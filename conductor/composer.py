@@ -1,0 +1,238 @@
+"""Composes: plays one episode with a chooser, refuses what cannot be served, and writes the Melody."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from conductor.assignment import coarse_of
+from conductor.context import Composition
+from conductor.document import melody_of
+from conductor.episode import STOP, Episode
+from conductor.params.fill import Filled
+from conductor.policy import Policy
+from conductor.refusal import Judge, Verdict
+from conductor.words import content_words
+
+Choice = tuple[int, float]
+"""A Player's index or STOP, and how likely the chooser held it to be right."""
+Chooser = Callable[[Episode, list[int]], Choice]
+
+SERVED = 0.5
+"""From this likelihood on a text counts as one that the Players can serve."""
+
+
+def by_policy(policy: Policy) -> Chooser:
+    """The trained network; ties go to the candidate that fits the prompt better."""
+
+    def choose(episode: Episode, candidates: list[int]) -> Choice:
+        table = episode.table
+        if table.learned is None:
+            raise RuntimeError("the table has no learned keys")
+        matches = episode.matches(candidates)
+        logits = policy.logits(
+            episode.state(policy.project),
+            table.learned[candidates],
+            matches,
+            episode.stop_facts(candidates, matches),
+        )
+        if not episode.may_stop():
+            logits[-1] = -np.inf
+        likely = np.exp(logits - logits.max())
+        likely /= likely.sum()
+        best = int(np.argmax(likely))
+        return (candidates[best] if best < len(candidates) else STOP), float(likely[best])
+
+    return choose
+
+
+def by_rules(episode: Episode, candidates: list[int]) -> Choice:
+    """The baseline and fallback: the best Player of each clause, inputs planned, sources first."""
+    floor = 0.30 if episode.vectors is not None else 0.10
+    coverage = episode.coverage()
+    wanted: list[tuple[int, int, int]] = []
+    for clause in range(len(episode.by_clause)):
+        if coverage[clause] >= 0.92:
+            continue
+        scores = np.where(episode.usable, episode.by_clause[clause], -1.0)
+        best = int(scores.argmax())
+        if scores[best] >= floor and best in candidates:
+            wanted.append((episode.table.roles[best].order, clause, best))
+    if not wanted and not episode.draft.nodes and candidates:
+        best = max(candidates, key=lambda f: float(episode.overall[f]))
+        return best, float(min(1.0, episode.overall[best]))
+    if not wanted:
+        return STOP, 1.0
+    _, clause, best = min(wanted)
+    return best, float(min(1.0, episode.by_clause[clause, best]))
+
+
+def by_cosine(episode: Episode, candidates: list[int]) -> Choice:
+    """A baseline: the closest Players to the whole prompt, as long as they are nearly as close as the first."""
+    ranked = sorted(candidates, key=lambda f: -float(episode.whole[f]))
+    if not ranked or (
+        episode.draft.nodes and episode.whole[ranked[0]] < 0.8 * float(episode.whole[episode.usable].max())
+    ):
+        return STOP, 1.0
+    return ranked[0], float(min(1.0, episode.whole[ranked[0]]))
+
+
+def by_chance(seed: int) -> Chooser:
+    """A baseline: uniform among what the masks allow, STOP included."""
+    dice = random.Random(seed)
+
+    def choose(episode: Episode, candidates: list[int]) -> Choice:
+        actions = [*candidates, STOP] if episode.may_stop() else list(candidates)
+        return dice.choice(actions), 1.0 / len(actions)
+
+    return choose
+
+
+@dataclass(slots=True)
+class _Judgement:
+    """What of a prompt can be served: the clauses that cannot, and the extensions that would help."""
+
+    lacking: dict[int, Verdict]
+    whole: Verdict
+
+
+def compose(
+    episode: Episode,
+    chooser: Chooser,
+    judge: Judge | None,
+    policy: Policy | None,
+    seconds: Mapping[str, float],
+) -> Composition:
+    """Plays the episode to its end. `judge` None accepts everything, as the baselines are measured."""
+    judgement = _judge(episode, judge, policy)
+    if judgement is not None and _refuses(episode, judgement):
+        return _refusal(episode, judgement)
+    decisions = play(episode, chooser)
+    if not episode.draft.nodes:
+        return _refusal(episode, judgement)
+    _finish(episode)
+    melody, explanations, predicted = melody_of(episode, seconds)
+    missing, extensions = _half(episode, judgement)
+    for text in missing:
+        explanations.append({"node": "", "why": f"left out: {text}", "confidence": 0.5})
+    return Composition(True, melody, explanations, predicted, missing, extensions, decisions)
+
+
+def play(episode: Episode, chooser: Chooser) -> list[dict[str, Any]]:
+    """Chooses until STOP or until nothing may be added; answers with the log of the choices."""
+    decisions: list[dict[str, Any]] = []
+    while candidates := episode.candidates():
+        action, likely = chooser(episode, candidates)
+        name = "stop" if action == STOP else episode.table.functions[action].player
+        decisions.append({"action": name, "probability": round(likely, 4), "candidates": len(candidates)})
+        if action == STOP:
+            break
+        episode.step(action, likely)
+    return decisions
+
+
+def _finish(episode: Episode) -> None:
+    episode.draft.prune()
+    episode.draft.finish()
+
+
+def _judge(episode: Episode, judge: Judge | None, policy: Policy | None) -> _Judgement | None:
+    if judge is None:
+        return None
+    lacking: dict[int, Verdict] = {}
+    vectors = episode.vectors
+    for index, clause in enumerate(episode.clauses):
+        if not clause.coarse or len(content_words(clause.text)) < 2:
+            continue
+        vector = vectors[1 + index] if vectors is not None else None
+        verdict = judge.verdict(clause.text, vector, episode.by_clause[index], policy)
+        if verdict.served < SERVED and not _only_details(episode, index):
+            lacking[index] = verdict
+    whole = judge.verdict(episode.prompt, vectors[0] if vectors is not None else None, episode.whole, policy)
+    return _Judgement(lacking, whole)
+
+
+def _only_details(episode: Episode, index: int) -> bool:
+    """Whether a clause says no more than times, paths and counts for another."""
+    clause = episode.clauses[index]
+    letters = list(episode.prompt)
+    for mention in episode.mentions:
+        letters[mention.start : mention.end] = " " * (mention.end - mention.start)
+    return len(content_words("".join(letters[clause.start : clause.end]))) < 2
+
+
+def _refuses(episode: Episode, judgement: _Judgement) -> bool:
+    """Whether nothing remains that is worth doing.
+
+    That is so when no clause can be served, or when what can be served only shows or orders results
+    that nobody can make.
+    """
+    coarse = [i for i, c in enumerate(episode.clauses) if c.coarse]
+    served = [i for i in coarse if i not in judgement.lacking]
+    if not coarse:
+        return judgement.whole.served < SERVED
+    if not served:
+        return judgement.whole.served < SERVED + 0.2
+    if not judgement.lacking:
+        return False
+    best = [int(np.where(episode.usable, episode.by_clause[i], -1.0).argmax()) for i in served]
+    roles = [episode.table.roles[f] for f in best]
+    return not any(r.is_source for r in roles)
+
+
+def _refusal(episode: Episode, judgement: _Judgement | None) -> Composition:
+    """Says what is missing: a parameter that the prompt does not give, or a Player that is not installed."""
+    needs = _needs(episode, range(len(episode.by_clause)))
+    lacking = judgement.lacking if judgement is not None else {}
+    verdicts = list(lacking.values()) + ([judgement.whole] if judgement is not None else [])
+    extensions = list(dict.fromkeys(e for v in verdicts for e in v.extensions))
+    if needs and not lacking:
+        return Composition(False, missing=needs, extensions=extensions)
+    texts = [episode.clauses[i].text for i in lacking] or [" ".join(episode.prompt.split())[:200]]
+    return Composition(False, missing=[_no_player(t) for t in texts], extensions=extensions)
+
+
+def _half(episode: Episode, judgement: _Judgement | None) -> tuple[list[str], list[str]]:
+    """What of a prompt was left out though the rest is possible."""
+    lacking = dict(judgement.lacking) if judgement is not None else {}
+    missing = [_no_player(episode.clauses[i].text) for i in lacking]
+    coverage = episode.coverage()
+    open_clauses = [
+        i for i in range(len(episode.by_clause)) if coverage[i] < 0.75 and coarse_of(episode, i) not in lacking
+    ]
+    missing += _needs(episode, open_clauses)
+    extensions = [e for v in lacking.values() for e in v.extensions]
+    return missing, list(dict.fromkeys(extensions))
+
+
+def _needs(episode: Episode, clauses: Any) -> list[str]:
+    """For clauses whose best Player lacks a parameter: what the prompt would have to say."""
+    found = []
+    for index in clauses:
+        scores = np.where(episode.usable, episode.by_clause[index], -1.0)
+        best = int(scores.argmax()) if len(scores) else -1
+        if best < 0 or scores[best] < 0.45 or episode.draft.has(best):
+            continue
+        spec, filled = episode.table.functions[best], episode.filled(best)
+        found += [_needs_parameter(episode, index, spec.params[n].description or n, filled) for n in filled.missing]
+        role = episode.table.roles[best]
+        if not filled.missing and role.takes_file and best not in episode.plans.cost:
+            found.append(f"“{_clause(episode, index)}” needs a file of the project: name it in the prompt")
+    return list(dict.fromkeys(found))
+
+
+def _needs_parameter(episode: Episode, index: int, what: str, filled: Filled) -> str:
+    return f"“{_clause(episode, index)}” needs to say: {what}"
+
+
+def _clause(episode: Episode, index: int) -> str:
+    text = episode.clauses[index].text if index < len(episode.clauses) else episode.prompt
+    return " ".join(text.split())[:120]
+
+
+def _no_player(text: str) -> str:
+    return f"no installed Player can do “{' '.join(text.split())[:160]}”"

@@ -1,0 +1,71 @@
+"""What a composition starts from and what it gives back: plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFacts:
+    """What the host knows of the open project.
+
+    Args:
+        path: the project's folder.
+        is_git: whether it is inside a git working tree.
+        languages: language name to number of files.
+        files: paths relative to the project with `/`, a sample when there are very many.
+        branches: names of git branches.
+    """
+
+    path: str = ""
+    is_git: bool = False
+    languages: Mapping[str, int] = field(default_factory=dict)
+    files: Sequence[str] = ()
+    branches: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeContext:
+    """All that a composition may depend on beside the prompt and the installed Players.
+
+    `preferences` holds defaults for parameters by name, such as `{"since": "90d"}`; they apply where
+    the prompt says nothing and the parameter is required.
+    """
+
+    project: ProjectFacts | None = None
+    now: datetime | None = None
+    preferences: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Composition:
+    """The answer: a Melody as a `symphony.melody/1` document, or what is missing.
+
+    When half of a request can be served, `possible` is true, `missing` names the other half and an
+    explanation without node says so. `decisions` is the log of the choices: how likely each was and
+    among how many.
+    """
+
+    possible: bool
+    melody: dict[str, Any] | None = None
+    explanations: list[dict[str, Any]] = field(default_factory=list)
+    predicted_seconds: float = 0.0
+    missing: list[str] = field(default_factory=list)
+    extensions: list[str] = field(default_factory=list)
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The `compose --json` answer of the contracts."""
+        if not self.possible:
+            return {"possible": False, "missing": self.missing, "extensions": self.extensions}
+        return {
+            "possible": True,
+            "melody": self.melody,
+            "explanations": self.explanations,
+            "predicted_seconds": self.predicted_seconds,
+            "missing": self.missing,
+            "extensions": self.extensions,
+        }

@@ -1,0 +1,167 @@
+"""The Conductor as the host sees it: load, index, compose, embed, health."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conductor.context import ComposeContext, Composition
+from symphony.errors import BadInput, SymphonyError
+from symphony.types.players import FunctionSpec
+from symphony.types.port_types import TypeLattice
+
+if TYPE_CHECKING:
+    from conductor.encoder.runtime import Encoder, Vectors
+    from conductor.episode import Table
+    from conductor.policy import Policy
+    from conductor.refusal import Judge
+
+WEIGHTS = Path(__file__).parent / "weights" / "policy.npz"
+"""The weights that this repository ships."""
+
+LONGEST_PROMPT = 8000
+"""Characters; what is longer is no prompt but a document."""
+
+
+class Conductor:
+    """Composes Melodies. Every method may be called from any thread; `index` swaps its tables whole.
+
+    Use `Conductor.load`; an encoder or policy that cannot be loaded costs quality, not the Conductor:
+    without the policy the typed planner composes, without the encoder words alone are compared, and
+    `health` says so.
+    """
+
+    def __init__(self, encoder: Encoder | None, policy: Policy | None, problems: Sequence[str] = ()) -> None:
+        self._encoder = encoder
+        self._policy = policy
+        self._problems = list(problems)
+        self._table: Table | None = None
+        self._judge: Judge | None = None
+        self._seconds: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, encoder_dir: Path, weights: Path | None = WEIGHTS) -> Conductor:
+        """Loads what there is. `weights` None leaves the policy out."""
+        from conductor.encoder.runtime import Encoder
+        from conductor.policy import Policy
+
+        problems: list[str] = []
+        encoder: Encoder | None = None
+        policy: Policy | None = None
+        try:
+            encoder = Encoder(encoder_dir)
+        except SymphonyError as error:
+            problems.append(str(error))
+        if weights is not None:
+            try:
+                policy = Policy.load(weights)
+            except SymphonyError as error:
+                problems.append(str(error))
+        return cls(encoder, policy, problems)
+
+    def index(
+        self, functions: Sequence[FunctionSpec], lattice: TypeLattice, cache_dir: Path | None = None
+    ) -> None:
+        """Makes these Players the ones that compositions draw on.
+
+        Those with `available=False` serve only to say which extension would help. The sentence vectors
+        of their texts are kept in `cache_dir`, under a hash of the texts.
+        """
+        from conductor.draft import Typing
+        from conductor.episode import Table
+        from conductor.refusal import Judge, foreign_requests
+        from conductor.retrieval import Catalogue, cached_vectors
+
+        encoder = self._encoder
+        embed = encoder.embed_all if encoder is not None else None
+        version = encoder.version if encoder is not None else ""
+        catalogue = Catalogue(functions, embed, cache_dir=cache_dir, encoder_version=version)
+        foreign = (
+            cached_vectors(list(foreign_requests()), embed, cache_dir, version) if embed is not None else None
+        )
+        reduced = None
+        if self._policy is not None and catalogue.means is not None:
+            reduced = self._policy.project(catalogue.means)
+        table = Table(catalogue, Typing(lattice), reduced)
+        if self._policy is not None and reduced is not None:
+            table.learned = self._policy.learned_keys(reduced)
+        judge = Judge(catalogue, foreign)
+        with self._lock:
+            self._table, self._judge = table, judge
+
+    def observe(self, seconds: Mapping[str, float]) -> None:
+        """Durations measured for Players; predictions use them in the place of the declared ones."""
+        with self._lock:
+            self._seconds.update(seconds)
+
+    def compose(self, prompt: str, context: ComposeContext, *, arm: str = "policy") -> Composition:
+        """A Melody for the prompt, or what is missing.
+
+        `arm` names who chooses: `policy` (by the typed planner where there is none), `planner`, or the
+        baselines `uniform` and `cosine`. Raises BadInput for a prompt without words or of more than
+        8,000 characters.
+        """
+        from conductor import composer
+        from conductor.episode import Episode, texts_of
+
+        prompt = checked_prompt(prompt)
+        with self._lock:
+            table, judge, seconds = self._table, self._judge, dict(self._seconds)
+        if table is None or judge is None:
+            raise SymphonyError("The Conductor knows no Players yet", remedy="try again in a moment")
+        vectors = self._encoder.embed(texts_of(prompt)) if self._encoder is not None else None
+        episode = Episode(table, prompt, vectors, context)
+        policy = self._policy if table.learned is not None and vectors is not None else None
+        chooser: composer.Chooser
+        if arm == "uniform":
+            chooser = composer.by_chance(sum(map(ord, prompt)))
+        elif arm == "cosine":
+            chooser = composer.by_cosine
+        else:
+            chooser = composer.by_policy(policy) if policy is not None and arm == "policy" else composer.by_rules
+        return composer.compose(episode, chooser, judge, policy, seconds)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Sentence vectors `[len(texts), 384]` of length 1. Raises EncoderMissing without an encoder."""
+        if self._encoder is None:
+            from conductor.encoder.runtime import EncoderMissing
+
+            raise EncoderMissing("There is no sentence encoder", remedy="run `make build`")
+        return self._encoder.embed(texts)
+
+    def health(self) -> dict[str, Any]:
+        """`{"status": "ok|degraded", "detail", "remedy"}`, for `doctor`."""
+        table = self._table
+        players = sum(s.available for s in table.functions) if table is not None else 0
+        if self._problems:
+            chooser = "the typed planner composes" if self._policy is None or self._encoder is None else ""
+            return {
+                "status": "degraded",
+                "detail": "; ".join([*self._problems, chooser]).rstrip("; "),
+                "remedy": "run `make build`, or reinstall Symphony",
+            }
+        version = self._policy.version if self._policy is not None else "none, the typed planner composes"
+        return {"status": "ok", "detail": f"{players} Players indexed, policy {version}", "remedy": ""}
+
+    def measure(self, prompt: str = "which files changed most in the last month") -> float:
+        """Seconds that a composition takes now, with an empty context."""
+        begin = time.perf_counter()
+        self.compose(prompt, ComposeContext())
+        return time.perf_counter() - begin
+
+
+def checked_prompt(prompt: str) -> str:
+    """The prompt without surrounding space. Raises BadInput when it is empty or no prompt at all."""
+    text = prompt.replace("\x00", " ").strip()
+    if not any(c.isalnum() for c in text):
+        raise BadInput("The prompt is empty", remedy="say in a sentence what you want done")
+    if len(text) > LONGEST_PROMPT:
+        raise BadInput(
+            f"The prompt has {len(text):,} characters, at most {LONGEST_PROMPT:,} are read",
+            remedy="put the text into a file of the project and name that in the prompt",
+        )
+    return text

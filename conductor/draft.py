@@ -1,0 +1,200 @@
+"""A Melody under construction: nodes and typed edges, of which only valid ones can be made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from conductor.words import content_words
+from symphony.types.players import FunctionSpec
+from symphony.types.port_types import PROJECT, TypeLattice, element_type
+
+Output = tuple[int, str]
+"""A node's place in the draft, and the name of one of its output ports."""
+
+
+@dataclass(slots=True)
+class DraftNode:
+    """One node. `chosen` is false for steps that only feed another; `clause` is the prompt's clause it serves."""
+
+    function: int
+    spec: FunctionSpec
+    inputs: dict[str, list[Output]] = field(default_factory=dict)
+    chosen: bool = True
+    clause: int = -1
+    confidence: float = 1.0
+
+
+def required_inputs(spec: FunctionSpec) -> list[str]:
+    """The ports that need an edge: neither optional nor served by the host."""
+    return [p for p, t in spec.inputs.items() if p not in spec.optional and t != PROJECT]
+
+
+def optional_inputs(spec: FunctionSpec) -> list[str]:
+    """The ports that may have an edge."""
+    return [p for p, t in spec.inputs.items() if p in spec.optional and t != PROJECT]
+
+
+def gathers(port_type: str) -> bool:
+    """Whether a port takes whatever there is, from several nodes at once: `list<any>`."""
+    return element_type(port_type) == "any"
+
+
+@lru_cache(maxsize=4096)
+def _port_words(name: str, port_type: str) -> frozenset[str]:
+    words = content_words(name.replace("_", " ") + " " + port_type.replace("/", " ").replace("-", " "))
+    return frozenset(w.rstrip("s") for w in words) - {"list", "record", "item", "text"}
+
+
+class Typing:
+    """Answers which port may feed which, under one type lattice."""
+
+    def __init__(self, lattice: TypeLattice) -> None:
+        self.lattice = lattice
+
+    def feeds(self, source: str, target: str) -> bool:
+        """An edge is legal when the source is the target or below it, or an element of the target's list."""
+        if self.lattice.is_below(source, target):
+            return True
+        inner = element_type(target)
+        return inner is not None and self.lattice.is_below(source, inner)
+
+    def is_rows(self, port_type: str) -> bool:
+        """Whether it is a table: a list of records."""
+        inner = element_type(port_type)
+        return inner is not None and self.lattice.is_below(inner, "record")
+
+    def accompanies(self, port_type: str) -> bool:
+        """Pictures and numbers stand beside what they were made from; everything else takes its place."""
+        return self.lattice.is_below(port_type, "image") or self.lattice.is_below(port_type, "number")
+
+
+class Draft:
+    """Nodes in an order in which every edge points forward, so that no cycle can arise."""
+
+    def __init__(self, typing: Typing, prompt_words: frozenset[str]) -> None:
+        self.typing = typing
+        self.nodes: list[DraftNode] = []
+        self._prompt_words = frozenset(w.rstrip("s") for w in prompt_words)
+
+    def has(self, function: int) -> bool:
+        """Whether a Player is already a node."""
+        return any(node.function == function for node in self.nodes)
+
+    def is_superseded(self, place: int) -> bool:
+        """Whether another node has taken what this one made and gives it on in another form."""
+        for node in self.nodes:
+            for port, sources in node.inputs.items():
+                if not any(s == place for s, _ in sources) or gathers(node.spec.inputs[port]):
+                    continue
+                if not all(self.typing.accompanies(t) for t in node.spec.outputs.values()):
+                    return True
+        return False
+
+    def providers(self, port_type: str, exclude: Sequence[Output] = ()) -> list[tuple[float, Output]]:
+        """Outputs that may feed a port of this type, best first, each with how well it suits.
+
+        What nobody has used yet, is of just the wanted type, is named in the prompt and came last, goes first.
+        """
+        found = []
+        for place, node in enumerate(self.nodes):
+            for rank, (port, made) in enumerate(node.spec.outputs.items()):
+                if (place, port) in exclude or not self.typing.feeds(made, port_type):
+                    continue
+                score = 4.0 * (made == port_type) + 3.0 * (not self.is_superseded(place)) + 0.1 * place - 0.2 * rank
+                score += 0.5 * len(_port_words(port, made) & self._prompt_words)
+                # A text that only says how a program went is rarely what is meant.
+                found.append((score, (place, port)))
+        return sorted(found, key=lambda f: -f[0])
+
+    def fresh_providers(self, port_type: str) -> list[tuple[float, Output]]:
+        """The providers that nothing has superseded."""
+        return [f for f in self.providers(port_type) if not self.is_superseded(f[1][0])]
+
+    def can_feed(self, spec: FunctionSpec) -> bool:
+        """Whether every required input has a provider already."""
+        used: list[Output] = []
+        for port in required_inputs(spec):
+            exclude = () if gathers(spec.inputs[port]) else used
+            found = self.providers(spec.inputs[port], exclude)
+            if not found:
+                return False
+            used.append(found[0][1])
+        return True
+
+    def add(self, function: int, spec: FunctionSpec, *, chosen: bool, connect_optional: bool) -> int:
+        """Appends a node with its required inputs connected, and its first optional one when wanted.
+
+        Raises ValueError when a required input has no provider: then the caller has to add that first.
+        """
+        node = DraftNode(function, spec, chosen=chosen)
+        used: list[Output] = []
+        for port in required_inputs(spec):
+            wanted = spec.inputs[port]
+            if gathers(wanted):
+                node.inputs[port] = []
+                continue
+            found = self.providers(wanted, used)
+            if not found:
+                raise ValueError(f"{spec.player} has nothing to feed its input {port}")
+            node.inputs[port] = [found[0][1]]
+            used.append(found[0][1])
+        if connect_optional:
+            for port in optional_inputs(spec):
+                fresh = [o for _, o in self.fresh_providers(spec.inputs[port]) if o not in used]
+                if fresh:
+                    node.inputs[port] = fresh[:1]
+                    break
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+    def finish(self) -> None:
+        """Connects every gathering input to all results that stand before or beside it."""
+        self._order_gatherers()
+        for place, node in enumerate(self.nodes):
+            for port, wanted in node.spec.inputs.items():
+                if gathers(wanted) and (port in node.inputs or port not in node.spec.optional):
+                    node.inputs[port] = self._results_before(place, wanted)
+
+    def _order_gatherers(self) -> None:
+        """Moves nodes that gather, and all that depends on them, behind the others; edges follow."""
+        late: set[int] = set()
+        for place, node in enumerate(self.nodes):
+            gathering = any(gathers(t) for p, t in node.spec.inputs.items() if p in node.inputs)
+            if gathering or any(s in late for sources in node.inputs.values() for s, _ in sources):
+                late.add(place)
+        order = [p for p in range(len(self.nodes)) if p not in late] + sorted(late)
+        moved = {old: new for new, old in enumerate(order)}
+        self.nodes = [self.nodes[old] for old in order]
+        for node in self.nodes:
+            node.inputs = {p: [(moved[s], o) for s, o in sources] for p, sources in node.inputs.items()}
+
+    def _results_before(self, place: int, wanted: str) -> list[Output]:
+        """One output of every node before `place` whose result nobody has taken further."""
+        results = []
+        for before in range(place):
+            node = self.nodes[before]
+            if node.spec.effects and all(t == "path" for t in node.spec.outputs.values()):
+                continue
+            if self.is_superseded(before):
+                continue
+            found = [o for _, o in self.providers(wanted) if o[0] == before]
+            results += found[:1]
+        return results
+
+    def leaves(self) -> list[int]:
+        """Places of the nodes whose outputs no other node takes."""
+        taken = {s for node in self.nodes for sources in node.inputs.values() for s, _ in sources}
+        return [place for place in range(len(self.nodes)) if place not in taken]
+
+    def prune(self) -> None:
+        """Takes away steps that feed nothing and were not chosen."""
+        while True:
+            useless = [p for p in self.leaves() if not self.nodes[p].chosen]
+            if not useless:
+                return
+            gone = useless[0]
+            del self.nodes[gone]
+            for node in self.nodes:
+                node.inputs = {p: [(s - (s > gone), o) for s, o in v] for p, v in node.inputs.items()}

@@ -1,0 +1,295 @@
+"""One composition as a game: in each state some Players may be added, or it stops. Pure; training plays it, too."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from conductor.context import ComposeContext
+from conductor.draft import Draft, Typing, gathers, optional_inputs, required_inputs
+from conductor.params.fill import Filled, Scope, fill
+from conductor.params.mentions import mentions_of
+from conductor.policy import MATCH, MOST_CANDIDATES, STATE
+from conductor.retrieval import Catalogue
+from conductor.search import Plans, TypeIndex, cheapest_plans
+from conductor.words import clauses_of, content_words
+from symphony.types.players import FunctionSpec
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+STOP = -1
+MOST_NODES = 24
+
+
+class Table:
+    """What stays the same between compositions with one set of Players: types, texts, reduced vectors."""
+
+    def __init__(self, catalogue: Catalogue, typing: Typing, reduced: Array | None) -> None:
+        self.catalogue = catalogue
+        self.functions: Sequence[FunctionSpec] = catalogue.functions
+        self.typing = typing
+        self.index = TypeIndex(self.functions, typing)
+        self.reduced = reduced
+        self.learned: Array | None = None
+        self.roles = [_Role(spec, typing) for spec in self.functions]
+
+
+class _Role:
+    """Which part a Player can play, by its types alone."""
+
+    def __init__(self, spec: FunctionSpec, typing: Typing) -> None:
+        needed = required_inputs(spec)
+        self.is_source = not needed
+        self.is_gatherer = any(gathers(spec.inputs[p]) for p in needed)
+        self.is_merger = len(needed) > 1
+        takes_rows = any(typing.is_rows(spec.inputs[p]) for p in needed)
+        self.transforms = takes_rows and any(typing.is_rows(t) for t in spec.outputs.values())
+        self.presents = not any(typing.is_rows(t) for t in spec.outputs.values()) and bool(needed)
+        self.generic = any(spec.inputs[p] in ("list<record>", "text", "any", "list<any>") for p in needed)
+        self.takes_file = bool(optional_inputs(spec)) and any(p.type == "path" for p in spec.params.values())
+        # Sources, then what merges or transforms, then what shows, then what gathers, then what changes something.
+        self.order = 0 if self.is_source else 1 + self.presents + 2 * self.is_gatherer + 3 * spec.effects
+        if self.takes_file:
+            self.order = 1
+
+
+class Episode:
+    """The state of one composition.
+
+    Args:
+        table: the Players.
+        prompt: what the user asked for.
+        vectors: sentence vectors of the prompt and of its clauses, in the order of `texts_of`; None
+            without an encoder.
+        context: project, time, preferences.
+        hidden: key texts that must not count (see `Catalogue.scores`).
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        prompt: str,
+        vectors: Array | None,
+        context: ComposeContext,
+        hidden: np.ndarray[Any, Any] | None = None,
+    ) -> None:
+        self.table = table
+        self.prompt = prompt
+        self.context = context
+        self.now = context.now or datetime.now()
+        self.clauses = clauses_of(prompt)
+        self.vectors = vectors
+        self.scores = table.catalogue.scores(texts_of(prompt), vectors, hidden)
+        self.mentions = mentions_of(prompt, context.project, self.now)
+        self.usable = np.array([spec.available for spec in table.functions], dtype=bool)
+        self.whole = self.scores[0]
+        self.by_clause = self.scores[1:] if len(self.scores) > 1 else self.scores
+        self.best_clause = self.by_clause.argmax(axis=0)
+        self.overall = 0.5 * self.whole + 0.5 * self.by_clause.max(axis=0)
+        masked = np.where(self.usable, self.by_clause, -1.0)
+        self.clause_best = masked.max(axis=1)
+        self.clause_second = np.sort(masked, axis=1)[:, -2] if masked.shape[1] > 1 else self.clause_best
+        self.draft = Draft(table.typing, frozenset(content_words(prompt)))
+        self._filled: dict[int, Filled] = {}
+        self._scope = Scope(prompt, prompt, self.mentions, context.project, self.now, context.preferences)
+        retrieved = np.where(self.usable)[0]
+        order = retrieved[np.argsort(-self.overall[retrieved], kind="stable")]
+        self.retrieved: list[int] = [int(i) for i in order[:MOST_CANDIDATES]]
+        self.plans = self._plan()
+
+    def filled(self, function: int) -> Filled:
+        """The parameters that the whole prompt would give to a Player."""
+        known = self._filled.get(function)
+        if known is None:
+            known = self._filled[function] = fill(self.table.functions[function], self._scope)
+        return known
+
+    def _can_run(self, function: int) -> bool:
+        """Whether its parameters can be filled and, when all its inputs are optional, it has one or a file."""
+        if not self.usable[function] or self.filled(function).missing:
+            return False
+        spec, role = self.table.functions[function], self.table.roles[function]
+        if role.takes_file and role.is_source:
+            return self._has_file(function) or any(
+                self.draft.fresh_providers(spec.inputs[p]) for p in optional_inputs(spec)
+            )
+        return True
+
+    def _has_file(self, function: int) -> bool:
+        params = self.table.functions[function].params
+        return any(params[name].type == "path" for name in self.filled(function).params if name in params)
+
+    def _plan(self) -> Plans:
+        return cheapest_plans(self.table.functions, self.table.index, self.draft, self._step_cost, self._can_run)
+
+    def _step_cost(self, function: int) -> float:
+        """What a step that nobody asked for costs: the further from the prompt, the more."""
+        spec, role = self.table.functions[function], self.table.roles[function]
+        cost = 1.0 + 2.0 * (1.0 - min(1.0, max(0.0, float(self.overall[function]))))
+        if role.is_source and self.draft.nodes:
+            cost += 1.5
+        return cost + 4.0 * spec.effects + 1.0 * (spec.kind == "instrument") + min(1.0, spec.seconds / 20)
+
+    def candidates(self) -> list[int]:
+        """Players that may be added now: retrieved, reachable, with their parameters, not yet there."""
+        if len(self.draft.nodes) >= MOST_NODES:
+            return []
+        return [f for f in self.retrieved if f in self.plans.cost and not self.draft.has(f)]
+
+    def may_stop(self) -> bool:
+        """A Melody needs a node."""
+        return bool(self.draft.nodes)
+
+    def step(self, function: int, confidence: float = 1.0) -> None:
+        """Adds a Player, and before it the steps that its inputs need."""
+        for feeder in self.plans.steps(function):
+            if not self.draft.has(feeder):
+                place = self._add(feeder, chosen=False)
+                self.draft.nodes[place].confidence = confidence
+        place = self._add(function, chosen=True)
+        node = self.draft.nodes[place]
+        node.clause, node.confidence = int(self.best_clause[function]), confidence
+        self.plans = self._plan()
+
+    def _add(self, function: int, *, chosen: bool) -> int:
+        role = self.table.roles[function]
+        own_file = role.takes_file and self._has_file(function) and not self._file_is_taken(function)
+        return self.draft.add(function, self.table.functions[function], chosen=chosen, connect_optional=not own_file)
+
+    def _file_is_taken(self, function: int) -> bool:
+        """Whether a node already reads the file that this Player would take."""
+        used = {m for m in self.filled(function).used if m.kind == "path"}
+        return any(used & set(self.filled(node.function).used) for node in self.draft.nodes)
+
+    def coverage(self) -> Array:
+        """For each clause, how well the draft's nodes serve it, measured by the best Player there is: 0 to 1."""
+        if not self.draft.nodes:
+            return np.zeros(len(self.by_clause), dtype=np.float32)
+        have = self.by_clause[:, [n.function for n in self.draft.nodes]].max(axis=1)
+        covered: Array = np.clip(have / np.maximum(self.clause_best, 0.05), 0.0, 1.0).astype(np.float32)
+        return covered
+
+    def matches(self, candidates: Sequence[int]) -> Array:
+        """The 32 facts about each candidate, `[n, 32]`."""
+        facts = np.zeros((len(candidates), MATCH), dtype=np.float32)
+        if not candidates:
+            return facts
+        chosen = np.array(candidates)
+        coverage = self.coverage()
+        clause_scores = self.by_clause[:, chosen]
+        own = clause_scores.argmax(axis=0)
+        open_scores = clause_scores * (1.0 - 0.8 * coverage[:, None])
+        rivals = np.where(
+            clause_scores >= self.clause_best[:, None] - 1e-6, self.clause_second[:, None], self.clause_best[:, None]
+        )
+        margins = clause_scores - rivals
+        facts[:, 0] = self.whole[chosen]
+        facts[:, 1] = clause_scores.max(axis=0)
+        facts[:, 2] = open_scores.max(axis=0)
+        facts[:, 3] = margins.max(axis=0)
+        facts[:, 4] = self.whole[chosen] - self.whole[chosen].max()
+        facts[:, 5] = (margins >= 0).any(axis=0)
+        facts[:, 6] = ((margins >= 0) * (1.0 - coverage[:, None])).max(axis=0)
+        facts[:, 7] = (margins * (1.0 - coverage[:, None])).max(axis=0)
+        facts[:, 8] = 1.0 - coverage[own]
+        facts[:, 9] = own / max(1, len(self.by_clause))
+        facts[:, 10] = np.arange(len(candidates)) / 10.0
+        facts[:, 11] = open_scores.max(axis=0) - open_scores.max()
+        used = {m for node in self.draft.nodes for m in self.filled(node.function).used}
+        wanted = [required_inputs(self.table.functions[f]) for f in candidates]
+        for row, function in enumerate(candidates):
+            self._structure(facts[row], function, wanted[row], used)
+        facts[:, 29] = len(self.draft.nodes) / 6.0
+        facts[:, 30] = coverage.mean()
+        facts[:, 31] = 1.0
+        return facts
+
+    def _structure(self, facts: Array, function: int, needed: list[str], used: set[Any]) -> None:
+        """The facts that come from types, parameters and the graph so far."""
+        spec, role = self.table.functions[function], self.table.roles[function]
+        filled, steps = self.filled(function), self.plans.steps(function)
+        facts[12] = min(3, len([m for m in filled.used if m not in used])) / 3.0
+        facts[13] = any(p.required for p in spec.params.values())
+        facts[14] = len(steps) / 3.0
+        facts[15] = float(np.mean([self.overall[s] for s in steps])) if steps else 1.0
+        fresh = [self.draft.fresh_providers(spec.inputs[p])[:1] for p in needed]
+        if not needed:
+            fresh = [self.draft.fresh_providers(spec.inputs[p])[:1] for p in optional_inputs(spec)]
+        facts[16] = any(f for f in fresh)
+        facts[17] = any(f and f[0][0] >= 6.5 for f in fresh)
+        facts[18], facts[19], facts[20] = role.is_source, role.transforms, role.presents
+        facts[21], facts[22], facts[23] = role.is_gatherer, role.is_merger, role.generic
+        facts[24], facts[25] = spec.effects, spec.kind == "instrument"
+        facts[26] = sum(self.draft.has(s) for s in steps) / 3.0 if steps else len([f for f in fresh if f]) / 3.0
+        facts[27] = role.takes_file and self._has_file(function)
+        facts[28] = role.order / 6.0
+
+    def stop_facts(self, candidates: Sequence[int], matches: Array) -> Array:
+        """The 32 facts about stopping now."""
+        facts = np.zeros(MATCH, dtype=np.float32)
+        coverage = self.coverage()
+        facts[31] = 1.0
+        facts[0] = coverage.mean() if len(coverage) else 1.0
+        facts[1] = coverage.min() if len(coverage) else 1.0
+        facts[2] = len(self.draft.nodes) / 6.0
+        facts[3] = float(self.may_stop())
+        if len(candidates):
+            facts[4:12] = matches[:, 0:8].max(axis=0)
+            facts[12] = matches[:, 12].max()
+            facts[13] = matches[:, 11].max()
+            presenting = matches[:, 20] > 0
+            facts[14] = matches[presenting, 2].max() if presenting.any() else 0.0
+            facts[15] = matches[presenting, 6].max() if presenting.any() else 0.0
+        facts[16] = len(self.draft.leaves()) / 3.0
+        facts[17] = float((coverage < 0.6).sum()) / 3.0
+        facts[18] = float(np.max(np.where(coverage < 0.8, self.clause_best, 0.0))) if len(coverage) else 0.0
+        return facts
+
+    def state(self, project_vectors: Any) -> Array:
+        """The 512 numbers that the networks see.
+
+        128 of the prompt, 128 of what is still open in it, 128 of the Players chosen, 128 of facts: the
+        graph so far, the project, resources, and what is in reach. `project_vectors` reduces sentence
+        vectors to 128 numbers; without an encoder the first 384 stay zero.
+        """
+        state = np.zeros(STATE, dtype=np.float32)
+        coverage = self.coverage()
+        if self.vectors is not None and self.table.reduced is not None:
+            state[:128] = project_vectors(self.vectors[:1])[0]
+            open_part = self.vectors[1:] if len(self.vectors) > 1 else self.vectors
+            weights = (1.0 - coverage)[:, None]
+            if weights.sum() > 0.05:
+                state[128:256] = project_vectors((open_part * weights).sum(axis=0, keepdims=True) / weights.sum())[0]
+            if self.draft.nodes:
+                state[256:384] = self.table.reduced[[n.function for n in self.draft.nodes]].mean(axis=0)
+        facts = state[384:]
+        nodes = self.draft.nodes
+        facts[0], facts[1] = len(nodes) / 6.0, sum(n.chosen for n in nodes) / 6.0
+        facts[2:5] = coverage.mean(), coverage.min(), coverage.max()
+        facts[5], facts[6] = len(self.by_clause) / 6.0, len(self.mentions) / 6.0
+        facts[7], facts[8] = len(self.draft.leaves()) / 3.0, float(self.may_stop())
+        facts[9], facts[10] = float(self.whole.max(initial=0.0)), float(self.clause_best.max(initial=0.0))
+        facts[11] = sum(n.spec.seconds for n in nodes) / 30.0
+        facts[12] = sum(n.spec.memory for n in nodes) / (8 << 30)
+        for leaf in self.draft.leaves():
+            for made in nodes[leaf].spec.outputs.values():
+                facts[16 + zlib.crc32(made.encode()) % 32] += 0.5
+                facts[48] += 0.5 * self.table.typing.is_rows(made)
+        for mention in self.mentions:
+            facts[56 + zlib.crc32(mention.kind.encode()) % 24] += 0.5
+        project = self.context.project
+        if project is not None:
+            facts[80], facts[81] = 1.0, float(project.is_git)
+            for language in project.languages:
+                facts[88 + zlib.crc32(language.lower().encode()) % 24] = 1.0
+        facts[112:120] = coverage[:8] if len(coverage) >= 8 else np.pad(coverage, (0, 8 - len(coverage)))
+        return state
+
+
+def texts_of(prompt: str) -> list[str]:
+    """The texts of a prompt that are embedded: the whole and each clause."""
+    return [prompt, *(clause.text for clause in clauses_of(prompt))]

@@ -1,0 +1,1 @@
+"""Parameters from the prompt: what it mentions, and which parameter each mention fills."""

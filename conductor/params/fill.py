@@ -1,0 +1,296 @@
+"""Fills a Player's parameters from the mentions in a prompt, by the type and the wording of each parameter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from conductor.context import ProjectFacts
+from conductor.params.commands import command_of
+from conductor.params.mentions import LANGUAGES, Mention
+from conductor.params.phrases import named_pattern, object_phrase
+from conductor.words import content_words, fold
+from symphony.types.players import FunctionSpec, ParamSpec
+
+_TARGET = re.compile(
+    r"\b(?:to|into|in|as|under|nach|als|unter|dans|vers|en|a)\s+(?:the\s+file\s+|a\s+file\s+(?:called\s+|named\s+)?|"
+    r"file\s+|die\s+datei\s+|le\s+fichier\s+|el\s+archivo\s+)?[`'\"]?$",
+    re.IGNORECASE,
+)
+_WINDOW = re.compile(r"\b(?:back|since|before|history|older|newer|after|ago|until|range|window)\b", re.IGNORECASE)
+_MANY = re.compile(r"\b(?:how many|at most|so many|maximum number|number of (?:rows|results|items|entries))\b", re.IGNORECASE)
+_FREE = re.compile(r"\b(?:question|instruction|what to (?:change|do|write|say|explain|draw))\b", re.IGNORECASE)
+_SOUGHT = re.compile(r"\b(?:look for|search|query|find|contains?)\b", re.IGNORECASE)
+_NEGATED = r"(?:no|not|without|except|ohne|nicht|keine|sans|sin)\s+(?:\w+\s+)?"
+_SYNONYMS = {"average": "mean", "total": "sum", "durchschnitt": "mean", "summe": "sum", "unique": "distinct",
+             "bars": "bar", "lines": "line", "balkendiagramm": "bar", "kuchendiagramm": "pie",
+             "liniendiagramm": "line", "size": "size", "biggest": "size", "largest": "size", "big": "size",
+             "smallest": "size", "größten": "size", "recent": "modified", "recently": "modified",
+             "golang": "go", "horizontal": "barh", "points": "scatter"}  # fmt: skip
+"""Everyday words for values that programs call otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of the prompt a node may draw on: its clause and the mentions that belong to it."""
+
+    prompt: str
+    clause: str
+    mentions: Sequence[Mention]
+    project: ProjectFacts | None
+    now: datetime
+    preferences: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, *kinds: str) -> list[Mention]:
+        """The mentions of these kinds, in order of place."""
+        return [m for m in self.mentions if m.kind in kinds]
+
+
+@dataclass(slots=True)
+class Filled:
+    """Parameters that the prompt gives, the mentions that they came from, and what is required but not given."""
+
+    params: dict[str, Any] = field(default_factory=dict)
+    used: list[Mention] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def fill(spec: FunctionSpec, scope: Scope) -> Filled:
+    """The parameters of one node. Values hold to their ParamSpec, or they are left out."""
+    filled = Filled()
+    revisions = [v for m in scope.of("revision") for v in m.value]
+    for name, param in spec.params.items():
+        value, used = _value(name, param, spec, scope, revisions)
+        if value is None and param.required:
+            value = scope.preferences.get(name, param.default)
+        if value is not None and (checked := _checked(value, param)) is not None:
+            if checked != param.default:
+                filled.params[name] = checked
+            if used is not None:
+                filled.used.append(used)
+        elif param.required:
+            filled.missing.append(name)
+    _join_folder_and_pattern(spec, filled, scope)
+    return filled
+
+
+def is_count(name: str, param: ParamSpec) -> bool:
+    """Whether an integer parameter says how many results there shall be."""
+    return param.type == "integer" and bool(_MANY.search(param.description))
+
+
+def is_glob(name: str, param: ParamSpec) -> bool:
+    """Whether a text parameter is a pattern of file names."""
+    return param.type == "string" and "glob" in param.description.lower()
+
+
+def _value(
+    name: str, param: ParamSpec, spec: FunctionSpec, scope: Scope, revisions: list[str]
+) -> tuple[Any, Mention | None]:
+    """The value of one parameter, and the mention that it came from when it was one."""
+    if param.type in ("duration", "date"):
+        return _time(param, scope)
+    if param.type == "path":
+        return _path(param, spec, scope)
+    if param.type == "boolean":
+        return _boolean(name, param, scope), None
+    if param.choices:
+        return _choice(param, scope)
+    if param.type in ("integer", "number"):
+        return _number(name, param, scope)
+    if param.type == "list":
+        return _list(name, param, scope)
+    if param.type == "string":
+        return _text(name, param, scope, revisions)
+    return None, None
+
+
+def _time(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
+    """A window in time. Where the parameter takes dates, a date stays one; else it is counted back from now."""
+    if not _WINDOW.search(param.description):
+        return None, None
+    is_end = param.type == "date" and "before" in param.description.lower()
+    mentions = scope.of("until") if is_end else scope.of("duration", "date")
+    if not mentions:
+        return None, None
+    chosen = mentions[0]
+    if chosen.kind == "date" and param.type == "duration" and "date" not in param.description.lower():
+        days = (scope.now.date() - date.fromisoformat(chosen.value)).days
+        return f"{max(1, days)}d", chosen
+    return chosen.value, chosen
+
+
+def is_target(mention: Mention, scope: Scope) -> bool:
+    """Whether a path names where a result shall go: it follows `to`, `into`, `as` and does not exist."""
+    exists = scope.project is not None and mention.value in scope.project.files
+    return not exists and bool(_TARGET.search(scope.prompt[: mention.start]))
+
+
+def _path(param: ParamSpec, spec: FunctionSpec, scope: Scope) -> tuple[Any, Mention | None]:
+    mentions = scope.of("path", "folder")
+    if spec.effects and param.required:
+        mentions = [m for m in mentions if m.kind == "path" and _TARGET.search(scope.prompt[: m.start])][-1:]
+    else:
+        mentions = [m for m in mentions if not is_target(m, scope)]
+        text = param.description.lower()
+        if "folder" not in text:
+            mentions = [m for m in mentions if m.kind == "path"]
+        elif "file" not in text:
+            mentions = [m for m in mentions if m.kind == "folder"]
+    return (mentions[0].value, mentions[0]) if mentions else (None, None)
+
+
+def _boolean(name: str, param: ParamSpec, scope: Scope) -> bool | None:
+    """A flag is set by its name in the clause, and unset by its name after a negation."""
+    wanted = r"[\s_-]+".join(re.escape(part) for part in name.split("_"))
+    text = scope.clause
+    if re.search(rf"\b{_NEGATED}{wanted}", text, re.IGNORECASE):
+        return False
+    if param.default is True:
+        return None
+    if re.search(rf"\b{wanted}\b", text, re.IGNORECASE):
+        return True
+    if scope.of("order") and re.search(r"\b(?:largest|latest|descending) first\b", param.description):
+        return True
+    return None
+
+
+def _choice(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
+    """A choice that the prompt names, first in the node's own clause."""
+    choices = {fold(str(choice)): choice for choice in param.choices}
+    for mention in scope.of("language"):
+        if mention.value in choices:
+            return choices[mention.value], mention
+    for text in (scope.clause, scope.prompt):
+        for word in re.findall(r"[^\W_]+", text):
+            plain = fold(word)
+            for form in (plain, fold(_SYNONYMS.get(word.lower(), ""))):
+                # One-letter choices are too easily met by chance.
+                if len(form) > 1 and form in choices and choices[form] != param.default:
+                    return choices[form], None
+        if text == scope.clause and _is_language(param):
+            break
+    return None, None
+
+
+def _is_language(param: ParamSpec) -> bool:
+    return any(str(choice).lower() in LANGUAGES for choice in param.choices)
+
+
+def _number(name: str, param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
+    """A number whose own words name the parameter, or a count where the parameter says how many."""
+    wanted = {fold(w).rstrip("s") for w in name.split("_")}
+    for mention in scope.of("count", "number"):
+        near = scope.prompt[max(0, mention.start - 24) : mention.end + 20]
+        if {w.rstrip("s") for w in content_words(near)} & wanted:
+            return mention.value, mention
+    if is_count(name, param):
+        counts = scope.of("count")
+        if counts:
+            return counts[0].value, counts[0]
+    return None, None
+
+
+def _list(name: str, param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
+    if isinstance(param.default, (list, tuple)) and param.default:
+        named = [v for v in param.default if re.search(rf"\b{re.escape(str(v))}s?\b", scope.prompt, re.IGNORECASE)]
+        return (named or None), None
+    if "program" in param.description.lower() or name == "command":
+        return command_of(scope.prompt, scope.clause, scope.of("command"), scope.project), None
+    if "column" in param.description.lower():
+        wants_order = "important first" in param.description.lower() or "groups" in param.description.lower()
+        mentions = [m for m in scope.of("columns") if wants_order == _is_by(m, scope)]
+        return (list(mentions[0].value), mentions[0]) if mentions else (None, None)
+    return None, None
+
+
+def _is_by(mention: Mention, scope: Scope) -> bool:
+    """Whether columns came from `by X` or `per X`, not from `columns X`."""
+    words = scope.prompt[mention.start : mention.end].lower()
+    return not words.startswith(("column", "field", "spalte", "colonne", "columna"))
+
+
+def _text(
+    name: str, param: ParamSpec, scope: Scope, revisions: list[str]
+) -> tuple[Any, Mention | None]:
+    """Text is filled by what its description says it is."""
+    words = param.description.lower()
+    if is_glob(name, param):
+        return _glob(scope)
+    if "author" in words:
+        people = scope.of("person")
+        return (people[0].value, people[0]) if people else (None, None)
+    if "revision" in words or "branch" in words:
+        return (revisions.pop(0), scope.of("revision")[0]) if revisions else (None, None)
+    if "regular expression" in words and param.required and not _SOUGHT.search(words):
+        quoted = scope.of("text")
+        return (quoted[0].value, quoted[0]) if quoted else (named_pattern(scope.prompt), None)
+    if "condition" in words:
+        conditions = scope.of("condition")
+        return (conditions[0].value, conditions[0]) if conditions else (None, None)
+    if "column" in words:
+        mentions = [m for m in scope.of("columns") if _is_by(m, scope)] if name == "by" else []
+        return (mentions[0].value[0], mentions[0]) if mentions else (None, None)
+    if _FREE.search(words):
+        return (scope.prompt.strip() if param.required else None), None
+    if "message" in words:
+        texts = scope.of("text")
+        return (texts[0].value, texts[0]) if texts else (None, None)
+    if param.required and _SOUGHT.search(words):
+        exact = scope.of("text", "code")
+        if exact:
+            return exact[0].value, exact[0]
+        return object_phrase(scope.clause) or object_phrase(scope.prompt), None
+    return None, None
+
+
+def _glob(scope: Scope) -> tuple[Any, Mention | None]:
+    """A pattern as written, or that of a language's files."""
+    globs = scope.of("glob")
+    if globs:
+        value = globs[0].value
+        return (value if "/" in value else f"**/{value}"), globs[0]
+    languages = scope.of("language")
+    if languages:
+        return f"**/*.{LANGUAGES[languages[0].value]}", languages[0]
+    return None, None
+
+
+def _join_folder_and_pattern(spec: FunctionSpec, filled: Filled, scope: Scope) -> None:
+    """Where a Player takes a pattern and no folder, the folder becomes part of the pattern."""
+    globs = [n for n, p in spec.params.items() if is_glob(n, p)]
+    if not globs or any(p.type == "path" for p in spec.params.values()):
+        return
+    folders = [m for m in scope.of("folder") if not is_target(m, scope)]
+    if folders:
+        rest = filled.params.get(globs[0], "**")
+        filled.params[globs[0]] = f"{folders[0].value}/{rest}"
+        filled.used.append(folders[0])
+
+
+def _checked(value: Any, param: ParamSpec) -> Any:
+    """The value when it holds to the ParamSpec, brought to its type; None when it does not."""
+    if param.type == "integer":
+        if not isinstance(value, int) or isinstance(value, bool):
+            return None
+    elif param.type == "number":
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return None
+    elif param.type == "boolean":
+        if not isinstance(value, bool):
+            return None
+    elif param.type == "list":
+        if not isinstance(value, list):
+            return None
+    elif param.type != "any" and not isinstance(value, str):
+        return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        low, high = param.minimum, param.maximum
+        if (low is not None and value < low) or (high is not None and value > high):
+            return None
+    if param.choices and value not in param.choices:
+        return None
+    return value

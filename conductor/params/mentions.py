@@ -1,0 +1,261 @@
+"""What a prompt mentions that can fill a parameter: times, paths, counts, quoted text, names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from conductor.context import ProjectFacts
+from conductor.params.paths import path_mentions
+from conductor.params.times import time_mentions
+from conductor.words import fold
+
+Kind = Literal[
+    "duration", "date", "until", "path", "folder", "glob", "count", "number", "text", "regex", "command",
+    "language", "person", "columns", "condition", "order", "revision", "code",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A span of the prompt with the value that it stands for."""
+
+    kind: Kind
+    value: Any
+    start: int
+    end: int
+
+
+NUMBER_WORDS = {
+    word: number
+    for number, words in {
+        1: "one ein eine einen un une una uno",
+        2: "two zwei deux dos",
+        3: "three drei trois tres",
+        4: "four vier quatre cuatro",
+        5: "five fünf cinq cinco",
+        6: "six sechs seis",
+        7: "seven sieben sept siete",
+        8: "eight acht huit ocho",
+        9: "nine neun neuf nueve",
+        10: "ten zehn dix diez",
+        12: "twelve dozen zwölf dutzend douze doce",
+        15: "fifteen fünfzehn quinze quince",
+        20: "twenty zwanzig vingt veinte",
+        50: "fifty fünfzig cinquante cincuenta",
+        100: "hundred hundert cent cien",
+    }.items()
+    for word in words.split()
+}
+
+_NUMBER = r"(?:\d{1,6}|" + "|".join(sorted(NUMBER_WORDS, key=len, reverse=True)) + r")"
+_RANKED = (
+    r"biggest|largest|smallest|longest|shortest|most|least|worst|best|newest|latest|oldest|recent|last|first|"
+    r"heaviest|busiest|riskiest|hottest|top|highest|lowest|greatest|fewest|hardest|\w+est|frequent|complex|"
+    r"größten|kleinsten|längsten|letzten|ersten|neuesten|häufigsten|komplexesten|meisten|\w+sten|"
+    r"plus|premiers|derniers|mayores|menores|primeros|últimos|más"
+)
+_COUNTS = [
+    re.compile(rf"\b(?:top|first|last|best|worst|limit(?:ed to)?|at most|up to|only|erste[nr]?|letzte[nr]?|"
+               rf"premiers|primeros|höchstens|max(?:imum)?)\s+(?P<n>{_NUMBER})\b(?!\s*(?:%|days?|weeks?|months?|years?|"
+               rf"hours?|minutes?|tagen?|wochen?|monaten?|jahren?|jours|mois|semaines|días|meses|semanas))",
+               re.IGNORECASE),
+    re.compile(rf"\b(?P<n>{_NUMBER})\s+(?:\w+\s+)?(?:{_RANKED})\b", re.IGNORECASE),
+    re.compile(rf"\b(?P<n>{_NUMBER})\s+(?:sentences?|sätzen?|bullet points?|lines?|words|keywords|rows|entries|"
+               rf"results|commits|files|phrases?|frases|items|authors|functions)\b", re.IGNORECASE),
+]  # fmt: skip
+_QUOTED = re.compile(r"`(?P<a>[^`]+)`|\"(?P<b>[^\"]+)\"|“(?P<c>[^”]+)”|«(?P<d>[^»]+)»|(?<!\w)'(?P<e>[^']+)'(?!\w)")
+_AUTHOR = re.compile(
+    r"\b(?:by|from|of|von|par|de|por|did|has|committed by|author(?:ed by)?|autor)\s+"
+    r"(?P<v>[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*|[\w.+-]+@[\w-]+\.[\w.]+)"
+)
+_NO_PERSON = frozenset(
+    """january february march april may june july august september october november december monday tuesday
+    wednesday thursday friday saturday sunday python rust go c javascript typescript java markdown json csv xml
+    html git readme todo fixme januar februar märz mai juni juli oktober dezember
+    montag dienstag mittwoch donnerstag freitag samstag sonntag i""".split()
+)
+_BY_COLUMN = re.compile(
+    r"\b(?:by|per|each|for each|every|group(?:ed)? by|pro|je|nach|par|por)\s+(?:the\s+|their\s+|its\s+)?"
+    r"(?P<v>[a-z][\w-]*(?:\s*(?:,|and|und|et|y)\s+(?:by\s+|then by\s+)?[a-z][\w-]*)?)",
+    re.IGNORECASE,
+)
+_COLUMNS = re.compile(r"\b(?:columns?|fields?|spalten?|colonnes?|columnas?)\s+(?P<v>[\w-]+(?:\s*(?:,|and|und|et|y)\s+[\w-]+)*)",
+                      re.IGNORECASE)  # fmt: skip
+_COMPARED = re.compile(
+    r"\b(?P<column>[a-z_][\w]*)\s*(?:is|are|of|ist)?\s*(?P<op>==|!=|>=|<=|>|<|over|above|more than|greater than|"
+    r"at least|under|below|less than|at most|equals?|über|unter|mindestens|höchstens|größer als|kleiner als)\s*"
+    r"(?P<value>\d+(?:\.\d+)?|'[^']*'|\"[^\"]*\")",
+    re.IGNORECASE,
+)
+_AMOUNT = re.compile(
+    r"\b(?P<op>more than|over|at least|fewer than|less than|at most|mehr als|mindestens|weniger als|höchstens|plus de|más de)\s+"
+    rf"(?P<value>{_NUMBER})\s+(?P<column>[a-z_]\w*)",
+    re.IGNORECASE,
+)
+_IS = re.compile(r"\bwhere\s+(?:the\s+)?(?P<column>[a-z_]\w*)\s+(?:is|equals|=|==)\s+(?P<value>[\w.-]+)", re.IGNORECASE)
+_OPERATORS = {
+    ">": "over above,more than,greater than,über,größer als,mehr als,plus de,más de,over,above",
+    "<": "under,below,less than,fewer than,unter,kleiner als,weniger als",
+    ">=": "at least,mindestens",
+    "<=": "at most,höchstens",
+    "==": "equal,equals",
+}
+_SYMBOL = {word: symbol for symbol, words in _OPERATORS.items() for word in words.split(",")}
+_DESCENDING = re.compile(
+    r"\b(?:descending|largest first|biggest first|highest first|most first|newest first|latest first|"
+    r"absteigend|décroissant|descendente)\b", re.IGNORECASE)  # fmt: skip
+_CODE = re.compile(r"\b(?:[a-z]+_[a-z0-9_]+|[A-Z]+_[A-Z0-9_]+|[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*|\w+\(\))(?=\W|$)")
+_URL = re.compile(r"\bhttps?://[^\s,;]*")
+_RANGE = re.compile(
+    r"\b(?:between|from|zwischen|entre)\s+(?P<a>[\w./-]+)\s+(?:and|to|und|et|y)\s+(?P<b>[\w./-]+)|"
+    r"\b(?P<c>[\w/-]+)\.\.(?P<d>[\w/-]+)"
+)
+_AGAINST = re.compile(r"\b(?:against|with|to|vs\.?|from|mit|zu|on|branch)\s+(?:branch\s+)?(?P<a>[\w./-]+)")
+_TAG = re.compile(r"v?\d+\.\d+(?:\.\d+)?|HEAD(?:[~^]\d*)*|[0-9a-f]{7,40}")
+
+LANGUAGES = {
+    "python": "py", "typescript": "ts", "javascript": "js", "rust": "rs", "go": "go", "golang": "go", "c": "c",
+    "java": "java", "markdown": "md", "ruby": "rb", "c++": "cpp", "cpp": "cpp", "html": "html", "css": "css",
+    "shell": "sh", "bash": "sh", "yaml": "yaml", "toml": "toml", "json": "json", "csv": "csv", "kotlin": "kt",
+    "swift": "swift", "php": "php", "sql": "sql", "xml": "xml", "tsx": "tsx",
+}  # fmt: skip
+"""Names of languages and the endings of their files."""
+
+_LANGUAGE = re.compile(
+    r"(?<![\w./])(?P<v>" + "|".join(re.escape(n) for n in sorted(LANGUAGES, key=len, reverse=True))
+    + r")(?![\w+/]|\.\w|\s+first\b)", re.IGNORECASE)  # fmt: skip
+
+
+def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> list[Mention]:
+    """Everything that the prompt mentions, in order of place; spans of one kind do not overlap."""
+    found: list[Mention] = []
+    quoted = _quoted(prompt, project)
+    found += quoted
+    bare = _blank(prompt, [(m.start, m.end) for m in quoted])
+    for path in path_mentions(prompt, project):
+        found.append(Mention(path.kind, path.value, path.start, path.end))
+    outside = _blank(bare, [(m.start, m.end) for m in found])
+    for time in time_mentions(outside, now):
+        found.append(Mention(time.kind, time.value, time.start, time.end))
+    timeless = _blank(outside, [(m.start, m.end) for m in found])
+    found += _counts(timeless)
+    found += _people(timeless)
+    found += _revisions(bare, project)
+    found += _conditions(timeless)
+    found += _columns(timeless)
+    found += _languages(timeless)
+    found += [Mention("order", True, m.start(), m.end()) for m in _DESCENDING.finditer(timeless)]
+    found += [Mention("text", m.group(), m.start(), m.end()) for m in _URL.finditer(bare)]
+    found += [Mention("code", m.group().removesuffix("()"), m.start(), m.end()) for m in _CODE.finditer(timeless)]
+    return sorted(found, key=lambda m: (m.start, m.end))
+
+
+def _blank(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """`text` with the spans overwritten by spaces, so that places stay the same."""
+    letters = list(text)
+    for start, end in spans:
+        letters[start:end] = " " * (end - start)
+    return "".join(letters)
+
+
+def _quoted(prompt: str, project: ProjectFacts | None) -> list[Mention]:
+    """Quoted text that is no path of the project (those are mentions of paths)."""
+    found = []
+    for match in _QUOTED.finditer(prompt):
+        value = next(v for v in match.groups() if v is not None)
+        if project is not None and value in project.files:
+            continue
+        # Code quotes around several words are a command when the first is no placeholder.
+        is_command = match.group("a") is not None and re.fullmatch(r"[\w./-]+(?:\s+\S+)*", value) is not None
+        found.append(Mention("text", value, match.start(), match.end()))
+        if is_command:
+            found.append(Mention("command", value, match.start(), match.end()))
+    return found
+
+
+def _counts(text: str) -> list[Mention]:
+    taken: set[int] = set()
+    found = []
+    for pattern in _COUNTS:
+        for match in pattern.finditer(text):
+            if match.start("n") in taken:
+                continue
+            taken.add(match.start("n"))
+            word = match.group("n").lower()
+            number = int(word) if word.isdigit() else NUMBER_WORDS[word]
+            if number:
+                found.append(Mention("count", number, match.start(), match.end()))
+    for match in re.finditer(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w.-])", text):
+        value = float(match.group()) if "." in match.group() else int(match.group())
+        found.append(Mention("number", value, match.start(), match.end()))
+    return found
+
+
+def _people(text: str) -> list[Mention]:
+    return [
+        Mention("person", m.group("v"), m.start("v"), m.end("v"))
+        for m in _AUTHOR.finditer(text)
+        if fold(m.group("v").split()[0]) not in _NO_PERSON and not m.group("v").isupper()
+    ]
+
+
+def _revisions(text: str, project: ProjectFacts | None) -> list[Mention]:
+    branches = set(project.branches) if project is not None else set()
+    usual = branches | {"main", "master", "develop", "HEAD"}
+
+    def is_revision(word: str) -> bool:
+        return word in usual or _TAG.fullmatch(word) is not None
+
+    found = []
+    for match in _RANGE.finditer(text):
+        first, second = (match.group("a"), match.group("b")) if match.group("a") else match.group("c", "d")
+        if is_revision(first) and is_revision(second):
+            found.append(Mention("revision", (first, second), match.start(), match.end()))
+    if not found:
+        for match in _AGAINST.finditer(text):
+            if is_revision(match.group("a")):
+                found.append(Mention("revision", (match.group("a"),), match.start("a"), match.end("a")))
+    return found
+
+
+def _conditions(text: str) -> list[Mention]:
+    found = []
+    for pattern in (_COMPARED, _AMOUNT):
+        for match in pattern.finditer(text):
+            operator = match.group("op").lower()
+            value = match.group("value")
+            value = str(NUMBER_WORDS.get(value.lower(), value))
+            expression = f"{match.group('column').lower()} {_SYMBOL.get(operator, operator)} {value}"
+            found.append(Mention("condition", expression, match.start(), match.end()))
+    for match in _IS.finditer(text):
+        value = match.group("value")
+        literal = value if re.fullmatch(r"\d+(\.\d+)?", value) else repr(value)
+        found.append(Mention("condition", f"{match.group('column').lower()} == {literal}", match.start(), match.end()))
+    return found
+
+
+def _columns(text: str) -> list[Mention]:
+    found = []
+    for pattern in (_BY_COLUMN, _COLUMNS):
+        for match in pattern.finditer(text):
+            names = re.split(r"\s*(?:,|\b(?:and|und|et|y)\b)\s*", match.group("v"))
+            names = [re.sub(r"^(?:then\s+)?by\s+", "", n).strip().lower() for n in names]
+            names = [n for n in names if n and n not in ("the", "a", "an", "of", "it", "me")]
+            if names and fold(names[0]) not in _NO_PERSON:
+                found.append(Mention("columns", names, match.start(), match.end()))
+    return found
+
+
+def _languages(text: str) -> list[Mention]:
+    found = []
+    for match in _LANGUAGE.finditer(text):
+        name = match.group("v")
+        # One-letter and verb-like names count only when written as names: C, Go.
+        if name.lower() in ("c", "go", "shell") and not name[0].isupper():
+            continue
+        found.append(Mention("language", name.lower(), match.start(), match.end()))
+    return found

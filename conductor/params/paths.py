@@ -1,0 +1,127 @@
+"""Paths that a prompt mentions: files and folders of the project, globs, and files that shall be written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from conductor.context import ProjectFacts
+from conductor.words import fold
+
+_GLOB = re.compile(r"(?<![\w`])(?:[\w.-]+/)*(?:\*\*?/)*[\w.-]*\*[\w.*/-]*")
+_WRITTEN = re.compile(r"(?<![\w@:/.-])(?:\.{0,2}/)?(?:[\w.@+-]+/)*[\w@+-][\w.@+-]*\.[A-Za-z][A-Za-z0-9]{0,9}(?![\w/])")
+_FOLDER = re.compile(r"(?<![\w:/@.])(?:\.{0,2}/)?[\w.@-]+/(?:[\w.@-]+/)*[\w.@-]*")
+_NAMED_FOLDER = re.compile(
+    r"\b(?:(?:in|under|inside|within|below|of|from|im|unter|dans|en)\s+(?:the\s+|my\s+|our\s+|le\s+|la\s+|el\s+|dem\s+)?)"
+    r"(?P<a>[\w.-]+)(?:\s+(?:folder|directory|dir|module|package|ordner|verzeichnis|dossier|carpeta))?\b|"
+    r"\b(?:the\s+)?(?P<b>[\w.-]+)\s+(?:folder|directory|dir|ordner|verzeichnis)\b|"
+    r"\b(?:ordner|verzeichnis|dossier|carpeta|folder|directory)\s+(?P<c>[\w.-]+)",
+    re.IGNORECASE,
+)
+_NAMED_FILE = re.compile(
+    r"\b(?:the|my|our|this|die|das|den|le|la|el)\s+(?P<a>[\w.-]+?)(?:\s+(?:file|datei|fichier|archivo))?\b|"
+    r"\b(?P<b>[A-Z][A-Z]{3,})\b",
+    re.IGNORECASE,
+)
+_ENDING = re.compile(r"(?<![\w.*])\.(?P<v>[a-z][a-z0-9]{0,5})\s+(?:files?|dateien?|fichiers|archivos)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class PathMention:
+    """A path in the prompt: a `path` is a file, a `folder` a folder of the project, a `glob` a pattern."""
+
+    kind: Literal["path", "folder", "glob"]
+    value: str
+    start: int
+    end: int
+
+
+@lru_cache(maxsize=8)
+def _names(files: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str], frozenset[str]]:
+    """Of the project's files: base name to path, name without ending to path, and all folders.
+
+    The shortest path wins where names repeat.
+    """
+    by_name: dict[str, str] = {}
+    by_stem: dict[str, str] = {}
+    folders: set[str] = set()
+    for path in sorted(files, key=lambda f: (f.count("/"), len(f), f)):
+        name = path.rpartition("/")[2]
+        by_name.setdefault(fold(name), path)
+        by_stem.setdefault(fold(name.partition(".")[0]), path)
+        parent = path.rpartition("/")[0]
+        while parent and parent not in folders:
+            folders.add(parent)
+            parent = parent.rpartition("/")[0]
+    return by_name, by_stem, frozenset(folders)
+
+
+def path_mentions(prompt: str, project: ProjectFacts | None) -> list[PathMention]:
+    """All paths in the prompt, none overlapping another, by place.
+
+    A path that looks like a file is kept as it stands even when the project has none of that name (it
+    may be written, or lie outside of the sample); a bare word is a path only when the project has it.
+    """
+    files: Sequence[str] = project.files if project is not None else ()
+    by_name, by_stem, folders = _names(tuple(files))
+    found: list[PathMention] = []
+
+    def add(kind: Literal["path", "folder", "glob"], value: str, start: int, end: int) -> None:
+        if value and all(end <= p.start or start >= p.end for p in found):
+            found.append(PathMention(kind, value, start, end))
+
+    for match in _GLOB.finditer(prompt):
+        add("glob", match.group(), *match.span())
+    for match in _ENDING.finditer(prompt):
+        add("glob", f"**/*.{match.group('v').lower()}", *match.span())
+    for match in _WRITTEN.finditer(prompt):
+        if not re.fullmatch(r"[vV]?\d+(\.\w+)+|e\.g|i\.e|\w+\.(?:\w\.)+", match.group()):
+            add("path", _resolved(match.group(), files, by_name), *match.span())
+    for match in _FOLDER.finditer(prompt):
+        value = match.group().removeprefix("./").rstrip("/")
+        if value in folders:
+            add("folder", value, *match.span())
+        elif value in files:
+            add("path", value, *match.span())
+        elif match.group().endswith("/"):
+            add("folder", _resolved_folder(value, folders), *match.span())
+    for match in _NAMED_FOLDER.finditer(prompt):
+        group = next(g for g in "abc" if match.group(g) is not None)
+        name = match.group(group).strip("./")
+        if name in folders:
+            add("folder", name, match.start(group), match.end(group))
+        elif name.lower() in folders:
+            add("folder", name.lower(), match.start(group), match.end(group))
+    for match in _NAMED_FILE.finditer(prompt):
+        group = "a" if match.group("a") is not None else "b"
+        name = fold(match.group(group))
+        if len(name) >= 4 and name in by_name:
+            add("path", by_name[name], match.start(group), match.end(group))
+        elif len(name) >= 4 and name in by_stem and _is_document(match.group(group), by_stem[name]):
+            add("path", by_stem[name], match.start(group), match.end(group))
+    return sorted(found, key=lambda p: p.start)
+
+
+def _resolved(written: str, files: Sequence[str], by_name: dict[str, str]) -> str:
+    """A file as written, or the project's file of that name when it lies in a folder or differs in case."""
+    path = written.removeprefix("./")
+    if path in files or not files:
+        return path
+    ending = [f for f in files if f.endswith("/" + path)]
+    if ending:
+        return min(ending, key=lambda f: (f.count("/"), len(f), f))
+    return by_name.get(fold(path), path) if "/" not in path else path
+
+
+def _resolved_folder(written: str, folders: frozenset[str]) -> str:
+    """A folder as written, or the project's folder that ends so."""
+    ending = [f for f in folders if f.endswith("/" + written)]
+    return min(ending, key=lambda f: (f.count("/"), f)) if ending and written not in folders else written
+
+
+def _is_document(word: str, path: str) -> bool:
+    """Whether a bare word may name a file: `README`, `the changelog`, not `the code` for `code.py`."""
+    return path.rpartition("/")[2].partition(".")[0].isupper() or word.isupper()

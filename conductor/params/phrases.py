@@ -1,0 +1,57 @@
+"""The object of a search in plain words, and the usual regular expressions by the name of what they find."""
+
+from __future__ import annotations
+
+import re
+
+from conductor.words import fold
+
+_OBJECT = [
+    re.compile(p, re.IGNORECASE)
+    for p in (
+        r"\b(?:search|grep|look|suche|scan|query|cherche|busca)\b[^.?!]*?\b(?:for|nach|on)\s+(?P<o>[^.?!,;]+)",
+        r"\b(?:where (?:is|are|do we use|does)|wo wird|où est|dónde (?:está|aparece))\s+(?:the\s+(?:function|class|variable|constant)\s+|die funktion\s+|la función\s+|la variable\s+)?"
+        r"(?P<o>[\w.$-]+)",
+        r"\b(?:occurrences?|uses?|usages?|references?|mentions?|calls?)\s+(?:of|to)\s+(?P<o>[^.?!,;]+)",
+        r"\b(?:mention(?:s|ing)?|contain(?:s|ing)?|about|regarding|related to|talks? about|similar to|über|sur|sobre)\s+(?P<o>[^.?!,;]+)",
+        r"\b(?:find|finde|trouve|encuentra|cherche|busca)\s+(?:all\s+|every\s+|the\s+|alle\s+)?(?P<o>[^.?!,;]+)",
+    )
+]  # fmt: skip
+_TAIL = re.compile(
+    r"\s+(?:in|under|inside|from|within|across|im|in den|dans|en)\s+(?:the\s+|all\s+|my\s+|our\s+|this\s+|whole\s+|alle[nr]?\s+)*"
+    r"(?:[\w./-]+(?:\s+(?:folder|directory|file|files|code|project|repo|repository|docs|code ?base))?)$|"
+    r"\s+(?:is|are|be)?\s*(?:used|called|defined|mentioned|utilisée|verwendet|aufgerufen)\b.*$",
+    re.IGNORECASE,
+)
+_PATTERNS = {
+    "e-mail emails email mails mail correo courriel": r"[\w.+-]+@[\w-]+\.[\w.-]+",
+    "url urls link links": r"https?://[^\s)>\"']+",
+    "ip ips": r"\b\d{1,3}(?:\.\d{1,3}){3}\b",
+    "date dates datum fechas": r"\b\d{4}-\d{2}-\d{2}\b",
+    "version versions version-numbers": r"\bv?\d+\.\d+(?:\.\d+)?\b",
+    "number numbers zahlen numeros nombres": r"-?\d+(?:\.\d+)?",
+    "hash hashes sha": r"\b[0-9a-f]{7,64}\b",
+    "hashtag hashtags": r"#\w+",
+    "uuid uuids": r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b",
+    "phone phones telephone": r"\+?\d[\d ()/-]{6,}\d",
+}
+_PATTERN = {word: pattern for words, pattern in _PATTERNS.items() for word in words.split()}
+
+
+def object_phrase(text: str) -> str | None:
+    """What a text asks to look for, without the place where to look; None when it does not say."""
+    for pattern in _OBJECT:
+        match = pattern.search(text)
+        if match is not None:
+            found = _TAIL.sub("", match.group("o").strip()).strip(" \"'`")
+            if found:
+                return found
+    return None
+
+
+def named_pattern(text: str) -> str | None:
+    """The regular expression for what a text names, such as URLs or dates."""
+    for word in re.findall(r"[\w-]+", fold(text)):
+        if word in _PATTERN:
+            return _PATTERN[word]
+    return None

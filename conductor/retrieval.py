@@ -1,0 +1,140 @@
+"""The catalogue of Players as vectors, and how well each fits a text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conductor.lexical import LexicalIndex
+from conductor.words import content_words, fold
+from symphony.types.players import FunctionSpec
+
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+Embed = Callable[[Sequence[str]], Vectors]
+
+BEST, MEAN, LEXICAL = 0.75, 0.25, 0.30
+"""Weights of the best text, the mean of the best three, and the likeness of words, in a score."""
+
+
+def key_texts(spec: FunctionSpec) -> list[str]:
+    """The texts that stand for a Player: its description, its name in words, and its examples."""
+    named = spec.function.replace("_", " ").replace("-", " ")
+    extension = spec.extension.partition("/")[2].replace("-", " ")
+    return [spec.description, f"{extension} {named}", *spec.examples]
+
+
+class Catalogue:
+    """Players with the vectors of their texts.
+
+    Args:
+        functions: the Players; the order is that of every score vector.
+        embed: the sentence encoder, or None: then words alone decide.
+        cache_dir: where vectors are kept between starts, under a hash of the texts and the encoder.
+        encoder_version: part of that hash.
+    """
+
+    def __init__(
+        self,
+        functions: Sequence[FunctionSpec],
+        embed: Embed | None,
+        *,
+        cache_dir: Path | None = None,
+        encoder_version: str = "",
+    ) -> None:
+        self.functions = list(functions)
+        texts = [key_texts(spec) for spec in self.functions]
+        self.texts = [text for part in texts for text in part]
+        counts = [len(part) for part in texts]
+        self.starts = np.cumsum([0, *counts[:-1]]) if counts else np.zeros(0, dtype=np.int64)
+        self.counts = np.array(counts, dtype=np.int64)
+        self.lexical = LexicalIndex(self.texts)
+        self.vectors: Vectors | None = None
+        if embed is not None and self.texts:
+            self.vectors = cached_vectors(self.texts, embed, cache_dir, encoder_version)
+        self.vocabulary = frozenset(w for text in self.texts for w in content_words(text))
+        self.means = self._means()
+
+    def _means(self) -> Vectors | None:
+        """One unit vector for each Player: the mean of its texts."""
+        if self.vectors is None:
+            return None
+        summed = np.add.reduceat(self.vectors, self.starts, axis=0)
+        unit: Vectors = summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-9)
+        return unit
+
+    def scores(
+        self, texts: Sequence[str], vectors: Vectors | None, hidden: np.ndarray[Any, Any] | None = None
+    ) -> Vectors:
+        """How well each Player fits each text: `[len(texts), len(functions)]`, about 0 to 1.3.
+
+        `vectors` are the texts' sentence vectors (None without an encoder). `hidden` marks key texts
+        that must not count; training hides the example that a prompt was made from.
+        """
+        if not self.functions or not texts:
+            return np.zeros((len(texts), len(self.functions)), dtype=np.float32)
+        words = self.lexical.embed(texts) @ self.lexical.vectors.T
+        if vectors is None or self.vectors is None:
+            return self._pool(words, hidden)
+        meaning = self._pool(vectors @ self.vectors.T, hidden)
+        return meaning + LEXICAL * self._pool(words, hidden)
+
+    def _pool(self, similar: Vectors, hidden: np.ndarray[Any, Any] | None) -> Vectors:
+        """From texts to Players: the best text and the mean of the best three."""
+        if hidden is not None:
+            similar = np.where(hidden[None, :], -1.0, similar)
+        widest = int(self.counts.max())
+        padded = np.full((similar.shape[0], len(self.counts), widest), -1.0, dtype=np.float32)
+        columns = np.arange(widest)[None, :] < self.counts[:, None]
+        padded[:, columns] = similar
+        best = np.sort(padded, axis=2)[:, :, ::-1][:, :, :3]
+        usable = np.maximum(best, -0.2)
+        pooled: Vectors = BEST * usable[:, :, 0] + MEAN * usable.mean(axis=2)
+        return pooled.astype(np.float32)
+
+    def closest_text(self, function: int, vector: Vectors | None, text: str) -> str:
+        """The description or example of a Player that is closest to `text`."""
+        span = slice(int(self.starts[function]), int(self.starts[function] + self.counts[function]))
+        if vector is not None and self.vectors is not None:
+            similar = self.vectors[span] @ vector
+        else:
+            similar = self.lexical.vectors[span] @ self.lexical.embed([text])[0]
+        return self.texts[span][int(np.argmax(similar))]
+
+    def knows_words(self, text: str) -> float:
+        """The share of a text's content words that occur somewhere in the catalogue."""
+        words = content_words(text)
+        known = sum(fold(w) in self.vocabulary or fold(w).rstrip("s") in self.vocabulary for w in words)
+        return known / len(words) if words else 0.0
+
+
+def cached_vectors(texts: Sequence[str], embed: Embed, folder: Path | None, version: str) -> Vectors:
+    """The texts' vectors, from the cache file when it has exactly these texts.
+
+    A file that is damaged or cannot be written costs the time of one embedding and nothing else.
+    """
+    if folder is None:
+        return embed(texts)
+    digest = hashlib.sha256("\x00".join([version, *texts]).encode()).hexdigest()[:32]
+    file = folder / f"keys-{digest}.npy"
+    try:
+        known: Vectors = np.load(file, allow_pickle=False)
+        if known.shape[0] == len(texts) and known.dtype == np.float32:
+            return known
+    except (OSError, ValueError, EOFError):
+        known = np.zeros((0, 0), dtype=np.float32)
+    vectors = embed(texts)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(".new")
+        with temporary.open("wb") as opened:
+            np.save(opened, vectors, allow_pickle=False)
+        temporary.replace(file)
+        for old in sorted(folder.glob("keys-*.npy"), key=lambda f: f.stat().st_mtime)[:-8]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return vectors
+    return vectors
