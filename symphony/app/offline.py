@@ -12,6 +12,8 @@ from symphony.app.planning import Planner
 from symphony.app.project import look_at, resolve_project
 from symphony.config import Configuration
 from symphony.config.home import Home
+from symphony.melody.formats import load
+from symphony.melody.validation import validate
 
 
 def compose_offline(prompt: str, project: Path) -> dict[str, Any]:
@@ -41,3 +43,11 @@ def composition_json(composition: Any) -> dict[str, Any]:
         "missing": list(composition.missing),
         "extensions": list(composition.extensions),
     }
+
+
+def validate_offline(file: Path) -> dict[str, Any]:
+    """The `melody validate --json` answer for a file."""
+    melody = load(file)
+    catalogue = catalogue_offline(None)
+    findings = [f.to_json() for f in validate(melody, catalogue.players, catalogue.lattice)]
+    return {"valid": not any(f["severity"] == "error" for f in findings), "findings": findings}

@@ -1,0 +1,162 @@
+"""Extensions as the host sees them: bundled and installed ones, and what the registry offers."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from symphony.app.catalogue import Catalogue, build_catalogue
+from symphony.app.paths import bundled_extensions, registry_files
+from symphony.config import Configuration
+from symphony.config.home import Home
+from symphony.kit.installer import Installed, Installer
+from symphony.kit.registry import Registry
+from symphony.stage.manifest import Manifest
+from symphony.stage.permissions import Grants
+from symphony.stage.roster import CastMember
+
+Json = dict[str, Any]
+
+
+class Extensions:
+    """Joins installer and registry, and keeps the catalogue until something changes."""
+
+    def __init__(self, home: Home, configuration: Configuration) -> None:
+        self._configuration = configuration
+        folder = configuration.get("registry.folder") or registry_files()
+        self.registry = Registry.open(folder, trusted=configuration.get("registry.trusted"))
+        self.installer = Installer(home, registry=self.registry, bundled=bundled_extensions())
+        self._lock = threading.Lock()
+        self._catalogue: Catalogue | None = None
+
+    def open(self) -> None:
+        """Finishes or undoes what a killed host left, and reads what is installed."""
+        self.installer.recover()
+        self.catalogue()
+
+    def close(self) -> None:
+        """Closes the installer's state."""
+        self.installer.close()
+
+    def changed(self) -> None:
+        """Forgets the catalogue after an installation or a removal."""
+        with self._lock:
+            self._catalogue = None
+
+    def catalogue(self) -> Catalogue:
+        """The Players of the enabled extensions, and those on offer."""
+        with self._lock:
+            if self._catalogue is None:
+                installed = self.installer.list()
+                enabled = [i.manifest for i in installed if i.enabled]
+                names = {i.name for i in installed if i.enabled}
+                others = [m for m in self.registry.newest() if m.name not in names]
+                self._catalogue = build_catalogue(enabled, others)
+            return self._catalogue
+
+    def cast(self) -> list[CastMember]:
+        """The enabled extensions with their grants and configuration, for the roster."""
+        return [
+            CastMember(
+                name=i.name,
+                version=i.version,
+                directory=i.dir,
+                manifest=i.manifest,
+                granted=tuple(i.granted),
+                configuration=self._configured(i.manifest),
+            )
+            for i in self.installer.list()
+            if i.enabled and i.manifest.functions
+        ]
+
+    def rows(self, query: str, *, installed_only: bool) -> list[Json]:
+        """One row an extension, installed ones first."""
+        installed = {i.name: i for i in self.installer.list()}
+        offered = {m.name: m for m in self.registry.newest()}
+        if query.strip():
+            found = [m.name for m in self.registry.search(query)]
+            words = query.lower().split()
+            matching = [n for n, i in installed.items() if all(w in _text(i.manifest) for w in words)]
+            names = list(dict.fromkeys([*matching, *found]))
+        else:
+            names = list(dict.fromkeys([*sorted(installed), *sorted(offered)]))
+        rows = []
+        for name in names:
+            if name in installed:
+                rows.append(_installed_row(installed[name], offered.get(name)))
+            elif not installed_only and name in offered:
+                rows.append(_offered_row(offered[name]))
+        return rows
+
+    def _configured(self, manifest: Manifest) -> Json:
+        """Configuration values of an extension, without secrets, which stay with the host."""
+        given = self._configuration.get("extensions").get(manifest.name, {})
+        return {
+            name: given.get(name, field.default)
+            for name, field in manifest.configuration.items()
+            if not field.secret
+        }
+
+
+def open_catalogue(home: Home, configuration: Configuration) -> Catalogue:
+    """The catalogue for a command that is no host."""
+    extensions = Extensions(home, configuration)
+    try:
+        return extensions.catalogue()
+    finally:
+        extensions.close()
+
+
+def _text(manifest: Manifest) -> str:
+    functions = " ".join(f"{f.player} {f.description}" for f in manifest.functions)
+    return f"{manifest.name} {manifest.extension.description} {functions}".lower()
+
+
+def _row(manifest: Manifest, granted: list[str]) -> Json:
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "type": manifest.extension.type,
+        "description": manifest.extension.description,
+        "license": manifest.extension.license,
+        "functions": [
+            {
+                "name": f.function,
+                "description": f.description,
+                "inputs": dict(f.inputs),
+                "outputs": dict(f.outputs),
+                "params": {
+                    name: {"type": p.type, "description": p.description, "default": p.default}
+                    for name, p in f.params.items()
+                },
+            }
+            for f in manifest.functions
+        ],
+        "capabilities": manifest.capabilities.model_dump(),
+        "permissions": Grants(granted).explain(),
+    }
+
+
+def _installed_row(installed: Installed, offered: Manifest | None) -> Json:
+    import semver
+
+    newer = offered is not None and semver.Version.parse(offered.version) > semver.Version.parse(installed.version)
+    return {
+        **_row(installed.manifest, list(installed.granted)),
+        "installed": True,
+        "enabled": installed.enabled,
+        "bundled": installed.bundled,
+        "update": offered.version if offered is not None and newer else None,
+        "state": "activated" if installed.enabled else "installed",
+    }
+
+
+def _offered_row(manifest: Manifest) -> Json:
+    return {
+        **_row(manifest, manifest.grants()),
+        "installed": False,
+        "enabled": False,
+        "bundled": False,
+        "update": None,
+        "state": "available",
+    }

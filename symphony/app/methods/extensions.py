@@ -1,0 +1,113 @@
+"""Methods about extensions: the marketplace, consent, and calling one function alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symphony.app.services import Services
+from symphony.errors import BadInput, NotFound, PermissionDenied
+from symphony.stage.permissions import Grants
+from symphony.types.port_types import PROJECT
+
+Json = dict[str, Any]
+
+
+class ExtensionMethods:
+    """Every change reaches the roster at once: what was removed cannot be called any more."""
+
+    services: Services
+
+    async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
+        """Installed and offered extensions."""
+        rows = await asyncio.to_thread(
+            self.services.extensions.rows, query, installed_only=installed_only
+        )
+        return {"extensions": rows}
+
+    async def install_extension(self, source: str, agreed: Sequence[str] | None = None) -> Json:
+        """Installs a package file or a name of the registry, with what it depends on."""
+        installer = self.services.extensions.installer
+        return await self._change(installer.install, source, agreed)
+
+    async def update_extension(self, name: str, agreed: Sequence[str] | None = None) -> Json:
+        """Installs the newest version; what it wants more is asked for."""
+        return await self._change(self.services.extensions.installer.update, name, agreed)
+
+    async def rollback_extension(self, name: str) -> Json:
+        """Goes back one version."""
+        return await self._change(self.services.extensions.installer.rollback, name)
+
+    async def remove_extension(self, name: str) -> Json:
+        """Removes an extension; bundled ones can only be disabled."""
+        await asyncio.to_thread(self.services.extensions.installer.remove, name)
+        self._changed()
+        return {"name": name}
+
+    async def enable_extension(self, name: str, enabled: bool) -> Json:
+        """Switches an extension on or off."""
+        installer = self.services.extensions.installer
+        await asyncio.to_thread(installer.enable if enabled else installer.disable, name)
+        self._changed()
+        return {"name": name, "enabled": enabled}
+
+    async def extension_permissions(self, name: str) -> Json:
+        """What an installed extension may do."""
+        for installed in await asyncio.to_thread(self.services.extensions.installer.list):
+            if installed.name == name:
+                grants = Grants(installed.granted)
+                return {"name": name, "granted": list(grants), "words": grants.explain()}
+        raise NotFound(f"The extension {name} is not installed", remedy="`symphony ext list` shows what is")
+
+    async def audit(self, name: str | None = None, limit: int = 200) -> Json:
+        """Uses of capabilities, newest first."""
+        return {"entries": await asyncio.to_thread(self.services.audit.entries, name, limit)}
+
+    async def call_function(
+        self,
+        player: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, Any] | None = None,
+        project: str | None = None,
+        agreed: bool = False,
+    ) -> Json:
+        """Calls one function of a Player, with the same checks as in a Melody."""
+        services = self.services
+        extension, _, function = player.partition("#")
+        spec = services.catalogue().players.get(player)
+        member = services.roster.member(extension)
+        if spec is None:
+            known = ", ".join(f.function for f in member.manifest.functions)
+            raise BadInput(f"{extension} has no function {function or '(none given)'}", remedy=f"it has {known}")
+        if "exec:*" in Grants(member.granted) and not agreed:
+            raise PermissionDenied(
+                f"{extension} runs programs of your choice in the sandbox", code="consent_needed", remedy="add --yes to agree"
+            )
+        place = services.project(project)
+        given = dict(inputs or {})
+        for port, kind in spec.inputs.items():
+            if kind == PROJECT:
+                given[port] = str(place) if place else None
+            elif port not in given and port not in spec.optional:
+                raise BadInput(f"{player} needs the input {port} ({kind})", remedy="play it in a Melody that feeds it")
+        values = {name: p.default for name, p in spec.params.items() if p.default is not None}
+        values.update(params)
+        body = {
+            "function": function,
+            "params": values,
+            "inputs": given,
+            "context": {"run": "", "node": "", "project": str(place) if place else None, "attempt": 1},
+        }
+        timeout = services.configuration.get("engine.node_timeout")
+        outputs = await services.engine.call(services.roster.key(extension, place), body, timeout)
+        return {"outputs": outputs}
+
+    async def _change(self, change: Any, *arguments: Any) -> Json:
+        installed = await asyncio.to_thread(change, *arguments)
+        self._changed()
+        return {"name": installed.name, "version": installed.version}
+
+    def _changed(self) -> None:
+        self.services.extensions.changed()
+        self.services.recast()
