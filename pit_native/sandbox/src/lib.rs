@@ -1,1 +1,20 @@
 //! Starts a program in a sandbox that fails closed.
+//!
+//! The host side ([`spawn`]) clones a process with all namespaces and executes `symphony-launcher` in it;
+//! the launcher side ([`inside`]) builds the private root, gives up every privilege, starts the program and
+//! stays as pid 1. A layer that cannot be applied refuses the launch unless its name was waived.
+
+mod clone;
+mod control_groups;
+mod error;
+pub mod inside;
+mod layers;
+mod spawn;
+mod spec;
+mod sys;
+mod wire;
+
+pub use error::SandboxError;
+pub use layers::{Layer, layers};
+pub use spawn::{Cause, Child, Exit, spawn};
+pub use spec::{Limits, Link, Mode, Mount, Scratch, Spec, Stdio};

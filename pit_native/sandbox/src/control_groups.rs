@@ -1,0 +1,315 @@
+//! Limits of memory and processes for a whole sandbox, through the kernel's control groups.
+//!
+//! Used where this process may make groups: as root always, as a user where a part of the unified
+//! hierarchy is delegated. Elsewhere pid 1 of the sandbox sums memory itself and `RLIMIT_NPROC` binds.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::spec::Limits;
+
+/// Where this host makes its groups.
+#[derive(Debug, Clone)]
+enum Place {
+    /// Version 1: one folder for each controller.
+    Separate { memory: PathBuf, pids: PathBuf },
+    /// Version 2.
+    Unified { parent: PathBuf },
+}
+
+static PLACE: OnceLock<Result<Place, String>> = OnceLock::new();
+static SEQUENCE: AtomicU64 = AtomicU64::new(0);
+
+/// Which kind of groups is used, or why none can be.
+pub fn availability() -> Result<&'static str, String> {
+    match place() {
+        Ok(Place::Separate { .. }) => Ok("control groups, version 1"),
+        Ok(Place::Unified { .. }) => Ok("control groups, version 2"),
+        Err(reason) => Err(reason.clone()),
+    }
+}
+
+fn place() -> &'static Result<Place, String> {
+    PLACE.get_or_init(|| {
+        let place = find_place()?;
+        for folder in place.folders() {
+            sweep(&folder);
+        }
+        Ok(place)
+    })
+}
+
+impl Place {
+    fn folders(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Separate { memory, pids } => vec![memory.clone(), pids.clone()],
+            Self::Unified { parent } => vec![parent.clone()],
+        }
+    }
+}
+
+/// The group of one sandbox. Dropping it removes it once it is empty.
+#[derive(Debug)]
+pub struct ControlGroup {
+    folders: Vec<PathBuf>,
+    unified: bool,
+}
+
+impl ControlGroup {
+    /// Makes a group with these limits; `None` where the machine gives none.
+    ///
+    /// # Errors
+    /// The system's answer when groups exist but this one cannot be made.
+    pub fn create(limits: &Limits) -> io::Result<Option<Self>> {
+        let Ok(place) = place() else { return Ok(None) };
+        let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("symphony-{}-{sequence}", std::process::id());
+        let folders: Vec<PathBuf> = place
+            .folders()
+            .iter()
+            .map(|folder| folder.join(&name))
+            .collect();
+        let group = Self {
+            folders,
+            unified: matches!(place, Place::Unified { .. }),
+        };
+        for folder in &group.folders {
+            fs::create_dir(folder)?;
+        }
+        group.limit(limits)?;
+        Ok(Some(group))
+    }
+
+    fn limit(&self, limits: &Limits) -> io::Result<()> {
+        // The launcher's own process, pid 1, is not the user's.
+        let processes = (limits.processes + 1).to_string();
+        let memory = limits.memory.to_string();
+        if self.unified {
+            fs::write(self.folders[0].join("pids.max"), processes)?;
+            fs::write(self.folders[0].join("memory.max"), memory)?;
+            return optional(fs::write(self.folders[0].join("memory.swap.max"), "0"));
+        }
+        fs::write(self.folders[1].join("pids.max"), processes)?;
+        fs::write(self.folders[0].join("memory.limit_in_bytes"), &memory)?;
+        optional(fs::write(
+            self.folders[0].join("memory.memsw.limit_in_bytes"),
+            &memory,
+        ))
+    }
+
+    /// Moves a process into the group; what it starts from then on is in it too.
+    ///
+    /// # Errors
+    /// The system's answer.
+    pub fn attach(&self, pid: i32) -> io::Result<()> {
+        for folder in &self.folders {
+            fs::write(folder.join("cgroup.procs"), pid.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel has ended a process of the group for want of memory.
+    pub fn has_run_out_of_memory(&self) -> bool {
+        let file = if self.unified {
+            "memory.events"
+        } else {
+            "memory.oom_control"
+        };
+        let text = fs::read_to_string(self.folders[0].join(file)).unwrap_or_default();
+        text.lines().any(|line| {
+            line.strip_prefix("oom_kill ")
+                .is_some_and(|count| count.trim() != "0")
+        })
+    }
+
+    /// Bytes of memory in use now, page cache included.
+    pub fn memory_in_use(&self) -> Option<u64> {
+        let file = if self.unified {
+            "memory.current"
+        } else {
+            "memory.usage_in_bytes"
+        };
+        fs::read_to_string(self.folders[0].join(file))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    }
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        for folder in &self.folders {
+            // A group that is still being emptied is removed by the sweep of the next host.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// Swap accounting is a boot option; without it the memory limit alone holds.
+fn optional(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // Version 1 answers EOPNOTSUPP, some kernels EINVAL, when the file is there but swap is not counted.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL)) => {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Removes the empty groups of hosts that no longer run.
+fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let host = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("symphony-")?.split('-').next());
+        if let Some(host) = host.filter(|host| host.bytes().all(|byte| byte.is_ascii_digit()))
+            && !Path::new("/proc").join(host).exists()
+        {
+            // Not empty means that its sandbox is just ending; the next host tries again.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+fn find_place() -> Result<Place, String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(|error| error.to_string())?;
+    let own = fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
+    let place = choose(&mounts, &own, |folder| enable_controllers(folder))?;
+    for folder in place.folders() {
+        let probe = folder.join(format!("symphony-{}-probe", std::process::id()));
+        fs::create_dir(&probe)
+            .and_then(|()| fs::remove_dir(&probe))
+            .map_err(|error| format!("`{}` cannot be extended: {error}", folder.display()))?;
+    }
+    Ok(place)
+}
+
+/// Picks the place from the text of `mountinfo` and `cgroup`; `usable` tells whether groups below a folder
+/// of the unified hierarchy get the memory and pids controllers.
+fn choose(mounts: &str, own: &str, usable: impl Fn(&Path) -> bool) -> Result<Place, String> {
+    let separate = |controller: &str| -> Option<PathBuf> {
+        let mounted = mount_point(mounts, "cgroup", Some(controller))?;
+        let path = own.lines().find_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            let (controllers, path) = rest.split_once(':')?;
+            controllers
+                .split(',')
+                .any(|name| name == controller)
+                .then_some(path)
+        })?;
+        Some(below(&mounted, path))
+    };
+    if let (Some(memory), Some(pids)) = (separate("memory"), separate("pids")) {
+        return Ok(Place::Separate { memory, pids });
+    }
+    let root = mount_point(mounts, "cgroup2", None).ok_or("no control groups are mounted")?;
+    let path = own
+        .lines()
+        .find_map(|line| line.strip_prefix("0::"))
+        .unwrap_or("/");
+    let parent = below(&root, path);
+    // A folder that holds processes cannot hand controllers on, unless it is the root.
+    [parent.parent().map(Path::to_path_buf), Some(root)]
+        .into_iter()
+        .flatten()
+        .find(|folder| usable(folder))
+        .map(|parent| Place::Unified { parent })
+        .ok_or_else(|| "no part of the control groups is delegated to this user".to_owned())
+}
+
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+fn mount_point(mounts: &str, kind: &str, controller: Option<&str>) -> Option<PathBuf> {
+    mounts.lines().find_map(|line| {
+        let (left, right) = line.split_once(" - ")?;
+        let mut right = right.split(' ');
+        let matches_kind = right.next()? == kind;
+        let options = right.nth(1)?;
+        let matches_controller =
+            controller.is_none_or(|name| options.split(',').any(|option| option == name));
+        (matches_kind && matches_controller).then(|| left.split(' ').nth(4).map(PathBuf::from))?
+    })
+}
+
+fn enable_controllers(folder: &Path) -> bool {
+    let control = folder.join("cgroup.subtree_control");
+    let has_both = |text: &str| {
+        ["memory", "pids"]
+            .iter()
+            .all(|name| text.split_whitespace().any(|word| word == *name))
+    };
+    let Ok(text) = fs::read_to_string(&control) else {
+        return false;
+    };
+    has_both(&text)
+        || (fs::write(&control, "+memory +pids").is_ok()
+            && fs::read_to_string(&control).is_ok_and(|text| has_both(&text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERSION_1: &str = "\
+30 20 0:25 / /sys/fs/cgroup rw - tmpfs tmpfs rw
+31 30 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+32 30 0:27 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+33 30 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+";
+    const VERSION_2: &str =
+        "31 30 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+
+    #[test]
+    fn version_1_is_used_where_its_controllers_are() {
+        let place =
+            choose(VERSION_1, "8:pids:/\n4:memory:/a/b\n0::/\n", |_| false).expect("a place");
+        assert_eq!(
+            place.folders(),
+            [
+                PathBuf::from("/sys/fs/cgroup/memory/a/b"),
+                PathBuf::from("/sys/fs/cgroup/pids/")
+            ]
+        );
+    }
+
+    #[test]
+    fn version_2_is_used_where_it_hands_controllers_on() {
+        let own = "0::/user.slice/app.scope\n";
+        let delegated =
+            choose(VERSION_2, own, |folder| folder.ends_with("user.slice")).expect("a place");
+        assert_eq!(
+            delegated.folders(),
+            [PathBuf::from("/sys/fs/cgroup/user.slice")]
+        );
+        let root = choose(VERSION_2, own, |folder| {
+            folder == Path::new("/sys/fs/cgroup")
+        })
+        .expect("a place");
+        assert_eq!(root.folders(), [PathBuf::from("/sys/fs/cgroup")]);
+        assert!(
+            choose(VERSION_2, own, |_| false)
+                .expect_err("none")
+                .contains("delegated")
+        );
+    }
+
+    #[test]
+    fn no_mount_is_said_so() {
+        assert!(
+            choose("", "", |_| true)
+                .expect_err("none")
+                .contains("mounted")
+        );
+    }
+}

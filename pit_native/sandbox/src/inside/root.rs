@@ -1,0 +1,348 @@
+//! The private root: a read-only tmpfs that shows the system's programs, and what the spec names.
+
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use super::{Failure, c_path};
+use crate::clone::INNER_ID;
+use crate::spec::{Mode, Scratch, Spec};
+use crate::sys::{self, attribute};
+
+/// Where the new root is first mounted. It exists wherever a user map could be written.
+const BASE: &CStr = c"/proc";
+/// Where the host's tree stands while the root is filled.
+const OLD: &CStr = c"/.host";
+const LAYERS: &str = "/.layers";
+
+const SHOWN: u64 = attribute::READ_ONLY | attribute::NO_SUID | attribute::NO_DEVICES;
+const HARMLESS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
+
+/// Program and library folders beside `/usr`; links into it on most systems.
+const SYSTEM: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+/// What programs need of `/etc` and what tells nothing about this machine's users, services or secrets.
+const CONFIGURATION: [&str; 11] = [
+    "alternatives",
+    "fonts",
+    "ld.so.cache",
+    "localtime",
+    "mime.types",
+    "os-release",
+    "protocols",
+    "services",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "terminfo",
+];
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+/// Makes the private root the only one that this process can reach.
+pub fn build(spec: &Spec) -> Result<(), Failure> {
+    let stage = |operation| Failure::layer("private_root", operation);
+    enter_new_root().map_err(stage("making a new root"))?;
+    let builder = Builder {
+        host: open_host().map_err(stage("opening the host's tree"))?,
+        scratch: spec.scratch,
+    };
+    builder
+        .show_system()
+        .map_err(stage("showing the system's programs"))?;
+    builder
+        .write_configuration()
+        .map_err(stage("writing /etc"))?;
+    mount_proc().map_err(Failure::layer("private_proc", "mounting /proc"))?;
+    builder.make_devices().map_err(stage("making /dev"))?;
+    builder.make_scratch().map_err(stage("mounting /tmp"))?;
+    builder.show_granted(spec)?;
+    for link in &spec.links {
+        make_parent(&link.path)
+            .and_then(|()| symlink(&link.target, &link.path))
+            .map_err(Failure::mount(&link.path, "linking"))?;
+    }
+    drop(builder);
+    leave_host().map_err(stage("letting go of the host's tree"))?;
+    std::env::set_current_dir(&spec.cwd)
+        .map_err(Failure::mount(&spec.cwd, "entering the working folder"))
+}
+
+fn enter_new_root() -> io::Result<()> {
+    sys::mount(c"none", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"")?;
+    sys::mount(
+        c"root",
+        BASE,
+        c"tmpfs",
+        HARMLESS,
+        c"size=8m,nr_inodes=32768,mode=0755",
+    )?;
+    std::env::set_current_dir(Path::new("/proc"))?;
+    fs::create_dir(".host")?;
+    sys::pivot_root(c".", c".host")?;
+    std::env::set_current_dir("/")
+}
+
+fn open_host() -> io::Result<OwnedFd> {
+    // SAFETY: the path is a constant.
+    let fd = unsafe {
+        libc::open(
+            OLD.as_ptr(),
+            libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC,
+        )
+    };
+    sys::check(fd.into())?;
+    // SAFETY: a fresh descriptor.
+    Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) })
+}
+
+/// Only the processes of the private pid namespace, and of them only those one may look into; none of the
+/// files through which a superuser of the host could change the kernel.
+fn mount_proc() -> io::Result<()> {
+    folder(Path::new("/proc"))?;
+    let flags = HARMLESS | libc::MS_NOEXEC | libc::MS_RDONLY;
+    sys::mount(
+        c"proc",
+        c"/proc",
+        c"proc",
+        flags,
+        c"subset=pid,hidepid=ptraceable",
+    )
+}
+
+fn leave_host() -> io::Result<()> {
+    sys::detach_mount(OLD)?;
+    fs::remove_dir("/.host")?;
+    if Path::new(LAYERS).exists() {
+        // Overlays keep their own hold on it.
+        sys::detach_mount(c"/.layers")?;
+        fs::remove_dir(LAYERS)?;
+    }
+    sys::restrict_mount(libc::AT_FDCWD, c"/", attribute::READ_ONLY, false)
+}
+
+struct Builder {
+    host: OwnedFd,
+    scratch: Scratch,
+}
+
+impl Builder {
+    fn open(&self, path: &Path) -> io::Result<OwnedFd> {
+        sys::open_beneath(self.host.as_raw_fd(), &c_path(path)?)
+    }
+
+    /// Shows `source` of the host at `target`, with `attributes` on it and all that is mounted below it.
+    fn bind(&self, source: &Path, target: &Path, attributes: u64) -> io::Result<()> {
+        let source = self.open(source)?;
+        self.bind_opened(source.as_raw_fd(), target, attributes)
+    }
+
+    fn bind_opened(&self, source: RawFd, target: &Path, attributes: u64) -> io::Result<()> {
+        if is_folder(source)? {
+            folder(target)?
+        } else {
+            empty_file(target)?
+        }
+        let tree = sys::clone_tree(source)?;
+        sys::restrict_mount(tree.as_raw_fd(), c"", attributes, true)?;
+        sys::attach_mount(tree.as_raw_fd(), &c_path(target)?)
+    }
+
+    /// As [`Builder::bind`] at the same path; a link is shown as the link it is, and what is absent is left out.
+    fn mirror(&self, path: &Path) -> io::Result<()> {
+        let on_host = Path::new("/.host").join(path.strip_prefix("/").unwrap_or(path));
+        match fs::read_link(&on_host) {
+            Ok(target) => {
+                make_parent(path)?;
+                symlink(target, path)
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            Err(_) => match self.bind(path, path, SHOWN) {
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+                other => other,
+            },
+        }
+    }
+
+    fn show_system(&self) -> io::Result<()> {
+        self.bind(Path::new("/usr"), Path::new("/usr"), SHOWN)?;
+        for name in SYSTEM {
+            self.mirror(&Path::new("/").join(name))?;
+        }
+        for name in CONFIGURATION {
+            self.mirror(&Path::new("/etc").join(name))?;
+        }
+        Ok(())
+    }
+
+    fn write_configuration(&self) -> io::Result<()> {
+        folder(Path::new("/etc"))?;
+        let id = INNER_ID;
+        fs::write(
+            "/etc/passwd",
+            format!("player:x:{id}:{id}::/tmp:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"),
+        )?;
+        fs::write("/etc/group", format!("player:x:{id}:\nnogroup:x:65534:\n"))?;
+        fs::write("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")?;
+        fs::write(
+            "/etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files\n",
+        )
+    }
+
+    fn make_devices(&self) -> io::Result<()> {
+        folder(Path::new("/dev"))?;
+        // Read-only keeps the host's device files from being changed (chmod); reading and writing the
+        // devices themselves is not affected.
+        let attributes = attribute::READ_ONLY | attribute::NO_SUID | attribute::NO_EXECUTE;
+        for name in DEVICES {
+            let path = Path::new("/dev").join(name);
+            self.bind(&path, &path, attributes)?;
+        }
+        for (name, target) in [
+            ("fd", "/proc/self/fd"),
+            ("stdin", "fd/0"),
+            ("stdout", "fd/1"),
+            ("stderr", "fd/2"),
+            ("shm", "/tmp"),
+        ] {
+            symlink(target, Path::new("/dev").join(name))?;
+        }
+        Ok(())
+    }
+
+    fn quota(&self, mode: &str) -> io::Result<CString> {
+        let Scratch { size, inodes } = self.scratch;
+        CString::new(format!("size={size},nr_inodes={inodes},mode={mode}"))
+            .map_err(io::Error::other)
+    }
+
+    fn make_scratch(&self) -> io::Result<()> {
+        for name in ["/tmp", "/var", "/run"] {
+            folder(Path::new(name))?;
+        }
+        symlink("/tmp", "/var/tmp")?;
+        sys::mount(
+            c"scratch",
+            c"/tmp",
+            c"tmpfs",
+            HARMLESS,
+            &self.quota("1777")?,
+        )
+    }
+
+    /// Outer folders first, so that an inner mount is not hidden by an outer one.
+    fn show_granted(&self, spec: &Spec) -> Result<(), Failure> {
+        let mut mounts: Vec<_> = spec.mounts.iter().collect();
+        mounts.sort_by_key(|mount| mount.target.components().count());
+        for (number, mount) in mounts.into_iter().enumerate() {
+            let source = self
+                .open(&mount.source)
+                .map_err(Failure::mount(&mount.source, "opening it"))?;
+            let result = match mount.mode {
+                Mode::ReadOnly => self.bind_opened(source.as_raw_fd(), &mount.target, SHOWN),
+                Mode::ReadWrite => self.bind_opened(
+                    source.as_raw_fd(),
+                    &mount.target,
+                    attribute::NO_SUID | attribute::NO_DEVICES,
+                ),
+                Mode::Overlay => {
+                    self.overlay(source.as_raw_fd(), &mount.target, number)
+                        .map_err(Failure::layer(
+                            "overlay",
+                            &format!("over `{}`", mount.target.display()),
+                        ))?;
+                    Ok(())
+                }
+            };
+            result.map_err(Failure::mount(&mount.target, "mounting it"))?;
+        }
+        Ok(())
+    }
+
+    /// The folder with a private writable layer on top, which ends with the sandbox.
+    fn overlay(&self, source: RawFd, target: &Path, number: usize) -> io::Result<()> {
+        if !is_folder(source)? {
+            return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
+        }
+        if !Path::new(LAYERS).exists() {
+            folder(Path::new(LAYERS))?;
+            sys::mount(
+                c"layers",
+                c"/.layers",
+                c"tmpfs",
+                HARMLESS,
+                &self.quota("0700")?,
+            )?;
+        }
+        let upper = format!("{LAYERS}/{number}/upper");
+        let work = format!("{LAYERS}/{number}/work");
+        folder(Path::new(&upper))?;
+        folder(Path::new(&work))?;
+        folder(target)?;
+        // Through the descriptor no character of the path needs escaping.
+        let data =
+            format!("lowerdir=/proc/self/fd/{source},upperdir={upper},workdir={work},userxattr");
+        let data = CString::new(data).map_err(io::Error::other)?;
+        sys::mount(c"overlay", &c_path(target)?, c"overlay", HARMLESS, &data)
+    }
+}
+
+fn is_folder(fd: RawFd) -> io::Result<bool> {
+    // SAFETY: `status` has room for the answer.
+    unsafe {
+        let mut status: libc::stat = std::mem::zeroed();
+        sys::check(libc::fstat(fd, &mut status).into())?;
+        Ok(status.st_mode & libc::S_IFMT == libc::S_IFDIR)
+    }
+}
+
+fn folder(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(path),
+        other => other,
+    }
+}
+
+fn make_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), folder)
+}
+
+fn empty_file(path: &Path) -> io::Result<()> {
+    match fs::File::create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_parent(path)?;
+            fs::File::create_new(path).map(drop)
+        }
+        other => other.map(drop),
+    }
+}
+
+/// Where a program is found on `path`, as a shell would look for it.
+pub fn find_program(name: &str, path: &str) -> Result<PathBuf, io::Error> {
+    if name.contains('/') {
+        return Ok(PathBuf::from(name));
+    }
+    let mut denied = false;
+    for folder in path.split(':').filter(|folder| folder.starts_with('/')) {
+        let candidate = Path::new(folder).join(name);
+        let Ok(text) = c_path(&candidate) else {
+            continue;
+        };
+        // SAFETY: the path lives across the call.
+        if unsafe { libc::access(text.as_ptr(), libc::X_OK) } == 0 && candidate.is_file() {
+            return Ok(candidate);
+        }
+        denied |= candidate.exists();
+    }
+    Err(io::Error::from_raw_os_error(if denied {
+        libc::EACCES
+    } else {
+        libc::ENOENT
+    }))
+}

@@ -1,0 +1,288 @@
+//! The Linux system calls that the standard library lacks, each as one checked function.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+/// `MOUNT_ATTR_*` bits that the crate uses.
+pub mod attribute {
+    /// Read-only.
+    pub const READ_ONLY: u64 = 0x1;
+    /// Set-user-id bits mean nothing.
+    pub const NO_SUID: u64 = 0x2;
+    /// Device nodes mean nothing.
+    pub const NO_DEVICES: u64 = 0x4;
+    /// Nothing can be executed.
+    pub const NO_EXECUTE: u64 = 0x8;
+}
+
+const OPEN_TREE_CLONE: libc::c_uint = 1;
+const MOVE_MOUNT_FROM_EMPTY_PATH: libc::c_uint = 0x4;
+const RESOLVE_IN_ROOT: u64 = 0x10;
+
+#[repr(C)]
+struct MountAttributes {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    user_namespace: u64,
+}
+
+#[repr(C)]
+struct OpenHow {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+/// The result of a call that answers -1 with `errno`.
+pub fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
+    // SAFETY: the caller passes the fresh descriptor that a system call has just returned.
+    check(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Opens `path` as seen from `root`: absolute links and `..` stay beneath it. For naming only (`O_PATH`).
+pub fn open_beneath(root: RawFd, path: &CStr) -> io::Result<OwnedFd> {
+    let how = OpenHow {
+        flags: (libc::O_PATH | libc::O_CLOEXEC) as u64,
+        mode: 0,
+        resolve: RESOLVE_IN_ROOT,
+    };
+    // SAFETY: `how` and `path` live across the call, the size is that of `how`.
+    owned(unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            root,
+            path.as_ptr(),
+            &how,
+            size_of::<OpenHow>(),
+        )
+    })
+}
+
+/// A detached copy of the mounts at and below what `fd` names.
+pub fn clone_tree(fd: RawFd) -> io::Result<OwnedFd> {
+    let flags = OPEN_TREE_CLONE
+        | (libc::O_CLOEXEC | libc::AT_EMPTY_PATH | libc::AT_RECURSIVE) as libc::c_uint;
+    // SAFETY: the empty path is a constant.
+    owned(unsafe { libc::syscall(libc::SYS_open_tree, fd, c"".as_ptr(), flags) })
+}
+
+/// Adds attributes to the mount `fd`, and to those below it when `recursive`.
+pub fn restrict_mount(fd: RawFd, path: &CStr, set: u64, recursive: bool) -> io::Result<()> {
+    let attributes = MountAttributes {
+        set,
+        clear: 0,
+        propagation: 0,
+        user_namespace: 0,
+    };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: `attributes` and `path` live across the call, the size is that of `attributes`.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            fd,
+            path.as_ptr(),
+            flags as libc::c_uint,
+            &attributes,
+            size_of::<MountAttributes>(),
+        )
+    })
+    .map(drop)
+}
+
+/// Attaches the detached mount `fd` at `target`.
+pub fn attach_mount(fd: RawFd, target: &CStr) -> io::Result<()> {
+    // SAFETY: both paths live across the call.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            fd,
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            target.as_ptr(),
+            MOVE_MOUNT_FROM_EMPTY_PATH,
+        )
+    })
+    .map(drop)
+}
+
+/// `mount(2)`.
+pub fn mount(
+    source: &CStr,
+    target: &CStr,
+    kind: &CStr,
+    flags: libc::c_ulong,
+    data: &CStr,
+) -> io::Result<()> {
+    // SAFETY: all strings live across the call.
+    check(
+        unsafe {
+            libc::mount(
+                source.as_ptr(),
+                target.as_ptr(),
+                kind.as_ptr(),
+                flags,
+                data.as_ptr().cast(),
+            )
+        }
+        .into(),
+    )
+    .map(drop)
+}
+
+/// Makes `new_root` the root and moves the old one to `put_old`.
+pub fn pivot_root(new_root: &CStr, put_old: &CStr) -> io::Result<()> {
+    // SAFETY: both paths live across the call.
+    check(unsafe { libc::syscall(libc::SYS_pivot_root, new_root.as_ptr(), put_old.as_ptr()) })
+        .map(drop)
+}
+
+/// Takes the mount at `target` out of sight; it ends when nothing uses it any more.
+pub fn detach_mount(target: &CStr) -> io::Result<()> {
+    // SAFETY: the path lives across the call.
+    check(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }.into()).map(drop)
+}
+
+/// `prctl(2)` with up to two arguments, the others zero.
+pub fn prctl(
+    operation: libc::c_int,
+    first: libc::c_ulong,
+    second: libc::c_ulong,
+) -> io::Result<()> {
+    // SAFETY: the operations that this crate uses take integers only.
+    check(
+        unsafe {
+            libc::prctl(
+                operation,
+                first,
+                second,
+                0 as libc::c_ulong,
+                0 as libc::c_ulong,
+            )
+        }
+        .into(),
+    )
+    .map(drop)
+}
+
+/// A pair of connected packet sockets, close-on-exec.
+pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut pair = [0; 2];
+    // SAFETY: `pair` has room for two descriptors.
+    check(
+        unsafe {
+            libc::socketpair(
+                libc::AF_UNIX,
+                libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC,
+                0,
+                pair.as_mut_ptr(),
+            )
+        }
+        .into(),
+    )?;
+    // SAFETY: the call succeeded, both descriptors are fresh.
+    Ok(unsafe { (OwnedFd::from_raw_fd(pair[0]), OwnedFd::from_raw_fd(pair[1])) })
+}
+
+/// Makes the kernel attach the sender's pid to every packet that arrives on `socket`, and limits waiting.
+pub fn want_credentials(socket: &OwnedFd, seconds: i64) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let limit = libc::timeval {
+        tv_sec: seconds,
+        tv_usec: 0,
+    };
+    // SAFETY: both values live across their call and have the stated sizes.
+    unsafe {
+        check(
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PASSCRED,
+                (&raw const on).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+            .into(),
+        )?;
+        check(
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_RCVTIMEO,
+                (&raw const limit).cast(),
+                size_of::<libc::timeval>() as libc::socklen_t,
+            )
+            .into(),
+        )?;
+    }
+    Ok(())
+}
+
+/// Sends one packet; never raises SIGPIPE.
+pub fn send(socket: RawFd, packet: &[u8]) -> io::Result<()> {
+    loop {
+        // SAFETY: the buffer lives across the call.
+        let sent = unsafe {
+            libc::send(
+                socket,
+                packet.as_ptr().cast(),
+                packet.len(),
+                libc::MSG_NOSIGNAL,
+            )
+        };
+        match check(sent as libc::c_long) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Receives one packet; answers its length (0: the other end is closed) and the sender's pid, 0 if unknown.
+pub fn receive(socket: RawFd, buffer: &mut [u8], flags: libc::c_int) -> io::Result<(usize, i32)> {
+    #[repr(align(8))]
+    struct Ancillary([u8; 64]);
+    let mut ancillary = Ancillary([0; 64]);
+    let mut piece = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: a zeroed header is valid; the pointers set below outlive the call.
+    let mut header: libc::msghdr = unsafe { zeroed() };
+    header.msg_iov = &mut piece;
+    header.msg_iovlen = 1;
+    header.msg_control = ancillary.0.as_mut_ptr().cast();
+    header.msg_controllen = ancillary.0.len() as _;
+    let length = loop {
+        // SAFETY: as above.
+        let length = unsafe { libc::recvmsg(socket, &mut header, flags | libc::MSG_CMSG_CLOEXEC) };
+        match check(length as libc::c_long) {
+            Ok(length) => break length as usize,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    };
+    // SAFETY: the kernel has filled the ancillary buffer; a credentials message holds a `ucred`.
+    let pid = unsafe {
+        let message = libc::CMSG_FIRSTHDR(&header);
+        if !message.is_null()
+            && (*message).cmsg_level == libc::SOL_SOCKET
+            && (*message).cmsg_type == libc::SCM_CREDENTIALS
+        {
+            ptr::read_unaligned(libc::CMSG_DATA(message).cast::<libc::ucred>()).pid
+        } else {
+            0
+        }
+    };
+    Ok((length, pid))
+}

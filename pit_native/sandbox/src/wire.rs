@@ -1,0 +1,49 @@
+//! What host and launcher say to each other over their private socket, one message a packet.
+//!
+//! Host to launcher: the spec as JSON (its length in a packet of four bytes, then the text in pieces),
+//! then [`GO`]. Launcher to host: [`PLAYER`], written by the player's process itself so that the kernel
+//! attests its pid, then [`READY`] once the program runs; or a [`Refusal`] at any point before.
+
+use serde::{Deserialize, Serialize};
+
+/// Descriptor of the launcher's end of the socket.
+pub const CONTROL_FD: i32 = 3;
+/// Largest piece of a spec in one packet.
+pub const PIECE: usize = 32 << 10;
+/// Largest spec; argument lists have a limit of the same order.
+pub const LARGEST_SPEC: usize = 4 << 20;
+/// Host: control groups are in place, the program may start.
+pub const GO: u8 = b'g';
+/// Host: as [`GO`], but there are no control groups, so pid 1 sums memory itself.
+pub const SUPERVISE: u8 = b's';
+/// Launcher: pid 1 has ended the sandbox because it used too much memory.
+pub const OUT_OF_MEMORY: u8 = b'm';
+/// Launcher: written by the player's process just before it becomes the program.
+pub const PLAYER: u8 = b'p';
+/// Launcher: the program has been started.
+pub const READY: u8 = b'r';
+
+/// The launcher's last word when it refuses. Starts with `{` as JSON, unlike the one-byte messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What kind of failure.
+    pub kind: RefusalKind,
+    /// Layer, path or program.
+    pub subject: String,
+    /// What was tried.
+    pub operation: String,
+    /// The system's error number, 0 if none.
+    pub errno: i32,
+}
+
+/// Which error of [`crate::SandboxError`] a refusal becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// A protection failed to apply.
+    Layer,
+    /// A mount's source or target is unusable.
+    Mount,
+    /// The program could not be executed.
+    Program,
+}
