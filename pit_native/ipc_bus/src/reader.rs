@@ -73,8 +73,6 @@ impl Reader {
         loop {
             // What arrived with the hello, or with the last read, comes first.
             while let Some(frame) = self.frames.next_frame()? {
-                // A peer that does not read its answers is not read either.
-                self.session.out.wait_for_room().await;
                 if let Some(reason) = self.take(&frame).await? {
                     return Ok(reason);
                 }
@@ -130,6 +128,11 @@ impl Reader {
             (Kind::Request, _) | (Kind::Event, _) | (Kind::Stream, _) => {
                 if !self.bucket.take(Instant::now) {
                     return self.refuse(&envelope).await;
+                }
+                if envelope.kind == Kind::Request {
+                    // Who asks without reading the answers is not read either. Answers and events are:
+                    // a simple peer may well write its answer before it reads the next call.
+                    self.session.out.wait_for_room().await;
                 }
                 self.deliver(envelope)?;
             }
