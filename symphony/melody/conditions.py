@@ -6,12 +6,9 @@ import ast
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from operator import mod, mul
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symphony.errors import InvalidMelody
-
-if TYPE_CHECKING:
-    from simpleeval import EvalWithCompoundTypes
 
 MAX_LENGTH = 1000
 MAX_NODES = 200
@@ -36,9 +33,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 def check(expression: str) -> set[str]:
     """The names of outputs that the condition uses. Raises InvalidMelody when it is none."""
     tree = _parse(expression)
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_name(node.func)}
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return names - called - {"true", "false", "null"}
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called}
+    return names - {"true", "false", "null"}
 
 
 def evaluate(expression: str, outputs: Mapping[str, Any]) -> bool:
@@ -56,10 +53,6 @@ def evaluate(expression: str, outputs: Mapping[str, Any]) -> bool:
             f"The condition {expression!r} cannot be computed: {cause}",
             remedy=f"use the outputs {', '.join(sorted(outputs)) or '(none)'}",
         ) from None
-
-
-def _is_name(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name)
 
 
 @lru_cache(maxsize=1024)
@@ -97,8 +90,8 @@ def _refuse_foreign(node: ast.AST, expression: str) -> None:
         raise InvalidMelody(f"The condition {expression!r} is not allowed: {problem}", remedy="simplify it")
 
 
-def _evaluator(outputs: Mapping[str, Any]) -> EvalWithCompoundTypes:
-    import simpleeval
+def _evaluator(outputs: Mapping[str, Any]) -> Any:
+    import simpleeval  # type: ignore[import-untyped]
 
     operators = {**simpleeval.DEFAULT_OPERATORS, ast.Mult: _of_numbers(mul), ast.Mod: _of_numbers(mod)}
     names = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}

@@ -69,7 +69,7 @@ def format_duration(seconds: float) -> str:
     return f"{whole}s"
 
 
-def parse_size(value: str | int) -> int:
+def parse_size(value: str | float) -> int:
     """Bytes of `256MiB`, `2GB` (decimal, 2,000,000,000) or of a bare number of bytes.
 
     Raises ValueError for anything else.

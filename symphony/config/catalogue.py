@@ -1,0 +1,71 @@
+"""Every setting as a row: key, type, default, choices and description, derived from the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from symphony.config.schema import Settings
+
+_TYPE_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class SettingSpec:
+    """One setting. `default` is as it would be written in a file."""
+
+    key: str
+    type: str
+    default: Any
+    description: str
+    choices: tuple[Any, ...] = ()
+    is_secret: bool = False
+    is_for_projects: bool = False
+    """Whether a project's own file may set it."""
+
+
+@lru_cache(maxsize=1)
+def catalogue() -> dict[str, SettingSpec]:
+    """All settings by key, in the order of the schema."""
+    defaults = Settings()
+    return {spec.key: spec for spec in _walk(Settings, defaults, "")}
+
+
+def _walk(model: type[BaseModel], defaults: BaseModel, prefix: str) -> Iterator[SettingSpec]:
+    written = defaults.model_dump()
+    for name, field in model.model_fields.items():
+        value = getattr(defaults, name)
+        if isinstance(value, BaseModel):
+            yield from _walk(type(value), value, f"{prefix}{name}.")
+        elif prefix:
+            yield _spec(f"{prefix}{name}", field, written[name])
+
+
+def _spec(key: str, field: FieldInfo, default: Any) -> SettingSpec:
+    marks = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    annotation = field.annotation
+    choices: tuple[Any, ...] = ()
+    if get_origin(annotation) is Literal:
+        choices, name = get_args(annotation), "choice"
+    elif get_origin(annotation) is list:
+        name = "list"
+    elif isinstance(default, str) and annotation is float:
+        name = "duration"
+    elif isinstance(default, str) and annotation is int:
+        name = "size"
+    else:
+        name = _TYPE_NAMES.get(annotation, "string") if isinstance(annotation, type) else "string"
+    return SettingSpec(
+        key=key,
+        type=name,
+        default=default,
+        description=field.description or "",
+        choices=choices,
+        is_secret=bool(marks.get("secret")),
+        is_for_projects=bool(marks.get("project")),
+    )

@@ -1,0 +1,169 @@
+"""The folder that holds all state of a host, and what lies where in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from symphony.config.files import write_atomically
+from symphony.errors import EnvironmentLacks
+
+MAX_SOCKET_FOLDER = 60
+"""Longest path of the sockets' folder: the kernel allows 107 bytes for a socket, name included."""
+
+
+class Home:
+    """The layout of `SYMPHONY_HOME`. Nothing is made before `create`."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path).expanduser().absolute()
+
+    @classmethod
+    def resolve(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """The home that `SYMPHONY_HOME` names, else the platform's data folder."""
+        given = (os.environ if environment is None else environment).get("SYMPHONY_HOME")
+        if given:
+            return cls(given)
+        from platformdirs import user_data_path
+
+        return cls(user_data_path("symphony", appauthor=False))
+
+    def __repr__(self) -> str:
+        return f"Home({str(self.path)!r})"
+
+    @property
+    def lock(self) -> Path:
+        """The host's lock, held by the kernel."""
+        return self.path / "lock"
+
+    @property
+    def config(self) -> Path:
+        """The user's settings."""
+        return self.path / "config.toml"
+
+    @property
+    def store(self) -> Path:
+        """The Artifact Store."""
+        return self.path / "store"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run, with its journal."""
+        return self.path / "runs"
+
+    @property
+    def logs(self) -> Path:
+        """Structured logs, rotated."""
+        return self.path / "logs"
+
+    @property
+    def extensions(self) -> Path:
+        """Installed extensions."""
+        return self.path / "extensions"
+
+    @property
+    def audit(self) -> Path:
+        """Every use of a capability."""
+        return self.path / "audit.jsonl"
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again."""
+        return self.path / "cache"
+
+    @property
+    def output(self) -> Path:
+        """What Players write as `output/`."""
+        return self.path / "output"
+
+    @property
+    def state(self) -> Path:
+        """The SQLite file of the Polyphony Store."""
+        return self.path / "state.sqlite"
+
+    @property
+    def socket(self) -> Path:
+        """Where commands reach a running host."""
+        folder = self.path if len(os.fsencode(self.path)) <= MAX_SOCKET_FOLDER else self.sockets
+        return folder / "host.sock"
+
+    @property
+    def sockets(self) -> Path:
+        """The folder of the Players' sockets.
+
+        Below the home, unless that path is longer than a socket's may be: then a private folder of
+        the platform's place for such things, told apart by the home's digest.
+        """
+        below = self.path / "sockets"
+        if len(os.fsencode(below)) <= MAX_SOCKET_FOLDER:
+            return below
+        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
+        runtime = os.environ.get("XDG_RUNTIME_DIR")
+        base = Path(runtime) if runtime and len(runtime) < 40 else Path(tempfile.gettempdir())
+        return base / f"symphony-{os.getuid()}-{digest}"
+
+    def create(self) -> Self:
+        """Makes the folders that are missing, readable by their owner alone.
+
+        Raises EnvironmentLacks when the home cannot be made or belongs to somebody else.
+        """
+        for folder in (
+            self.path,
+            self.store,
+            self.runs,
+            self.logs,
+            self.extensions,
+            self.cache,
+            self.sockets,
+        ):
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise EnvironmentLacks(
+                    f"The folder {folder} cannot be made: {error.strerror}",
+                    remedy="set SYMPHONY_HOME to a folder that you may write",
+                ) from None
+        # A folder outside the home could have been made by another user before us.
+        status = self.sockets.lstat()
+        if status.st_uid != os.getuid() or self.sockets.is_symlink() or status.st_mode & 0o077:
+            if status.st_uid == os.getuid() and not self.sockets.is_symlink():
+                self.sockets.chmod(0o700)
+            else:
+                raise EnvironmentLacks(
+                    f"The folder {self.sockets} belongs to somebody else",
+                    remedy="set SYMPHONY_HOME to a shorter path",
+                )
+        return self
+
+    # --- what the host remembers between starts ------------------------------------------------
+    def last_project(self) -> Path | None:
+        """The project that was open last, if it still exists."""
+        try:
+            path = Path(json.loads((self.path / "last_project.json").read_text("utf-8"))["path"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return path if path.is_dir() else None
+
+    def remember_project(self, project: Path) -> None:
+        """Notes the open project for the next start."""
+        write_atomically(self.path / "last_project.json", json.dumps({"path": str(project)}).encode())
+
+    def address(self) -> str | None:
+        """Where a running host serves its page, token included."""
+        try:
+            return (self.path / "address").read_text("utf-8").strip() or None
+        except OSError:
+            return None
+
+    def write_address(self, address: str | None) -> None:
+        """Notes where the page is served, readable by the owner alone; None forgets it."""
+        file = self.path / "address"
+        if address is None:
+            file.unlink(missing_ok=True)
+        else:
+            write_atomically(file, address.encode())

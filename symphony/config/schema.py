@@ -1,0 +1,227 @@
+"""The one definition of every setting: its type, default, limits and meaning."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer
+
+from symphony.types.quantities import format_duration, format_size, parse_duration, parse_size
+
+SECRET: dict[str, JsonValue] = {"secret": True}
+PROJECT: dict[str, JsonValue] = {"project": True}
+"""Marks settings that a project's own file may set. A project is often somebody else's work: what
+decides about security, addresses and keys is for the user alone."""
+
+
+def _duration(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, (str, int, float)) else value
+
+
+def _size(value: Any) -> Any:
+    return parse_size(value) if isinstance(value, (str, int, float)) else value
+
+
+Duration = Annotated[float, BeforeValidator(_duration), PlainSerializer(format_duration)]
+Size = Annotated[int, BeforeValidator(_size), PlainSerializer(format_size)]
+
+
+def _processors() -> float:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return float(len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+def _memory() -> int:
+    try:
+        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 0.8)
+    except (ValueError, OSError, AttributeError):
+        return 4 << 30
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+
+
+class RetryPolicy(_Section):
+    """What a component does when it fails for a passing reason."""
+
+    attempts: int = Field(default=3, ge=1, le=100, description="tries in all")
+    backoff: Literal["none", "fixed", "exponential"] = Field(
+        default="exponential", description="how waits grow"
+    )
+    delay: Duration = Field(default=0.2, description="wait before the second try")
+
+
+class _Component(_Section):
+    enabled: bool = Field(default=True, description="whether the component is started")
+    timeout: Duration = Field(default=30.0, gt=0, description="longest wait for its start or an answer")
+    retry_policy: RetryPolicy = RetryPolicy()
+    metrics_enabled: bool = Field(default=True, description="whether it counts and times what it does")
+
+
+class HostSettings(_Component):
+    """`host`"""
+
+    bind: str = Field(default="127.0.0.1", min_length=1, description="address the page is served on")
+    port: int = Field(default=0, ge=0, le=65535, description="port of the page; 0 takes a free one")
+
+
+class PlayerSettings(_Section):
+    """`stage.player`"""
+
+    memory: Size = Field(default=4 << 30, ge=16 << 20, description="most memory of a Player that names none")
+    cpu: float = Field(default=2.0, gt=0, le=1024, description="most cores of a Player that names none")
+    idle: Duration = Field(default=120.0, description="a Player unused for so long is stopped")
+    start_timeout: Duration = Field(default=10.0, gt=0, description="longest start of a Player")
+
+
+class SandboxSettings(_Section):
+    """`stage.sandbox`"""
+
+    allow_missing: list[str] = Field(
+        default=[],
+        description="sandbox layers that may be missing on this machine, by name; Players are less contained",
+    )
+
+
+class StageSettings(_Component):
+    """`stage`"""
+
+    player: PlayerSettings = PlayerSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+
+
+class PoolSettings(_Component):
+    """`pit.pool`"""
+
+    capacity: int = Field(default=128, ge=1, le=100_000, description="Players that may be loaded at a time")
+
+
+class ArbitrationSettings(_Component):
+    """`pit.arbitration`"""
+
+    cpu: float = Field(default_factory=_processors, gt=0, description="cores that all nodes share")
+    memory: Size = Field(default_factory=_memory, gt=0, description="memory that all nodes share")
+
+
+class StoreSettings(_Component):
+    """`pit.store`"""
+
+
+class DagSettings(_Component):
+    """`pit.dag`"""
+
+
+class StaleSettings(_Component):
+    """`pit.stale`"""
+
+    active_days: float = Field(default=7.0, ge=0, description="artifacts stay in the store for so many days")
+    archive_days: float = Field(
+        default=30.0, ge=0, description="and in the archive until they are so many days old"
+    )
+    delete_days: float = Field(default=0.0, ge=0, description="older artifacts are deleted; 0 keeps them")
+
+
+class PitSettings(_Section):
+    """`pit`"""
+
+    pool: PoolSettings = PoolSettings()
+    dag: DagSettings = DagSettings()
+    store: StoreSettings = StoreSettings()
+    arbitration: ArbitrationSettings = Field(default_factory=ArbitrationSettings)
+    stale: StaleSettings = StaleSettings()
+
+
+class EngineSettings(_Component):
+    """`engine`"""
+
+    max_nodes: int = Field(
+        default=10_000, ge=1, description="most nodes of a melody", json_schema_extra=PROJECT
+    )
+    max_edges: int = Field(
+        default=50_000, ge=0, description="most edges of a melody", json_schema_extra=PROJECT
+    )
+    node_timeout: Duration = Field(
+        default=300.0,
+        gt=0,
+        description="longest run of a node that names no timeout",
+        json_schema_extra=PROJECT,
+    )
+    max_parallel: int = Field(
+        default=0,
+        ge=0,
+        description="most nodes at a time; 0 lets the resources decide",
+        json_schema_extra=PROJECT,
+    )
+
+
+class ConductorSettings(_Component):
+    """`conductor`"""
+
+    confidence: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="below it the Conductor says that it is not sure",
+        json_schema_extra=PROJECT,
+    )
+    encoder: str = Field(
+        default="", description="folder of another sentence encoder; empty takes the built one"
+    )
+
+
+class ModelSettings(_Component):
+    """`model`"""
+
+    endpoint: str = Field(
+        default="", description="address of an OpenAI-compatible endpoint, such as http://host/v1"
+    )
+    name: str = Field(default="", description="model that is used when a Player names none")
+    api_key: str = Field(
+        default="", description="key for the endpoint; no Player sees it", json_schema_extra=SECRET
+    )
+
+
+class RegistrySettings(_Component):
+    """`registry`"""
+
+    folder: str = Field(default="", description="folder of another registry; empty takes the embedded one")
+    trusted: list[str] = Field(
+        default=[], description="further Ed25519 public keys (hex) whose packages are accepted"
+    )
+
+
+class UiSettings(_Component):
+    """`ui`"""
+
+    theme: Literal["system", "light", "dark"] = Field(
+        default="system", description="colours of the page", json_schema_extra=PROJECT
+    )
+
+
+class LoggingSettings(_Component):
+    """`logging`"""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="what is written to the log"
+    )
+    max_bytes: Size = Field(default=5_000_000, ge=10_000, description="size at which a log file is rotated")
+    backups: int = Field(default=3, ge=0, le=100, description="rotated log files that are kept")
+
+
+class Settings(_Section):
+    """All settings. `extensions` holds the configuration values of extensions, by name."""
+
+    host: HostSettings = HostSettings()
+    stage: StageSettings = StageSettings()
+    pit: PitSettings = Field(default_factory=PitSettings)
+    engine: EngineSettings = EngineSettings()
+    conductor: ConductorSettings = ConductorSettings()
+    model: ModelSettings = ModelSettings()
+    registry: RegistrySettings = RegistrySettings()
+    ui: UiSettings = UiSettings()
+    logging: LoggingSettings = LoggingSettings()
+    extensions: dict[str, dict[str, Any]] = Field(
+        default={}, description="configuration values of extensions"
+    )
