@@ -1,0 +1,1 @@
+"""Benchmarks: each measure beside its peer, alternating, in one process run."""

@@ -1,0 +1,48 @@
+"""`python -m benches --json F [--only NAME]`: measures, prints a table, writes the rows."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+import traceback
+from pathlib import Path
+
+from benches.measure import Row
+
+MODULES = ("pit", "store", "stage", "conductor", "application")
+
+
+def main() -> int:
+    """Runs what is asked for; 1 when a benchmark failed."""
+    parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the rows here")
+    parser.add_argument("--only", help="only rows whose name contains this")
+    options = parser.parse_args()
+    print(f"# {platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    rows: list[Row] = []
+    failed = 0
+    for module in MODULES:
+        table = importlib.import_module(f"benches.{module}").ROWS
+        for name, measure in table.items():
+            if options.only and options.only not in name:
+                continue
+            try:
+                row = measure(name)
+            except Exception:
+                traceback.print_exc()
+                failed += 1
+                continue
+            rows.append(row)
+            against = f"{row.ratio:6.2f} × {row.peer} ({row.peer_value:.3g})" if row.ratio is not None else row.peer
+            print(f"{row.name:44} {row.value:10.3g} {row.unit:6} {against}", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps([r.to_json() for r in rows], indent=1) + "\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

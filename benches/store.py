@@ -1,0 +1,127 @@
+"""The Artifact Store beside SQLite with full synchronisation and plain files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from benches.measure import Row, compare, seconds
+from pit_native import ArtifactStore
+
+SIZE = 10 << 10
+COUNT = 100
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder on the disk that `build/` is on: a tmpfs would make a sync free."""
+    base = Path("build/bench")
+    base.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=base) as name:
+        yield Path(name)
+
+
+def contents(count: int) -> list[bytes]:
+    """Different every time, so that nothing is found again."""
+    return [os.urandom(SIZE) for _ in range(count)]
+
+
+def sqlite(path: Path) -> sqlite3.Connection:
+    """The peer: one table with content and the same metadata, WAL, synchronous=FULL."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("pragma journal_mode=wal")
+    db.execute("pragma synchronous=full")
+    db.execute("create table a(id text primary key, name text, type text, meta text, content blob)")
+    return db
+
+
+def put(name: str) -> Row:
+    """One durable put of 10 KiB after another."""
+    with folder() as place:
+        store, db = ArtifactStore(str(place / "store")), sqlite(place / "peer.sqlite")
+
+        def ours() -> float:
+            data = contents(COUNT)
+            return (
+                seconds(lambda: [store.put(d, name="x", type="application/octet-stream", meta={"run": "r"}) for d in data])
+                / COUNT
+            )
+
+        def theirs() -> float:
+            data = contents(COUNT)
+
+            def work() -> None:
+                for d in data:
+                    key = hashlib.sha256(d).hexdigest()
+                    db.execute("insert into a values(?,?,?,?,?)", (key, "x", "application/octet-stream", '{"run":"r"}', d))
+
+            return seconds(work) / COUNT
+
+        row = compare(name, ours, "SQLite synchronous=FULL", theirs, unit="µs", scale=1e6, how="10 KiB random, one writer")
+        store.close()
+        db.close()
+        return row
+
+
+def put_many(name: str) -> Row:
+    """64 writers at once: group commit."""
+    with folder() as place:
+        store, db = ArtifactStore(str(place / "store")), sqlite(place / "peer.sqlite")
+        with ThreadPoolExecutor(64) as threads:
+
+            def ours() -> float:
+                data = contents(640)
+                run = lambda: list(threads.map(lambda d: store.put(d, name="x", type="application/octet-stream", meta={}), data))  # noqa: E731
+                return seconds(run) / 640
+
+            def theirs() -> float:
+                data = contents(64)
+
+                def work() -> None:
+                    for d in data:
+                        db.execute("insert into a values(?,?,?,?,?)", (hashlib.sha256(d).hexdigest(), "x", "t", "{}", d))
+
+                return seconds(work) / 64
+
+            row = compare(
+                name, ours, "SQLite FULL, one writer", theirs, unit="µs", scale=1e6, how="10 KiB, 64 threads, each durable"
+            )
+        store.close()
+        db.close()
+        return row
+
+
+def get(name: str) -> Row:
+    """A verified read of 10 KiB."""
+    with folder() as place:
+        store = ArtifactStore(str(place / "store"))
+        data = contents(200)
+        ids = [store.put(d, name=f"n{i}", type="application/octet-stream", meta={}) for i, d in enumerate(data)]
+        paths = []
+        for identity, d in zip(ids, data, strict=True):
+            path = place / identity.removeprefix("sha256:")
+            path.write_bytes(d)
+            paths.append(path)
+
+        def ours() -> float:
+            return seconds(lambda: [store.get(i) for i in ids]) / len(ids)
+
+        def theirs() -> float:
+            return seconds(lambda: [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths]) / len(paths)
+
+        row = compare(name, ours, "file + SHA-256", theirs, unit="µs", scale=1e6, how="10 KiB, warm cache, hash checked in both")
+        store.close()
+        return row
+
+
+ROWS: dict[str, Callable[[str], Row]] = {
+    "store.put 10KiB durable": put,
+    "store.put 10KiB 64 writers": put_many,
+    "store.get 10KiB verified": get,
+}
