@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the rows here")
     parser.add_argument("--only", help="only rows whose name contains this")
     options = parser.parse_args()
-    print(f"# {platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"# {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     rows: list[Row] = []
     failed = 0
     for module in MODULES:
@@ -37,7 +37,9 @@ def main() -> int:
                 failed += 1
                 continue
             rows.append(row)
-            against = f"{row.ratio:6.2f} × {row.peer} ({row.peer_value:.3g})" if row.ratio is not None else row.peer
+            against = (
+                f"{row.ratio:6.2f} × {row.peer} ({row.peer_value:.3g})" if row.ratio is not None else row.peer
+            )
             print(f"{row.name:44} {row.value:10.3g} {row.unit:6} {against}", flush=True)
     if options.json:
         options.json.write_text(json.dumps([r.to_json() for r in rows], indent=1) + "\n")

@@ -14,7 +14,7 @@ REPEATS = 11
 
 @dataclass(slots=True)
 class Row:
-    """One line of `bench.json`. `ratio` is ours divided by the peer's: below 1 is better, unless `how` says otherwise."""
+    """One line of `bench.json`. `ratio` is ours divided by the peer's: below 1 is better."""
 
     name: str
     value: float
@@ -51,7 +51,7 @@ def compare(
     how: str,
     repeats: int = REPEATS,
 ) -> Row:
-    """Measures both arms in turn. An arm answers seconds for one operation; `scale` turns them into `unit`."""
+    """Measures both arms in turn. An arm answers seconds an operation; `scale` turns them into `unit`."""
     ours()
     if theirs is not None:
         theirs()

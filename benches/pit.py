@@ -56,7 +56,7 @@ def allocate(name: str) -> Row:
 
         return seconds(loop) / ROUNDS
 
-    how = f"{ROUNDS} pairs in a Python loop, loop overhead included in both arms; peer: dict and list under a lock"
+    how = f"{ROUNDS} pairs in a Python loop, its overhead in both arms; peer: dict and list under a lock"
     return compare(name, ours, "pure-Python pool with a lock", theirs, unit="ns", scale=1e9, how=how)
 
 
@@ -87,7 +87,9 @@ def build(name: str) -> Row:
 
         return seconds(work)
 
-    return compare(name, ours, "networkx", theirs, unit="ms", scale=1e3, how="10,000 nodes, 50,000 edges, names as text")
+    return compare(
+        name, ours, "networkx", theirs, unit="ms", scale=1e3, how="10,000 nodes, 50,000 edges, names as text"
+    )
 
 
 def drain(name: str) -> Row:
@@ -149,7 +151,15 @@ def grant(name: str) -> Row:
 
         return seconds(loop) / 20_000
 
-    return compare(name, ours, "threading.Semaphore", theirs, unit="µs", scale=1e6, how="request and release, two resources")
+    return compare(
+        name,
+        ours,
+        "threading.Semaphore",
+        theirs,
+        unit="µs",
+        scale=1e6,
+        how="request and release, two resources",
+    )
 
 
 ROWS: dict[str, Callable[[str], Row]] = {

@@ -49,7 +49,12 @@ def put(name: str) -> Row:
         def ours() -> float:
             data = contents(COUNT)
             return (
-                seconds(lambda: [store.put(d, name="x", type="application/octet-stream", meta={"run": "r"}) for d in data])
+                seconds(
+                    lambda: [
+                        store.put(d, name="x", type="application/octet-stream", meta={"run": "r"})
+                        for d in data
+                    ]
+                )
                 / COUNT
             )
 
@@ -59,11 +64,22 @@ def put(name: str) -> Row:
             def work() -> None:
                 for d in data:
                     key = hashlib.sha256(d).hexdigest()
-                    db.execute("insert into a values(?,?,?,?,?)", (key, "x", "application/octet-stream", '{"run":"r"}', d))
+                    db.execute(
+                        "insert into a values(?,?,?,?,?)",
+                        (key, "x", "application/octet-stream", '{"run":"r"}', d),
+                    )
 
             return seconds(work) / COUNT
 
-        row = compare(name, ours, "SQLite synchronous=FULL", theirs, unit="µs", scale=1e6, how="10 KiB random, one writer")
+        row = compare(
+            name,
+            ours,
+            "SQLite synchronous=FULL",
+            theirs,
+            unit="µs",
+            scale=1e6,
+            how="10 KiB random, one writer",
+        )
         store.close()
         db.close()
         return row
@@ -77,20 +93,35 @@ def put_many(name: str) -> Row:
 
             def ours() -> float:
                 data = contents(640)
-                run = lambda: list(threads.map(lambda d: store.put(d, name="x", type="application/octet-stream", meta={}), data))  # noqa: E731
-                return seconds(run) / 640
+
+                def put_one(d: bytes) -> str:
+                    return store.put(d, name="x", type="application/octet-stream", meta={})
+
+                def work() -> None:
+                    list(threads.map(put_one, data))
+
+                return seconds(work) / 640
 
             def theirs() -> float:
                 data = contents(64)
 
                 def work() -> None:
                     for d in data:
-                        db.execute("insert into a values(?,?,?,?,?)", (hashlib.sha256(d).hexdigest(), "x", "t", "{}", d))
+                        db.execute(
+                            "insert into a values(?,?,?,?,?)",
+                            (hashlib.sha256(d).hexdigest(), "x", "t", "{}", d),
+                        )
 
                 return seconds(work) / 64
 
             row = compare(
-                name, ours, "SQLite FULL, one writer", theirs, unit="µs", scale=1e6, how="10 KiB, 64 threads, each durable"
+                name,
+                ours,
+                "SQLite FULL, one writer",
+                theirs,
+                unit="µs",
+                scale=1e6,
+                how="10 KiB, 64 threads, each durable",
             )
         store.close()
         db.close()
@@ -102,7 +133,9 @@ def get(name: str) -> Row:
     with folder() as place:
         store = ArtifactStore(str(place / "store"))
         data = contents(200)
-        ids = [store.put(d, name=f"n{i}", type="application/octet-stream", meta={}) for i, d in enumerate(data)]
+        ids = [
+            store.put(d, name=f"n{i}", type="application/octet-stream", meta={}) for i, d in enumerate(data)
+        ]
         paths = []
         for identity, d in zip(ids, data, strict=True):
             path = place / identity.removeprefix("sha256:")
@@ -115,7 +148,15 @@ def get(name: str) -> Row:
         def theirs() -> float:
             return seconds(lambda: [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths]) / len(paths)
 
-        row = compare(name, ours, "file + SHA-256", theirs, unit="µs", scale=1e6, how="10 KiB, warm cache, hash checked in both")
+        row = compare(
+            name,
+            ours,
+            "file + SHA-256",
+            theirs,
+            unit="µs",
+            scale=1e6,
+            how="10 KiB, warm cache, hash checked in both",
+        )
         store.close()
         return row
 

@@ -74,7 +74,9 @@ class GitHistory:
             "GIT_AUTHOR_DATE": stamp,
             "GIT_COMMITTER_DATE": stamp,
         }
-        done = subprocess.run(["git", *arguments], cwd=self.path, env=env, check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.path, env=env, check=True, capture_output=True, text=True
+        )
         return done.stdout
 
     def write(self, name: str, text: str) -> None:
@@ -82,7 +84,9 @@ class GitHistory:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
 
-    def commit(self, subject: str, author: str = "Ada Lovelace", *, days_ago: float | None = None, **files: str) -> None:
+    def commit(
+        self, subject: str, author: str = "Ada Lovelace", *, days_ago: float | None = None, **files: str
+    ) -> None:
         import time
 
         for name, text in files.items():
@@ -123,13 +127,17 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     history.commit("first", days_ago=200)
     for step in range(8):
         history.write("src/core.py", BRANCHY.replace("branchy", f"branchy{step}") + f"# TODO: step {step}\n")
-        history.commit(f"core {step}", "Grace Hopper" if step % 2 else "Ada Lovelace", days_ago=100 - step * 5)
+        history.commit(
+            f"core {step}", "Grace Hopper" if step % 2 else "Ada Lovelace", days_ago=100 - step * 5
+        )
     history.write("src/plain file.py", "def plain():\n    return 1\n\n\ndef unused():\n    return 2\n")
     history.commit("plain", "Linus Ö", days_ago=50)
     history.git("mv", "src/plain file.py", "src/größe.py")
     history.commit("rename", "Linus Ö", days_ago=40)
     history.git("checkout", "-q", "-b", "feature")
-    history.write("src/web.ts", "export function page(x: number) {\n  if (x > 1) { return 1 }\n  return 2\n}\n")
+    history.write(
+        "src/web.ts", "export function page(x: number) {\n  if (x > 1) { return 1 }\n  return 2\n}\n"
+    )
     history.commit("feature", "Grace Hopper", days_ago=20)
     history.git("checkout", "-q", "main")
     history.write("src/lib.rs", "pub fn add(a: i32, b: i32) -> i32 {\n    a + b\n}\n")

@@ -35,7 +35,11 @@ def python_licences() -> list[dict[str, str]]:
 def rust_licences() -> list[dict[str, str]]:
     """Name, version and licence of every crate in the lock file."""
     output = subprocess.run(
-        ["cargo", "metadata", "--format-version", "1", "--locked"], check=True, capture_output=True, text=True, cwd=ROOT
+        ["cargo", "metadata", "--format-version", "1", "--locked"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
     ).stdout
     return [
         {"Name": p["name"], "Version": p["version"], "License": p["license"] or "file"}

@@ -79,7 +79,9 @@ class Bootstrap:
             except PASSING as error:
                 if attempt == policy.attempts:
                     raise
-                log.warning("%s did not start (%s), trying again", component.name, error or type(error).__name__)
+                log.warning(
+                    "%s did not start (%s), trying again", component.name, error or type(error).__name__
+                )
                 await asyncio.sleep(policy.delay * 2 ** (attempt - 1))
         self.seconds[component.name] = time.perf_counter() - began
         self._started.append(component)
@@ -97,7 +99,10 @@ def _explained(phase: Phase, component: AsyncComponent, error: BaseException) ->
         error.message = f"{component.name} did not start ({phase.name}): {error.message}"
         return error
     if isinstance(error, TimeoutError):
-        return EnvironmentLacks(f"{component.name} did not start in time ({phase.name})", remedy="see `symphony logs`")
+        return EnvironmentLacks(
+            f"{component.name} did not start in time ({phase.name})", remedy="see `symphony logs`"
+        )
     return EnvironmentLacks(
-        f"{component.name} did not start ({phase.name}): {error}", remedy="see `symphony logs` and `symphony doctor`"
+        f"{component.name} did not start ({phase.name}): {error}",
+        remedy="see `symphony logs` and `symphony doctor`",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from symphony.app import paths
@@ -41,14 +40,18 @@ def examine(home: Home) -> list[HealthStatus]:
 def _python(_: Home) -> list[HealthStatus]:
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] < MIN_PYTHON:
-        return [HealthStatus("python", "failed", version, "install Python 3.11 or newer and run `make build`")]
+        return [
+            HealthStatus("python", "failed", version, "install Python 3.11 or newer and run `make build`")
+        ]
     return [HealthStatus("python", "ok", version, "")]
 
 
 def _native(_: Home) -> list[HealthStatus]:
     import pit_native
 
-    missing = [n for n in ("Runtime", "ArtifactStore", "PoolManager", "DagTracker") if not hasattr(pit_native, n)]
+    missing = [
+        n for n in ("Runtime", "ArtifactStore", "PoolManager", "DagTracker") if not hasattr(pit_native, n)
+    ]
     if missing:
         return [HealthStatus("pit_native", "failed", f"it lacks {', '.join(missing)}", "run `make build`")]
     return [HealthStatus("pit_native", "ok", importlib.metadata.version("symphony"), "")]
@@ -72,7 +75,10 @@ def _sandbox(home: Home) -> list[HealthStatus]:
             needed = bool(layer.get("required", True))
             found.append(
                 HealthStatus(
-                    f"sandbox: {name}", "failed" if needed else "absent", str(layer["detail"]), str(layer["remedy"])
+                    f"sandbox: {name}",
+                    "failed" if needed else "absent",
+                    str(layer["detail"]),
+                    str(layer["remedy"]),
                 )
             )
     return found
@@ -88,7 +94,9 @@ def _window(_: Home) -> list[HealthStatus]:
     from symphony.app.window import has_display, has_toolkit
 
     if not has_display():
-        return [HealthStatus("window", "absent", "there is no display", "the page opens in a browser instead")]
+        return [
+            HealthStatus("window", "absent", "there is no display", "the page opens in a browser instead")
+        ]
     if not has_toolkit():
         return [HealthStatus("window", "absent", "pywebview is not installed", "run `make run`")]
     return [HealthStatus("window", "ok", "", "")]
@@ -101,7 +109,14 @@ def _conductor(home: Home) -> list[HealthStatus]:
             HealthStatus("encoder", "degraded", "the sentence encoder has not been built", "run `make build`")
         ]
     if files.weights is None:
-        return [HealthStatus("policy", "degraded", "there are no weights; plans come from A*", "run `make conductor-weights`")]
+        return [
+            HealthStatus(
+                "policy",
+                "degraded",
+                "there are no weights; plans come from A*",
+                "run `make conductor-weights`",
+            )
+        ]
     return [HealthStatus("encoder", "ok", "", ""), HealthStatus("policy", "ok", files.weights.name, "")]
 
 
@@ -117,8 +132,11 @@ def _players(home: Home) -> list[HealthStatus]:
 
     answers: dict[str, Any] = rehearse(home)
     return [
-        HealthStatus(f"player: {name}", "ok" if not trouble else "failed", trouble, "see `symphony logs`" if trouble else "")
+        HealthStatus(
+            f"player: {name}",
+            "ok" if not trouble else "failed",
+            trouble,
+            "see `symphony logs`" if trouble else "",
+        )
         for name, trouble in answers.items()
     ]
-
-

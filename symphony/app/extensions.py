@@ -140,7 +140,9 @@ def _row(manifest: Manifest, granted: list[str]) -> Json:
 def _installed_row(installed: Installed, offered: Manifest | None) -> Json:
     import semver
 
-    newer = offered is not None and semver.Version.parse(offered.version) > semver.Version.parse(installed.version)
+    newer = offered is not None and semver.Version.parse(offered.version) > semver.Version.parse(
+        installed.version
+    )
     return {
         **_row(installed.manifest, list(installed.granted)),
         "installed": True,

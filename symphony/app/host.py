@@ -40,9 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Host(
-    ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, ExtensionMethods, SettingMethods
-):
+class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, ExtensionMethods, SettingMethods):
     """One host on one home. `page` is the address to serve the page on; None serves commands only."""
 
     def __init__(
@@ -170,7 +168,9 @@ class Host(
     def _policy(self, component: str) -> StartPolicy:
         return StartPolicy()
 
-    async def _call_other(self, player: str, params: Any, inputs: Any, project: Path | None) -> dict[str, Any]:
+    async def _call_other(
+        self, player: str, params: Any, inputs: Any, project: Path | None
+    ) -> dict[str, Any]:
         answer = await self.call_function(player, params, inputs, str(project) if project else None)
         outputs = answer["outputs"]
         assert isinstance(outputs, dict)

@@ -34,7 +34,11 @@ def catalogue_offline(project: Path | None) -> Catalogue:
 def composition_json(composition: Any) -> dict[str, Any]:
     """A composition in the shape of the contracts."""
     if not composition.possible:
-        return {"possible": False, "missing": list(composition.missing), "extensions": list(composition.extensions)}
+        return {
+            "possible": False,
+            "missing": list(composition.missing),
+            "extensions": list(composition.extensions),
+        }
     return {
         "possible": True,
         "melody": composition.melody,

@@ -92,10 +92,16 @@ class Pit:
     # --- run loop ----------------------------------------------------------------------------------
     def _open_runtime(self) -> None:
         if not self._launcher.exists():
-            raise EnvironmentLacks(f"The sandbox launcher {self._launcher} is missing", remedy="run `make build`")
+            raise EnvironmentLacks(
+                f"The sandbox launcher {self._launcher} is missing", remedy="run `make build`"
+            )
         self._home.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.runtime = Runtime(
-            self.store, self.stale, self.arbiter, launcher=str(self._launcher), sockets=str(self._home.sockets)
+            self.store,
+            self.stale,
+            self.arbiter,
+            launcher=str(self._launcher),
+            sockets=str(self._home.sockets),
         )
 
     def _close_runtime(self) -> None:

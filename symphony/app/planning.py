@@ -73,7 +73,9 @@ class Planner:
 
         words = prompt.strip()
         if not words:
-            raise BadInput("The prompt is empty", remedy="write what shall be done, for instance 'List all TODOs'")
+            raise BadInput(
+                "The prompt is empty", remedy="write what shall be done, for instance 'List all TODOs'"
+            )
         if len(words) > PROMPT_LIMIT:
             raise BadInput(
                 f"The prompt has {len(words):,} characters, more than {PROMPT_LIMIT:,}",

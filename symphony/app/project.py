@@ -48,7 +48,9 @@ class ProjectView:
         code = sum(n for name, n in self.languages.items() if name not in DATA | {"Markdown", "YAML", "TOML"})
         found = []
         if self.is_git and code:
-            found.append("Which files change most and are hardest to maintain? Write me a report with a chart")
+            found.append(
+                "Which files change most and are hardest to maintain? Write me a report with a chart"
+            )
         if self.is_git:
             found.append("Who committed in the last 90 days? Show it as a chart")
         if code:

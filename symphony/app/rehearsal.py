@@ -62,5 +62,5 @@ def _await_all(runtime: Runtime, keys: list[str]) -> dict[str, str]:
                 elif event.get("reason"):
                     answers[event["key"]] = str(event["reason"])
                 open_keys -= answers.keys()
-    answers.update({key: f"it did not start within {START_SECONDS:g} s" for key in open_keys})
+    answers.update(dict.fromkeys(open_keys, f"it did not start within {START_SECONDS:g} s"))
     return answers

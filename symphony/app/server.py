@@ -224,5 +224,3 @@ def _listen(bind: str, port: int) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
-
-

@@ -111,7 +111,12 @@ class WireServer:
             raise
         except Exception as error:
             log.exception("a method failed", extra={"method": method})
-            body = {"code": "internal", "message": f"{method} failed: {error}", "remedy": "see `symphony logs`", "exit_code": 1}
+            body = {
+                "code": "internal",
+                "message": f"{method} failed: {error}",
+                "remedy": "see `symphony logs`",
+                "exit_code": 1,
+            }
             await _send(writer, [number, "error", body])
 
 
@@ -179,7 +184,10 @@ class HostClient:
 
 def _rebuilt(body: dict[str, Any]) -> SymphonyError:
     error = SymphonyError(
-        body["message"], remedy=body.get("remedy", ""), code=body.get("code"), findings=body.get("findings", ())
+        body["message"],
+        remedy=body.get("remedy", ""),
+        code=body.get("code"),
+        findings=body.get("findings", ()),
     )
     error.exit_code = int(body.get("exit_code", 1))
     return error

@@ -20,7 +20,14 @@ def artifacts() -> None:
 
 def _show(answer: dict[str, Any], key: str = "artifacts", empty: str = "") -> None:
     rows = [
-        (a["id"][:19], a["name"], a["type"], readable_size(a["bytes"]), f"{a['quality']:.2f}", f"v{a['version']}")
+        (
+            a["id"][:19],
+            a["name"],
+            a["type"],
+            readable_size(a["bytes"]),
+            f"{a['quality']:.2f}",
+            f"v{a['version']}",
+        )
         for a in answer[key]
     ]
     table(("artifact", "name", "type", "size", "quality", ""), rows, empty=empty)
@@ -98,4 +105,6 @@ def gc(mode: Mode, dry_run: bool) -> None:
     """Remove what the retention plan names."""
     answer = ask(lambda port: port.collect_artifacts(dry_run))
     word = "would be removed" if dry_run else "removed"
-    mode.show(answer, lambda: click.echo(f"{answer['removed']} artifacts, {readable_size(answer['bytes'])} {word}"))
+    mode.show(
+        answer, lambda: click.echo(f"{answer['removed']} artifacts, {readable_size(answer['bytes'])} {word}")
+    )

@@ -14,7 +14,12 @@ from symphony.cli.refusal import refusal
 
 @click.command()
 @click.argument("prompt")
-@click.option("--project", type=click.Path(path_type=Path), default=None, help="The folder to work on (default: this one).")
+@click.option(
+    "--project",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The folder to work on (default: this one).",
+)
 @common
 def compose(mode: Mode, prompt: str, project: Path | None) -> None:
     """Compose a Melody for PROMPT and explain each choice."""

@@ -44,7 +44,9 @@ def get(mode: Mode, key: str) -> None:
 @config.command("set")
 @click.argument("key")
 @click.argument("value")
-@click.option("--project", "in_project", is_flag=True, help="In the project's conductor.json instead of yours.")
+@click.option(
+    "--project", "in_project", is_flag=True, help="In the project's conductor.json instead of yours."
+)
 @common
 def set_value(mode: Mode, key: str, value: str, in_project: bool) -> None:
     """Set KEY to VALUE (JSON or plain text)."""

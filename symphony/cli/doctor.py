@@ -9,7 +9,12 @@ import click
 from symphony.cli.output import Mode, common
 from symphony.config.home import Home
 
-MARKS = {"ok": ("✓", "green"), "degraded": ("!", "yellow"), "absent": ("–", "bright_black"), "failed": ("✗", "red")}
+MARKS = {
+    "ok": ("✓", "green"),
+    "degraded": ("!", "yellow"),
+    "absent": ("–", "bright_black"),
+    "failed": ("✗", "red"),
+}
 
 
 @click.command()

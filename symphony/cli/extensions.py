@@ -165,7 +165,12 @@ def audit(mode: Mode, name: str | None, limit: int) -> None:
 @ext.command()
 @click.argument("player")
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter; V is JSON or plain text.")
-@click.option("--project", type=click.Path(path_type=Path), default=None, help="The folder to work on (default: this one).")
+@click.option(
+    "--project",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The folder to work on (default: this one).",
+)
 @common
 def call(mode: Mode, player: str, params: tuple[str, ...], project: Path | None) -> None:
     """One function alone, with the same checks: publisher/name#function."""

@@ -18,7 +18,9 @@ from symphony.config.home import Home
 @click.option("--level", default=None, help="Only this level and above.")
 @click.option("--limit", default=200, show_default=True)
 @common
-def logs(mode: Mode, follow: bool, component: str | None, run: str | None, level: str | None, limit: int) -> None:
+def logs(
+    mode: Mode, follow: bool, component: str | None, run: str | None, level: str | None, limit: int
+) -> None:
     """The log of every process of the host, oldest first."""
     from symphony.telemetry import read_logs
 
@@ -37,4 +39,5 @@ def _line(entry: dict[str, Any]) -> str:
     when = entry.get("time", 0)
     stamp = time.strftime("%H:%M:%S", time.localtime(when)) if isinstance(when, int | float) else str(when)
     place = " ".join(str(entry[k])[:12] for k in ("run", "node") if entry.get(k))
-    return f"{stamp} {entry.get('level', ''):<7} {entry.get('component', ''):<16} {place} {entry.get('message', '')}".rstrip()
+    head = f"{stamp} {entry.get('level', ''):<7} {entry.get('component', ''):<16}"
+    return f"{head} {place} {entry.get('message', '')}".rstrip()

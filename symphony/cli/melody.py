@@ -73,7 +73,10 @@ def import_files(mode: Mode, files: tuple[str, ...]) -> None:
     """Put the Melodies in FILES into the Polyphony Store."""
     documents = [_read(file) for file in files]
     saved = [ask(lambda port, d=d: port.save_melody(d, d["name"])) for d in documents]  # type: ignore[misc]
-    mode.show({"melodies": saved}, lambda: click.echo("\n".join(f"imported {s['name']} {s['version']}" for s in saved)))
+    mode.show(
+        {"melodies": saved},
+        lambda: click.echo("\n".join(f"imported {s['name']} {s['version']}" for s in saved)),
+    )
 
 
 @melody.command()
@@ -93,7 +96,9 @@ def _list(mode: Mode, query: str) -> None:
     answer = ask(lambda port: port.list_melodies(query))
 
     def text() -> None:
-        rows = [(m["name"], m["version"], str(m["nodes"]), m["description"], m["id"]) for m in answer["melodies"]]
+        rows = [
+            (m["name"], m["version"], str(m["nodes"]), m["description"], m["id"]) for m in answer["melodies"]
+        ]
         table(("melody", "version", "nodes", "description", "id"), rows, empty="No Melody has been saved.")
 
     mode.show(answer, text)
@@ -146,4 +151,7 @@ def diff(mode: Mode, old: str, new: str) -> None:
     changes = compare(from_document(_document(old)), from_document(_document(new)))
     if changes is None:
         raise BadInput("These two cannot be compared")
-    mode.show({"changes": [c.to_json() for c in changes]}, lambda: click.echo("\n".join(map(str, changes)) or "no difference"))
+    mode.show(
+        {"changes": [c.to_json() for c in changes]},
+        lambda: click.echo("\n".join(map(str, changes)) or "no difference"),
+    )

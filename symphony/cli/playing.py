@@ -58,7 +58,9 @@ async def follow(port: HostPort, mode: Mode, run: str) -> int:
         cancelling: asyncio.Task[Any] | None = None
         stopped = asyncio.ensure_future(stop.wait())
         while answer["run"]["status"] == "running":
-            await asyncio.wait({first, stopped} if cancelling is None else {first}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {first, stopped} if cancelling is None else {first}, return_when=asyncio.FIRST_COMPLETED
+            )
             if stopped.done() and cancelling is None:
                 note("symphony: cancelling, what is finished is kept")
                 cancelling = asyncio.ensure_future(port.cancel_run(run))
@@ -87,7 +89,9 @@ def _report(mode: Mode, answer: Json) -> int:
         print_json({"melody": answer["melody"], "run": run, "artifacts": answer["artifacts"]})
     else:
         for artifact in answer["artifacts"]:
-            click.echo(f"{artifact['id']}  {artifact['name']}  {artifact['type']}  {readable_size(artifact['bytes'])}")
+            click.echo(
+                f"{artifact['id']}  {artifact['name']}  {artifact['type']}  {readable_size(artifact['bytes'])}"
+            )
         failed = [n for n in run["nodes"] if n["status"] == "failed"]
         for node in failed[:3]:
             note(f"symphony: {node['id']} ({node['player']}) failed: {describe(node['error'] or {})}")

@@ -46,9 +46,15 @@ class Progress:
         self._nodes[node["id"]] = node
         if self._live is not None:
             self._live.update(self._table())
-        elif not self._quiet and node["status"] != before and node["status"] in ("succeeded", "failed", "cancelled", "skipped", "waiting"):
+        elif (
+            not self._quiet
+            and node["status"] != before
+            and node["status"] in ("succeeded", "failed", "cancelled", "skipped", "waiting")
+        ):
             mark, _ = MARKS[node["status"]]
-            print(f"{mark} {node['id']} {_seconds(node)}{_trouble(node)}".rstrip(), file=sys.stderr, flush=True)
+            print(
+                f"{mark} {node['id']} {_seconds(node)}{_trouble(node)}".rstrip(), file=sys.stderr, flush=True
+            )
 
     def _table(self) -> Any:
         from rich.table import Table

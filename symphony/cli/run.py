@@ -18,7 +18,12 @@ from symphony.errors import Cancelled
 
 @click.command()
 @click.argument("prompt")
-@click.option("--project", type=click.Path(path_type=Path), default=None, help="The folder to work on (default: this one).")
+@click.option(
+    "--project",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The folder to work on (default: this one).",
+)
 @common
 def run(mode: Mode, prompt: str, project: Path | None) -> None:
     """Compose a Melody for PROMPT, show it, and play it."""
@@ -39,4 +44,3 @@ async def _run(mode: Mode, prompt: str, project: Path) -> int:
                 raise Cancelled("Nothing was played")
             note("")
         return await play(port, mode, answer["draft"], project=place, prompt=prompt)
-

@@ -32,7 +32,11 @@ def list_runs(mode: Mode, limit: int) -> None:
             (r["id"][:8], r["status"], r["name"], f"{r['seconds']:.1f} s", _when(r["created"]), r["project"])
             for r in answer["runs"]
         ]
-        table(("run", "state", "melody", "took", "when", "project"), rows, empty="Nothing has been played yet; try `symphony run \"…\"`.")
+        table(
+            ("run", "state", "melody", "took", "when", "project"),
+            rows,
+            empty='Nothing has been played yet; try `symphony run "…"`.',
+        )
 
     mode.show(answer, text)
 
@@ -48,7 +52,14 @@ def show(mode: Mode, run: str) -> None:
         info = answer["run"]
         click.echo(f"{info['id']}  {info['name']}  {info['status']}  {info['seconds']:.2f} s")
         rows = [
-            (n["id"], n["player"], n["status"], _took(n), "cached" if n["cached"] else "", describe(n["error"]) if n["error"] else "")
+            (
+                n["id"],
+                n["player"],
+                n["status"],
+                _took(n),
+                "cached" if n["cached"] else "",
+                describe(n["error"]) if n["error"] else "",
+            )
             for n in info["nodes"]
         ]
         table(("node", "player", "state", "took", "", "error"), rows)

@@ -20,7 +20,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str =
     console = Console(highlight=False)
     shown = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
     for index, column in enumerate(columns):
-        shown.add_column(column, overflow="fold" if index == len(columns) - 1 else "ellipsis", no_wrap=index < len(columns) - 1)
+        shown.add_column(
+            column,
+            overflow="fold" if index == len(columns) - 1 else "ellipsis",
+            no_wrap=index < len(columns) - 1,
+        )
     for row in rows:
         shown.add_row(*(Text(str(cell)) for cell in row))
     if not console.is_terminal:

@@ -17,7 +17,12 @@ from symphony.config.home import Home
 
 
 @click.command()
-@click.option("--project", type=click.Path(path_type=Path), default=None, help="The project to open (default: the last one).")
+@click.option(
+    "--project",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The project to open (default: the last one).",
+)
 @click.option("--browser", is_flag=True, help="Open the browser instead of a window.")
 @common
 def app(mode: Mode, project: Path | None, browser: bool) -> None:
@@ -48,7 +53,8 @@ def _open_running(home: Home, lock: Any, browser: bool) -> None:
     address = home.address()
     if address is None:
         raise HostBusy(
-            f"A host without a page (process {lock.holder()}) works on {home.path}", remedy="wait until its run has ended"
+            f"A host without a page (process {lock.holder()}) works on {home.path}",
+            remedy="wait until its run has ended",
         )
     if browser or not has_display() or not has_toolkit():
         print(address, flush=True)

@@ -44,7 +44,11 @@ class ControlPlayers:
         name = call.player.partition("#")[2]
         handler = self._table.get(name)
         if handler is None:
-            raise PlayerError(f"There is no control Player {name}", code="bad_input", remedy=f"use one of {', '.join(self._table)}")
+            raise PlayerError(
+                f"There is no control Player {name}",
+                code="bad_input",
+                remedy=f"use one of {', '.join(self._table)}",
+            )
         return await handler(call)
 
     def answer(self, run: str, node: str, approved: bool, comment: str) -> None:

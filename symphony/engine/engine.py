@@ -317,7 +317,14 @@ class Engine:
     def _on_player(self, event: Json) -> None:
         state = str(event.get("state"))
         level = logging.WARNING if event.get("reason") else logging.INFO
-        log.log(level, "%s is %s %s", event.get("extension"), state, event.get("reason") or "", extra={"component": "stage"})
+        log.log(
+            level,
+            "%s is %s %s",
+            event.get("extension"),
+            state,
+            event.get("reason") or "",
+            extra={"component": "stage"},
+        )
         self._emit({**event, "event": "players"})
 
     def _on_call_done(self, event: Json) -> None:
@@ -327,7 +334,9 @@ class Engine:
         error = event.get("error")
         if error:
             future.set_exception(
-                PlayerError(error["message"], code=error.get("code", "failed"), remedy=error.get("remedy", ""))
+                PlayerError(
+                    error["message"], code=error.get("code", "failed"), remedy=error.get("remedy", "")
+                )
             )
         else:
             future.set_result(event.get("outputs") or {})
@@ -347,7 +356,9 @@ class Engine:
             raise
         except Exception as error:
             log.exception("control node failed", extra={"run": call.run, "node": call.node})
-            self._runtime.decide(token, {"error": {"code": "internal", "message": str(error), "remedy": "see the log"}})
+            self._runtime.decide(
+                token, {"error": {"code": "internal", "message": str(error), "remedy": "see the log"}}
+            )
         else:
             self._runtime.decide(token, {"outputs": outputs})
 

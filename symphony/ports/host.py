@@ -1,4 +1,4 @@
-"""What the page and the command line ask of the host. `symphony.app.Host` is it; `symphony.app.client` reaches a running one."""
+"""What the page and the command line ask of the host, whether it is this process or a running one."""
 
 from __future__ import annotations
 

@@ -86,7 +86,9 @@ class Broker:
         except Exception as error:
             # A defect of the host must not leave the Player waiting for ever.
             log.exception("capability call failed", extra={"method": method})
-            self._respond_error(event["id"], "internal", f"The host failed at {method}: {error}", "see the log")
+            self._respond_error(
+                event["id"], "internal", f"The host failed at {method}: {error}", "see the log"
+            )
         else:
             self._respond(event["id"], answer)
 

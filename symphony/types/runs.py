@@ -6,9 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 RunState = Literal["running", "succeeded", "failed", "cancelled", "interrupted"]
-NodeState = Literal[
-    "pending", "ready", "running", "succeeded", "failed", "skipped", "cancelled", "waiting"
-]
+NodeState = Literal["pending", "ready", "running", "succeeded", "failed", "skipped", "cancelled", "waiting"]
 
 
 @dataclass(slots=True)

@@ -47,10 +47,14 @@ def test_functions_are_short() -> None:
 
 
 def test_no_file_is_a_drawer() -> None:
-    assert not [p for p in SOURCES if FORBIDDEN_NAMES & {part.split(".")[0] for part in p.relative_to(ROOT).parts}]
+    assert not [
+        p for p in SOURCES if FORBIDDEN_NAMES & {part.split(".")[0] for part in p.relative_to(ROOT).parts}
+    ]
 
 
-@pytest.mark.parametrize("path", [p for p in PYTHON if "tests" not in p.parts], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [p for p in PYTHON if "tests" not in p.parts], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_modules_say_what_they_are_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text("utf-8")))
 
@@ -70,7 +74,11 @@ def test_nothing_names_a_machine() -> None:
             text = path.read_text("utf-8")
         except UnicodeDecodeError:
             continue
-        found += [f"{path.relative_to(ROOT)}:{n}" for n, line in enumerate(text.splitlines(), 1) if pattern.search(line)]
+        found += [
+            f"{path.relative_to(ROOT)}:{n}"
+            for n, line in enumerate(text.splitlines(), 1)
+            if pattern.search(line)
+        ]
     assert not found
 
 
@@ -84,7 +92,11 @@ def test_lock_files_name_no_registry() -> None:
 
 def test_the_layers_hold() -> None:
     done = subprocess.run(
-        [Path(sys.prefix) / "bin" / "lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+        [Path(sys.prefix) / "bin" / "lint-imports", "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 

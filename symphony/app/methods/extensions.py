@@ -21,9 +21,7 @@ class ExtensionMethods:
 
     async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
         """Installed and offered extensions."""
-        rows = await asyncio.to_thread(
-            self.services.extensions.rows, query, installed_only=installed_only
-        )
+        rows = await asyncio.to_thread(self.services.extensions.rows, query, installed_only=installed_only)
         return {"extensions": rows}
 
     async def install_extension(self, source: str, agreed: Sequence[str] | None = None) -> Json:
@@ -79,10 +77,14 @@ class ExtensionMethods:
         member = services.roster.member(extension)
         if spec is None:
             known = ", ".join(f.function for f in member.manifest.functions)
-            raise BadInput(f"{extension} has no function {function or '(none given)'}", remedy=f"it has {known}")
+            raise BadInput(
+                f"{extension} has no function {function or '(none given)'}", remedy=f"it has {known}"
+            )
         if "exec:*" in Grants(member.granted) and not agreed:
             raise PermissionDenied(
-                f"{extension} runs programs of your choice in the sandbox", code="consent_needed", remedy="add --yes to agree"
+                f"{extension} runs programs of your choice in the sandbox",
+                code="consent_needed",
+                remedy="add --yes to agree",
             )
         place = services.project(project)
         given = dict(inputs or {})
@@ -90,7 +92,9 @@ class ExtensionMethods:
             if kind == PROJECT:
                 given[port] = str(place) if place else None
             elif port not in given and port not in spec.optional:
-                raise BadInput(f"{player} needs the input {port} ({kind})", remedy="play it in a Melody that feeds it")
+                raise BadInput(
+                    f"{player} needs the input {port} ({kind})", remedy="play it in a Melody that feeds it"
+                )
         values = {name: p.default for name, p in spec.params.items() if p.default is not None}
         values.update(params)
         body = {

@@ -45,7 +45,9 @@ class MelodyMethods:
     async def save_melody(self, melody: str | Json, name: str, description: str = "") -> Json:
         """Puts a draft or a document into the Polyphony Store under a name."""
         document = await self.get_melody(melody) if isinstance(melody, str) else melody
-        parsed = from_document({**document, "name": name, "description": description or document.get("description", "")})
+        parsed = from_document(
+            {**document, "name": name, "description": description or document.get("description", "")}
+        )
         saved = await asyncio.to_thread(self.services.melodies.save, parsed)
         self.services.hub.emit({"event": "melodies"})
         return {"id": saved.id, "name": saved.name, "version": saved.version}
@@ -135,6 +137,4 @@ class MelodyMethods:
             max_nodes=services.configuration.get("engine.max_nodes"),
             max_edges=services.configuration.get("engine.max_edges"),
         )
-        return [
-            f.to_json() for f in validate(melody, catalogue.players, catalogue.lattice, limits=limits)
-        ]
+        return [f.to_json() for f in validate(melody, catalogue.players, catalogue.lattice, limits=limits)]

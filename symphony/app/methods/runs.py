@@ -144,7 +144,8 @@ class RunMethods:
         for node in melody.nodes:
             if place is None and "project" in players[node.player_name].inputs.values():
                 raise BadInput(
-                    f"Node {node.id} works on a project, and none is open", remedy="open a folder or give --project"
+                    f"Node {node.id} works on a project, and none is open",
+                    remedy="open a folder or give --project",
                 )
 
 

@@ -28,7 +28,9 @@ def capabilities(store: Store) -> dict[str, Capability]:
         meta = info.get("meta", info)
         if not caller.run or meta.get("run") != caller.run:
             raise PlayerError(
-                f"{artifact} belongs to another run", code="permission_denied", remedy="connect it as an input"
+                f"{artifact} belongs to another run",
+                code="permission_denied",
+                remedy="connect it as an input",
             )
         content = await asyncio.to_thread(store.get, artifact)
         return {"content": content, "name": info["name"], "type": info["type"]}

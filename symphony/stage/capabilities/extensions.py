@@ -22,7 +22,9 @@ def capabilities(call: Call) -> dict[str, Capability]:
         target = player.partition("#")[0]
         if target != caller.member.name and not caller.grants.allows_ipc(player):
             raise caller.refuse("call", target, f"grant it ipc {target}")
-        outputs = await call(player, dict(body.get("params") or {}), dict(body.get("inputs") or {}), caller.project)
+        outputs = await call(
+            player, dict(body.get("params") or {}), dict(body.get("inputs") or {}), caller.project
+        )
         return {"outputs": outputs}
 
     return {"extension.call": Capability(handle, lambda body: str(body.get("player")))}

@@ -107,7 +107,9 @@ def _explained(error: OSError, relative: str) -> Exception:
         return StorageFull(f"The disk is full at {relative}", remedy="free some space and play again")
     if error.errno in (errno.EXDEV, errno.ELOOP):
         return PlayerError(
-            f"{relative} leads out of its folder or through a link", code="permission_denied", remedy="name the file itself"
+            f"{relative} leads out of its folder or through a link",
+            code="permission_denied",
+            remedy="name the file itself",
         )
     return PlayerError(f"{relative}: {error.strerror}", code="failed")
 
@@ -145,7 +147,10 @@ def _write_beneath(root: Path, relative: str, content: bytes) -> None:
         try:
             temporary = f".{name}.{secrets.token_hex(8)}"
             descriptor = os.open(
-                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644, dir_fd=place
+                temporary,
+                os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW,
+                0o644,
+                dir_fd=place,
             )
             try:
                 with os.fdopen(descriptor, "wb") as file:

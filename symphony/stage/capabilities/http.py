@@ -35,12 +35,18 @@ async def _request(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         try:
             async with httpx2.AsyncClient(trust_env=False, timeout=httpx2.Timeout(30.0)) as client:
                 request = client.build_request(
-                    method, target, headers=sent, content=content, extensions={"sni_hostname": host.split(":")[0]}
+                    method,
+                    target,
+                    headers=sent,
+                    content=content,
+                    extensions={"sni_hostname": host.split(":")[0]},
                 )
                 response = await client.send(request, stream=True)
                 answer = await _read(response)
         except httpx2.HTTPError as error:
-            raise PlayerError(f"{host} did not answer: {error}", code="unavailable", remedy="try again") from error
+            raise PlayerError(
+                f"{host} did not answer: {error}", code="unavailable", remedy="try again"
+            ) from error
         location = answer["headers"].get("location")
         if answer["status"] not in (301, 302, 303, 307, 308) or not location:
             return answer
@@ -77,7 +83,9 @@ async def _resolve(caller: Caller, url: str) -> tuple[str, str]:
         raise BadInput(f"{url!r} is no http or https address", remedy="give it as https://host/path")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     if not caller.grants.allows_host(parts.hostname, port):
-        raise caller.refuse("connect to", f"{parts.hostname}:{port}", f"grant it network {parts.hostname}:{port}")
+        raise caller.refuse(
+            "connect to", f"{parts.hostname}:{port}", f"grant it network {parts.hostname}:{port}"
+        )
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
@@ -86,7 +94,11 @@ async def _resolve(caller: Caller, url: str) -> tuple[str, str]:
     address = ipaddress.ip_address(found[0][4][0])
     named_itself = parts.hostname in ("localhost", str(address))
     if not address.is_global and not named_itself:
-        raise caller.refuse("connect to", f"{parts.hostname}, which is the private address {address}", "grant the address itself")
+        raise caller.refuse(
+            "connect to",
+            f"{parts.hostname}, which is the private address {address}",
+            "grant the address itself",
+        )
     place = f"[{address}]" if address.version == 6 else str(address)
     target = parts._replace(netloc=f"{place}:{port}").geturl()
     return target, parts.netloc
