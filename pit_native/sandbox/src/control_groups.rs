@@ -3,7 +3,7 @@
 //! Used where this process may make groups: as root always, as a user where a part of the unified
 //! hierarchy is delegated. Elsewhere pid 1 of the sandbox sums memory itself and `RLIMIT_NPROC` binds.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -100,15 +100,21 @@ impl ControlGroup {
         ))
     }
 
-    /// Moves a process into the group; what it starts from then on is in it too.
+    /// Files through which a process that writes `0` into them joins the group.
     ///
     /// # Errors
     /// The system's answer.
-    pub fn attach(&self, pid: i32) -> io::Result<()> {
-        for folder in &self.folders {
-            fs::write(folder.join("cgroup.procs"), pid.to_string())?;
-        }
-        Ok(())
+    pub fn doors(&self) -> io::Result<Vec<File>> {
+        // Version 1 moves single threads, of which a new process has one; moving whole processes costs more.
+        let name = if self.unified {
+            "cgroup.procs"
+        } else {
+            "tasks"
+        };
+        self.folders
+            .iter()
+            .map(|folder| File::options().write(true).open(folder.join(name)))
+            .collect()
     }
 
     /// Whether the kernel has ended a process of the group for want of memory.

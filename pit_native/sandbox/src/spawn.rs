@@ -9,14 +9,14 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::clone::{self, CloneFailure, Launched};
+use crate::clone::{self, CloneFailure, Handed, JOINING, Launched};
 use crate::control_groups::{self, ControlGroup};
 use crate::error::SandboxError;
 use crate::layers::{self, NAMESPACES};
 use crate::spec::{Spec, Stdio};
 use crate::sys;
 use crate::wire::{
-    GO, LARGEST_SPEC, OUT_OF_MEMORY, PIECE, PLAYER, READY, Refusal, RefusalKind, SUPERVISE,
+    LARGEST_SPEC, LIMITED, OUT_OF_MEMORY, PIECE, PLAYER, READY, Refusal, RefusalKind, SUPERVISE,
 };
 
 /// A launcher that is silent for so long is stuck, for example on a dead network file system.
@@ -76,12 +76,20 @@ pub fn spawn(launcher: &Path, spec: &Spec) -> Result<Child, SandboxError> {
     let (control, far_end) = sys::packet_pair().map_err(host("making a socket"))?;
     sys::want_credentials(&control, SILENCE).map_err(host("setting up the socket"))?;
 
-    let launched = clone_launcher(
-        spec,
-        executable.as_raw_fd(),
-        far_end.as_raw_fd(),
-        streams.descriptors(),
-    )?;
+    let doors = match &group {
+        Some(group) => group.doors().map_err(|error| {
+            layer_error("control_groups", format!("opening the group: {error}"))
+        })?,
+        None => Vec::new(),
+    };
+    let door = |number: usize| doors.get(number).map_or(-1, AsRawFd::as_raw_fd);
+    let handed = Handed {
+        launcher: executable.as_raw_fd(),
+        control: far_end.as_raw_fd(),
+        stdio: streams.descriptors(),
+        groups: [door(0), door(1)],
+    };
+    let launched = clone_launcher(spec, &handed)?;
     drop(far_end);
     let child = Child {
         pid: launched.pid,
@@ -197,23 +205,23 @@ fn refuse_folder(number: usize, fd: RawFd) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn clone_launcher(
-    spec: &Spec,
-    launcher: RawFd,
-    control: RawFd,
-    stdio: [RawFd; 3],
-) -> Result<Launched, SandboxError> {
+fn clone_launcher(spec: &Spec, handed: &Handed) -> Result<Launched, SandboxError> {
     let mut wanted = NAMESPACES
         .iter()
         .fold(0, |flags, namespace| flags | namespace.flag);
     let mut retried = false;
     loop {
-        match clone::launch(wanted, launcher, control, stdio) {
+        match clone::launch(wanted, handed) {
             Ok(launched) => return Ok(launched),
             Err(CloneFailure::Stub(failure, launched)) => {
                 clone::reap(&launched);
+                let layer = if failure.stage == JOINING {
+                    "control_groups"
+                } else {
+                    "user_namespace"
+                };
                 return Err(layer_error(
-                    "user_namespace",
+                    layer,
                     format!("{}: {}", failure.stage, failure.source),
                 ));
             }
@@ -245,30 +253,21 @@ fn without_waived(spec: &Spec, error: &io::Error) -> Result<libc::c_int, Sandbox
 }
 
 impl Child {
-    /// Hands over the spec while control groups are set up, then waits for the program to run.
+    /// Hands over the spec, then waits for the program to run.
     fn start(mut self, text: &[u8], spec: &Spec) -> Result<Self, SandboxError> {
         let control = self.control.as_raw_fd();
         let lost = |error: io::Error| SandboxError::Lost(error.to_string());
-        sys::send(control, &(text.len() as u32).to_le_bytes()).map_err(lost)?;
+        let mut head = (text.len() as u32).to_le_bytes().to_vec();
+        head.push(if self.lock().group.is_some() {
+            LIMITED
+        } else {
+            SUPERVISE
+        });
+        sys::send(control, &head).map_err(lost)?;
         for piece in text.chunks(PIECE) {
-            sys::send(control, piece).map_err(lost)?;
+            // Fails only when the launcher has refused already; its reason is read below.
+            let _ = sys::send(control, piece);
         }
-        let go = match &self.lock().group {
-            Some(group) => match group.attach(self.pid) {
-                Ok(()) => GO,
-                // The launcher has refused and ended already; its reason is read below.
-                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => GO,
-                Err(error) => {
-                    return Err(layer_error(
-                        "control_groups",
-                        format!("joining the group: {error}"),
-                    ));
-                }
-            },
-            None => SUPERVISE,
-        };
-        // Fails only when the launcher has refused already.
-        let _ = sys::send(control, &[go]);
         let mut buffer = vec![0; 8192];
         loop {
             let (length, sender) = sys::receive(control, &mut buffer, 0).map_err(lost)?;

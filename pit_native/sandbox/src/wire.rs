@@ -1,7 +1,7 @@
 //! What host and launcher say to each other over their private socket, one message a packet.
 //!
-//! Host to launcher: the spec as JSON (its length in a packet of four bytes, then the text in pieces),
-//! then [`GO`]. Launcher to host: [`PLAYER`], written by the player's process itself so that the kernel
+//! Host to launcher: a packet with the length of the spec (four bytes, little-endian) and [`LIMITED`] or
+//! [`SUPERVISE`], then the spec as JSON in pieces. Launcher to host: [`PLAYER`], written by the player's process itself so that the kernel
 //! attests its pid, then [`READY`] once the program runs; or a [`Refusal`] at any point before.
 
 use serde::{Deserialize, Serialize};
@@ -12,9 +12,9 @@ pub const CONTROL_FD: i32 = 3;
 pub const PIECE: usize = 32 << 10;
 /// Largest spec; argument lists have a limit of the same order.
 pub const LARGEST_SPEC: usize = 4 << 20;
-/// Host: control groups are in place, the program may start.
-pub const GO: u8 = b'g';
-/// Host: as [`GO`], but there are no control groups, so pid 1 sums memory itself.
+/// Host: control groups limit memory.
+pub const LIMITED: u8 = b'l';
+/// Host: there are no control groups, so pid 1 sums memory itself.
 pub const SUPERVISE: u8 = b's';
 /// Launcher: pid 1 has ended the sandbox because it used too much memory.
 pub const OUT_OF_MEMORY: u8 = b'm';

@@ -1,8 +1,8 @@
 //! The system-call filter: an allow-list, compiled when this crate is built from `policy/*.json`.
 //!
-//! Three programs judge every call and the strictest answer wins: what is listed nowhere does not exist
-//! (ENOSYS, so that libraries fall back as on an older kernel), what is listed as refused answers EPERM,
-//! and the x32 and 32-bit entry points end the process.
+//! Two programs judge every call and the stricter answer wins: one by the call's number (what is listed
+//! nowhere does not exist, so that libraries fall back as on an older kernel; what is listed as refused
+//! answers EPERM; the x32 and 32-bit entry points end the process), one by its arguments.
 
 use std::io;
 
@@ -33,31 +33,8 @@ const fn instruction((code, jump_true, jump_false, value): (u16, u8, u8, u32)) -
     }
 }
 
-// KNOWN, REFUSE: arrays of (code, jt, jf, k); ALLOWED_COUNT.
+// BY_NUMBER, BY_ARGUMENTS: arrays of (code, jt, jf, k); ALLOWED_COUNT.
 include!(concat!(env!("OUT_DIR"), "/filters.rs"));
-
-/// Loads the call's number; from 0x4000_0000 on it is of the x32 interface, which nothing here uses.
-const X32: [(u16, u8, u8, u32); 4] = [
-    ((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0, 0),
-    (
-        (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16,
-        0,
-        1,
-        0x4000_0000,
-    ),
-    (
-        (libc::BPF_RET | libc::BPF_K) as u16,
-        0,
-        0,
-        libc::SECCOMP_RET_KILL_PROCESS,
-    ),
-    (
-        (libc::BPF_RET | libc::BPF_K) as u16,
-        0,
-        0,
-        libc::SECCOMP_RET_ALLOW,
-    ),
-];
 
 /// How many system calls a sandboxed program may make.
 pub fn allowed_count() -> usize {
@@ -66,10 +43,9 @@ pub fn allowed_count() -> usize {
 
 /// Restricts this process and its descendants for good. Needs `no_new_privs`.
 pub fn install() -> io::Result<()> {
-    // The last one forbids installing more.
-    install_one(&X32)?;
-    install_one(&KNOWN)?;
-    install_one(&REFUSE)
+    // The program by number refuses to install more, hence last.
+    install_one(&BY_ARGUMENTS)?;
+    install_one(&BY_NUMBER)
 }
 
 fn install_one<const N: usize>(program: &'static [(u16, u8, u8, u32); N]) -> io::Result<()> {

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use crate::spec::Spec;
 use crate::sys;
-use crate::wire::{CONTROL_FD, GO, LARGEST_SPEC, PIECE, Refusal, RefusalKind, SUPERVISE};
+use crate::wire::{CONTROL_FD, LARGEST_SPEC, PIECE, Refusal, RefusalKind, SUPERVISE};
 
 /// A step that failed, and thereby the launch.
 pub(crate) struct Failure(Refusal);
@@ -77,7 +77,7 @@ pub fn main() -> ! {
 fn run() -> Result<i32, Failure> {
     privileges::close_inherited_descriptors()
         .map_err(Failure::layer("descriptors", "closing inherited ones"))?;
-    let spec = read_spec().map_err(Failure::layer("launcher", "reading the spec"))?;
+    let (spec, supervise) = read_spec().map_err(Failure::layer("launcher", "reading the spec"))?;
     let is_waived = |name: &str| spec.allow_missing.iter().any(|waived| waived == name);
 
     privileges::set_hostname(&spec.hostname)
@@ -114,7 +114,6 @@ fn run() -> Result<i32, Failure> {
         }
         _ => {}
     }
-    let supervise = wait_for_go().map_err(Failure::layer("launcher", "waiting for the host"))?;
     match filter::install() {
         Err(error) if !is_waived("seccomp") => {
             return Err(Failure::new(
@@ -129,12 +128,14 @@ fn run() -> Result<i32, Failure> {
     init::live(&program, supervise.then_some(spec.limits.memory))
 }
 
-fn read_spec() -> io::Result<Spec> {
-    let mut length = [0; 4];
-    if sys::receive(CONTROL_FD, &mut length, 0)?.0 != length.len() {
+/// The spec, and whether memory has to be summed here.
+fn read_spec() -> io::Result<(Spec, bool)> {
+    let mut head = [0; 5];
+    if sys::receive(CONTROL_FD, &mut head, 0)?.0 != head.len() {
         return Err(io::Error::from_raw_os_error(libc::EPROTO));
     }
-    let length = u32::from_le_bytes(length) as usize;
+    let [a, b, c, d, limits] = head;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
     if length > LARGEST_SPEC {
         return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
     }
@@ -147,15 +148,7 @@ fn read_spec() -> io::Result<Spec> {
             piece => read += piece,
         }
     }
-    serde_json::from_slice(&text[..length]).map_err(|_| io::Error::from_raw_os_error(libc::EPROTO))
-}
-
-/// Waits until the host has placed this process in its control groups. True when there are none.
-fn wait_for_go() -> io::Result<bool> {
-    let mut word = [0; 1];
-    match sys::receive(CONTROL_FD, &mut word, 0)?.0 {
-        1 if word[0] == GO => Ok(false),
-        1 if word[0] == SUPERVISE => Ok(true),
-        _ => Err(io::Error::from_raw_os_error(libc::EPIPE)),
-    }
+    let spec = serde_json::from_slice(&text[..length])
+        .map_err(|_| io::Error::from_raw_os_error(libc::EPROTO))?;
+    Ok((spec, limits == SUPERVISE))
 }
