@@ -1,0 +1,196 @@
+//! What stands in the bodies of records, sealed or plain.
+
+use crate::error::{Result, StoreError};
+use crate::record::{COMPRESSED, SEALED};
+use crate::seal::{OVERHEAD, Seal};
+use crate::types::ArtifactId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Digest and length that precede a content's bytes.
+pub(crate) const PREFIX: usize = 40;
+/// Contents shorter than this are stored as they are: unpacking would cost more than reading.
+const COMPRESS_FROM: usize = 16 << 10;
+/// zstd's fast level: the put waits for it.
+const LEVEL: i32 = 1;
+
+/// The body of a segment's first record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SegmentBody {
+    /// Of this format.
+    pub(crate) format: u16,
+    /// Tells one store from another.
+    pub(crate) store: u64,
+    /// A sealed constant, by which a wrong key is found; empty in a plain store.
+    pub(crate) key_check: Vec<u8>,
+}
+
+/// The body of an entry, after the digest of its content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EntryBody {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) bytes: u64,
+    pub(crate) version: u32,
+    pub(crate) created: f64,
+    pub(crate) quality: f32,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) meta: Map<String, Value>,
+}
+
+impl EntryBody {
+    /// A text of the metadata, or nothing.
+    pub(crate) fn meta_text(&self, key: &str) -> &str {
+        self.meta
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+}
+
+/// Bytes before a content's payload in a store that is sealed or not.
+pub(crate) fn prefix_bytes(flags: u8) -> usize {
+    if flags & SEALED != 0 {
+        PREFIX + OVERHEAD
+    } else {
+        PREFIX
+    }
+}
+
+/// A content's body, in the parts that are written one after the other.
+pub(crate) struct ContentBody<'a> {
+    pub(crate) flags: u8,
+    pub(crate) prefix: Vec<u8>,
+    pub(crate) payload: std::borrow::Cow<'a, [u8]>,
+}
+
+/// The body of `content`, compressed when that saves an eighth, sealed when there is a key.
+pub(crate) fn content_body<'a>(
+    id: &ArtifactId,
+    content: &'a [u8],
+    seal: Option<&Seal>,
+) -> Result<ContentBody<'a>> {
+    let mut prefix = Vec::with_capacity(PREFIX);
+    prefix.extend_from_slice(&id.0);
+    prefix.extend_from_slice(&(content.len() as u64).to_le_bytes());
+    let mut flags = 0;
+    let mut payload = std::borrow::Cow::Borrowed(content);
+    if content.len() >= COMPRESS_FROM && looks_compressible(content) {
+        // A content that cannot be compressed is stored as it is.
+        if let Ok(packed) = zstd::bulk::compress(content, LEVEL)
+            && packed.len() < content.len() - content.len() / 8
+        {
+            flags |= COMPRESSED;
+            payload = packed.into();
+        }
+    }
+    if let Some(seal) = seal {
+        flags |= SEALED;
+        prefix = seal.seal(&prefix, b"prefix")?;
+        payload = seal.seal(&payload, &id.0)?.into();
+    }
+    Ok(ContentBody {
+        flags,
+        prefix,
+        payload,
+    })
+}
+
+/// Whether a sample of the content has few enough distinct byte pairs to be worth compressing.
+fn looks_compressible(content: &[u8]) -> bool {
+    let start = content.len() / 2 - 1024;
+    let mut counts = [0u16; 256];
+    for byte in &content[start..start + 2048] {
+        counts[usize::from(*byte)] += 1;
+    }
+    let entropy: f32 = counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|count| {
+            let share = f32::from(*count) / 2048.0;
+            -share * share.log2()
+        })
+        .sum();
+    entropy < 7.5
+}
+
+/// Digest and length from a content's prefix.
+pub(crate) fn read_prefix(
+    prefix: &[u8],
+    flags: u8,
+    seal: Option<&Seal>,
+) -> Option<(ArtifactId, u64)> {
+    let opened;
+    let plain = if flags & SEALED != 0 {
+        opened = seal?.open(prefix, b"prefix")?;
+        opened.as_slice()
+    } else {
+        prefix
+    };
+    let (digest, rest) = plain.split_first_chunk::<32>()?;
+    let (length, _) = rest.split_first_chunk::<8>()?;
+    Some((ArtifactId(*digest), u64::from_le_bytes(*length)))
+}
+
+/// The plain content from its payload; nothing when it does not open, unpack or have its length.
+pub(crate) fn read_payload(
+    id: &ArtifactId,
+    payload: Vec<u8>,
+    bytes: u64,
+    flags: u8,
+    seal: Option<&Seal>,
+) -> Option<Vec<u8>> {
+    let payload = if flags & SEALED != 0 {
+        seal?.open(&payload, &id.0)?
+    } else {
+        payload
+    };
+    if flags & COMPRESSED == 0 {
+        return Some(payload);
+    }
+    zstd::bulk::decompress(&payload, usize::try_from(bytes).ok()?).ok()
+}
+
+/// A body that is a digest and a message: an entry, or with nothing after it a removal.
+pub(crate) fn tagged_body<T: Serialize>(
+    id: &ArtifactId,
+    message: Option<&T>,
+    seal: Option<&Seal>,
+) -> Result<(u8, Vec<u8>)> {
+    let mut body = id.0.to_vec();
+    if let Some(message) = message {
+        rmp_serde::encode::write_named(&mut body, message).map_err(|error| {
+            StoreError::BadInput(format!("the metadata cannot be stored: {error}"))
+        })?;
+    }
+    match seal {
+        Some(seal) => Ok((SEALED, seal.seal(&body, b"tagged")?)),
+        None => Ok((0, body)),
+    }
+}
+
+/// The digest and the bytes after it.
+pub(crate) fn read_tagged(
+    body: Vec<u8>,
+    flags: u8,
+    seal: Option<&Seal>,
+) -> Option<(ArtifactId, Vec<u8>)> {
+    let mut plain = if flags & SEALED != 0 {
+        seal?.open(&body, b"tagged")?
+    } else {
+        body
+    };
+    let digest = *plain.first_chunk::<32>()?;
+    plain.drain(..32);
+    Some((ArtifactId(digest), plain))
+}
+
+/// An entry's body.
+pub(crate) fn read_entry(
+    body: Vec<u8>,
+    flags: u8,
+    seal: Option<&Seal>,
+) -> Option<(ArtifactId, EntryBody)> {
+    let (id, message) = read_tagged(body, flags, seal)?;
+    Some((id, rmp_serde::from_slice(&message).ok()?))
+}

@@ -1,0 +1,264 @@
+//! Garbage collection: removes what is not kept, then rewrites segments that hold much that is gone.
+//!
+//! Live records are copied to the end of the log as they are, synced, and only then is their old
+//! segment deleted. A crash in between leaves both copies, which recovery takes for one. A removal is
+//! kept as long as an older segment may hold what it removed.
+
+use crate::core::{Core, now};
+use crate::error::{Result, StoreError};
+use crate::index::Standing;
+use crate::log::{Pending, Place};
+use crate::record::{Header, Kind};
+use crate::segment::{Found, Segment};
+use crate::types::{ArtifactId, Collected};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Removals that share one write.
+const REMOVE_BATCH: usize = 1024;
+/// Bytes that are moved with the log's end held.
+const MOVE_BATCH: u64 = 4 << 20;
+/// A segment is rewritten when less than this share of it is alive.
+const ALIVE: f64 = 0.8;
+
+/// Removes what is not in `keep` and was last put before `before`; returns what was done and which
+/// contents went.
+pub(crate) fn collect(
+    core: &Core,
+    keep: &[ArtifactId],
+    before: Option<f64>,
+) -> Result<(Collected, Vec<ArtifactId>)> {
+    let start = now();
+    let before = before.unwrap_or(start).min(start);
+    let keep: FxHashSet<ArtifactId> = keep.iter().copied().collect();
+    let doomed: FxHashMap<ArtifactId, u32> = {
+        let index = core.index.read();
+        index
+            .live_contents()
+            .filter(|(_, content)| !keep.contains(&content.id))
+            .filter(|(_, content)| {
+                index
+                    .newest(&content.id)
+                    .is_none_or(|entry| entry.created < before)
+            })
+            .map(|(_, content)| (content.id, content.newest))
+            .collect()
+    };
+    let mut collected = Collected::default();
+    let mut gone = Vec::new();
+    for batch in doomed
+        .keys()
+        .copied()
+        .collect::<Vec<_>>()
+        .chunks(REMOVE_BATCH)
+    {
+        // One that was put again since is wanted again.
+        let removed = core.remove(batch, |content| {
+            doomed.get(&content.id) == Some(&content.newest)
+        })?;
+        collected.removed += removed.len() as u64;
+        collected.bytes += removed.iter().map(|content| content.bytes).sum::<u64>();
+        gone.extend(removed.into_iter().map(|content| content.id));
+    }
+    let length = || -> Result<u64> {
+        core.log
+            .segments()
+            .iter()
+            .try_fold(0, |sum, segment| Ok(sum + segment.length()?))
+    };
+    let length_before = length()?;
+    compact(core, &mut collected)?;
+    collected.freed = length_before.saturating_sub(length()?);
+    Ok((collected, gone))
+}
+
+fn compact(core: &Core, collected: &mut Collected) -> Result<()> {
+    let mut candidates = Vec::new();
+    for segment in core.log.segments() {
+        let survey = survey(core, &segment)?;
+        let is_worth_it = (survey.alive as f64) < ALIVE * survey.all as f64;
+        if is_worth_it && !survey.has_live_damage {
+            candidates.push((segment, survey));
+        }
+    }
+    if candidates.is_empty() {
+        return Ok(());
+    }
+    // The checkpoint names old places; without it the log is read, whatever happens from here on.
+    match std::fs::remove_file(core.checkpoint_path()) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(StoreError::Io {
+                doing: "cannot delete",
+                path: core.checkpoint_path(),
+                source,
+            });
+        }
+        _ => {}
+    }
+    for (segment, survey) in candidates {
+        {
+            let mut tail = core.log.tail.lock();
+            if tail.position().0 == segment.number {
+                core.log.roll(&mut tail)?;
+            }
+        }
+        // What was written between survey and roll is not in the survey.
+        let survey = if segment.length()? == survey.until {
+            survey
+        } else {
+            self::survey(core, &segment)?
+        };
+        let is_oldest = core
+            .log
+            .segments()
+            .first()
+            .is_some_and(|first| first.number == segment.number);
+        move_all(core, &segment, survey, is_oldest)?;
+        core.log.drop_segment(segment.number)?;
+        collected.segments += 1;
+    }
+    core.checkpoint()
+}
+
+/// What a segment holds.
+struct Survey {
+    /// Bytes of all records but the segment's head.
+    all: u64,
+    /// Bytes of those that count.
+    alive: u64,
+    /// How far it was read.
+    until: u64,
+    /// Something that counts does not check out, so that the segment must stay.
+    has_live_damage: bool,
+    /// Live records and removals.
+    records: Vec<(u32, Header)>,
+}
+
+/// What a record belongs to.
+#[derive(Clone, Copy)]
+enum Row {
+    Content(u32),
+    Entry(u32),
+}
+
+/// The rows whose records lie in a segment, by offset.
+fn rows_in(core: &Core, segment: u32) -> FxHashMap<u32, Row> {
+    let index = core.index.read();
+    let entries = index.entries.iter().enumerate();
+    let entries = entries
+        .filter(|(_, entry)| entry.place.segment == segment && entry.standing != Standing::Gone)
+        .map(|(row, entry)| (entry.place.offset, Row::Entry(row as u32)));
+    let contents = index
+        .live_contents()
+        .filter(|(_, content)| content.place.segment == segment)
+        .map(|(row, content)| (content.place.offset, Row::Content(row)));
+    entries.chain(contents).collect()
+}
+
+fn survey(core: &Core, segment: &Segment) -> Result<Survey> {
+    let (last, end, _) = core.log.tail.lock().position();
+    let until = if last == segment.number {
+        end
+    } else {
+        segment.length()?
+    };
+    let rows = rows_in(core, segment.number);
+    let mut survey = Survey {
+        all: 0,
+        alive: 0,
+        until,
+        has_live_damage: false,
+        records: Vec::new(),
+    };
+    segment.scan(0, Some(until), &mut |found| {
+        match found {
+            Found::DamagedHeader { .. } => survey.has_live_damage = true,
+            Found::DamagedBody { header, offset } => {
+                survey.all += header.record_bytes();
+                let is_live = u32::try_from(offset).is_ok_and(|offset| rows.contains_key(&offset));
+                survey.has_live_damage |= is_live || header.kind == Kind::Removal;
+            }
+            Found::Record { header, .. } if header.kind == Kind::Segment => {}
+            Found::Record { header, offset, .. } => {
+                survey.all += header.record_bytes();
+                let Ok(offset) = u32::try_from(offset) else {
+                    return Ok(());
+                };
+                let is_live = rows.contains_key(&offset);
+                if is_live {
+                    survey.alive += header.record_bytes();
+                }
+                if is_live || header.kind == Kind::Removal {
+                    survey.records.push((offset, header));
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(survey)
+}
+
+/// Copies what counts to the end of the log and waits until it is on the disk.
+fn move_all(core: &Core, segment: &Segment, survey: Survey, is_oldest: bool) -> Result<()> {
+    let rows = rows_in(core, segment.number);
+    let mut batch = Vec::new();
+    let mut size = 0;
+    let mut last = None;
+    let mut records = survey.records.into_iter().peekable();
+    while let Some((offset, header)) = records.next() {
+        if header.kind != Kind::Removal || !is_oldest {
+            let Some((header, body)) = segment.record_at(u64::from(offset))? else {
+                return Err(StoreError::Io {
+                    doing: "cannot read back a record of",
+                    path: segment.path.clone(),
+                    source: std::io::ErrorKind::InvalidData.into(),
+                });
+            };
+            size += header.record_bytes();
+            batch.push((offset, header, body));
+        }
+        if size >= MOVE_BATCH || (records.peek().is_none() && !batch.is_empty()) {
+            last = Some(move_batch(core, segment.number, &batch, &rows)?);
+            batch.clear();
+            size = 0;
+        }
+    }
+    last.map_or(Ok(()), |number| core.log.commit(number))
+}
+
+/// Appends those records of a batch that still count, and notes where they are now.
+fn move_batch(
+    core: &Core,
+    segment: u32,
+    batch: &[(u32, Header, Vec<u8>)],
+    rows: &FxHashMap<u32, Row>,
+) -> Result<u64> {
+    let mut tail = core.log.tail.lock();
+    let counts: Vec<&(u32, Header, Vec<u8>)> = {
+        let index = core.index.read();
+        let here = |offset: u32| Place { segment, offset };
+        let still = |(offset, header, _): &&(u32, Header, Vec<u8>)| match rows.get(offset) {
+            Some(Row::Entry(row)) => index.entries[*row as usize].standing != Standing::Gone,
+            Some(Row::Content(row)) => index.contents[*row as usize].place == here(*offset),
+            None => header.kind == Kind::Removal,
+        };
+        batch.iter().filter(still).collect()
+    };
+    let pending: Vec<Pending<'_>> = counts
+        .iter()
+        .map(|(_, header, body)| Pending {
+            header: *header,
+            parts: vec![body],
+            is_moved: true,
+        })
+        .collect();
+    let (places, number) = core.log.append(&mut tail, &pending)?;
+    let mut index = core.index.write();
+    for ((offset, _, _), place) in counts.iter().zip(places) {
+        match rows.get(offset) {
+            Some(Row::Entry(row)) => index.entries[*row as usize].place = place,
+            Some(Row::Content(row)) => index.contents[*row as usize].place = place,
+            None => {}
+        }
+    }
+    Ok(number)
+}

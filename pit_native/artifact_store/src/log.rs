@@ -1,0 +1,343 @@
+//! The append-only log of segments, and the group commit: one sync for all who wait.
+
+use crate::body::SegmentBody;
+use crate::error::{Result, StoreError};
+use crate::record::{Header, Kind};
+use crate::segment::Segment;
+use parking_lot::{Condvar, Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Where a record begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) segment: u32,
+    pub(crate) offset: u32,
+}
+
+/// A record to be appended: its header without a sequence, and its body in parts.
+pub(crate) struct Pending<'a> {
+    pub(crate) header: Header,
+    pub(crate) parts: Vec<&'a [u8]>,
+    /// Whether the header's sequence is kept: a record that compaction moves.
+    pub(crate) is_moved: bool,
+}
+
+/// The end of the log, behind the mutex that orders all writes.
+pub(crate) struct Tail {
+    segment: Arc<Segment>,
+    end: u64,
+    next_sequence: u64,
+    /// Counts appended batches.
+    written: u64,
+    failure: Option<String>,
+}
+
+impl Tail {
+    /// The position behind the last record, and the sequence of the next one.
+    pub(crate) fn position(&self) -> (u32, u64, u64) {
+        (self.segment.number, self.end, self.next_sequence)
+    }
+}
+
+struct Commit {
+    synced: u64,
+    has_leader: bool,
+    failure: Option<String>,
+}
+
+/// The log.
+pub(crate) struct Log {
+    folder: PathBuf,
+    segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
+    pub(crate) tail: Mutex<Tail>,
+    commit: Mutex<Commit>,
+    committed: Condvar,
+    limit: u64,
+    head: SegmentBody,
+    syncs: AtomicU64,
+}
+
+impl Log {
+    /// The log in `folder`, whose last segment is good until `end`. Without segments, or when the last
+    /// one must not be written (`is_sealed`), a new one is begun.
+    pub(crate) fn open(
+        folder: PathBuf,
+        segments: BTreeMap<u32, Arc<Segment>>,
+        end: u64,
+        is_sealed: bool,
+        next_sequence: u64,
+        head: SegmentBody,
+        limit: u64,
+    ) -> Result<Self> {
+        let last = segments
+            .last_key_value()
+            .map(|(_, segment)| Arc::clone(segment));
+        let (segment, end) = match last {
+            Some(segment) if !is_sealed => (segment, end),
+            last => begin_segment(&folder, last.map_or(1, |last| last.number + 1), &head)?,
+        };
+        let mut segments = segments;
+        segments.insert(segment.number, Arc::clone(&segment));
+        Ok(Self {
+            folder,
+            segments: RwLock::new(segments),
+            tail: Mutex::new(Tail {
+                segment,
+                end,
+                next_sequence,
+                written: 0,
+                failure: None,
+            }),
+            commit: Mutex::new(Commit {
+                synced: 0,
+                has_leader: false,
+                failure: None,
+            }),
+            committed: Condvar::new(),
+            // Offsets are kept in 32 bits.
+            limit: limit.clamp(4096, u64::from(u32::MAX)),
+            head,
+            syncs: AtomicU64::new(0),
+        })
+    }
+
+    /// The segment with this number, if it still exists.
+    pub(crate) fn segment(&self, number: u32) -> Option<Arc<Segment>> {
+        self.segments.read().get(&number).cloned()
+    }
+
+    /// All segments, oldest first.
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().values().cloned().collect()
+    }
+
+    /// Syncs since the log was opened.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    /// Appends a batch in one write; the caller holds the tail and afterwards calls [`Self::commit`]
+    /// with the returned number. On an error the log ends where it did before.
+    pub(crate) fn append(
+        &self,
+        tail: &mut Tail,
+        batch: &[Pending<'_>],
+    ) -> Result<(Vec<Place>, u64)> {
+        if let Some(failure) = &tail.failure {
+            return Err(StoreError::Poisoned(failure.clone()));
+        }
+        if tail.end >= self.limit {
+            self.roll(tail)?;
+        }
+        let mut places = Vec::with_capacity(batch.len());
+        let mut headers = Vec::with_capacity(batch.len());
+        let mut at = tail.end;
+        let mut sequence = tail.next_sequence;
+        for pending in batch {
+            let mut header = pending.header;
+            if !pending.is_moved {
+                header.sequence = sequence;
+                sequence += 1;
+            }
+            let Ok(offset) = u32::try_from(at) else {
+                return Err(StoreError::BadInput(
+                    "the batch is too large for one segment".into(),
+                ));
+            };
+            places.push(Place {
+                segment: tail.segment.number,
+                offset,
+            });
+            headers.push(header.encode());
+            at += header.record_bytes();
+        }
+        let mut slices: Vec<IoSlice<'_>> = Vec::new();
+        for (header, pending) in headers.iter().zip(batch) {
+            slices.push(IoSlice::new(header));
+            slices.extend(pending.parts.iter().map(|part| IoSlice::new(part)));
+        }
+        if let Err(source) = write_all(&tail.segment.file, &mut slices, tail.end) {
+            self.take_back(tail);
+            return Err(self.write_failed(&tail.segment.path, source));
+        }
+        tail.end = at;
+        tail.next_sequence = sequence;
+        tail.written += 1;
+        Ok((places, tail.written))
+    }
+
+    /// Waits until the batch with this number, and with it all before, is on the disk. The first to
+    /// come syncs for all that have been written by then.
+    pub(crate) fn commit(&self, batch: u64) -> Result<()> {
+        let mut commit = self.commit.lock();
+        loop {
+            if commit.synced >= batch {
+                return Ok(());
+            }
+            if let Some(failure) = &commit.failure {
+                return Err(StoreError::Poisoned(failure.clone()));
+            }
+            if !commit.has_leader {
+                break;
+            }
+            self.committed.wait(&mut commit);
+        }
+        commit.has_leader = true;
+        drop(commit);
+        let (segment, written) = {
+            let tail = self.tail.lock();
+            (Arc::clone(&tail.segment), tail.written)
+        };
+        let result = self.sync(&segment.file);
+        let mut commit = self.commit.lock();
+        commit.has_leader = false;
+        let outcome = match result {
+            Ok(()) => {
+                commit.synced = commit.synced.max(written);
+                Ok(())
+            }
+            Err(source) => {
+                commit.failure = Some(source.to_string());
+                Err(self.write_failed(&segment.path, source))
+            }
+        };
+        drop(commit);
+        self.committed.notify_all();
+        if let Err(error) = &outcome {
+            self.tail.lock().failure = Some(error.to_string());
+        }
+        outcome
+    }
+
+    /// Syncs all that has been written, with the tail held, so that nothing comes after it.
+    pub(crate) fn sync_tail(&self, tail: &mut Tail) -> Result<()> {
+        if let Some(failure) = &tail.failure {
+            return Err(StoreError::Poisoned(failure.clone()));
+        }
+        if let Err(source) = self.sync(&tail.segment.file) {
+            tail.failure = Some(source.to_string());
+            return Err(self.write_failed(&tail.segment.path, source));
+        }
+        Ok(())
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        Ok(rustix::fs::fdatasync(file)?)
+    }
+
+    /// Ends the current segment, synced, and begins the next.
+    pub(crate) fn roll(&self, tail: &mut Tail) -> Result<()> {
+        self.sync_tail(tail)?;
+        let (segment, end) = begin_segment(&self.folder, tail.segment.number + 1, &self.head)?;
+        self.segments
+            .write()
+            .insert(segment.number, Arc::clone(&segment));
+        tail.segment = segment;
+        tail.end = end;
+        Ok(())
+    }
+
+    /// Deletes a segment that holds nothing alive. Its readers keep their open file.
+    pub(crate) fn drop_segment(&self, number: u32) -> Result<()> {
+        let Some(segment) = self.segments.write().remove(&number) else {
+            return Ok(());
+        };
+        std::fs::remove_file(&segment.path).map_err(|source| StoreError::Io {
+            doing: "cannot delete",
+            path: segment.path.clone(),
+            source,
+        })?;
+        sync_folder(&self.folder)
+    }
+
+    /// Cuts a half-written batch off again. If even that fails, nothing more is written.
+    fn take_back(&self, tail: &mut Tail) {
+        if let Err(error) = tail.segment.file.set_len(tail.end) {
+            tail.failure = Some(format!("a failed write could not be taken back: {error}"));
+        }
+    }
+
+    fn write_failed(&self, path: &Path, source: io::Error) -> StoreError {
+        let store = self.folder.parent().unwrap_or(&self.folder).to_path_buf();
+        write_error(store, path, source)
+    }
+}
+
+/// The typed error of a write that the system refused.
+pub(crate) fn write_error(store: PathBuf, path: &Path, source: io::Error) -> StoreError {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    match source.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => StoreError::Full {
+            path: store,
+            source,
+        },
+        _ => StoreError::Io {
+            doing: "cannot write",
+            path: path.to_path_buf(),
+            source,
+        },
+    }
+}
+
+/// A new segment with its first record, both on the disk.
+fn begin_segment(folder: &Path, number: u32, head: &SegmentBody) -> Result<(Arc<Segment>, u64)> {
+    let store = folder.parent().unwrap_or(folder).to_path_buf();
+    let body = rmp_serde::to_vec(head).map_err(|error| {
+        StoreError::BadInput(format!("the segment's head cannot be written: {error}"))
+    })?;
+    let header = Header::of(Kind::Segment, 0, &[&body]);
+    let path = folder.join(Segment::file_name(number));
+    let segment = Segment::open(folder, number, true).map_err(|error| match error {
+        StoreError::Io { source, .. } => write_error(store.clone(), &path, source),
+        other => other,
+    })?;
+    let front = header.encode();
+    let mut slices = [IoSlice::new(&front), IoSlice::new(&body)];
+    let written = write_all(&segment.file, &mut slices, 0)
+        .and_then(|()| Ok(rustix::fs::fdatasync(&segment.file)?));
+    if let Err(source) = written {
+        // The half-made file would stand in the way of the next try.
+        let _ = std::fs::remove_file(&path);
+        return Err(write_error(store, &path, source));
+    }
+    sync_folder(folder)?;
+    Ok((Arc::new(segment), header.record_bytes()))
+}
+
+/// Makes the names in `folder` durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| StoreError::Io {
+            doing: "cannot sync",
+            path: folder.to_path_buf(),
+            source,
+        })
+}
+
+/// Writes all slices at `offset`, also when the system takes them in several goes.
+fn write_all(file: &File, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+    let mut slices = slices;
+    let mut at = offset;
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        // The system takes at most 1024 slices at once.
+        let count = slices.len().min(1024);
+        match rustix::io::pwritev(file, &slices[..count], at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                at += written as u64;
+                IoSlice::advance_slices(&mut slices, written);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! Opening a store: finding its segments, reading the checkpoint, applying what came after it.
+
+use crate::body::{SegmentBody, prefix_bytes, read_entry, read_prefix, read_tagged};
+use crate::checkpoint;
+use crate::error::{Result, StoreError};
+use crate::index::{Index, NewEntry};
+use crate::log::Place;
+use crate::record::{Header, Kind};
+use crate::seal::Seal;
+use crate::segment::{End, Found, Segment};
+use crate::types::ArtifactId;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The format that this version writes and reads.
+pub(crate) const FORMAT: u16 = 1;
+/// What is sealed to find a wrong key.
+const KEY_CHECK: &[u8] = b"symphony artifact store";
+
+/// A store as it was found.
+pub(crate) struct Recovered {
+    pub(crate) index: Index,
+    pub(crate) segments: BTreeMap<u32, Arc<Segment>>,
+    pub(crate) head: SegmentBody,
+    /// Where the last segment's records end.
+    pub(crate) end: u64,
+    /// Whether the last segment must not be written any more.
+    pub(crate) is_sealed: bool,
+    pub(crate) next_sequence: u64,
+    /// Records that were read because no checkpoint covered them.
+    pub(crate) replayed: usize,
+}
+
+/// A record that recovery applies.
+struct Change {
+    sequence: u64,
+    place: Place,
+    what: What,
+}
+
+enum What {
+    Content {
+        id: ArtifactId,
+        bytes: u64,
+    },
+    Entry {
+        id: ArtifactId,
+        body: Box<crate::body::EntryBody>,
+    },
+    Removal {
+        id: ArtifactId,
+    },
+}
+
+/// Reads what is in `folder` (the segments) and `checkpoint`. Only torn tails are cut off.
+pub(crate) fn recover(
+    folder: &Path,
+    checkpoint_path: &Path,
+    seal: Option<&Seal>,
+) -> Result<Recovered> {
+    let mut segments = find_segments(folder)?;
+    let head = read_head(folder, &mut segments, seal)?;
+    let covered = checkpoint::read(checkpoint_path, head.store, seal).filter(|(_, reach)| {
+        let segment = segments.get(&reach.segment);
+        segment.is_some_and(|segment| segment.length().is_ok_and(|length| length >= reach.end))
+    });
+    let (mut index, from, mut next_sequence) = match covered {
+        Some((index, reach)) => (index, (reach.segment, reach.end), reach.next_sequence),
+        None => (Index::default(), (0, 0), 1),
+    };
+    let mut changes = Vec::new();
+    let mut end = 0;
+    let mut is_sealed = false;
+    let last = segments.keys().next_back().copied();
+    for (number, segment) in segments.range(from.0..) {
+        let start = if *number == from.0 { from.1 } else { 0 };
+        let scanned = segment.scan(start, None, &mut |found| {
+            if let Found::Record {
+                header,
+                offset,
+                body,
+            } = found
+            {
+                next_sequence = next_sequence.max(header.sequence + 1);
+                changes.extend(read_change(*number, &header, offset, body, seal));
+            }
+            Ok(())
+        })?;
+        if Some(*number) == last {
+            end = scanned.good_until;
+            is_sealed = scanned.end == End::Damaged;
+            if scanned.end == End::Torn {
+                segment.file.set_len(end).map_err(|source| StoreError::Io {
+                    doing: "cannot cut the torn end of",
+                    path: segment.path.clone(),
+                    source,
+                })?;
+            }
+        }
+    }
+    let replayed = changes.len();
+    apply(&mut index, changes);
+    Ok(Recovered {
+        index,
+        segments,
+        head,
+        end,
+        is_sealed,
+        next_sequence,
+        replayed,
+    })
+}
+
+/// Applies changes by sequence; of a record that compaction was copying, both copies may be there.
+fn apply(index: &mut Index, mut changes: Vec<Change>) {
+    if !changes.is_sorted_by(|a, b| a.sequence < b.sequence) {
+        changes.sort_by_key(|change| change.sequence);
+        changes.dedup_by_key(|change| change.sequence);
+    }
+    for change in changes {
+        match change.what {
+            What::Content { id, bytes } => {
+                index.add_content(id, bytes, change.place);
+            }
+            What::Removal { id } => {
+                index.remove(&id);
+            }
+            What::Entry { id, body } => {
+                index.add_entry(&NewEntry {
+                    id,
+                    name: &body.name,
+                    kind: &body.kind,
+                    run: body.meta_text("run"),
+                    bytes: body.bytes,
+                    version: body.version,
+                    quality: body.quality,
+                    created: body.created,
+                    place: change.place,
+                });
+            }
+        }
+    }
+}
+
+/// What an intact record changes; nothing for a segment's head, or when it does not open with the key,
+/// which `verify` reports.
+fn read_change(
+    segment: u32,
+    header: &Header,
+    offset: u64,
+    body: &[u8],
+    seal: Option<&Seal>,
+) -> Option<Change> {
+    let place = Place {
+        segment,
+        offset: u32::try_from(offset).ok()?,
+    };
+    let what = match header.kind {
+        Kind::Segment => return None,
+        Kind::Content => {
+            let prefix = body.get(..prefix_bytes(header.flags))?;
+            let (id, bytes) = read_prefix(prefix, header.flags, seal)?;
+            What::Content { id, bytes }
+        }
+        Kind::Entry => {
+            let (id, body) = read_entry(body.to_vec(), header.flags, seal)?;
+            What::Entry {
+                id,
+                body: Box::new(body),
+            }
+        }
+        Kind::Removal => What::Removal {
+            id: read_tagged(body.to_vec(), header.flags, seal)?.0,
+        },
+    };
+    Some(Change {
+        sequence: header.sequence,
+        place,
+        what,
+    })
+}
+
+fn find_segments(folder: &Path) -> Result<BTreeMap<u32, Arc<Segment>>> {
+    let failed = |source| StoreError::Io {
+        doing: "cannot read",
+        path: folder.into(),
+        source,
+    };
+    let mut segments = BTreeMap::new();
+    for file in std::fs::read_dir(folder).map_err(failed)? {
+        let name = file.map_err(failed)?.file_name();
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".log")?.parse::<u32>().ok());
+        if let Some(number) = number {
+            segments.insert(number, Arc::new(Segment::open(folder, number, false)?));
+        }
+    }
+    Ok(segments)
+}
+
+/// What the segments' first records say; a new store's when there are none. A last segment whose
+/// making was interrupted is deleted: nothing was ever put in it.
+fn read_head(
+    folder: &Path,
+    segments: &mut BTreeMap<u32, Arc<Segment>>,
+    seal: Option<&Seal>,
+) -> Result<SegmentBody> {
+    let mut found = None;
+    let numbers: Vec<u32> = segments.keys().copied().collect();
+    for number in &numbers {
+        let segment = &segments[number];
+        match segment.record_at(0)? {
+            Some((header, body)) if header.kind == Kind::Segment => {
+                let head: SegmentBody =
+                    rmp_serde::from_slice(&body).map_err(|error| StoreError::Format {
+                        path: segment.path.clone(),
+                        detail: error.to_string(),
+                    })?;
+                if head.format != FORMAT {
+                    return Err(StoreError::Format {
+                        path: segment.path.clone(),
+                        detail: format!(
+                            "its format is {}, this version reads {FORMAT}",
+                            head.format
+                        ),
+                    });
+                }
+                found = Some(head);
+            }
+            _ => {
+                let scanned = segment.scan(0, None, &mut |_| Ok(()))?;
+                let is_last = Some(number) == numbers.last();
+                if is_last && scanned.good_until == 0 && scanned.end != End::Damaged {
+                    std::fs::remove_file(&segment.path).map_err(|source| StoreError::Io {
+                        doing: "cannot delete",
+                        path: segment.path.clone(),
+                        source,
+                    })?;
+                    segments.remove(number);
+                }
+            }
+        }
+    }
+    let store = folder.parent().unwrap_or(folder);
+    let wrong = |detail| {
+        Err(StoreError::Key {
+            path: store.to_path_buf(),
+            detail,
+        })
+    };
+    match (found, seal) {
+        (Some(head), None) if head.key_check.is_empty() => Ok(head),
+        (Some(_), None) => wrong("it is encrypted, and no key was given"),
+        (Some(head), Some(_)) if head.key_check.is_empty() => {
+            wrong("it is not encrypted, and a key was given")
+        }
+        (Some(head), Some(seal)) => match seal.open(&head.key_check, KEY_CHECK) {
+            Some(_) => Ok(head),
+            None => wrong("it was encrypted with another key"),
+        },
+        (None, seal) => new_head(seal),
+    }
+}
+
+fn new_head(seal: Option<&Seal>) -> Result<SegmentBody> {
+    let key_check = match seal {
+        Some(seal) => seal.seal(KEY_CHECK, KEY_CHECK)?,
+        None => Vec::new(),
+    };
+    // The number need not be secret, only another one for another store.
+    let number = std::collections::hash_map::RandomState::new();
+    let store = std::hash::BuildHasher::hash_one(&number, std::process::id());
+    Ok(SegmentBody {
+        format: FORMAT,
+        store,
+        key_check,
+    })
+}

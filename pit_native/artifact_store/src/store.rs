@@ -1,0 +1,244 @@
+//! The store as its users see it: opened once, used from many threads, closed.
+
+use crate::collect;
+use crate::core::Core;
+use crate::error::{Result, StoreError};
+use crate::keeper::Keeper;
+use crate::log::{Log, sync_folder};
+use crate::recovery::recover;
+use crate::seal::Seal;
+use crate::types::{ArtifactId, Collected, Filter, Finding, Hit, Info, Options, Put, Stats};
+use crate::verify;
+use parking_lot::{RwLock, RwLockReadGuard};
+use rustix::fs::FlockOperation;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// An artifact store. All operations may be called from many threads at once.
+pub struct Store {
+    /// Operations hold it for reading, closing takes it: so the lock on the folder outlives every
+    /// operation.
+    open: RwLock<Option<Open>>,
+}
+
+struct Open {
+    core: Arc<Core>,
+    keeper: Keeper,
+    lock: File,
+}
+
+/// What an operation works on while it runs.
+struct Using<'a>(RwLockReadGuard<'a, Option<Open>>);
+
+impl Using<'_> {
+    fn open(&self) -> Result<&Open> {
+        self.0.as_ref().ok_or(StoreError::Closed)
+    }
+}
+
+impl Store {
+    /// Opens the store in the folder `path`, which is made if need be.
+    ///
+    /// Fails with [`StoreError::InUse`] while another writer has it, [`StoreError::Key`] when the key
+    /// is not the one that it was made with, [`StoreError::Format`] when another version wrote it.
+    pub fn open(path: &Path, options: Options) -> Result<Self> {
+        let segments = path.join("segments");
+        make_folder(path)?;
+        let lock = lock(path)?;
+        make_folder(&segments)?;
+        make_folder(&path.join("index"))?;
+        sync_folder(path)?;
+        let seal = options.key.as_ref().map(Seal::new);
+        let checkpoint = path.join("index").join("checkpoint");
+        let found = recover(&segments, &checkpoint, seal.as_ref())?;
+        let store = found.head.store;
+        let replayed = found.replayed as u64;
+        let log = Log::open(
+            segments,
+            found.segments,
+            found.end,
+            found.is_sealed,
+            found.next_sequence,
+            found.head,
+            options.segment_bytes,
+        )?;
+        let core = Arc::new(Core {
+            path: path.to_path_buf(),
+            store,
+            log,
+            index: RwLock::new(found.index),
+            seal,
+            puts: AtomicU64::new(0),
+            since_checkpoint: AtomicU64::new(replayed),
+        });
+        let keeper = Keeper::start(Arc::clone(&core), options.search)?;
+        Ok(Self {
+            open: RwLock::new(Some(Open { core, keeper, lock })),
+        })
+    }
+
+    fn using(&self) -> Using<'_> {
+        Using(self.open.read())
+    }
+
+    /// Stores `content` under a name. When this returns, both are on the disk.
+    ///
+    /// The same content is stored once. Under one name the same content again keeps its version, other
+    /// content makes the next.
+    pub fn put(&self, content: &[u8], put: &Put) -> Result<ArtifactId> {
+        let using = self.using();
+        let open = using.open()?;
+        let (id, row) = open.core.put(content, put)?;
+        open.keeper.note_put(row);
+        Ok(id)
+    }
+
+    /// The content, checked against its digest.
+    pub fn get(&self, id: &ArtifactId) -> Result<Vec<u8>> {
+        self.using().open()?.core.get(id)
+    }
+
+    /// What is known of the newest entry of a content.
+    pub fn info(&self, id: &ArtifactId) -> Result<Info> {
+        self.using().open()?.core.info(id)
+    }
+
+    /// The entries that `filter` lets through, newest first, `limit` of them after `offset`.
+    ///
+    /// An entry that another run has repeated is listed only for its own run.
+    pub fn list(&self, limit: usize, offset: usize, filter: &Filter) -> Result<Vec<Info>> {
+        self.using().open()?.core.list(limit, offset, filter)
+    }
+
+    /// The versions of a name, oldest first.
+    pub fn versions(&self, name: &str) -> Result<Vec<Info>> {
+        self.using().open()?.core.versions(name)
+    }
+
+    /// The artifacts that match best. Words match contents and names, `"…"` a phrase, `-word` excludes,
+    /// `type:`, `name:`, `run:` and `node:` must match. A put is found within a second.
+    pub fn search(&self, query: &str, limit: usize) -> Result<Vec<Hit>> {
+        let using = self.using();
+        let open = using.open()?;
+        open.keeper.search(&open.core, query, limit)
+    }
+
+    /// Waits until all that was put before can be found by [`Self::search`].
+    pub fn flush_search(&self) -> Result<()> {
+        self.using().open()?.keeper.flush()
+    }
+
+    /// Removes a content with all its entries. False when it is not there.
+    pub fn remove(&self, id: &ArtifactId) -> Result<bool> {
+        let using = self.using();
+        let open = using.open()?;
+        let removed = open.core.remove(&[*id], |_| true)?;
+        open.keeper.note_removed(&[*id]);
+        Ok(!removed.is_empty())
+    }
+
+    /// Removes every content that is not in `keep` and was last put before `before` (seconds since the
+    /// epoch; what is put from the call on is never removed), then gives the space back.
+    pub fn gc(&self, keep: &[ArtifactId], before: Option<f64>) -> Result<Collected> {
+        let using = self.using();
+        let open = using.open()?;
+        let (collected, removed) = collect::collect(&open.core, keep, before)?;
+        open.keeper.note_removed(&removed);
+        Ok(collected)
+    }
+
+    /// Reads every stored byte and returns what does not check out.
+    pub fn verify(&self) -> Result<Vec<Finding>> {
+        verify::verify(&self.using().open()?.core)
+    }
+
+    /// The store in numbers.
+    pub fn stats(&self) -> Result<Stats> {
+        let using = self.using();
+        let open = using.open()?;
+        let segments = open.core.log.segments();
+        let mut stored_bytes = 0;
+        for segment in &segments {
+            stored_bytes += segment.length()?;
+        }
+        let index = open.core.index.read();
+        Ok(Stats {
+            artifacts: index.content_count() as u64,
+            versions: index.live_entries() as u64,
+            bytes: index
+                .live_contents()
+                .map(|(_, content)| content.bytes)
+                .sum(),
+            stored_bytes,
+            segments: segments.len() as u64,
+            syncs: open.core.log.syncs(),
+            puts: open.core.puts.load(Ordering::Relaxed),
+            unindexed: open.keeper.pending(),
+        })
+    }
+
+    /// Waits for running operations, saves the indexes and gives the folder free. Later operations
+    /// fail with [`StoreError::Closed`]. What cannot be saved is built anew at the next opening.
+    pub fn close(&self) -> Result<()> {
+        let Some(open) = self.open.write().take() else {
+            return Ok(());
+        };
+        open.keeper.stop();
+        let saved = open.core.checkpoint();
+        let unlocked = rustix::fs::flock(&open.lock, FlockOperation::Unlock);
+        unlocked.map_err(|error| StoreError::Io {
+            doing: "cannot unlock",
+            path: open.core.path.join("lock"),
+            source: error.into(),
+        })?;
+        match saved {
+            // The log is whole; only the next opening takes longer.
+            Err(StoreError::Io { .. } | StoreError::Full { .. } | StoreError::Poisoned(_)) => {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // There is nobody left to tell; the next opening reads the log.
+        let _ = self.close();
+    }
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| crate::log::write_error(path.to_path_buf(), path, source))
+}
+
+/// Takes the kernel's lock; the descriptor is close-on-exec, as all of std's are.
+fn lock(path: &Path) -> Result<File> {
+    let file = path.join("lock");
+    let opened = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&file);
+    let lock = opened.map_err(|source| StoreError::Io {
+        doing: "cannot open",
+        path: file.clone(),
+        source,
+    })?;
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse {
+            path: path.to_path_buf(),
+        }),
+        Err(error) => Err(StoreError::Io {
+            doing: "cannot lock",
+            path: file,
+            source: error.into(),
+        }),
+    }
+}
