@@ -43,8 +43,8 @@ def measure(path: str, text: str) -> tuple[dict[str, object], list[dict[str, obj
     row: dict[str, object] = {
         "file": path,
         "complexity": max(total, 1),
-        "highest": worst.cyclomatic_complexity if worst else 1,
-        "average": round(total / len(result.function_list), 1) if worst else 1.0,
+        "worst_complexity": worst.cyclomatic_complexity if worst else 1,
+        "average_complexity": round(total / len(result.function_list), 1) if worst else 1.0,
         "functions": len(result.function_list),
         "lines": result.nloc,
         "worst_function": worst.name if worst else "",

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """One language. `definitions` captures `@name` inside a node captured as its kind; `imports` captures `@module`."""
+    """One language. `definitions` captures `@name` inside a node captured as its kind; `imports` captures `@target`."""
 
     module: str
     entry: str
@@ -36,9 +36,9 @@ _TYPESCRIPT_DEFINITIONS = (
 """
 )
 _JAVASCRIPT_IMPORTS = """
-(import_statement source: (string (string_fragment) @module))
-(export_statement source: (string (string_fragment) @module))
-(call_expression function: [(identifier) (import)] @callee arguments: (arguments . (string (string_fragment) @module))
+(import_statement source: (string (string_fragment) @target))
+(export_statement source: (string (string_fragment) @target))
+(call_expression function: [(identifier) (import)] @callee arguments: (arguments . (string (string_fragment) @target))
   (#any-of? @callee "require" "import"))
 """
 
@@ -52,8 +52,8 @@ GRAMMARS = {
         (function_definition name: (_) @name) @function
         """,
         """
-        (import_statement name: [(dotted_name) @module (aliased_import name: (dotted_name) @module)])
-        (import_from_statement module_name: (_) @module)
+        (import_statement name: [(dotted_name) @target (aliased_import name: (dotted_name) @target)])
+        (import_from_statement module_name: (_) @target)
         """,
     ),
     "typescript": Grammar(
@@ -89,7 +89,7 @@ GRAMMARS = {
         (macro_definition name: (_) @name) @macro
         (impl_item type: (_) @name) @impl
         """,
-        "(use_declaration argument: (_) @module)",
+        "(use_declaration argument: (_) @target)",
     ),
     "go": Grammar(
         "tree_sitter_go",
@@ -105,7 +105,7 @@ GRAMMARS = {
           (slice_type) (array_type) (channel_type) (pointer_type)]) @type
         (type_alias name: (_) @name) @type
         """,
-        "(import_spec path: (_) @module)",
+        "(import_spec path: (_) @target)",
     ),
     "c": Grammar(
         "tree_sitter_c",
@@ -119,7 +119,7 @@ GRAMMARS = {
         (type_definition declarator: (type_identifier) @name) @type
         (preproc_function_def name: (_) @name) @macro
         """,
-        "(preproc_include path: (_) @module)",
+        "(preproc_include path: (_) @target)",
     ),
 }
 """Each grammar comes from its own wheel, for the packs of all grammars download theirs at run time."""

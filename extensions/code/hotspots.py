@@ -28,7 +28,7 @@ def rank(churn: Sequence[Row], complexity: Sequence[Row]) -> list[dict[str, obje
                 "commits": changes["commits"],
                 "complexity": code["complexity"],
                 "worst_function": code.get("worst_function", ""),
-                "highest": code.get("highest", 0),
+                "worst_complexity": code.get("worst_complexity", 0),
                 "lines": code.get("lines", 0),
                 "authors": changes.get("authors", 0),
                 "last_change": changes.get("last_change", ""),

@@ -56,7 +56,7 @@ def imports(path: str, text: str, language: str, files: Collection[str]) -> list
     """Rows of type code/import. `files` are the project's paths: they tell its own modules from outside ones."""
     rows: list[dict[str, object]] = []
     for _, captures in _matches(text.encode("utf-8", "replace"), language, which=2):
-        node = captures["module"][0]
+        node = captures["target"][0]
         written = _text(node)
         module = _module(written, language)
         rows.append(
@@ -72,14 +72,14 @@ def imports(path: str, text: str, language: str, files: Collection[str]) -> list
 
 
 def _matches(source: bytes, language: str, which: int) -> list[tuple[str, dict[str, Any]]]:
-    """Each match with the capture that is neither name nor module: the kind of what was found."""
+    """Each match with the capture that is neither name nor target: the kind of what was found."""
     from tree_sitter import Parser, QueryCursor
 
     loaded = grammars.load(language)
     root = Parser(loaded[0]).parse(source).root_node
     found = []
     for _, captures in QueryCursor(loaded[which]).matches(root):
-        kinds = [name for name in captures if name not in ("name", "parent", "declarator", "module", "callee")]
+        kinds = [name for name in captures if name not in ("name", "parent", "declarator", "target", "callee")]
         found.append((kinds[0] if kinds else "", captures))
     return found
 

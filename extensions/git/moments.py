@@ -18,6 +18,9 @@ _UNITS = {
 }
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|mo|[smhdwy])\s*")
 
+_EARLIEST = "1970-01-02T00:00:00+00:00"
+"""git knows no time before 1970, and takes one for the present."""
+
 
 def duration_seconds(text: str) -> float | None:
     """Seconds of a duration such as `90d` or `1h30m`, or None when `text` is none."""
@@ -46,15 +49,17 @@ def moment(value: object, *, end_of_day: bool = False, now: datetime | None = No
     try:
         if len(text) == 10:
             clock = "23:59:59" if end_of_day else "00:00:00"
-            return f"{date.fromisoformat(text).isoformat()}T{clock}"
-        return datetime.fromisoformat(text).isoformat(timespec="seconds")
+            found = f"{date.fromisoformat(text).isoformat()}T{clock}"
+        else:
+            found = datetime.fromisoformat(text).isoformat(timespec="seconds")
     except ValueError:
         raise ValueError(f"{value!r} is neither a duration such as 90d nor a date such as 2024-01-31") from None
+    return max(found, _EARLIEST)
 
 
 def _back(present: datetime, seconds: float) -> str:
     try:
-        return (present - timedelta(seconds=seconds)).isoformat(timespec="seconds")
+        return max((present - timedelta(seconds=seconds)).isoformat(timespec="seconds"), _EARLIEST)
     except OverflowError:
         # Further back than the calendar reaches: the whole history.
-        return "1970-01-02T00:00:00+00:00"
+        return _EARLIEST

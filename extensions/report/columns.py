@@ -15,8 +15,19 @@ _NAMING = (
 _RANKING = (
     "score count commits complexity weight similarity confidence lines_changed lines total sum amount value size bytes"
 ).split()
+_PLURALS = {"path": "files", "subject": "commits", "branch": "branches", "key": "keys"}
 _PLACES = {"line", "column", "row", "id", "port", "year", "number", "index", "position"}
 """Numbers that say where something is, not how much."""
+_NOUNS = (
+    ("passage", "passages"),
+    ("marker", "open notes"),
+    ("rule", "findings"),
+    ("module", "imports"),
+    ("match", "matches"),
+    ("confidence", "unused code"),
+    ("subject", "commits"),
+)
+"""What rows that have such a column are, when no column names each of them."""
 _ADDITIVE = re.compile(
     r"(^|_)(count|commits|lines|bytes|size|added|deleted|files|total|sum|amount|functions|complexity|changed|price"
     r"|revenue|sales|quantity|units|duration|seconds)(_|$)"
@@ -48,6 +59,12 @@ class Table:
         falling = all(a >= b for a, b in zip(values, values[1:], strict=False))
         return len(values) == len(self.rows) > 1 and falling and values[0] != values[-1]
 
+    def noun(self) -> str:
+        """What the rows are together, such as `files`."""
+        if self.label and self.distinct(self.label) >= 0.9 * len(self.rows):
+            return _PLURALS.get(self.label.lower(), _many(self.label))
+        return next((noun for column, noun in _NOUNS if column in self.columns), "rows")
+
     def distinct(self, column: str) -> int:
         """How many different values a column has."""
         return len({str(row.get(column)) for row in self.rows})
@@ -71,7 +88,7 @@ def understand(rows: Sequence[Row]) -> Table:
 
 def is_additive(column: str) -> bool:
     """Whether the sum of a column means something, so that shares of it do, too."""
-    return bool(_ADDITIVE.search(column)) and not column.startswith(("mean", "average", "max", "min", "median"))
+    return bool(_ADDITIVE.search(column)) and not column.startswith(("mean", "average", "max", "min", "median", "worst"))
 
 
 def moment(value: object) -> datetime | None:
@@ -84,9 +101,11 @@ def moment(value: object) -> datetime | None:
 
 
 def _label(table: Table) -> str | None:
-    for name in _NAMING:
-        if name in table.texts:
-            return name
+    named = [name for name in _NAMING if name in table.texts]
+    # A name that repeats does not tell the rows apart: of commits it is the subject and not the author.
+    telling = [name for name in named if table.distinct(name) >= 0.9 * len(table.rows)]
+    if telling or named:
+        return (telling or named)[0]
     short = [c for c in table.texts if _typical_length(table, c) <= 60]
     if short:
         return max(short, key=lambda c: (table.distinct(c), -table.columns.index(c)))
@@ -109,6 +128,11 @@ def _value(table: Table) -> str | None:
 def _typical_length(table: Table, column: str) -> float:
     values = [len(str(row[column])) for row in table.rows if row.get(column)]
     return sum(values) / len(values) if values else 0
+
+
+def _many(column: str) -> str:
+    word = column.replace("_", " ")
+    return word if word.endswith("s") else f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
 
 
 def _is_number(value: object) -> bool:

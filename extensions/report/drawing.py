@@ -99,13 +99,14 @@ def draw(plot: Plot) -> str:
         height = max(2.2, 0.34 * bars + 1.3) if plot.kind == "barh" else 4.4
         with matplotlib.rc_context(_STYLE):
             figure = figure_class(figsize=(_WIDTH, height), layout="constrained")
+            figure.get_layout_engine().set(w_pad=0.14, h_pad=0.12)
             axes = figure.add_subplot()
             if not plot.values:
                 axes.axis("off")
                 axes.text(0.5, 0.5, "Nothing to show", ha="center", va="center", color=_SOFT)
             else:
                 _DRAWERS[plot.kind](axes, plot)
-            figure.suptitle(wording.shortened(plot.title, 80), x=0.01, ha="left", fontsize=13, fontweight="bold", color=_INK)
+            figure.suptitle(wording.shortened(plot.title, 80), x=0.02, ha="left", fontsize=13, fontweight="bold", color=_INK)
             out = io.StringIO()
             figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return _accessible(out.getvalue(), plot.title)
@@ -118,6 +119,7 @@ def _barh(axes: Any, plot: Plot) -> None:
     axes.invert_yaxis()
     axes.bar_label(bars, [wording.number(v, plot.value_column) for v in plot.values], padding=4, color=_SOFT, fontsize=9)
     axes.margins(x=0.12)
+    _whole_steps(axes.xaxis, plot)
     axes.xaxis.grid(True, color=_GRID)
     axes.set_xlabel(_with_rest(plot))
     axes.xaxis.set_major_formatter(lambda v, _: wording.number(v, plot.value_column))
@@ -130,6 +132,8 @@ def _bar(axes: Any, plot: Plot) -> None:
     axes.set_xticks(places, plot.labels, rotation=35 if slanted else 0, ha="right" if slanted else "center")
     axes.bar_label(bars, [wording.number(v, plot.value_column) for v in plot.values], padding=3, color=_SOFT, fontsize=9)
     axes.margins(y=0.12)
+    axes.set_xlim(-max(0.7, (6 - len(plot.values)) / 2), len(plot.values) - 1 + max(0.7, (6 - len(plot.values)) / 2))
+    _whole_steps(axes.yaxis, plot)
     axes.yaxis.grid(True, color=_GRID)
     axes.set_ylabel(plot.value_title)
     axes.set_xlabel(_with_rest(plot, plot.label_title))
@@ -142,6 +146,7 @@ def _draw_line(axes: Any, plot: Plot) -> None:
     if min(plot.values) >= 0:
         axes.fill_between(plot.positions, plot.values, color=_PALETTE[0], alpha=0.10)
         axes.set_ylim(bottom=0)
+    _whole_steps(axes.yaxis, plot)
     if plot.labels:
         step = max(1, len(plot.labels) // 10)
         axes.set_xticks(plot.positions[::step], plot.labels[::step], rotation=35, ha="right")
@@ -161,7 +166,12 @@ def _draw_scatter(axes: Any, plot: Plot) -> None:
     axes.scatter(plot.positions, plot.values, color=_PALETTE[0], alpha=0.65, s=28, linewidths=0)
     widest, highest = max(map(abs, plot.positions)) or 1, max(map(abs, plot.values)) or 1
     far = sorted(range(len(plot.values)), key=lambda i: -(plot.positions[i] / widest + plot.values[i] / highest))
+    named: list[int] = []
     for i in far[:5] if plot.labels else []:
+        # A label that would lie upon another is left out.
+        if any(abs(plot.values[i] - plot.values[j]) < 0.05 * highest for j in named):
+            continue
+        named.append(i)
         axes.annotate(
             plot.labels[i], (plot.positions[i], plot.values[i]), xytext=(5, 4), textcoords="offset points",
             fontsize=8, color=_SOFT,
@@ -170,6 +180,14 @@ def _draw_scatter(axes: Any, plot: Plot) -> None:
     axes.set_xlabel(plot.label_title)
     axes.set_ylabel(plot.value_title)
     axes.margins(0.08)
+
+
+def _whole_steps(axis: Any, plot: Plot) -> None:
+    """Ticks at whole numbers when there is nothing between them."""
+    if all(value.is_integer() for value in plot.values):
+        from matplotlib.ticker import MaxNLocator
+
+        axis.set_major_locator(MaxNLocator(nbins=7, integer=True))
 
 
 def _pie(axes: Any, plot: Plot) -> None:
@@ -251,7 +269,7 @@ def _scatter(table: Table, label: str | None, value: str | None, title: str | No
 
 def _counted(table: Table, kind: str, label: str | None, title: str | None, limit: int) -> Plot:
     """Counts rows: by the label asked for, else by time, else by the column with the fewest values."""
-    what = wording.title(wording.plural(table.label)) if table.label else "Rows"
+    what = wording.title(table.noun())
     column = label or (table.dates[0] if table.dates else None)
     if column in table.dates:
         moments = sorted(m for row in table.rows if (m := moment(row.get(str(column)))) is not None)

@@ -10,7 +10,7 @@ from columns import Table, is_additive, moment
 
 def heading(table: Table) -> str:
     """What the table is: `Files by commits`, or the kind of its rows."""
-    subject = wording.title(wording.plural(table.label)) if table.label else "Results"
+    subject = wording.title(table.noun())
     if table.value and table.is_ranked_by(table.value):
         return f"{subject} by {wording.title(table.value).lower()}"
     return subject
@@ -36,7 +36,7 @@ def _leaders(table: Table, label: str, value: str) -> list[str]:
     if not amounts or table.distinct(label) < len(table.rows) * 0.9:
         return []
     name, measure = wording.cell(ranked[0].get(label), label), wording.title(value).lower()
-    lead = f"**{name}** leads {wording.number(len(ranked))} {wording.plural(label)} with {measure} {wording.number(amounts[0], value)}"
+    lead = f"**{name}** leads {wording.number(len(ranked))} {table.noun()} with {measure} {wording.number(amounts[0], value)}"
     if len(amounts) > 1 and amounts[1] > 0 and amounts[0] >= 1.5 * amounts[1]:
         lead += f", {amounts[0] / amounts[1]:.1f} times the second"
     found = [lead + "."]
@@ -49,7 +49,7 @@ def _leaders(table: Table, label: str, value: str) -> list[str]:
         )
     middle = sorted(amounts)[len(amounts) // 2]
     if len(amounts) >= 8 and amounts[0] > 0 and middle <= amounts[0] / 3:
-        found.append(f"Half of the {wording.plural(label)} have {measure} {wording.number(middle, value)} or less.")
+        found.append(f"Half of the {table.noun()} have {measure} {wording.number(middle, value)} or less.")
     return found
 
 

@@ -9,36 +9,12 @@ from columns import moment
 _CODE = {"file", "path", "function", "worst_function", "former", "short", "commit", "hash", "module", "rule", "name"}
 _CELL = 120
 """Characters of a cell: a longer text breaks the table's shape."""
-_PLURALS = {
-    "file": "files",
-    "path": "files",
-    "function": "functions",
-    "author": "authors",
-    "branch": "branches",
-    "language": "languages",
-    "keyword": "keywords",
-    "word": "words",
-    "module": "modules",
-    "rule": "rules",
-    "subject": "commits",
-    "passage": "passages",
-    "category": "categories",
-    "country": "countries",
-    "city": "cities",
-    "key": "keys",
-}
 
 
 def title(column: str) -> str:
     """`last_change` as `Last change`."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column).replace("_", " ").strip()
     return words[:1].upper() + words[1:]
-
-
-def plural(column: str) -> str:
-    """What rows named by a column are together: `file` as `files`."""
-    known = _PLURALS.get(column.lower())
-    return known or (column if column.endswith("s") else f"{column}s").replace("_", " ")
 
 
 def number(value: float, column: str = "") -> str:
