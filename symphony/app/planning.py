@@ -61,8 +61,8 @@ class Planner:
         """Degraded while it loads or when it plans without its encoder or policy."""
         if self._conductor is None:
             return HealthStatus(self.name, "degraded", "it is being loaded")
-        status, detail, remedy = self._conductor.health()
-        return HealthStatus(self.name, status, detail, remedy)
+        health = self._conductor.health()
+        return HealthStatus(self.name, health["status"], health.get("detail", ""), health.get("remedy", ""))
 
     def compose(self, prompt: str, view: ProjectView | None) -> Composition:
         """A composition for a prompt. Blocks for a few milliseconds once the Conductor is loaded.
@@ -84,7 +84,7 @@ class Planner:
         facts = None
         if view is not None:
             facts = ProjectFacts(
-                path=view.path,
+                path=str(view.path),
                 is_git=view.is_git,
                 languages=view.languages,
                 files=tuple(view.files),
@@ -106,14 +106,12 @@ class Planner:
 
         with self._lock:
             if self._conductor is None:
-                self._conductor = Conductor.load(
-                    encoder_dir=self._files.encoder, weights=self._files.weights, cache_dir=self._files.cache
-                )
+                self._conductor = Conductor.load(self._files.encoder, self._files.weights)
             catalogue = self._catalogue()
             functions = [*catalogue.composable(), *catalogue.offered]
             wanted = hashlib.sha256("\n".join(repr(f) for f in functions).encode()).hexdigest()
             if wanted != self._indexed:
-                self._conductor.index(functions, catalogue.lattice)
+                self._conductor.index(functions, catalogue.lattice, self._files.cache)
                 self._indexed = wanted
             return self._conductor
 

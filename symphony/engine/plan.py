@@ -121,12 +121,14 @@ def _plan_node(
         "params": params,
         "inputs": inputs,
         "list_inputs": lists,
+        "optional_inputs": sorted(spec.optional),
         "outputs": dict(spec.outputs),
         "timeout": node.timeout or (None if is_control else node_timeout),
         "retry": (node.retry or Retry()).model_dump(),
         "resources": _resources(node, spec),
         "priority": 5,
         "effects": spec.effects,
+        "seconds": spec.seconds,
         "cache_key": _cache_base(spec, params, versions.get(spec.extension, "")),
     }
 

@@ -24,7 +24,7 @@ class HealthStatus:
 
 @runtime_checkable
 class AsyncComponent(Protocol):
-    """A part of the host under its bootstrap. `stop` may be called more than once and after a failed start."""
+    """A part of the host under its bootstrap. `stop` may come twice and after a failed start."""
 
     name: str
 
