@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from symphony.config.positions import Positions, toml_error_position, toml_positions, yaml_positions
+from symphony.config.yaml_text import check_yaml
 from symphony.errors import BadInput, InvalidConfig, StorageFull
 
 PROJECT_FILES = ("conductor.json", "conductor.toml", "conductor.yaml", "conductor.yml")
@@ -149,6 +150,7 @@ def _parse_yaml(file: Path, text: str) -> Any:
     import yaml
 
     try:
+        check_yaml(text)
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from symphony.config.yaml_text import check_yaml
+
 Path = tuple[str | int, ...]
 Position = tuple[int, int]
 Positions = dict[Path, Position]
@@ -48,6 +50,7 @@ def yaml_positions(text: str) -> Positions:
 
     positions: Positions = {(): (1, 1)}
     try:
+        check_yaml(text)
         root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError:
         return positions

@@ -55,7 +55,7 @@ def setup_logging(
     max_bytes: int = 5_000_000,
     backups: int = 3,
 ) -> None:
-    """Writes this process's log to `logs/PROCESS.jsonl`, rotated at `max_bytes`, in place of an earlier one."""
+    """Writes this process's log to `logs/PROCESS.jsonl`, rotated at `max_bytes`."""
     home.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     root = logging.getLogger()
     close_logging()

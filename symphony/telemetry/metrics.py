@@ -41,7 +41,7 @@ class Metrics:
             self.observe(name, time.perf_counter() - began)
 
     def snapshot(self) -> dict[str, Any]:
-        """`{"counters": {name: n}, "timings": {name: {"count", "average", "p50", "p99", "max"}}}`, seconds."""
+        """`{"counters": {name: n}, "timings": {name: {"count", "average", "p50", "p99", "max"}}}`, in s."""
         with self._lock:
             return {
                 "counters": dict(self._counters),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 import json
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from symphony.telemetry.logs import LEVELS, SUFFIX, LogFolder
 
@@ -70,7 +71,7 @@ class _Tails:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read: dict[int, int] = {}  # inode → bytes read
+        self._read: dict[tuple[int, bytes], int] = {}
 
     def backlog(self) -> Iterator[Entry]:
         """All that stands in the log now, by time."""
@@ -101,23 +102,22 @@ class _Tails:
         except FileNotFoundError:  # rotated away between listing and opening
             return
         with stream:
-            inode = _inode(stream)
-            position = self._read.get(inode, 0)
+            identity = _identity(stream)
+            position = self._read.get(identity, 0)
             stream.seek(position)
             for line in stream:
                 if not line.endswith(b"\n"):
                     break  # still being written; read again next time
                 position += len(line)
-                self._read[inode] = position
+                self._read[identity] = position
                 entry = _parse(line)
                 if entry is not None:
                     yield entry
 
 
-def _inode(stream: Any) -> int:
-    import os
-
-    return os.fstat(stream.fileno()).st_ino
+def _identity(stream: BinaryIO) -> tuple[int, bytes]:
+    """Stays the same when a file is rotated. The inode alone does not: a new file may get an old one's."""
+    return os.fstat(stream.fileno()).st_ino, stream.read(40)
 
 
 def _parse(line: bytes) -> Entry | None:

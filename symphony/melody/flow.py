@@ -1,0 +1,100 @@
+"""How a melody hangs together: order, cycles, and the types that flow along its edges. Without recursion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from symphony.melody.control import CONTROL_PLAYERS, EXTENSION, PASSES_VALUE
+from symphony.melody.model import Edge, Melody, Node
+from symphony.types.players import FunctionSpec
+from symphony.types.port_types import ANY, element_type, is_port_type
+
+Catalogue = Mapping[str, FunctionSpec]
+
+
+def spec_of(node: Node, catalogue: Catalogue) -> FunctionSpec | None:
+    """The Player of a node, control Players included; None when nobody knows it."""
+    return catalogue.get(node.player_name) or CONTROL_PLAYERS.get(node.player_name)
+
+
+def order(ids: Iterable[str], pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Ids in an order in which each comes after its sources; those in or behind a cycle are left out."""
+    waits_for = dict.fromkeys(ids, 0)
+    followers: dict[str, list[str]] = {node_id: [] for node_id in waits_for}
+    for source, target in pairs:
+        waits_for[target] += 1
+        followers[source].append(target)
+    ready = [node_id for node_id, count in waits_for.items() if count == 0]
+    for node_id in ready:  # grows while it is walked
+        for target in followers[node_id]:
+            waits_for[target] -= 1
+            if waits_for[target] == 0:
+                ready.append(target)
+    return ready
+
+
+def cycles(ids: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """One cycle for each knot of nodes that reach each other, as its ids in order, the first again at the end."""
+    left = set(ids) - set(order(ids, pairs))
+    sources: dict[str, list[str]] = {node_id: [] for node_id in left}
+    for source, target in pairs:
+        if source in left and target in left:
+            sources[target].append(source)
+    found: list[list[str]] = []
+    state: dict[str, int] = {}  # the walk in which a node was seen
+    # Every node that is left has a source that is left, so walking backwards must run in a circle.
+    for walk, start in enumerate(node_id for node_id in ids if node_id in left):
+        trail: list[str] = []
+        node_id = start
+        while node_id not in state:
+            state[node_id] = walk
+            trail.append(node_id)
+            node_id = next((s for s in sources[node_id] if s not in state), sources[node_id][0])
+        if state[node_id] == walk:
+            circle = trail[trail.index(node_id) :][::-1]
+            found.append([*circle, circle[0]])
+    return found
+
+
+def output_types(melody: Melody, catalogue: Catalogue) -> dict[tuple[str, str], str]:
+    """The type of every output port, by node and port.
+
+    That of a control Player follows from what is connected to it: `if` passes on what it gets, `join`
+    makes a list of it, `map` a list of what its Player answers. Unknown Players have no ports.
+    """
+    nodes = {node.id: node for node in melody.nodes}
+    incoming: dict[str, list[Edge]] = {}
+    for edge in melody.edges:
+        if edge.kind == "data" and edge.source_node in nodes and edge.target_node in nodes:
+            incoming.setdefault(edge.target_node, []).append(edge)
+    pairs = [(e.source_node, e.target_node) for edges in incoming.values() for e in edges]
+    types: dict[tuple[str, str], str] = {}
+    ordered = order(nodes, pairs)
+    for node_id in [*ordered, *(i for i in nodes if i not in set(ordered))]:
+        spec = spec_of(nodes[node_id], catalogue)
+        if spec is None:
+            continue
+        for port, port_type in spec.outputs.items():
+            types[node_id, port] = port_type
+        if spec.extension == EXTENSION:
+            sources = [types.get((e.source_node, e.source_port), ANY) for e in incoming.get(node_id, [])]
+            _infer(nodes[node_id], sources, catalogue, types)
+    return types
+
+
+def _infer(
+    node: Node, sources: Sequence[str], catalogue: Catalogue, types: dict[tuple[str, str], str]
+) -> None:
+    declared = node.params.get("type")
+    name = node.player_name
+    if isinstance(declared, str) and is_port_type(declared):
+        port = "items" if (node.id, "items") in types else "value"
+        types[node.id, port] = declared
+    elif name in PASSES_VALUE and len(sources) == 1:
+        types[node.id, "value"] = sources[0]
+    elif name == f"{EXTENSION}#join":
+        elements = {element_type(source) or source for source in sources}
+        types[node.id, "items"] = f"list<{elements.pop()}>" if len(elements) == 1 else f"list<{ANY}>"
+    elif name == f"{EXTENSION}#map" and (called := catalogue.get(str(node.params.get("player", "")))):
+        port = str(node.params.get("output") or next(iter(called.outputs), ""))
+        types[node.id, "items"] = f"list<{called.outputs.get(port, ANY)}>"
