@@ -105,7 +105,9 @@ def test_json_errors_are_one_document(symphony: Run, tmp_path: Path) -> None:
     assert done.err == ""
 
 
-@pytest.mark.parametrize("command", ["run", "compose", "play", "melody", "runs", "artifacts", "ext", "config", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["run", "compose", "play", "melody", "runs", "artifacts", "ext", "config", "doctor"]
+)
 def test_every_command_has_help(symphony: Run, command: str) -> None:
     done = symphony(command, "--help")
     assert done.code == 0

@@ -38,7 +38,11 @@ def players(answer: dict[str, Any]) -> set[str]:
 def commits_by_file(project: Path, since: str = "") -> Counter[str]:
     command = ["git", "-c", "core.quotePath=false", "log", "--no-merges", "--format=", "--name-only"]
     listing = subprocess.run(
-        [*command, *([f"--since={since}"] if since else [])], cwd=project, check=True, capture_output=True, text=True
+        [*command, *([f"--since={since}"] if since else [])],
+        cwd=project,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
     return Counter(line for line in listing.splitlines() if line)
 
@@ -56,14 +60,21 @@ def test_the_showcase_on_a_small_history(symphony: Callable[..., Any], repositor
 
 
 def test_the_showcase_on_this_repository(symphony: Callable[..., Any]) -> None:
-    answer = play(symphony, "Report with a chart: the files that change most and are hardest to maintain", ROOT)
+    answer = play(
+        symphony, "Report with a chart: the files that change most and are hardest to maintain", ROOT
+    )
     assert len(content(symphony, answer, "report.md")) > 500
 
 
 def test_commits_by_author(symphony: Callable[..., Any], repository: Path) -> None:
     answer = play(symphony, "How many commits did each author make?", repository)
     lines = subprocess.run(
-        ["git", "shortlog", "-sn", "HEAD"], cwd=repository, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        ["git", "shortlog", "-sn", "HEAD"],
+        cwd=repository,
+        check=True,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
     ).stdout.splitlines()
     shown = content(symphony, answer)
     for line in lines:
