@@ -1,0 +1,65 @@
+/** The catalogue: which component draws which kind of node. The type demands one for each. */
+import { lazy, createElement, Suspense, type ComponentType } from 'react'
+import type { ElementOf, Kind } from '@/element'
+import { ArtifactView } from '@/components/artifact-view'
+import { Button, Dialog, Disclosure, Link, Segments } from '@/components/controls'
+import { Download } from '@/components/download'
+import { FilePicker, Form, Select, Switch, TextBox } from '@/components/fields'
+import { Article, Card, Grid, Line, Section, Split, Stack, View } from '@/components/layout'
+import { Logs } from '@/components/logs'
+import { Metrics } from '@/components/metrics'
+import { Palette } from '@/components/palette'
+import { NodeDetails, RunSummary } from '@/components/run'
+import { Shell } from '@/components/shell'
+import { Table } from '@/components/table'
+import { Timeline } from '@/components/timeline'
+import { Alert, Badge, Bullets, EmptyState, Heading, LiveRegion, Progress, Text } from '@/components/words'
+
+const LazyGraph = lazy(() => import('@/components/graph/graph'))
+
+function Graph(element: ElementOf<'Graph'>) {
+  const fallback = createElement('div', {
+    className: 'h-[clamp(16rem,46vh,34rem)] rounded-lg border bg-sunken',
+  })
+  return createElement(Suspense, { fallback }, createElement(LazyGraph, element))
+}
+
+export const COMPONENTS: { [K in Kind]: ComponentType<ElementOf<K>> } = {
+  Alert,
+  Article,
+  ArtifactView,
+  Badge,
+  Bullets,
+  Button,
+  Card,
+  Dialog,
+  Disclosure,
+  Download,
+  EmptyState,
+  FilePicker,
+  Form,
+  Graph,
+  Grid,
+  Heading,
+  Line,
+  Link,
+  LiveRegion,
+  Logs,
+  Metrics,
+  NodeDetails,
+  Palette,
+  Progress,
+  RunSummary,
+  Section,
+  Segments,
+  Select,
+  Shell,
+  Split,
+  Stack,
+  Switch,
+  Table,
+  Text,
+  TextBox,
+  Timeline,
+  View,
+}

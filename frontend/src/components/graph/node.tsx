@@ -1,0 +1,103 @@
+/** A node of the graph: what it is, and its state in the run that is shown. */
+import { memo } from 'react'
+import { Handle, Position, type Node, type NodeProps } from '@xyflow/react'
+import { Ban, Check, CircleDashed, Clock, Hand, Loader2, SkipForward, X, type LucideIcon } from 'lucide-react'
+import type { GraphNode, Port } from '@/catalogue.gen'
+import { useNodeRun } from '@/store/context'
+import { cn } from '@/lib/cn'
+import { seconds } from '@/lib/words'
+
+export const NODE_WIDTH = 196
+const HEAD = 46
+const PORT = 19
+
+export type FlowNode = Node<{ node: GraphNode; run: string | undefined; editable: boolean }, 'player'>
+
+export function nodeHeight(node: GraphNode, editable: boolean): number {
+  return editable ? HEAD + 10 + Math.max(node.inputs.length, node.outputs.length, 1) * PORT : HEAD
+}
+
+const STATES: Record<string, { icon: LucideIcon; color: string; frame: string }> = {
+  pending: { icon: CircleDashed, color: 'text-muted', frame: 'border-border' },
+  ready: { icon: Clock, color: 'text-muted', frame: 'border-border-strong' },
+  running: { icon: Loader2, color: 'text-info', frame: 'border-info ring-2 ring-info/20' },
+  succeeded: { icon: Check, color: 'text-good', frame: 'border-good/50' },
+  failed: { icon: X, color: 'text-bad', frame: 'border-bad ring-2 ring-bad/20' },
+  skipped: { icon: SkipForward, color: 'text-muted', frame: 'border-dashed border-border-strong' },
+  cancelled: { icon: Ban, color: 'text-muted', frame: 'border-dashed border-border-strong' },
+  waiting: { icon: Hand, color: 'text-warning', frame: 'border-warning ring-2 ring-warning/20' },
+}
+
+export const PlayerNode = memo(function PlayerNode({ data, selected }: NodeProps<FlowNode>) {
+  const { node, run, editable } = data
+  const live = useNodeRun(run, node.id)
+  const state = live?.status ?? 'pending'
+  const { icon: Icon, color, frame } = STATES[state] ?? STATES.pending!
+  const lasted = live && live.started !== null && live.ended !== null ? live.ended - live.started : null
+  const detail = live?.note && state === 'running' ? live.note : node.id
+  return (
+    <div
+      data-node={node.id}
+      data-state={state}
+      title={node.problem ?? node.player}
+      className={cn(
+        'h-full rounded-lg border bg-surface text-foreground shadow-soft transition-colors',
+        frame,
+        node.problem && 'border-bad',
+        selected && 'border-accent ring-2 ring-accent/30',
+      )}
+    >
+      <div className="flex h-[44px] items-center gap-2 px-2.5">
+        <Icon aria-hidden className={cn('size-4 shrink-0', color, state === 'running' && 'animate-spin')} />
+        <div className="min-w-0 flex-1 leading-tight">
+          <div className="truncate text-[13px] font-medium">{node.title}</div>
+          <div className="truncate text-[11px] text-muted">{detail}</div>
+        </div>
+        <span className="shrink-0 text-[11px] text-muted tabular-nums">
+          {lasted !== null ? seconds(lasted) : run === undefined ? node.note : ''}
+        </span>
+        <span className="sr-only">{state}</span>
+      </div>
+      {live?.progress != null && state === 'running' && (
+        <div className="absolute inset-x-2 bottom-1 h-0.5 overflow-hidden rounded bg-info-soft">
+          <div className="h-full bg-info" style={{ width: `${live.progress * 100}%` }} />
+        </div>
+      )}
+      {editable ? (
+        <>
+          <Ports ports={node.inputs} side="input" />
+          <Ports ports={node.outputs} side="output" />
+        </>
+      ) : (
+        <>
+          <Handle type="target" position={Position.Left} isConnectable={false} className="!opacity-0" />
+          <Handle type="source" position={Position.Right} isConnectable={false} className="!opacity-0" />
+        </>
+      )}
+    </div>
+  )
+})
+
+function Ports({ ports, side }: { ports: Port[]; side: 'input' | 'output' }) {
+  const input = side === 'input'
+  return ports.map(({ name, type }, index) => (
+    <Handle
+      key={name}
+      id={name}
+      type={input ? 'target' : 'source'}
+      position={input ? Position.Left : Position.Right}
+      title={`${name}: ${type}`}
+      style={{ top: HEAD + 8 + index * PORT }}
+      className="!size-2.5 !border-surface !bg-accent"
+    >
+      <span
+        className={cn(
+          'pointer-events-none absolute top-1/2 max-w-20 -translate-y-1/2 truncate text-[11px] leading-none text-muted',
+          input ? 'left-3.5' : 'right-3.5 text-right',
+        )}
+      >
+        {name}
+      </span>
+    </Handle>
+  ))
+}

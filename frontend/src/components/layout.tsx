@@ -1,0 +1,105 @@
+/** Components that only place their children. */
+import { useId } from 'react'
+import type { ElementOf } from '@/element'
+import { SOFT_TONES } from '@/components/tones'
+import { cn } from '@/lib/cn'
+
+const GAPS = { none: 'gap-0', small: 'gap-2', normal: 'gap-4', large: 'gap-6' }
+
+export function View({ props, children }: ElementOf<'View'>) {
+  return (
+    <div className="mx-auto flex w-full max-w-[96rem] animate-appear flex-col gap-4 px-4 py-4 md:px-6 md:py-5">
+      <header className="flex flex-col gap-0.5">
+        <h1 className="text-xl font-semibold tracking-tight">{props.title}</h1>
+        {props.text && <p className="text-sm text-muted">{props.text}</p>}
+      </header>
+      {children}
+    </div>
+  )
+}
+
+export function Stack({ props, children }: ElementOf<'Stack'>) {
+  return <div className={cn('flex min-w-0 flex-col', GAPS[props.gap ?? 'normal'])}>{children}</div>
+}
+
+export function Line({ props, children }: ElementOf<'Line'>) {
+  return (
+    <div
+      className={cn(
+        'flex min-w-0 flex-wrap items-center',
+        GAPS[props.gap ?? 'small'],
+        props.spread && '[&>*:last-child:not(:first-child)]:ml-auto',
+      )}
+    >
+      {children}
+    </div>
+  )
+}
+
+export function Grid({ props, children }: ElementOf<'Grid'>) {
+  return (
+    <div
+      className="grid gap-2"
+      style={{ gridTemplateColumns: `repeat(auto-fill, minmax(min(${props.least ?? 16}rem, 100%), 1fr))` }}
+    >
+      {children}
+    </div>
+  )
+}
+
+export function Split({ props, children }: ElementOf<'Split'>) {
+  return (
+    <div
+      className={cn(
+        'grid min-w-0 items-start gap-5 [&>*]:min-w-0',
+        props.side === 'start'
+          ? 'lg:grid-cols-[18rem_minmax(0,1fr)] lg:[&>*:last-child]:order-first'
+          : 'lg:grid-cols-[minmax(0,1fr)_21rem]',
+      )}
+    >
+      {children}
+    </div>
+  )
+}
+
+export function Section({ props, children }: ElementOf<'Section'>) {
+  const title = useId()
+  return (
+    <section
+      aria-labelledby={title}
+      className={cn('flex min-w-0 flex-col gap-3', !props.quiet && 'rounded-lg border bg-surface p-4')}
+    >
+      <div>
+        <h2 id={title} className="text-sm font-semibold">
+          {props.title}
+        </h2>
+        {props.text && <p className="text-xs text-muted">{props.text}</p>}
+      </div>
+      {children}
+    </section>
+  )
+}
+
+export function Card({ props, children }: ElementOf<'Card'>) {
+  return (
+    <div
+      className={cn('flex min-w-0 flex-col gap-2 rounded-lg border p-3', SOFT_TONES[props.tone ?? 'neutral'])}
+    >
+      {children}
+    </div>
+  )
+}
+
+export function Article({ props, children }: ElementOf<'Article'>) {
+  return (
+    <article
+      aria-label={props.label}
+      className={cn(
+        'flex min-w-0 flex-col gap-2 rounded-lg border bg-surface p-3.5',
+        props.muted && 'bg-sunken',
+      )}
+    >
+      {children}
+    </article>
+  )
+}

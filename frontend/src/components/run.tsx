@@ -1,0 +1,83 @@
+/** What is live of a run beside its graph: the summary, and the details of one node. */
+import { useEffect, useState } from 'react'
+import type { ElementOf } from '@/element'
+import type { LiveRun } from '@/store/runs'
+import { STATE_TONES } from '@/components/tones'
+import { Badge } from '@/components/ui/badge'
+import { useNodeRun, useRun } from '@/store/context'
+import { playerTitle, seconds } from '@/lib/words'
+
+/** Seconds since the run began; counts on while it is running. */
+export function useElapsed(run: LiveRun | undefined): number {
+  const [now, setNow] = useState(() => performance.now())
+  const running = run?.status === 'running'
+  useEffect(() => {
+    if (!running) return
+    const timer = setInterval(() => setNow(performance.now()), 200)
+    return () => clearInterval(timer)
+  }, [running])
+  if (!run) return 0
+  return running ? run.seconds + Math.max(0, now - run.taken) / 1000 : run.seconds
+}
+
+export function RunSummary({ props }: ElementOf<'RunSummary'>) {
+  const run = useRun(props.run)
+  const elapsed = useElapsed(run)
+  if (!run) return null
+  const counts = new Map<string, number>()
+  for (const { status } of run.nodes.values()) counts.set(status, (counts.get(status) ?? 0) + 1)
+  const done = (counts.get('succeeded') ?? 0) + (counts.get('skipped') ?? 0)
+  const failed = counts.get('failed') ?? 0
+  return (
+    <div className="flex flex-wrap items-center gap-1.5" data-run={run.id} data-run-state={run.status}>
+      <Badge tone={STATE_TONES[run.status] ?? 'neutral'}>{run.status}</Badge>
+      <Badge>
+        {done} of {run.nodes.size} done
+      </Badge>
+      {failed > 0 && <Badge tone="bad">{failed} failed</Badge>}
+      <Badge>{seconds(elapsed)}</Badge>
+    </div>
+  )
+}
+
+export function NodeDetails({ props }: ElementOf<'NodeDetails'>) {
+  const node = useNodeRun(props.run, props.node)
+  if (!node) return <p className="text-sm text-muted">Nothing is known of this step yet.</p>
+  const { error } = node
+  const lasted = node.started !== null && node.ended !== null ? node.ended - node.started : null
+  return (
+    <div className="flex flex-col gap-3 text-sm">
+      <div className="flex flex-wrap items-center gap-1.5">
+        <Badge tone={STATE_TONES[node.status] ?? 'neutral'}>{node.status}</Badge>
+        <span className="font-medium">{playerTitle(node.player)}</span>
+        <span className="font-mono text-xs text-muted">{node.player}</span>
+        {node.attempts > 1 && <Badge>{node.attempts} attempts</Badge>}
+        {node.cached && <Badge tone="accent">from the cache</Badge>}
+        {node.started !== null && <Badge>began at {seconds(node.started)}</Badge>}
+        {lasted !== null && <Badge>took {seconds(lasted)}</Badge>}
+      </div>
+      {node.note && <p className="text-muted">{node.note}</p>}
+      {node.progress !== null && node.status === 'running' && (
+        <div
+          role="progressbar"
+          aria-label="Progress of this step"
+          aria-valuenow={Math.round(node.progress * 100)}
+          className="h-1 overflow-hidden rounded-full bg-info-soft"
+        >
+          <div className="h-full bg-info transition-[width]" style={{ width: `${node.progress * 100}%` }} />
+        </div>
+      )}
+      {error && (
+        <div className="flex flex-col gap-1 rounded-md border border-bad/35 bg-bad-soft p-3">
+          <p className="font-medium text-bad">{error.message ?? error.code ?? 'It failed'}</p>
+          {error.remedy && <p>{error.remedy}</p>}
+          {error.traceback && (
+            <pre className="max-h-64 overflow-auto font-mono text-xs whitespace-pre-wrap">
+              {error.traceback}
+            </pre>
+          )}
+        </div>
+      )}
+    </div>
+  )
+}

@@ -1,0 +1,184 @@
+/** The frame: navigation at the side, below on a phone; the project; the theme; the view. */
+import { useEffect } from 'react'
+import {
+  Activity,
+  FolderGit2,
+  FolderOpen,
+  Files,
+  Library,
+  Monitor,
+  Moon,
+  Package,
+  Settings,
+  Sparkles,
+  Sun,
+} from 'lucide-react'
+import type { ElementOf } from '@/element'
+import { Tooltip } from '@/components/ui/tooltip'
+import { cn } from '@/lib/cn'
+
+const ICONS = {
+  compose: Sparkles,
+  board: Activity,
+  artifacts: Files,
+  store: Library,
+  market: Package,
+  settings: Settings,
+} as Record<string, typeof Sparkles>
+
+const NEXT_THEME = { system: 'light', light: 'dark', dark: 'system' } as const
+const THEME_ICONS = { system: Monitor, light: Sun, dark: Moon }
+const THEME_WORDS = { system: 'as the system', light: 'light', dark: 'dark' }
+
+export function Shell({ props, send, children }: ElementOf<'Shell'>) {
+  const { view, views, project, theme, busy } = props
+  useTheme(theme)
+  useEffect(() => {
+    const title = views.find((link) => link.id === view)?.title
+    document.title = title ? `${title} · Symphony` : 'Symphony'
+    document.getElementById('view')?.scrollTo(0, 0)
+  }, [view, views])
+  const ThemeIcon = THEME_ICONS[theme]
+  const ProjectIcon = project && project.git ? FolderGit2 : FolderOpen
+  return (
+    <div className="flex h-full flex-col-reverse md:flex-row">
+      <aside className="flex shrink-0 border-t bg-sunken md:w-14 md:flex-col md:gap-3 md:border-t-0 md:border-r md:p-2 lg:w-56 lg:p-3">
+        <div className="hidden items-center gap-2 px-1 pt-1 md:flex">
+          <img src="./symphony.svg" alt="" className="size-7 shrink-0" />
+          <span className="hidden text-lg font-semibold tracking-tight lg:inline">Symphony</span>
+        </div>
+        <ProjectButton
+          className="hidden md:flex"
+          icon={ProjectIcon}
+          project={project}
+          onPress={() => send('project', null)}
+        />
+        <nav aria-label="Views" className="flex flex-1 justify-around md:flex-none md:flex-col md:gap-0.5">
+          {views.map(({ id, title, badge }) => {
+            const Icon = ICONS[id] ?? Sparkles
+            return (
+              <a
+                key={id}
+                href={`#/${id}`}
+                aria-label={title}
+                title={title}
+                aria-current={id === view ? 'page' : undefined}
+                onClick={(event) => {
+                  event.preventDefault()
+                  send('navigate', id)
+                }}
+                className={cn(
+                  'relative flex min-h-12 flex-1 items-center justify-center gap-2.5 px-2 text-sm font-medium text-muted transition-colors hover:text-foreground md:min-h-8 md:flex-none md:rounded-md lg:justify-start',
+                  id === view
+                    ? 'text-accent md:bg-surface md:text-foreground md:shadow-xs md:ring-1 md:ring-border'
+                    : 'md:hover:bg-background',
+                )}
+              >
+                <Icon
+                  aria-hidden
+                  className={cn('size-4.5 shrink-0 md:size-4', id === view && 'text-accent')}
+                />
+                <span aria-hidden className="hidden truncate lg:inline">
+                  {title}
+                </span>
+                {badge > 0 && (
+                  <span
+                    aria-hidden
+                    className="absolute top-2 right-1/2 ml-auto size-2 translate-x-4 rounded-full bg-info lg:static lg:translate-x-0"
+                  />
+                )}
+              </a>
+            )
+          })}
+        </nav>
+        <div className="mt-auto hidden md:block">
+          <Tooltip text={`Theme: ${THEME_WORDS[theme]}`} side="right">
+            <button
+              type="button"
+              aria-label={`Theme: ${THEME_WORDS[theme]}`}
+              onClick={() => send('theme', NEXT_THEME[theme])}
+              className="flex h-8 w-full items-center justify-center gap-2.5 rounded-md px-2 text-sm text-muted hover:bg-background hover:text-foreground lg:justify-start"
+            >
+              <ThemeIcon aria-hidden className="size-4" />
+              <span className="hidden lg:inline">Theme: {THEME_WORDS[theme]}</span>
+            </button>
+          </Tooltip>
+        </div>
+      </aside>
+      <div className="relative flex min-h-0 min-w-0 flex-1 flex-col">
+        <div className="flex items-center gap-2 border-b bg-sunken px-3 py-2 md:hidden">
+          <img src="./symphony.svg" alt="" className="size-6" />
+          <ProjectButton
+            className="flex min-w-0 flex-1"
+            icon={ProjectIcon}
+            project={project}
+            onPress={() => send('project', null)}
+          />
+        </div>
+        {busy && <Waiting label={busy} />}
+        <main id="view" tabIndex={-1} className="min-h-0 flex-1 overflow-auto outline-none">
+          {children}
+        </main>
+      </div>
+    </div>
+  )
+}
+
+function ProjectButton({
+  icon: Icon,
+  project,
+  className,
+  onPress,
+}: {
+  icon: typeof FolderOpen
+  project: ElementOf<'Shell'>['props']['project']
+  className: string
+  onPress: () => void
+}) {
+  const label = project ? `Project: ${project.name}` : 'Open a project'
+  return (
+    <button
+      type="button"
+      aria-label={label}
+      title={project ? project.path : label}
+      onClick={onPress}
+      className={cn(
+        'items-center justify-center gap-2 rounded-md border bg-surface px-2 py-1.5 text-left text-sm shadow-xs hover:border-border-strong lg:justify-start',
+        className,
+      )}
+    >
+      <Icon aria-hidden className="size-4 shrink-0 text-muted" />
+      <span className="min-w-0 flex-1 md:hidden lg:block">
+        <span className="block truncate font-medium">{project ? project.name : 'Open a project'}</span>
+        {project && <span className="hidden truncate text-xs text-muted lg:block">{project.path}</span>}
+      </span>
+    </button>
+  )
+}
+
+function Waiting({ label }: { label: string }) {
+  return (
+    <div
+      role="progressbar"
+      aria-label={label}
+      className="absolute inset-x-0 top-0 z-20 h-0.5 animate-late overflow-hidden bg-accent-soft"
+    >
+      <div className="h-full w-1/3 animate-sweep bg-primary" />
+    </div>
+  )
+}
+
+function useTheme(theme: 'system' | 'light' | 'dark'): void {
+  useEffect(() => {
+    const dark = matchMedia('(prefers-color-scheme: dark)')
+    const apply = () => {
+      document.documentElement.classList.toggle(
+        'dark',
+        theme === 'dark' || (theme === 'system' && dark.matches),
+      )
+    }
+    apply()
+    dark.addEventListener('change', apply)
+    return () => dark.removeEventListener('change', apply)
+  }, [theme])
+}
