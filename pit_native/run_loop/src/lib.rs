@@ -1,16 +1,42 @@
 //! Owns a playing melody: a pure state machine under a Tokio driver.
+//!
+//! A [`Plan`] goes into [`RunLoop::start`]; events come out of the [`Sink`]. What a run does next is
+//! decided by [`Machine`], which knows neither clock nor disk. The driver carries its instructions out
+//! over the traits of [`ports`], and the journal remembers what is done.
 
+mod attempt;
+mod cache;
+mod decisions;
 mod document;
+#[cfg(test)]
+mod doubles;
+mod driver;
+mod encoding;
+mod event;
+mod journal;
 mod machine;
 mod plan;
+pub mod ports;
 mod resume;
+mod run_loop;
+mod syncer;
 #[cfg(test)]
 mod testing;
+mod view;
 
+pub use attempt::read_error;
+pub use cache::{CacheKey, ResultCache, cache_key};
 pub use document::read_plan;
+pub use encoding::{Encoding, decode, encode, suffix};
+pub use event::{NodeEvent, RunEvent, Values};
+pub use journal::{
+    History, JOURNAL, Journal, JournalError, JournalFile, Past, Record, read_history,
+};
 pub use machine::{Event, Fault, Instruction, Machine, NodeState, RunState, Verdict};
 pub use plan::{
     Backoff, EdgeKind, EdgePlan, InputPlan, NodeKind, NodePlan, Plan, PlanError, PlanParts, Retry,
     Source,
 };
+pub use ports::{Sink, Stage};
 pub use resume::keepable;
+pub use run_loop::{NoSink, Resumed, RunError, RunLoop, Stats, World};

@@ -1,0 +1,739 @@
+//! Carries out the machine's instructions for one run: requests, attempts, journal, events.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+
+use crate::attempt::{Attempt, Made, Report, blocking};
+use crate::cache::{CacheKey, ResultCache, cache_key};
+use crate::decisions::Question;
+use crate::event::{NodeEvent, RunEvent, Values};
+use crate::journal::{Journal, Record};
+use crate::machine::{Event, Fault, Instruction, Machine, NodeState, RunState, Verdict};
+use crate::plan::{NodeKind, Plan};
+use crate::ports::{Asked, NodeError, Stored, Waiter};
+use crate::run_loop::Shared;
+use crate::view::RunView;
+
+/// How long the host may think about a failure before the policy decides.
+const DECISION_TIME: Duration = Duration::from_secs(5);
+/// Events of the machine between two flushes.
+const BATCH: usize = 512;
+
+/// Where a run's messages go.
+pub(crate) type Inbox = UnboundedSender<Message>;
+
+/// What reaches a run from outside.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// An event that needs nothing more.
+    Machine(Event),
+    /// A queued request was granted.
+    Granted { node: u32, grant: u64 },
+    /// An attempt has ended.
+    Done {
+        node: u32,
+        attempt: u32,
+        seconds: f64,
+        result: Result<Made, NodeError>,
+    },
+    /// The journal could not be brought to the disk.
+    JournalFailed(String),
+}
+
+/// Passes grants on to the inbox.
+struct GrantWaiter(Inbox);
+
+impl Waiter for GrantWaiter {
+    fn granted(&self, mark: u64, grant: u64) {
+        // A run withdraws its requests, or waits for them, before it ends.
+        let _ = self.0.send(Message::Granted {
+            node: mark as u32,
+            grant,
+        });
+    }
+}
+
+/// What the driver knows of a node beside the machine's state.
+#[derive(Debug, Clone, Copy)]
+struct Live {
+    /// The grant it holds or waits for; 0 for none.
+    grant: u64,
+    is_queued: bool,
+    told: NodeState,
+    ready_at: f64,
+    queue: f64,
+}
+
+/// Said with a node's next state.
+#[derive(Debug, Default)]
+struct Detail {
+    seconds: Option<f64>,
+    artifacts: Vec<Stored>,
+    is_cached: bool,
+    error: Option<NodeError>,
+}
+
+/// One playing run.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    plan: Arc<Plan>,
+    view: Arc<RunView>,
+    machine: Machine,
+    inbox: Inbox,
+    waiter: Arc<dyn Waiter>,
+    journal: Option<Journal>,
+    cache: Option<Arc<Mutex<ResultCache>>>,
+    began: Instant,
+    live: Vec<Live>,
+    details: FxHashMap<u32, Detail>,
+    keys: FxHashMap<u32, CacheKey>,
+    stops: FxHashMap<u32, oneshot::Sender<()>>,
+    starts: Vec<(u32, u32)>,
+    ready: Vec<u32>,
+    /// Grants that come although their request was given up.
+    owed: usize,
+    queue: VecDeque<Event>,
+    instructions: Vec<Instruction>,
+    events: Vec<RunEvent>,
+    error: Option<NodeError>,
+    ended: Option<RunState>,
+    is_broken: bool,
+}
+
+/// What a new driver begins with.
+pub(crate) struct Beginning {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) view: Arc<RunView>,
+    pub(crate) inbox: Inbox,
+    pub(crate) journal: Option<Journal>,
+    pub(crate) cache: Option<Arc<Mutex<ResultCache>>>,
+    /// Nodes that do not run again.
+    pub(crate) kept: Vec<u32>,
+    /// Attempts made in earlier lives.
+    pub(crate) attempts: Vec<(u32, u32)>,
+}
+
+impl Driver {
+    pub(crate) fn new(beginning: Beginning) -> Self {
+        let Beginning {
+            shared,
+            view,
+            inbox,
+            journal,
+            cache,
+            kept,
+            attempts,
+        } = beginning;
+        let plan = view.plan.clone();
+        let machine = Machine::new(plan.clone(), &kept, &attempts);
+        let fresh = Live {
+            grant: 0,
+            is_queued: false,
+            told: NodeState::Pending,
+            ready_at: 0.0,
+            queue: 0.0,
+        };
+        Self {
+            machine,
+            waiter: Arc::new(GrantWaiter(inbox.clone())),
+            live: vec![fresh; plan.nodes.len()],
+            shared,
+            plan,
+            view,
+            inbox,
+            journal,
+            cache,
+            began: Instant::now(),
+            details: FxHashMap::default(),
+            keys: FxHashMap::default(),
+            stops: FxHashMap::default(),
+            starts: Vec::new(),
+            ready: Vec::new(),
+            owed: 0,
+            queue: VecDeque::from([Event::Begin]),
+            instructions: Vec::new(),
+            events: Vec::new(),
+            error: None,
+            ended: None,
+            is_broken: false,
+        }
+    }
+
+    /// Plays the run to its end.
+    pub(crate) async fn run(mut self, mut messages: UnboundedReceiver<Message>) {
+        self.events.push(RunEvent::Run {
+            run: self.plan.run.clone(),
+            state: RunState::Running,
+            seconds: 0.0,
+            error: None,
+        });
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            self.pump();
+            self.flush();
+            if self.ended.is_some() && self.queue.is_empty() {
+                break;
+            }
+            if self.queue.is_empty() {
+                if messages.recv_many(&mut batch, BATCH).await == 0 {
+                    return;
+                }
+            } else {
+                tokio::task::yield_now().await;
+                batch.extend(std::iter::from_fn(|| messages.try_recv().ok()).take(BATCH));
+            }
+            for message in batch.drain(..) {
+                self.apply(message);
+            }
+        }
+        while self.owed > 0 {
+            let Some(message) = messages.recv().await else {
+                break;
+            };
+            if let Message::Granted { grant, .. } = message {
+                self.owed -= 1;
+                self.shared.arbiter.release(grant);
+            }
+        }
+        self.end().await;
+    }
+
+    fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    fn apply(&mut self, message: Message) {
+        match message {
+            Message::Machine(event) => self.queue.push_back(event),
+            Message::Granted { node, grant } => self.take_grant(node, grant),
+            Message::Done {
+                node,
+                attempt,
+                seconds,
+                result,
+            } => self.done(node, attempt, seconds, result),
+            Message::JournalFailed(reason) => self.break_down(&reason),
+        }
+    }
+
+    fn take_grant(&mut self, node: u32, grant: u64) {
+        let live = &mut self.live[node as usize];
+        if live.is_queued && live.grant == grant {
+            live.is_queued = false;
+            self.queue.push_back(Event::Granted(node));
+        } else {
+            self.owed = self.owed.saturating_sub(1);
+            self.shared.arbiter.release(grant);
+        }
+    }
+
+    fn done(&mut self, node: u32, attempt: u32, seconds: f64, result: Result<Made, NodeError>) {
+        self.stops.remove(&node);
+        let detail = self.details.entry(node).or_default();
+        detail.seconds = Some(seconds);
+        match result {
+            Ok(Made { values, stored }) => {
+                detail.artifacts = stored.clone();
+                if let Some(key) = self.keys.remove(&node) {
+                    self.remember(key, &stored);
+                }
+                self.record(&Record::Finished {
+                    node,
+                    attempt,
+                    is_cached: false,
+                    stored: stored.clone(),
+                });
+                self.view.keep(node, values, stored);
+                self.queue.push_back(Event::Finished { node, attempt });
+            }
+            Err(error) => {
+                let (code, message) = (error.code.clone(), error.message.clone());
+                self.queue.push_back(Event::Failed {
+                    node,
+                    attempt,
+                    fault: error.fault,
+                });
+                detail.error = Some(error);
+                self.record(&Record::Failed {
+                    node,
+                    attempt,
+                    code,
+                    message,
+                });
+            }
+        }
+    }
+
+    fn remember(&self, key: CacheKey, stored: &[Stored]) {
+        if let Some(cache) = &self.cache {
+            // A cache that cannot be written costs time, not results.
+            let _ = cache.lock().insert(key, stored.to_vec());
+        }
+    }
+
+    fn record(&mut self, record: &Record) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(record);
+        }
+    }
+
+    /// Feeds the machine until it is quiet, or a batch is full.
+    fn pump(&mut self) {
+        let mut instructions = std::mem::take(&mut self.instructions);
+        for _ in 0..BATCH {
+            let Some(event) = self.queue.pop_front() else {
+                break;
+            };
+            self.machine.handle(event, &mut instructions);
+            for instruction in instructions.drain(..) {
+                self.carry_out(instruction);
+            }
+        }
+        self.instructions = instructions;
+    }
+
+    fn carry_out(&mut self, instruction: Instruction) {
+        match instruction {
+            Instruction::Request(node) => self.request(node),
+            Instruction::Withdraw(node) => self.withdraw(node),
+            Instruction::Start { node, attempt } => self.start(node, attempt),
+            Instruction::Stop(node) => self.stop(node),
+            Instruction::Release(node) => self.release(node),
+            Instruction::Decide {
+                node,
+                attempt,
+                default,
+            } => self.decide(node, attempt, default),
+            Instruction::Delay {
+                node,
+                attempt,
+                delay,
+            } => self.delay(node, attempt, delay),
+            Instruction::Evaluate(edge) => self.evaluate(edge),
+            Instruction::State { node, state, cause } => self.tell(node, state, cause),
+            Instruction::End(state) => self.ended = Some(state),
+        }
+    }
+
+    fn request(&mut self, node: u32) {
+        if self.answer_from_cache(node) {
+            self.queue.push_back(Event::Cached(node));
+            return;
+        }
+        let plan = &self.plan.nodes[node as usize];
+        if plan.resources.iter().all(|(_, amount)| *amount == 0.0) {
+            self.queue.push_back(Event::Granted(node));
+            return;
+        }
+        let asked = self.shared.arbiter.request(
+            &self.plan.run,
+            &plan.resources,
+            plan.priority,
+            &self.waiter,
+            u64::from(node),
+        );
+        let live = &mut self.live[node as usize];
+        match asked {
+            Ok(Asked::Granted(grant)) => {
+                live.grant = grant;
+                self.queue.push_back(Event::Granted(node));
+            }
+            Ok(Asked::Queued(grant)) => {
+                live.grant = grant;
+                live.is_queued = true;
+            }
+            Err(error) => {
+                self.queue.push_back(Event::Failed {
+                    node,
+                    attempt: 0,
+                    fault: error.fault,
+                });
+                self.details.entry(node).or_default().error = Some(error);
+            }
+        }
+    }
+
+    fn answer_from_cache(&mut self, node: u32) -> bool {
+        let Some(cache) = &self.cache else {
+            return false;
+        };
+        let plan = &self.plan.nodes[node as usize];
+        let Some(key) = cache_key(plan, |source, port| self.view.artifact_of(source, port)) else {
+            return false;
+        };
+        let known = cache.lock().get(&key).map(<[Stored]>::to_vec);
+        let stored = known.filter(|stored| {
+            let is_whole = plan
+                .outputs
+                .iter()
+                .all(|(port, _)| stored.iter().any(|s| s.port == *port));
+            is_whole && stored.iter().all(|s| self.shared.artifacts.contains(&s.id))
+        });
+        let Some(stored) = stored else {
+            self.keys.insert(node, key);
+            return false;
+        };
+        let attempt = self.machine.attempts(node);
+        self.record(&Record::Finished {
+            node,
+            attempt,
+            is_cached: true,
+            stored: stored.clone(),
+        });
+        self.details.insert(
+            node,
+            Detail {
+                artifacts: stored.clone(),
+                is_cached: true,
+                ..Detail::default()
+            },
+        );
+        self.view.keep(node, Values::new(), stored);
+        true
+    }
+
+    fn withdraw(&mut self, node: u32) {
+        let live = &mut self.live[node as usize];
+        if !live.is_queued {
+            // Granted, and the machine gives it back when it hears of it.
+            return;
+        }
+        live.is_queued = false;
+        if !self.shared.arbiter.withdraw(live.grant) {
+            self.owed += 1;
+        }
+        live.grant = 0;
+    }
+
+    fn release(&mut self, node: u32) {
+        let grant = std::mem::take(&mut self.live[node as usize].grant);
+        if grant != 0 {
+            self.shared.arbiter.release(grant);
+        }
+    }
+
+    fn start(&mut self, node: u32, attempt: u32) {
+        let plan = &self.plan.nodes[node as usize];
+        if plan.kind == NodeKind::Pass && plan.outputs.is_empty() {
+            self.record(&Record::Finished {
+                node,
+                attempt,
+                is_cached: false,
+                stored: Vec::new(),
+            });
+            self.view.keep(node, Values::new(), Vec::new());
+            self.queue.push_back(Event::Finished { node, attempt });
+            return;
+        }
+        self.record(&Record::Started { node, attempt });
+        self.starts.push((node, attempt));
+    }
+
+    fn stop(&mut self, node: u32) {
+        if let Some(stop) = self.stops.remove(&node) {
+            // An attempt that has just ended hears nothing any more, and its report is on the way.
+            let _ = stop.send(());
+        } else if let Some(at) = self.starts.iter().position(|&(waiting, _)| waiting == node) {
+            let (node, attempt) = self.starts.remove(at);
+            self.queue.push_back(Event::Failed {
+                node,
+                attempt,
+                fault: Fault::Passing,
+            });
+        }
+    }
+
+    fn decide(&mut self, node: u32, attempt: u32, default: Verdict) {
+        let question = Question::Failure {
+            inbox: self.inbox.clone(),
+            node,
+            attempt,
+        };
+        let token = self.shared.decisions.ask(&self.plan.run, question);
+        let error = self
+            .details
+            .get(&node)
+            .and_then(|detail| detail.error.clone());
+        self.events.push(RunEvent::Failure {
+            token,
+            run: self.plan.run.clone(),
+            node: self.plan.nodes[node as usize].id.clone(),
+            attempt,
+            error: error
+                .unwrap_or_else(|| NodeError::new("failed", "It failed without saying why", "")),
+        });
+        let (shared, inbox) = (self.shared.clone(), self.inbox.clone());
+        self.shared.handle.spawn(async move {
+            tokio::time::sleep(DECISION_TIME).await;
+            if shared.decisions.withdraw(token) {
+                let _ = inbox.send(Message::Machine(Event::Decided {
+                    node,
+                    attempt,
+                    verdict: Some(default),
+                }));
+            }
+        });
+    }
+
+    fn delay(&mut self, node: u32, attempt: u32, delay: Duration) {
+        if delay.is_zero() {
+            self.queue.push_back(Event::Due { node, attempt });
+            return;
+        }
+        let inbox = self.inbox.clone();
+        self.shared.handle.spawn(async move {
+            tokio::time::sleep(delay).await;
+            // The run may have ended meanwhile.
+            let _ = inbox.send(Message::Machine(Event::Due { node, attempt }));
+        });
+    }
+
+    fn evaluate(&mut self, edge: u32) {
+        let plan = self.plan.clone();
+        let (source, target) = (
+            plan.edges[edge as usize].source,
+            plan.edges[edge as usize].target,
+        );
+        let question = Question::Condition {
+            inbox: self.inbox.clone(),
+            edge,
+        };
+        let token = self.shared.decisions.ask(&plan.run, question);
+        let ask = move |outputs: Values| RunEvent::Condition {
+            token,
+            run: plan.run.clone(),
+            source: plan.nodes[source as usize].id.clone(),
+            target: plan.nodes[target as usize].id.clone(),
+            when: plan.edges[edge as usize].when.clone(),
+            edge: plan.edges[edge as usize].token,
+            outputs,
+        };
+        if let Some(outputs) = self.view.in_memory(source) {
+            self.events.push(ask(outputs));
+            return;
+        }
+        let (shared, view, inbox) = (self.shared.clone(), self.view.clone(), self.inbox.clone());
+        self.shared.handle.spawn(async move {
+            let artifacts = shared.artifacts.clone();
+            match blocking(move || view.load(source, &*artifacts)).await {
+                Ok(outputs) => shared.sink.emit(&mut vec![ask(outputs)]),
+                // What cannot be read cannot hold.
+                Err(_) if shared.decisions.withdraw(token) => {
+                    let _ = inbox.send(Message::Machine(Event::Condition { edge, holds: false }));
+                }
+                Err(_) => {}
+            }
+        });
+    }
+
+    fn tell(&mut self, node: u32, state: NodeState, cause: Option<u32>) {
+        let at = self.seconds();
+        let live = &mut self.live[node as usize];
+        match state {
+            NodeState::Ready => {
+                live.ready_at = at;
+                self.ready.push(node);
+                return;
+            }
+            NodeState::Running if live.told != NodeState::Waiting => {
+                live.queue = at - live.ready_at
+            }
+            _ => {}
+        }
+        live.told = state;
+        let queue = Some(live.queue).filter(|_| !matches!(state, NodeState::Skipped));
+        let detail = match state {
+            NodeState::Running | NodeState::Waiting => Detail::default(),
+            _ => self.details.remove(&node).unwrap_or_default(),
+        };
+        if state.is_final() {
+            self.view.settle(node);
+        }
+        let error = detail
+            .error
+            .filter(|_| matches!(state, NodeState::Failed | NodeState::Skipped));
+        if state == NodeState::Failed && self.error.is_none() {
+            self.error = error.as_ref().map(|error| self.name_node(node, error));
+        }
+        let reason = cause.map(|cause| self.skip_reason(node, cause));
+        self.events.push(RunEvent::Node(Box::new(NodeEvent {
+            run: self.plan.run.clone(),
+            node: self.plan.nodes[node as usize].id.clone(),
+            state,
+            attempt: self.machine.attempts(node),
+            at,
+            seconds: detail.seconds,
+            queue,
+            is_cached: detail.is_cached,
+            artifacts: detail.artifacts,
+            error,
+            reason,
+        })));
+    }
+
+    fn name_node(&self, node: u32, error: &NodeError) -> NodeError {
+        let message = format!(
+            "Node {} failed: {}",
+            self.plan.nodes[node as usize].id, error.message
+        );
+        NodeError {
+            message,
+            ..error.clone()
+        }
+    }
+
+    fn skip_reason(&self, node: u32, cause: u32) -> String {
+        let id = &self.plan.nodes[cause as usize].id;
+        match self.machine.state(cause) {
+            _ if cause == node => "the host decided to go on without it".to_owned(),
+            NodeState::Failed => format!("{id} failed"),
+            NodeState::Skipped => format!("{id} was skipped"),
+            NodeState::Cancelled => format!("{id} was cancelled"),
+            _ => format!("the condition on {id} does not hold"),
+        }
+    }
+
+    /// Writes the journal, tells what has changed, then starts what may start.
+    fn flush(&mut self) {
+        self.flush_journal();
+        let at = self.seconds();
+        for node in std::mem::take(&mut self.ready) {
+            // A node that is ready for a moment only is not worth an event.
+            if self.machine.state(node) != NodeState::Ready
+                || self.live[node as usize].told == NodeState::Ready
+            {
+                continue;
+            }
+            self.live[node as usize].told = NodeState::Ready;
+            let error = self
+                .details
+                .get(&node)
+                .and_then(|detail| detail.error.clone());
+            self.events.push(RunEvent::Node(Box::new(NodeEvent {
+                run: self.plan.run.clone(),
+                node: self.plan.nodes[node as usize].id.clone(),
+                state: NodeState::Ready,
+                attempt: self.machine.attempts(node),
+                at,
+                seconds: None,
+                queue: None,
+                is_cached: false,
+                artifacts: Vec::new(),
+                error,
+                reason: None,
+            })));
+        }
+        if !self.events.is_empty() {
+            self.shared.sink.emit(&mut self.events);
+        }
+        for (node, attempt) in std::mem::take(&mut self.starts) {
+            self.spawn(node, attempt);
+        }
+    }
+
+    fn flush_journal(&mut self) {
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        match journal.flush() {
+            Ok(false) => {}
+            Ok(true) => {
+                let inbox = self.inbox.clone();
+                // A run that has ended has synced its journal itself.
+                self.shared.syncer.soon(journal.file(), move |reason| {
+                    drop(inbox.send(Message::JournalFailed(reason)))
+                });
+            }
+            Err(error) => self.break_down(&error.to_string()),
+        }
+    }
+
+    /// Without a journal nothing may start: the run stops, and what was done is kept.
+    fn break_down(&mut self, reason: &str) {
+        if std::mem::replace(&mut self.is_broken, true) {
+            return;
+        }
+        let code = if reason.contains("No space left") {
+            "storage_full"
+        } else {
+            "storage_failed"
+        };
+        let message = format!("The run's journal could not be written: {reason}");
+        self.error = Some(NodeError::new(
+            code,
+            message,
+            "free some space, then resume the run",
+        ));
+        self.journal = None;
+        for (node, attempt) in std::mem::take(&mut self.starts) {
+            self.queue.push_back(Event::Failed {
+                node,
+                attempt,
+                fault: Fault::Passing,
+            });
+        }
+        self.queue.push_front(Event::Cancel);
+    }
+
+    fn spawn(&mut self, node: u32, number: u32) {
+        let (sender, stop) = oneshot::channel();
+        self.stops.insert(node, sender);
+        let has_effects = self.plan.nodes[node as usize].has_effects;
+        let sync_first = self
+            .journal
+            .as_ref()
+            .filter(|_| has_effects)
+            .map(|journal| journal.file().clone());
+        let report = Report {
+            inbox: self.inbox.clone(),
+            node,
+            attempt: number,
+            began: Instant::now(),
+            is_sent: false,
+        };
+        let attempt = Attempt {
+            shared: self.shared.clone(),
+            view: self.view.clone(),
+            node,
+            number,
+            stop,
+            sync_first,
+            report,
+        };
+        self.shared.handle.spawn(attempt.run());
+    }
+
+    async fn end(mut self) {
+        let seconds = self.seconds();
+        let mut state = self.ended.unwrap_or(RunState::Failed);
+        self.record(&Record::Ended {
+            state: state.word().to_owned(),
+            seconds,
+        });
+        self.flush_journal();
+        if let Some(journal) = &self.journal
+            && let Err(reason) = self.shared.syncer.now(journal.file()).await
+        {
+            self.break_down(&reason);
+        }
+        if self.is_broken {
+            state = RunState::Failed;
+        }
+        let error = self.error.take().filter(|_| state == RunState::Failed);
+        self.shared.arbiter.retire(&self.plan.run);
+        self.shared.retire(&self.plan.run);
+        let run = self.plan.run.clone();
+        self.shared.sink.emit(&mut vec![RunEvent::Run {
+            run,
+            state,
+            seconds,
+            error,
+        }]);
+    }
+}

@@ -1,0 +1,250 @@
+//! The journal of a run: what was started and what is done, so that no finished node runs twice.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dag_tracker::{LogError, RecordLog, read_records};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::plan::Plan;
+use crate::ports::Stored;
+
+/// The file's name in the run's folder.
+pub const JOURNAL: &str = "journal";
+const MAGIC: &[u8; 8] = b"SYMRUN01";
+
+/// One record. Nodes are indices into the table of the last `Life`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// A host begins or resumes the run.
+    Life {
+        /// The run.
+        run: String,
+        /// Ids and fingerprints of the nodes.
+        nodes: Vec<(String, u64)>,
+    },
+    /// An attempt is about to start.
+    Started {
+        /// The node.
+        node: u32,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// A node is done, and its outputs are stored.
+    Finished {
+        /// The node.
+        node: u32,
+        /// Which attempt.
+        attempt: u32,
+        /// Whether the outputs came from the cache.
+        is_cached: bool,
+        /// The outputs.
+        stored: Vec<Stored>,
+    },
+    /// An attempt failed.
+    Failed {
+        /// The node.
+        node: u32,
+        /// Which attempt.
+        attempt: u32,
+        /// The error's code.
+        code: String,
+        /// The error's message.
+        message: String,
+    },
+    /// The run has ended.
+    Ended {
+        /// Its state's word.
+        state: String,
+        /// How long this life took.
+        seconds: f64,
+    },
+}
+
+/// A journal that cannot be used.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The file cannot be read, written or is something else.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A whole record says nothing that we know.
+    #[error("{path}: record {at} cannot be read: {reason}")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// Which record.
+        at: usize,
+        /// Why.
+        reason: String,
+    },
+    /// Another run's journal.
+    #[error("{path} is the journal of the run {found}, not of {expected}")]
+    OtherRun {
+        /// The file.
+        path: String,
+        /// Whose it is.
+        found: String,
+        /// Whose it should be.
+        expected: String,
+    },
+    /// The run was begun before.
+    #[error("{path} exists: the run was begun before")]
+    Exists {
+        /// The file.
+        path: String,
+    },
+}
+
+/// What a node did in earlier lives.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Past {
+    /// Attempts that were started.
+    pub attempts: u32,
+    /// Its fingerprint and outputs, if it is done.
+    pub finished: Option<(u64, Vec<Stored>)>,
+}
+
+/// All that a journal says.
+#[derive(Debug, Default)]
+pub struct History {
+    /// By node id.
+    pub nodes: FxHashMap<String, Past>,
+    /// How many hosts have played the run.
+    pub lives: u32,
+    /// Bytes that a crash left torn.
+    pub torn: u64,
+}
+
+/// The file of a journal, shared with the thread that syncs it.
+#[derive(Debug)]
+pub struct JournalFile {
+    /// A handle of its own.
+    pub(crate) file: File,
+    /// Whether something was written since the last sync began.
+    pub(crate) is_dirty: AtomicBool,
+}
+
+/// The writing end.
+#[derive(Debug)]
+pub struct Journal {
+    log: RecordLog,
+    file: Arc<JournalFile>,
+}
+
+impl Journal {
+    /// Begins the journal of a new run.
+    pub fn create(plan: &Plan, folder: &Path) -> Result<Self, JournalError> {
+        let path = folder.join(JOURNAL);
+        if path.exists() {
+            return Err(JournalError::Exists {
+                path: path.display().to_string(),
+            });
+        }
+        Self::begin(RecordLog::create(&path, MAGIC)?, plan)
+    }
+
+    /// Goes on with the journal of a run, or begins it where there is none.
+    pub fn resume(plan: &Plan, folder: &Path) -> Result<(Self, History), JournalError> {
+        let path = folder.join(JOURNAL);
+        let history = if path.exists() {
+            read_history(&path, &plan.run)?
+        } else {
+            History::default()
+        };
+        let (log, _) = RecordLog::open(&path, MAGIC)?;
+        Ok((Self::begin(log, plan)?, history))
+    }
+
+    fn begin(log: RecordLog, plan: &Plan) -> Result<Self, JournalError> {
+        let file = Arc::new(JournalFile {
+            file: log.handle()?,
+            is_dirty: AtomicBool::new(false),
+        });
+        let mut journal = Self { log, file };
+        let node = |at: usize| (plan.nodes[at].id.to_string(), plan.fingerprint(at as u32));
+        journal.push(&Record::Life {
+            run: plan.run.to_string(),
+            nodes: (0..plan.nodes.len()).map(node).collect(),
+        });
+        journal.flush()?;
+        Ok(journal)
+    }
+
+    /// Adds a record to what the next flush writes.
+    pub fn push(&mut self, record: &Record) {
+        // Writing these records to memory cannot fail: they hold only plain data.
+        if let Ok(bytes) = rmp_serde::to_vec(record) {
+            self.log.push(&bytes);
+        }
+    }
+
+    /// Hands the records to the kernel; from then on they survive this process. True when the file was
+    /// clean before, so that a sync is due.
+    pub fn flush(&mut self) -> Result<bool, LogError> {
+        if !self.log.is_dirty() {
+            return Ok(false);
+        }
+        self.log.flush()?;
+        Ok(!self.file.is_dirty.swap(true, Ordering::AcqRel))
+    }
+
+    /// The file to sync.
+    pub fn file(&self) -> &Arc<JournalFile> {
+        &self.file
+    }
+}
+
+/// Reads what earlier lives of `run` did.
+pub fn read_history(path: &Path, run: &str) -> Result<History, JournalError> {
+    let records = read_records(path, MAGIC)?;
+    let shown = path.display().to_string();
+    let mut history = History {
+        torn: records.torn,
+        ..History::default()
+    };
+    let mut table: Vec<(String, u64)> = Vec::new();
+    for (at, payload) in records.payloads.iter().enumerate() {
+        let damaged = |reason: String| JournalError::Damaged {
+            path: shown.clone(),
+            at,
+            reason,
+        };
+        let record: Record =
+            rmp_serde::from_slice(payload).map_err(|error| damaged(error.to_string()))?;
+        let known = |node: u32| {
+            table
+                .get(node as usize)
+                .cloned()
+                .ok_or_else(|| damaged(format!("there is no node {node}")))
+        };
+        match record {
+            Record::Life { run: found, nodes } => {
+                if found != run {
+                    return Err(JournalError::OtherRun {
+                        path: shown,
+                        found,
+                        expected: run.to_owned(),
+                    });
+                }
+                table = nodes;
+                history.lives += 1;
+            }
+            Record::Started { node, attempt } => {
+                let (id, _) = known(node)?;
+                let past = history.nodes.entry(id).or_default();
+                past.attempts = past.attempts.max(attempt);
+                past.finished = None;
+            }
+            Record::Finished { node, stored, .. } => {
+                let (id, print) = known(node)?;
+                history.nodes.entry(id).or_default().finished = Some((print, stored));
+            }
+            Record::Failed { .. } | Record::Ended { .. } => {}
+        }
+    }
+    Ok(history)
+}

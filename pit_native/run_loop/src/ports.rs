@@ -1,0 +1,174 @@
+//! What the run loop needs of the world: traits that `bridge` implements over the Pit and the bus.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmpv::Value;
+use serde::{Deserialize, Serialize};
+
+use crate::encoding::Encoding;
+use crate::event::RunEvent;
+use crate::machine::Fault;
+
+/// A future that may move between threads.
+pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeError {
+    /// A stable word for programs.
+    pub code: String,
+    /// What failed and why, in one line.
+    pub message: String,
+    /// What the user can do.
+    pub remedy: String,
+    /// Where in the Player's code, if it said so.
+    pub traceback: String,
+    /// Whether another attempt may help.
+    pub fault: Fault,
+}
+
+impl NodeError {
+    /// An error with a code, whose fault follows from the code.
+    pub fn new(code: &str, message: impl Into<String>, remedy: &str) -> Self {
+        let fault = match code {
+            "bad_input" | "permission_denied" | "infeasible" | "not_found" | "not_approved" => {
+                Fault::Permanent
+            }
+            _ => Fault::Passing,
+        };
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            remedy: remedy.to_owned(),
+            traceback: String::new(),
+            fault,
+        }
+    }
+}
+
+/// One call of a function.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The run, empty outside of one.
+    pub run: Arc<str>,
+    /// The node, empty outside of a run.
+    pub node: Arc<str>,
+    /// Counted from 1.
+    pub attempt: u32,
+    /// The pool's entry.
+    pub key: Arc<str>,
+    /// `publisher/extension#function`.
+    pub player: Arc<str>,
+    /// The function alone.
+    pub function: Arc<str>,
+    /// Parameters.
+    pub params: Arc<Value>,
+    /// Inputs by port.
+    pub inputs: Vec<(Arc<str>, Arc<Value>)>,
+    /// The project's path.
+    pub project: Option<String>,
+    /// Names this call; never used twice in a process.
+    pub tag: u64,
+    /// When the caller gives up.
+    pub timeout: Option<Duration>,
+}
+
+/// Where Players are.
+pub trait Stage: Send + Sync + 'static {
+    /// Starts the Player of `key` if it does not run, and holds it until the seat is dropped.
+    fn seat(&self, key: &Arc<str>, priority: u8) -> Promise<Result<Box<dyn Seat>, NodeError>>;
+}
+
+/// A Player that is held.
+pub trait Seat: Send + Sync {
+    /// Calls a function; the answer is `{"outputs": {...}, "artifacts": {...}}`.
+    fn call(&self, call: Call) -> Promise<Result<Value, NodeError>>;
+    /// Asks the Player to stop a call.
+    fn cancel(&self, tag: u64);
+    /// Ends the Player's process, for it does not listen.
+    fn kill(&self, reason: &str);
+}
+
+/// An output as it was stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// The output port.
+    pub port: Arc<str>,
+    /// The artifact's id.
+    pub id: Arc<str>,
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub type_name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its score, 0 to 1.
+    pub quality: f64,
+    /// How the value was turned into bytes.
+    pub encoding: Encoding,
+}
+
+/// What is to be stored.
+#[derive(Debug)]
+pub struct NewArtifact<'a> {
+    /// The bytes.
+    pub content: &'a [u8],
+    /// The name to show.
+    pub name: &'a str,
+    /// The type.
+    pub type_name: &'a str,
+    /// Stored beside it.
+    pub meta: &'a [(String, Value)],
+}
+
+/// Where outputs are kept. The methods block; they are called on threads that may.
+pub trait Artifacts: Send + Sync + 'static {
+    /// Stores something, durable when it returns: its id and its quality.
+    fn put(&self, artifact: NewArtifact<'_>) -> Result<(Arc<str>, f64), NodeError>;
+    /// The content of an artifact.
+    fn get(&self, id: &str) -> Result<Vec<u8>, NodeError>;
+    /// Whether it is there.
+    fn contains(&self, id: &str) -> bool;
+}
+
+/// The answer to a request for resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// They are held under this name.
+    Granted(u64),
+    /// The waiter is told later, with the same name.
+    Queued(u64),
+}
+
+/// Told when a queued request is granted: the mark given with the request, and the grant's name.
+pub trait Waiter: Send + Sync {
+    /// The grant is held from now on.
+    fn granted(&self, mark: u64, grant: u64);
+}
+
+/// Who hands out resources.
+pub trait Arbiter: Send + Sync + 'static {
+    /// Asks for `needs` in the name of `owner`.
+    fn request(
+        &self,
+        owner: &str,
+        needs: &[(Arc<str>, f64)],
+        priority: u8,
+        waiter: &Arc<dyn Waiter>,
+        mark: u64,
+    ) -> Result<Asked, NodeError>;
+    /// Gives a grant back.
+    fn release(&self, grant: u64);
+    /// Takes a request back that waits; false when it does not wait.
+    fn withdraw(&self, grant: u64) -> bool;
+    /// Says that `owner` will ask for nothing more.
+    fn retire(&self, owner: &str);
+}
+
+/// Where events go.
+pub trait Sink: Send + Sync + 'static {
+    /// Takes all of `events`, in order.
+    fn emit(&self, events: &mut Vec<RunEvent>);
+}
