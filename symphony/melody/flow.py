@@ -70,7 +70,7 @@ def output_types(melody: Melody, catalogue: Catalogue) -> dict[tuple[str, str], 
     pairs = [(e.source_node, e.target_node) for edges in incoming.values() for e in edges]
     types: dict[tuple[str, str], str] = {}
     ordered = order(nodes, pairs)
-    for node_id in [*ordered, *(i for i in nodes if i not in set(ordered))]:
+    for node_id in dict.fromkeys((*ordered, *nodes)):  # those in cycles last
         spec = spec_of(nodes[node_id], catalogue)
         if spec is None:
             continue
