@@ -11,16 +11,12 @@ use stale_manager::PolicyError;
 
 /// An exception of the class `class` of `symphony.errors`; `remedy` says what the user can do.
 pub(crate) fn raise(class: &str, message: &str, remedy: &str) -> PyErr {
-    Python::attach(|py| {
-        build(py, class, message, remedy, None).unwrap_or_else(|error| error)
-    })
+    Python::attach(|py| build(py, class, message, remedy, None).unwrap_or_else(|error| error))
 }
 
 /// As [`raise`], with a `code` that is finer than the class's own.
 pub(crate) fn raise_coded(class: &str, message: &str, remedy: &str, code: &str) -> PyErr {
-    Python::attach(|py| {
-        build(py, class, message, remedy, Some(code)).unwrap_or_else(|error| error)
-    })
+    Python::attach(|py| build(py, class, message, remedy, Some(code)).unwrap_or_else(|error| error))
 }
 
 fn build(
@@ -87,9 +83,12 @@ pub(crate) fn store_error(error: StoreError) -> PyErr {
             &message,
             "run `symphony artifacts verify`, then play the run again to make it anew",
         ),
-        StoreError::Key { .. } => {
-            raise_coded("BadInput", &message, "give the key with which the store was made", "wrong_key")
-        }
+        StoreError::Key { .. } => raise_coded(
+            "BadInput",
+            &message,
+            "give the key with which the store was made",
+            "wrong_key",
+        ),
         StoreError::Format { .. } => raise(
             "EnvironmentLacks",
             &message,
@@ -102,16 +101,21 @@ pub(crate) fn store_error(error: StoreError) -> PyErr {
             "check the disk, then start the host again",
             "storage_failed",
         ),
-        StoreError::Closed => raise_coded("SymphonyError", &message, "open the store again", "closed"),
+        StoreError::Closed => {
+            raise_coded("SymphonyError", &message, "open the store again", "closed")
+        }
         StoreError::Search(_) => raise_coded(
             "SymphonyError",
             &message,
             "delete the store's folder `index/`; it is built anew at the next start",
             "search_failed",
         ),
-        StoreError::Io { .. } => {
-            raise_coded("EnvironmentLacks", &message, "check the disk and its permissions", "storage_failed")
-        }
+        StoreError::Io { .. } => raise_coded(
+            "EnvironmentLacks",
+            &message,
+            "check the disk and its permissions",
+            "storage_failed",
+        ),
     }
 }
 
@@ -120,20 +124,28 @@ pub(crate) fn pool_error(error: PoolError) -> PyErr {
     let message = error.to_string();
     match error {
         PoolError::Unknown(_) => not_found(&message, "register it first"),
-        PoolError::Timeout { .. } => {
-            raise_coded("SymphonyError", &message, "raise the timeout or the pool's capacity", "timeout")
-        }
+        PoolError::Timeout { .. } => raise_coded(
+            "SymphonyError",
+            &message,
+            "raise the timeout or the pool's capacity",
+            "timeout",
+        ),
         PoolError::Load { .. } => raise_coded("SymphonyError", &message, "", "load_failed"),
         PoolError::Released => {
             raise_coded("BadInput", &message, "allocate a new handle", "released")
         }
+        PoolError::Interrupted => raise("Cancelled", &message, ""),
         PoolError::Closed => raise_coded("SymphonyError", &message, "", "closed"),
     }
 }
 
 /// A retention policy that makes no sense.
 pub(crate) fn policy_error(error: PolicyError) -> PyErr {
-    raise("InvalidConfig", &format!("the retention policy cannot be used: {error}"), "")
+    raise(
+        "InvalidConfig",
+        &format!("the retention policy cannot be used: {error}"),
+        "",
+    )
 }
 
 /// This file adds nothing to the module: its exceptions are Python's.

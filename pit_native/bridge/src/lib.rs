@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod arbitration;
 mod dag;
 mod errors;
+mod json;
 mod pool;
 mod runtime;
 mod sandbox;

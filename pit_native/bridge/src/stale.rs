@@ -1,8 +1,116 @@
-//! The Python face of `stale`.
+//! The Python face of `stale_manager`.
 
+use crate::errors::{bad_input, not_found, policy_error, raise};
+use crate::json::{serialised, to_map};
+use parking_lot::Mutex;
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use serde_json::Value;
+use stale_manager::{Policy, StaleManager, Tier};
+use std::sync::Arc;
+
+/// See `pit_native.pyi`.
+#[pyclass(name = "StaleManager", module = "pit_native", frozen)]
+pub(crate) struct PyStaleManager {
+    manager: Arc<Mutex<StaleManager>>,
+}
+
+impl PyStaleManager {
+    /// The register itself, for other faces of the bridge.
+    #[allow(dead_code, reason = "used by the face of the run loop")]
+    pub(crate) fn inner(&self) -> Arc<Mutex<StaleManager>> {
+        Arc::clone(&self.manager)
+    }
+
+    fn known(&self, id: &str, change: impl FnOnce(&mut StaleManager) -> bool) -> PyResult<()> {
+        if change(&mut self.manager.lock()) {
+            return Ok(());
+        }
+        Err(not_found(
+            &format!("the stale manager does not know {id}"),
+            "register it first",
+        ))
+    }
+}
+
+#[pymethods]
+impl PyStaleManager {
+    #[new]
+    #[pyo3(signature = (policy=None))]
+    fn new(policy: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let policy: Policy =
+            serde_json::from_value(Value::Object(to_map(policy)?)).map_err(|error| {
+                raise(
+                    "InvalidConfig",
+                    &format!("the retention policy cannot be used: {error}"),
+                    "",
+                )
+            })?;
+        let manager = StaleManager::new(policy.checked().map_err(policy_error)?);
+        Ok(Self {
+            manager: Arc::new(Mutex::new(manager)),
+        })
+    }
+
+    fn register(&self, id: &str, size: u64, created: f64, value: f64) {
+        self.manager.lock().register(id, size, created, value);
+    }
+
+    fn pin(&self, id: &str) -> PyResult<()> {
+        self.known(id, |manager| manager.pin(id))
+    }
+
+    fn unpin(&self, id: &str) -> PyResult<()> {
+        self.known(id, |manager| manager.unpin(id))
+    }
+
+    fn moved(&self, id: &str, tier: &str) -> PyResult<()> {
+        let tier = [Tier::Active, Tier::Archive, Tier::Cloud]
+            .into_iter()
+            .find(|one| one.word() == tier)
+            .ok_or_else(|| {
+                bad_input(
+                    &format!("there is no tier {tier:?}"),
+                    "active, archive or cloud",
+                )
+            })?;
+        self.known(id, |manager| manager.moved(id, tier))
+    }
+
+    fn forget(&self, id: &str) -> bool {
+        self.manager.lock().forget(id)
+    }
+
+    fn item<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let item = self.manager.lock().item(id).cloned();
+        item.map(|item| serialised(py, &item)).transpose()
+    }
+
+    fn plan<'py>(&self, py: Python<'py>, now: f64) -> PyResult<Bound<'py, PyList>> {
+        let manager = Arc::clone(&self.manager);
+        let actions = py.detach(|| manager.lock().plan(now));
+        let list = PyList::empty(py);
+        for action in actions {
+            let dict = PyDict::new(py);
+            dict.set_item("action", action.kind.word())?;
+            dict.set_item("id", action.id)?;
+            dict.set_item("reason", action.reason)?;
+            list.append(dict)?;
+        }
+        Ok(list)
+    }
+
+    fn policy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let policy = self.manager.lock().policy().clone();
+        serialised(py, &policy)
+    }
+
+    fn __len__(&self) -> usize {
+        self.manager.lock().len()
+    }
+}
 
 /// Adds this file's classes and functions to the module.
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyStaleManager>()
 }

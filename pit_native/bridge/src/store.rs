@@ -1,8 +1,261 @@
-//! The Python face of `store`.
+//! The Python face of `artifact_store`.
 
+use crate::errors::store_error;
+use crate::json::{map_to_python, serialised, to_map};
+use artifact_store::{ArtifactId, Filter, Info, Options, Put, Store};
+use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a content may be.
+const CONTENT_TYPES: &str = "content must be bytes, bytearray or a contiguous memoryview";
+
+/// See `pit_native.pyi`.
+#[pyclass(name = "ArtifactStore", module = "pit_native", frozen)]
+pub(crate) struct PyArtifactStore {
+    store: Arc<Store>,
+}
+
+impl PyArtifactStore {
+    /// The store itself, for other faces of the bridge.
+    #[allow(dead_code, reason = "used by the face of the run loop")]
+    pub(crate) fn inner(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
+    }
+}
+
+#[pymethods]
+impl PyArtifactStore {
+    #[new]
+    #[pyo3(signature = (path, key=None))]
+    fn new(py: Python<'_>, path: PathBuf, key: Option<&[u8]>) -> PyResult<Self> {
+        let key = match key.map(<[u8; 32]>::try_from) {
+            None => None,
+            Some(Ok(key)) => Some(key),
+            Some(Err(_)) => {
+                return Err(crate::errors::bad_input(
+                    "the store's key must have 32 bytes",
+                    "",
+                ));
+            }
+        };
+        let options = Options {
+            key,
+            ..Options::default()
+        };
+        let store = py
+            .detach(|| Store::open(&path, options))
+            .map_err(store_error)?;
+        Ok(Self {
+            store: Arc::new(store),
+        })
+    }
+
+    #[pyo3(signature = (content, name, r#type="application/octet-stream", meta=None))]
+    fn put(
+        &self,
+        py: Python<'_>,
+        content: &Bound<'_, PyAny>,
+        name: String,
+        r#type: &str,
+        meta: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<String> {
+        let put = Put {
+            name,
+            kind: r#type.to_owned(),
+            meta: to_map(meta)?,
+        };
+        let content = Content::of(content)?;
+        let id = py
+            .detach(|| self.store.put(content.bytes(), &put))
+            .map_err(store_error)?;
+        Ok(id.to_string())
+    }
+
+    fn get<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyBytes>> {
+        let id = parse(id)?;
+        let content = py.detach(|| self.store.get(&id)).map_err(store_error)?;
+        Ok(PyBytes::new(py, &content))
+    }
+
+    fn info<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyDict>> {
+        let id = parse(id)?;
+        let info = py.detach(|| self.store.info(&id)).map_err(store_error)?;
+        info_dict(py, &info)
+    }
+
+    #[pyo3(signature = (limit=100, offset=0, *, r#type=None, run=None, name=None))]
+    fn list<'py>(
+        &self,
+        py: Python<'py>,
+        limit: usize,
+        offset: usize,
+        r#type: Option<String>,
+        run: Option<String>,
+        name: Option<String>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let filter = Filter {
+            kind: r#type,
+            run,
+            name,
+        };
+        let infos = py
+            .detach(|| self.store.list(limit, offset, &filter))
+            .map_err(store_error)?;
+        info_list(py, &infos)
+    }
+
+    fn versions<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyList>> {
+        let infos = py
+            .detach(|| self.store.versions(name))
+            .map_err(store_error)?;
+        info_list(py, &infos)
+    }
+
+    #[pyo3(signature = (words, limit=10))]
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        words: &str,
+        limit: usize,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let hits = py
+            .detach(|| self.store.search(words, limit))
+            .map_err(store_error)?;
+        let list = PyList::empty(py);
+        for hit in hits {
+            let dict = PyDict::new(py);
+            dict.set_item("id", hit.id)?;
+            dict.set_item("name", hit.name)?;
+            dict.set_item("type", hit.kind)?;
+            dict.set_item("score", hit.score)?;
+            dict.set_item("snippet", hit.snippet)?;
+            list.append(dict)?;
+        }
+        Ok(list)
+    }
+
+    fn flush_search(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.store.flush_search()).map_err(store_error)
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let stats = py.detach(|| self.store.stats()).map_err(store_error)?;
+        serialised(py, &stats)
+    }
+
+    fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let findings = py.detach(|| self.store.verify()).map_err(store_error)?;
+        serialised(py, &findings)
+    }
+
+    fn remove(&self, py: Python<'_>, id: &str) -> PyResult<bool> {
+        let id = parse(id)?;
+        py.detach(|| self.store.remove(&id)).map_err(store_error)
+    }
+
+    #[pyo3(signature = (keep, before=None))]
+    fn gc<'py>(
+        &self,
+        py: Python<'py>,
+        keep: &Bound<'py, PyAny>,
+        before: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut ids = Vec::new();
+        for id in keep.try_iter()? {
+            ids.push(parse(id?.extract::<&str>()?)?);
+        }
+        let collected = py
+            .detach(|| self.store.gc(&ids, before))
+            .map_err(store_error)?;
+        serialised(py, &collected)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.store.close()).map_err(store_error)
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        self.close(py)
+    }
+}
+
+/// What is put: the caller's memory where nobody can write to it, else a copy.
+enum Content {
+    View(PyBuffer<u8>),
+    Copy(Vec<u8>),
+}
+
+impl Content {
+    fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let wrong = |_| crate::errors::bad_input(CONTENT_TYPES, "");
+        let buffer = PyBuffer::<u8>::get(object).map_err(wrong)?;
+        // Only bytes are certain to stay as they are while the GIL is free.
+        if object.is_instance_of::<PyBytes>() && buffer.is_c_contiguous() {
+            return Ok(Self::View(buffer));
+        }
+        Ok(Self::Copy(buffer.to_vec(object.py()).map_err(wrong)?))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Copy(bytes) => bytes,
+            Self::View(buffer) if buffer.len_bytes() == 0 => &[],
+            // SAFETY: the buffer keeps a bytes object alive, whose memory is contiguous, of this length
+            // and never written.
+            Self::View(buffer) => unsafe {
+                std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>(), buffer.len_bytes())
+            },
+        }
+    }
+}
+
+fn parse(id: &str) -> PyResult<ArtifactId> {
+    id.parse().map_err(store_error)
+}
+
+fn info_dict<'py>(py: Python<'py>, info: &Info) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("id", &info.id)?;
+    dict.set_item("name", &info.name)?;
+    dict.set_item("type", &info.kind)?;
+    dict.set_item("bytes", info.bytes)?;
+    dict.set_item("quality", rounded(info.quality))?;
+    dict.set_item("reasons", &info.reasons)?;
+    dict.set_item("created", info.created)?;
+    dict.set_item("run", &info.run)?;
+    dict.set_item("node", &info.node)?;
+    dict.set_item("version", info.version)?;
+    dict.set_item("meta", map_to_python(py, &info.meta)?)?;
+    Ok(dict)
+}
+
+/// Four digits, so that 0.7 does not read 0.699999988079071.
+fn rounded(quality: f32) -> f64 {
+    (f64::from(quality) * 10_000.0).round() / 10_000.0
+}
+
+fn info_list<'py>(py: Python<'py>, infos: &[Info]) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for info in infos {
+        list.append(info_dict(py, info)?)?;
+    }
+    Ok(list)
+}
 
 /// Adds this file's classes and functions to the module.
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyArtifactStore>()
 }
