@@ -1,5 +1,6 @@
 //! The Python face of `sandbox`.
 
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,11 @@ impl SandboxChild {
     #[getter]
     fn player_pid(&self) -> i32 {
         self.child.player_pid()
+    }
+
+    /// A descriptor that is readable once the sandbox has ended, for select and event loops.
+    fn fileno(&self) -> i32 {
+        self.child.pidfd().as_raw_fd()
     }
 
     /// Bytes of memory in use, or None where no control group counts them.

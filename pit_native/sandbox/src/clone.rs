@@ -65,7 +65,7 @@ struct Plan {
     launcher: RawFd,
     control: RawFd,
     stdio: [RawFd; 3],
-    groups: [RawFd; 2],
+    groups: [RawFd; 3],
     uid_map: [u8; 48],
     gid_map: [u8; 48],
     argv: [*const c_char; 2],
@@ -107,7 +107,7 @@ pub struct Handed {
     /// Become 0, 1 and 2.
     pub stdio: [RawFd; 3],
     /// Files of control groups through which a process joins; -1 for none.
-    pub groups: [RawFd; 2],
+    pub groups: [RawFd; 3],
 }
 
 /// Clones a child with `namespaces` (`CLONE_NEW*`, the user namespace among them), lets it join its control

@@ -15,7 +15,11 @@ use crate::spec::Limits;
 #[derive(Debug, Clone)]
 enum Place {
     /// Version 1: one folder for each controller.
-    Separate { memory: PathBuf, pids: PathBuf },
+    Separate {
+        memory: PathBuf,
+        pids: PathBuf,
+        cpu: Option<PathBuf>,
+    },
     /// Version 2.
     Unified { parent: PathBuf },
 }
@@ -45,7 +49,11 @@ fn place() -> &'static Result<Place, String> {
 impl Place {
     fn folders(&self) -> Vec<PathBuf> {
         match self {
-            Self::Separate { memory, pids } => vec![memory.clone(), pids.clone()],
+            Self::Separate { memory, pids, cpu } => [Some(memory), Some(pids), cpu.as_ref()]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
             Self::Unified { parent } => vec![parent.clone()],
         }
     }
@@ -90,7 +98,16 @@ impl ControlGroup {
         if self.unified {
             fs::write(self.folders[0].join("pids.max"), processes)?;
             fs::write(self.folders[0].join("memory.max"), memory)?;
+            if let Some(quota) = quota(limits) {
+                optional(fs::write(
+                    self.folders[0].join("cpu.max"),
+                    format!("{quota} {PERIOD}"),
+                ))?;
+            }
             return optional(fs::write(self.folders[0].join("memory.swap.max"), "0"));
+        }
+        if let (Some(folder), Some(quota)) = (self.folders.get(2), quota(limits)) {
+            fs::write(folder.join("cpu.cfs_quota_us"), quota.to_string())?;
         }
         fs::write(self.folders[1].join("pids.max"), processes)?;
         fs::write(self.folders[0].join("memory.limit_in_bytes"), &memory)?;
@@ -155,6 +172,14 @@ impl Drop for ControlGroup {
     }
 }
 
+/// Microseconds over which the kernel counts CPU time; its default.
+const PERIOD: u64 = 100_000;
+
+/// Microseconds of CPU time in each period.
+fn quota(limits: &Limits) -> Option<u64> {
+    limits.cpu.map(|cores| (cores * PERIOD as f64) as u64)
+}
+
 /// Swap accounting is a boot option; without it the memory limit alone holds.
 fn optional(result: io::Result<()>) -> io::Result<()> {
     match result {
@@ -215,7 +240,11 @@ fn choose(mounts: &str, own: &str, usable: impl Fn(&Path) -> bool) -> Result<Pla
         Some(below(&mounted, path))
     };
     if let (Some(memory), Some(pids)) = (separate("memory"), separate("pids")) {
-        return Ok(Place::Separate { memory, pids });
+        return Ok(Place::Separate {
+            memory,
+            pids,
+            cpu: separate("cpu"),
+        });
     }
     let root = mount_point(mounts, "cgroup2", None).ok_or("no control groups are mounted")?;
     let path = own
@@ -258,6 +287,8 @@ fn enable_controllers(folder: &Path) -> bool {
     let Ok(text) = fs::read_to_string(&control) else {
         return false;
     };
+    // Without the cpu controller cores are not limited, which is no reason to refuse.
+    let _ = fs::write(&control, "+cpu");
     has_both(&text)
         || (fs::write(&control, "+memory +pids").is_ok()
             && fs::read_to_string(&control).is_ok_and(|text| has_both(&text)))

@@ -87,7 +87,7 @@ pub fn spawn(launcher: &Path, spec: &Spec) -> Result<Child, SandboxError> {
         launcher: executable.as_raw_fd(),
         control: far_end.as_raw_fd(),
         stdio: streams.descriptors(),
-        groups: [door(0), door(1)],
+        groups: [door(0), door(1), door(2)],
     };
     let launched = clone_launcher(spec, &handed)?;
     drop(far_end);

@@ -102,8 +102,8 @@ impl Default for Scratch {
     }
 }
 
-/// Resource limits of the whole sandbox (memory, processes) or of each process in it (the others).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Resource limits of the whole sandbox (memory, processes, cores) or of each process in it (the others).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of memory of all processes together.
@@ -116,6 +116,8 @@ pub struct Limits {
     pub file_size: u64,
     /// CPU seconds of a process; `None` for no limit.
     pub cpu_seconds: Option<u64>,
+    /// Cores that all processes together may keep busy, where control groups can limit that.
+    pub cpu: Option<f64>,
 }
 
 impl Default for Limits {
@@ -126,6 +128,7 @@ impl Default for Limits {
             files: 4096,
             file_size: 4 << 30,
             cpu_seconds: None,
+            cpu: None,
         }
     }
 }
@@ -203,7 +206,12 @@ impl Spec {
                 return invalid(name, &format!("must be between {least} and 2^63-1"));
             }
         }
-        Ok(())
+        match limits.cpu {
+            Some(cores) if !(0.01..=1e6).contains(&cores) => {
+                invalid("limits.cpu", "must be between 0.01 and a million cores")
+            }
+            _ => Ok(()),
+        }
     }
 }
 

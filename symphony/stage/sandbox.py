@@ -1,0 +1,277 @@
+"""From grants to a launch: what a sandbox shows, may use and starts, as the launcher's spec."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from symphony.errors import BadInput, EnvironmentLacks
+from symphony.stage.repository_folders import repository_folders
+
+LIBRARY = "/opt/symphony/lib"
+"""Where the SDK and its one dependency are, inside."""
+EXTENSION = "/extension"
+SOCKET = "/run/symphony/stage.sock"
+SCRATCH = "/tmp"
+SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
+PRIVATE = ("/proc", "/dev", "/sys")
+"""What every sandbox has of its own; a grant cannot reach the host's."""
+
+DEFAULT_MEMORY = 4 << 30
+DEFAULT_CPU = 2.0
+LIMITS = {"processes": 512, "files": 4096, "file_size": 1 << 30}
+SCRATCH_QUOTA = {"size": 512 << 20, "inodes": 65_536}
+
+GIT_ENVIRONMENT = {
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+"""git works on a project of any owner, writes nothing on its own and asks nobody."""
+
+
+def spec_for(
+    grants: Iterable[object],
+    *,
+    argv: Sequence[str],
+    project: Path | None = None,
+    extension_dir: Path | None = None,
+    socket: Path | None = None,
+    workdir: Path | None = None,
+    cwd: Path | None = None,
+    memory: int = DEFAULT_MEMORY,
+    cpu: float = DEFAULT_CPU,
+    env: Mapping[str, str] | None = None,
+    allow_missing: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The spec of `pit_native.sandbox_spawn` for a program that has `grants`.
+
+    A grant on a whole tree (`read:project/**`, `write:project/**`, or an absolute folder) is a mount;
+    writing goes to a private layer. Finer patterns and all other capabilities are the broker's and change
+    nothing here. `workdir` is shown read-write at its own path. `cwd` is the folder to start in: default
+    `workdir`, else the project if it is shown, else the scratch folder. `memory` is in bytes, `cpu` in cores.
+
+    Raises BadInput for a folder that does not exist or cannot be shown.
+    """
+    layout = _Layout()
+    layout.show_python()
+    if extension_dir is not None:
+        layout.show(extension_dir, at=EXTENSION)
+    if socket is not None:
+        layout.show(socket, at=SOCKET)
+    is_project_shown = _show_granted(layout, [str(grant) for grant in grants], project)
+    if workdir is not None:
+        layout.show(_folder(workdir), mode="read_write")
+    layout.show_program(argv[0], extension_dir)
+    start = cwd or workdir or (project if is_project_shown else None) or Path(SCRATCH)
+    return {
+        "argv": list(argv),
+        "env": list({**_environment(layout.path), **(env or {})}.items()),
+        "cwd": str(start.resolve() if start.exists() else start),
+        "mounts": layout.mounts,
+        "links": layout.links,
+        "scratch": dict(SCRATCH_QUOTA),
+        "limits": {**LIMITS, "memory": int(memory), "cpu": float(cpu)},
+        "loopback": True,
+        "allow_missing": list(allow_missing),
+    }
+
+
+def player_spec(
+    grants: Iterable[object],
+    *,
+    extension_dir: Path,
+    entry: str = "player.py",
+    project: Path | None = None,
+    socket: Path | None = None,
+    memory: int = DEFAULT_MEMORY,
+    cpu: float = DEFAULT_CPU,
+    env: Mapping[str, str] | None = None,
+    allow_missing: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The spec of a Python Player. Whoever launches it adds the mount of its socket at `SOCKET`, or names it here.
+
+    Such a Player has no network at all, not even to itself, and may execute nothing but its interpreter
+    (where the kernel has Landlock).
+    """
+    boot = f"{LIBRARY}/symphony/sdk/boot.py"
+    python = base_python()
+    spec = spec_for(
+        grants,
+        argv=[str(python), "-I", "-S", "-B", boot],
+        project=project,
+        extension_dir=extension_dir,
+        socket=socket,
+        cwd=Path(SCRATCH),
+        memory=memory,
+        cpu=cpu,
+        env={"SYMPHONY_SOCKET": SOCKET, "SYMPHONY_ENTRY": f"{EXTENSION}/{entry}", **(env or {})},
+        allow_missing=allow_missing,
+    )
+    for name, folder in _libraries().items():
+        spec["mounts"].append(_mount(folder, f"{LIBRARY}/{name}", "read_only"))
+    spec["loopback"] = False
+    spec["executables"] = [str(python), *_loaders()]
+    return spec
+
+
+@lru_cache(maxsize=1)
+def base_python() -> Path:
+    """The interpreter under the virtual environment in which this host runs."""
+    return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> dict[str, Path]:
+    """All that a Python Player imports beside its own files: name under `LIBRARY` → folder of the host."""
+    found = {}
+    for name in ("symphony.sdk", "msgpack"):
+        module = importlib.util.find_spec(name)
+        if module is None or not module.submodule_search_locations:
+            raise EnvironmentLacks(f"The package {name} is not installed", remedy="run `make build`")
+        found[name.replace(".", "/")] = Path(module.submodule_search_locations[0]).resolve()
+    return found
+
+
+@lru_cache(maxsize=1)
+def _loaders() -> list[str]:
+    """The dynamic loaders, which the kernel executes beside a program."""
+    names = {*Path("/").glob("lib*/ld-*.so*"), *Path("/").glob("lib*/*/ld-*.so*")}
+    return sorted({str(name.resolve()) for name in names})
+
+
+def _environment(path: Sequence[str]) -> dict[str, str]:
+    return {
+        "PATH": ":".join([*path, *SYSTEM_PATH]),
+        "HOME": SCRATCH,
+        "TMPDIR": SCRATCH,
+        "USER": "player",
+        "LOGNAME": "player",
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **GIT_ENVIRONMENT,
+    }
+
+
+def _show_granted(layout: _Layout, grants: Sequence[str], project: Path | None) -> bool:
+    """Mounts what is granted as a whole; true when the project is."""
+    modes: dict[Path, str] = {}
+    root = _folder(project) if project is not None else None
+    for grant in grants:
+        kind, _, target = grant.partition(":")
+        folder = _whole_tree(target, root)
+        if kind not in ("read", "write") or folder is None:
+            continue
+        if kind == "write" or folder not in modes:
+            modes[folder] = "overlay" if kind == "write" and folder.is_dir() else "read_only"
+    for folder, mode in modes.items():
+        if folder == root:
+            for beside in repository_folders(root):
+                layout.show(beside)
+        layout.show(folder, mode=mode)
+    return root in modes
+
+
+def _whole_tree(target: str, project: Path | None) -> Path | None:
+    """The folder (or the one file) that a pattern names without wildcards; None when it is the broker's."""
+    tree = target.removesuffix("/**").rstrip("/") or "/"
+    if any(wildcard in tree for wildcard in "*?["):
+        return None
+    if tree.startswith("/"):
+        place = Path(tree).resolve()
+        if not place.exists():
+            raise BadInput(f"The granted {tree} does not exist", remedy="check its path")
+        return place
+    return project if tree == "project" and target.endswith("/**") else None
+
+
+def _folder(path: Path) -> Path:
+    place = path.resolve()
+    if not place.is_dir():
+        raise BadInput(f"The folder {path} does not exist", remedy="check its path")
+    return place
+
+
+def _mount(source: Path, target: str, mode: str) -> dict[str, str]:
+    return {"source": str(source), "target": target, "mode": mode}
+
+
+class _Layout:
+    """Collects mounts, links and search path; a later mount at the same place takes over from an earlier one."""
+
+    def __init__(self) -> None:
+        self._mounts: dict[str, dict[str, str]] = {}
+        self.links: list[dict[str, str]] = []
+        self.path: list[str] = []
+
+    @property
+    def mounts(self) -> list[dict[str, str]]:
+        """In the order in which they were first shown."""
+        return list(self._mounts.values())
+
+    def show(self, source: Path, *, at: str | None = None, mode: str = "read_only") -> None:
+        """Shows `source` at `at`, by default its own path."""
+        target = at or str(source)
+        if target == "/" or any(target == p or target.startswith(p + "/") for p in PRIVATE):
+            raise BadInput(
+                f"{target} cannot be shown in a sandbox", remedy="grant the folder that is needed instead"
+            )
+        self._mounts[target] = _mount(source, target, mode)
+
+    def show_python(self) -> None:
+        """The base interpreter's installation, where it is not the system's."""
+        for prefix in dict.fromkeys((sys.base_prefix, sys.base_exec_prefix)):
+            place = Path(prefix).resolve()
+            if _is_system(place):
+                continue
+            self.show(place)
+            self.path.append(str(place / "bin"))
+
+    def show_program(self, name: str, extension_dir: Path | None) -> None:
+        """Makes the program `name` findable: the extension's own, or the one this host would run."""
+        if extension_dir is not None:
+            self.path.insert(0, f"{EXTENSION}/vendor/bin")
+            if "/" not in name and os.access(extension_dir / "vendor" / "bin" / name, os.X_OK):
+                return
+        found = Path(name) if "/" in name else _on_path(name)
+        if found is None or not found.is_absolute() or not found.is_file():
+            return  # the launcher says that it does not exist
+        place = found.resolve()
+        if not _is_system(place):
+            self.show_file(place)
+        if place != found and not _is_system(found):
+            self._link(found, place)
+        if "/" not in name and str(found.parent) not in (*self.path, *SYSTEM_PATH):
+            self.path.append(str(found.parent))
+
+    def show_file(self, place: Path) -> None:
+        """Shows one file, unless a folder around it is shown at its own path already."""
+        around = (mount for mount in self.mounts if mount["source"] == mount["target"])
+        if not any(place.is_relative_to(mount["target"]) for mount in around):
+            self.show(place)
+
+    def _link(self, path: Path, target: Path) -> None:
+        if not any(path.is_relative_to(mount["target"]) for mount in self.mounts):
+            self.links.append({"path": str(path), "target": str(target)})
+
+
+def _is_system(path: Path) -> bool:
+    """Whether every sandbox shows `path` anyway."""
+    return any(path.is_relative_to(root) for root in ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32"))
+
+
+def _on_path(name: str) -> Path | None:
+    """The program that this host's PATH names; folders that are not absolute are passed over."""
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        if folder.startswith("/") and os.access(candidate := Path(folder) / name, os.X_OK):
+            if candidate.is_file():
+                return candidate
+    return None
