@@ -42,7 +42,7 @@ def resolve(items: Sequence[Row], name: str) -> str:
 
 def keep(items: Rows, where: str) -> Rows:
     """Rows for which a condition holds. A row without a column that it names is left out."""
-    from simpleeval import FeatureNotAvailable, InvalidExpression, NameNotDefined, SimpleEval
+    from simpleeval import EvalWithCompoundTypes, FeatureNotAvailable, InvalidExpression, NameNotDefined
 
     functions = {
         "lower": lambda v: str(v).lower(),
@@ -54,7 +54,7 @@ def keep(items: Rows, where: str) -> Rows:
         "ends_with": lambda v, part: str(v).endswith(str(part)),
         "matches": lambda v, pattern: re.search(str(pattern), str(v)) is not None,
     }
-    evaluator = SimpleEval(functions=functions)
+    evaluator = EvalWithCompoundTypes(functions=functions)
     try:
         parsed = evaluator.parse(_pythonic(where))
     except (InvalidExpression, SyntaxError) as error:
@@ -163,7 +163,10 @@ def choose(items: Rows, columns: Sequence[str], distinct: bool) -> Rows:
     rows: Rows = [{new: row.get(old) for old, new in pairs} for row in items]
     if not distinct:
         return rows
-    return list({identity(dict(row)): row for row in reversed(rows)}.values())[::-1]
+    first: dict[object, Row] = {}
+    for row in rows:
+        first.setdefault(identity(row), row)
+    return list(first.values())
 
 
 def _key(items: Rows, column: str) -> tuple[str, Callable[[Row], object]]:
