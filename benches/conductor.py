@@ -45,7 +45,9 @@ def compose(name: str) -> Row:
         return seconds(lambda: [conductor.compose(fresh(p), context) for p in PROMPTS]) / len(PROMPTS)
 
     def theirs() -> float:
-        return seconds(lambda: [np.argmax(keys @ conductor.embed([fresh(p)])[0]) for p in PROMPTS]) / len(PROMPTS)
+        return seconds(lambda: [np.argmax(keys @ conductor.embed([fresh(p)])[0]) for p in PROMPTS]) / len(
+            PROMPTS
+        )
 
     how = f"{len(PROMPTS)} prompts over {len(keys)} Players, each new to the encoder"
     return compare(name, ours, "embedding + nearest Player", theirs, unit="ms", scale=1e3, how=how)

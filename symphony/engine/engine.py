@@ -168,9 +168,10 @@ class Engine:
         plan = self._compile(melody, catalogue, lattice, info.id, project, info.prompt)
         info.status = "running"
         info.error = None
-        for node in info.nodes:
-            if node.status != "succeeded":
-                node.status, node.error, node.started, node.ended = "pending", None, None, None
+        known = {node.id: node for node in info.nodes if node.status == "succeeded"}
+        info.nodes = [known.get(n.id) or NodeRun(n.id, n.player_name) for n in melody.nodes]
+        record.melody = melody.to_document()
+        record.results.clear()
         self._begin(record)
         try:
             self._runtime.resume(str(self._history.folder(info.id)), plan)

@@ -1,0 +1,64 @@
+"""The application: from exec to the first tree on a raw WebSocket."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benches.measure import Row, compare, seconds
+
+
+def start(name: str) -> Row:
+    """`symphony serve` on an empty home; the peer starts a Starlette server with the same libraries imported."""
+    from websockets.sync.client import connect
+
+    symphony = str(Path(sys.prefix) / "bin" / "symphony")
+    peer = (
+        "import uvicorn, starlette.applications, numpy, onnxruntime, tokenizers\n"
+        "class S(uvicorn.Server):\n"
+        "    async def startup(self, sockets=None):\n"
+        "        await super().startup(sockets=sockets); print('up', flush=True)\n"
+        "app = starlette.applications.Starlette()\n"
+        "S(uvicorn.Config(app, port=0, log_level='error')).run()\n"
+    )
+
+    def ours() -> float:
+        with tempfile.TemporaryDirectory() as home:
+            return seconds(lambda: _serve_once(symphony, home, connect))
+
+    def theirs() -> float:
+        def work() -> None:
+            process = subprocess.Popen([sys.executable, "-c", peer], stdout=subprocess.PIPE, text=True)
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.terminate()
+            process.communicate()
+
+        return seconds(work)
+
+    how = "exec to the first tree on a raw WebSocket, then SIGTERM; empty home, bundled extensions only"
+    return compare(name, ours, "Starlette + onnxruntime, bare", theirs, unit="s", scale=1.0, how=how)
+
+
+def _serve_once(symphony: str, home: str, connect: Callable[..., object]) -> None:
+    import json
+
+    process = subprocess.Popen(
+        [symphony, "serve"], env={**os.environ, "SYMPHONY_HOME": home}, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    address, _, token = process.stdout.readline().strip().partition("/#token=")
+    with connect(address.replace("http", "ws", 1) + "/ws", max_size=None) as page:  # type: ignore[attr-defined]
+        message = {"jsonrpc": "2.0", "id": 1, "method": "authenticate", "params": {"token": token}}
+        page.send(json.dumps(message))
+        while "ui.patch" not in page.recv():
+            pass
+    process.terminate()
+    process.communicate()
+
+
+ROWS: dict[str, Callable[[str], Row]] = {"application.start to first tree": start}

@@ -1,0 +1,248 @@
+"""The Grand Stage beside a plain socket, bubblewrap and a thread pool."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from benches.measure import Row, compare, seconds
+from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager, sandbox_spawn
+from symphony.app.paths import launcher
+from symphony.stage.sandbox import base_python, player_spec, spec_for
+
+PLAYER = """
+from symphony.sdk import player
+
+
+@player.function
+def echo(ctx, text):
+    return {"text": text}
+
+
+player.serve()
+"""
+PEER = """
+import socket, struct, msgpack
+s = socket.socket(socket.AF_UNIX); s.connect({path!r})
+f = s.makefile("rb")
+while True:
+    head = f.read(4)
+    if len(head) < 4: break
+    body = msgpack.unpackb(f.read(struct.unpack("<I", head)[0]))
+    out = msgpack.packb(body); s.sendall(struct.pack("<I", len(out)) + out)
+"""
+
+
+def echo_launch(place: Path) -> dict[str, Any]:
+    """How the run loop starts a Player that echoes."""
+    folder = place / "echo"
+    folder.mkdir(exist_ok=True)
+    (folder / "player.py").write_text(PLAYER)
+    return {
+        "extension": "bench/echo",
+        "version": "1.0.0",
+        "spec": player_spec([], extension_dir=folder),
+        "grants": {"capabilities": []},
+        "configuration": {},
+        "project": None,
+        "start_timeout": 20.0,
+        "memory": 256 << 20,
+        "idle": 600.0,
+    }
+
+
+@contextmanager
+def stage() -> Iterator[tuple[Runtime, str]]:
+    """A runtime with one registered Player that echoes."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        place = Path(folder)
+        store = ArtifactStore(str(place / "store"))
+        arbiter = ArbitrationEngine({"cpu": 64.0, "memory": float(64 << 30)})
+        runtime = Runtime(store, StaleManager({}), arbiter, launcher=str(launcher()), sockets=str(place))
+        runtime.register_player("echo", echo_launch(place))
+        try:
+            yield runtime, folder
+        finally:
+            runtime.stop(5.0)
+            store.close()
+
+
+def await_event(runtime: Runtime, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The first event that is wanted."""
+    while True:
+        select.select([runtime.fileno()], [], [], 30)
+        for event in runtime.drain(1024):
+            if wanted(event):
+                return event
+
+
+def call(runtime: Runtime, token: int) -> None:
+    """One call of the echo, to its answer."""
+    body = {
+        "function": "echo",
+        "params": {},
+        "inputs": {"text": "x" * 64},
+        "context": {"run": "", "node": "", "project": None, "attempt": 1},
+    }
+    runtime.call_player(token, "echo", body, 30.0)
+    event = await_event(runtime, lambda e: e["event"] == "call_done" and e["token"] == token)
+    assert not event.get("error"), event
+
+
+def round_trip(name: str) -> Row:
+    """From Python through the run loop to a sandboxed Player and back, 64 bytes."""
+    count = 300
+    with stage() as (runtime, folder):
+        call(runtime, 1)
+        token = 1
+        path = f"{folder}/peer.sock"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        peer = subprocess.Popen([sys.executable, "-c", PEER.format(path=path)])
+        connection, _ = listener.accept()
+        file = connection.makefile("rb")
+
+        def ours() -> float:
+            def work() -> None:
+                nonlocal token
+                for _ in range(count):
+                    token += 1
+                    call(runtime, token)
+
+            return seconds(work) / count
+
+        def theirs() -> float:
+            frame = msgpack.packb({"text": "x" * 64})
+
+            def work() -> None:
+                for _ in range(count):
+                    connection.sendall(struct.pack("<I", len(frame)) + frame)
+                    msgpack.unpackb(file.read(struct.unpack("<I", file.read(4))[0]))
+
+            return seconds(work) / count
+
+        how = "one call at a time, both ends free to move between cores; authentication, validation and limits on"
+        row = compare(name, ours, "Python socket + msgpack", theirs, unit="µs", scale=1e6, how=how)
+        connection.close()
+        file.close()
+        listener.close()
+        peer.wait()
+        return row
+
+
+def cold_start(name: str) -> Row:
+    """A sandboxed Player from nothing to ready; the peer only imports msgpack in bubblewrap."""
+    with stage() as (runtime, folder):
+        launch = echo_launch(Path(folder))
+
+        def ours() -> float:
+            key = f"echo-{uuid.uuid4()}"
+            runtime.register_player(key, launch)
+            began = time.perf_counter()
+            runtime.prewarm([key])
+            await_event(
+                runtime, lambda e: e["event"] == "player" and e["key"] == key and e["state"] == "ready"
+            )
+            took = time.perf_counter() - began
+            runtime.unregister_player(key)
+            return took
+
+        how = "launch, all layers, handshake, activate, against bwrap + python -S + import msgpack"
+        return compare(name, ours, "bwrap + Python", _bwrap_python, unit="ms", scale=1e3, how=how)
+
+
+def _bwrap(*command: str) -> list[str]:
+    binds = [
+        a
+        for d in ("/usr", "/lib", "/lib64", "/bin", sys.base_prefix)
+        if os.path.exists(d)
+        for a in ("--ro-bind", d, d)
+    ]
+    packages = str(Path(msgpack.__file__).parents[1])
+    return [
+        "bwrap", "--unshare-all", "--die-with-parent", *binds, "--ro-bind", packages, packages,
+        "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", *command,
+    ]  # fmt: skip
+
+
+def _bwrap_python() -> float:
+    packages = str(Path(msgpack.__file__).parents[1])
+    code = f"import sys; sys.path.append({packages!r}); import msgpack"
+    command = _bwrap(str(base_python()), "-I", "-S", "-c", code)
+    return seconds(lambda: subprocess.run(command, check=True))
+
+
+def launch_true(name: str) -> Row:
+    """The launcher alone with `true`."""
+    spec = spec_for([], argv=["true"])
+
+    def ours() -> float:
+        return seconds(lambda: sandbox_spawn(str(launcher()), spec).wait())
+
+    def theirs() -> float:
+        return seconds(lambda: subprocess.run(_bwrap("true"), check=True))
+
+    if shutil.which("bwrap") is None:
+        raise RuntimeError("bubblewrap is not installed: apt-get install bubblewrap")
+    how = "spawn to exit; ours adds seccomp, Landlock, limits and a cgroup"
+    return compare(name, ours, "bwrap", theirs, unit="ms", scale=1e3, how=how, repeats=51)
+
+
+def overhead(name: str) -> Row:
+    """A node that does nothing, in the run loop, with the durable journal; the peer is Dask's threaded scheduler."""
+    from dask.threaded import get
+
+    count = 1000
+    with stage() as (runtime, folder):
+
+        def ours() -> float:
+            run = str(uuid.uuid4())
+            (Path(folder) / run).mkdir()
+            nodes = [{"id": f"n{i}", "kind": "pass", "outputs": {}, "inputs": {}} for i in range(count)]
+            edges = [{"kind": "control", "from": f"n{i}", "to": f"n{i + 1}"} for i in range(0, count - 1, 2)]
+            plan = {
+                "run": run,
+                "dir": f"{folder}/{run}",
+                "name": "x",
+                "project": None,
+                "nodes": nodes,
+                "edges": edges,
+                "meta": {},
+            }
+
+            def work() -> None:
+                runtime.start(plan)
+                await_event(runtime, lambda e: e["event"] == "run" and e["state"] == "succeeded")
+
+            return seconds(work) / count
+
+        graph = {f"n{i}": (lambda *_: None, f"n{i - 1}") if i % 2 else (lambda: None,) for i in range(count)}
+
+        def theirs() -> float:
+            return seconds(lambda: get(graph, list(graph))) / count
+
+        how = "1,000 pass-through nodes in pairs, journal written and synced; Dask keeps no journal"
+        return compare(name, ours, "Dask threaded", theirs, unit="µs", scale=1e6, how=how)
+
+
+ROWS: dict[str, Callable[[str], Row]] = {
+    "engine.no-op node, journal": overhead,
+    "stage.round trip 64 B": round_trip,
+    "stage.player cold start": cold_start,
+    "sandbox.launch true": launch_true,
+}
