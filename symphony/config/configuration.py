@@ -89,7 +89,7 @@ class Configuration:
             for key in _leaves(layer.settings):
                 sources[key] = layer.name if layer.file is None else f"{layer.name}: {layer.place}"
         settings = Settings.model_validate(merged)
-        values = dict(_flat(settings))
+        values = {**dict(_flat(settings)), "extensions": settings.extensions}
         changed = [key for key in {**self._values, **values} if self._values.get(key) != values.get(key)]
         self.settings, self._sources, self._values = settings, sources, values
         return changed

@@ -40,6 +40,8 @@ SELECT m.id, m.name, v.version, v.saved, v.document, v.words FROM polyphony_melo
 JOIN polyphony_versions AS v ON v.id = m.id AND v.revision = m.revision
 """
 
+Rows = list[dict[str, Any]]
+
 
 class PolyphonyStore:
     """Saved melodies. What `save` answered for is on the disk; methods may be called from any thread."""
@@ -91,13 +93,13 @@ class PolyphonyStore:
             )
             return melody
 
-    def list(self) -> list[dict[str, Any]]:
+    def list(self) -> Rows:
         """A row for each melody, the latest saved first."""
         with self._transaction() as database:
             rows = database.execute(f"{_NEWEST} ORDER BY v.saved DESC").fetchall()
         return [_row(row) for row in rows]
 
-    def search(self, query: str) -> list[dict[str, Any]]:
+    def search(self, query: str) -> Rows:
         """The melodies that have every word of `query` in name, description, tags or Players; best first."""
         words = query.lower().split()
         with self._transaction() as database:
@@ -124,7 +126,7 @@ class PolyphonyStore:
                 revision = row[0]
             return _read(database, melody_id, revision)
 
-    def versions(self, melody: str) -> list[dict[str, Any]]:
+    def versions(self, melody: str) -> Rows:
         """`{"version", "saved"}` of each version, newest first. Raises NotFound."""
         with self._transaction() as database:
             melody_id, _ = _find(database, melody)

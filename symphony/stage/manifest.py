@@ -98,13 +98,13 @@ def _entry(value: Any) -> Any:
 
 
 def _capability(prefixes: tuple[str, ...], written: str) -> Callable[[Any], Any]:
-    """A validator that turns an entry of `[capabilities]` into a grant; `written` is how one is written."""
+    """A validator that brings an entry of `[capabilities]` into normal form; `written` shows one."""
 
     def validate(value: Any) -> Any:
         if not isinstance(value, str):
             return value
         if len(prefixes) == 1 and prefixes[0] != "exec:":
-            return str(parse_grant(prefixes[0] + value))
+            return parse_grant(prefixes[0] + value).target
         _check(value.startswith(prefixes), f"{value!r} is no capability of this kind; write {written}")
         return str(parse_grant(value))
 
@@ -243,7 +243,14 @@ class Capabilities(_Table):
 
     def grants(self) -> list[str]:
         """The capabilities as grants in normal form, each once."""
-        return list(dict.fromkeys([*self.files, *self.network, *self.models, *self.system, *self.ipc]))
+        written = [
+            *self.files,
+            *(f"network:{target}" for target in self.network),
+            *(f"model:{target}" for target in self.models),
+            *self.system,
+            *(f"ipc:{target}" for target in self.ipc),
+        ]
+        return list(dict.fromkeys(written))
 
 
 class ResourcesTable(_Table):
