@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import shutil
 import socket
@@ -170,7 +169,7 @@ def _bwrap(*command: str) -> list[str]:
     binds = [
         a
         for d in ("/usr", "/lib", "/lib64", "/bin", sys.base_prefix)
-        if os.path.exists(d)
+        if Path(d).exists()
         for a in ("--ro-bind", d, d)
     ]
     packages = str(Path(msgpack.__file__).parents[1])

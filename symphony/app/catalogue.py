@@ -31,7 +31,7 @@ def build_catalogue(enabled: Iterable[Manifest], others: Iterable[Manifest]) -> 
     for manifest in enabled:
         lattice.declare(manifest.types)
         players.update((spec.player, spec) for spec in manifest.functions)
-    offered = []
+    offered: list[FunctionSpec] = []
     for manifest in others:
         lattice.declare(manifest.types)
         offered.extend(replace(spec, available=False) for spec in manifest.functions)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager
 from symphony.config import Configuration
 from symphony.config.home import Home
 from symphony.errors import EnvironmentLacks
-from symphony.ports.component import HealthStatus
-
-DAY = 86400.0
+from symphony.ports.component import HealthStatus, Status
 
 
 class Pit:
@@ -59,18 +54,18 @@ class Pit:
     def _close_store(self) -> None:
         self.store.close()
 
-    def _store_health(self) -> tuple[str, str]:
+    def _store_health(self) -> tuple[Status, str]:
         stats = self.store.stats()
         return "ok", f"{stats.get('artifacts', 0)} artifacts"
 
     # --- arbitration engine ----------------------------------------------------------------------
     def _open_arbiter(self) -> None:
         get = self._configuration.get
-        cores = get("pit.arbitration.cpu") or os.cpu_count() or 1
-        memory = get("pit.arbitration.memory") or int(psutil.virtual_memory().total * 0.8)
-        self.arbiter = ArbitrationEngine({"cpu": float(cores), "memory": float(memory), "gpu": 0.0})
+        self.arbiter = ArbitrationEngine(
+            {"cpu": get("pit.arbitration.cpu"), "memory": get("pit.arbitration.memory"), "gpu": 0}
+        )
 
-    def _arbiter_health(self) -> tuple[str, str]:
+    def _arbiter_health(self) -> tuple[Status, str]:
         self.arbiter.fairness()
         return "ok", ""
 
@@ -79,13 +74,13 @@ class Pit:
         get = self._configuration.get
         self.stale = StaleManager(
             {
-                "active": get("pit.stale.active_days") * DAY,
-                "archive": get("pit.stale.archive_days") * DAY,
-                "delete": get("pit.stale.delete_days") * DAY or None,
+                "active_days": get("pit.stale.active_days"),
+                "archive_days": get("pit.stale.archive_days"),
+                "delete_days": get("pit.stale.delete_days") or None,
             }
         )
 
-    def _stale_health(self) -> tuple[str, str]:
+    def _stale_health(self) -> tuple[Status, str]:
         self.stale.plan(time.time())
         return "ok", ""
 
@@ -107,7 +102,7 @@ class Pit:
     def _close_runtime(self) -> None:
         self.runtime.stop(5.0)
 
-    def _runtime_health(self) -> tuple[str, str]:
+    def _runtime_health(self) -> tuple[Status, str]:
         states = self.runtime.player_states().values()
         ready = sum(s["state"] in ("ready", "active") for s in states)
         return "ok", f"{ready} Players ready"
@@ -121,7 +116,7 @@ class PitModule:
         name: str,
         opening: Callable[[], None],
         closing: Callable[[], None],
-        looking: Callable[[], tuple[str, str]],
+        looking: Callable[[], tuple[Status, str]],
     ) -> None:
         self.name = name
         self._opening = opening

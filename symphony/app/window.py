@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
+import platform
 
 
 def has_display() -> bool:
     """Whether a window can be shown here."""
-    if sys.platform.startswith("linux"):
-        return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-    return True
+    if platform.system() != "Linux":
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def has_toolkit() -> bool:
@@ -24,7 +24,7 @@ def show(address: str, title: str) -> None:
     """Opens the window and returns when it is closed. Must run on the process's main thread."""
     import webview
 
-    if sys.platform.startswith("linux"):
+    if platform.system() == "Linux":
         # pywebview asks for GTK first; Symphony ships Qt.
         os.environ.setdefault("PYWEBVIEW_GUI", "qt")
         if os.getuid() == 0:
@@ -32,4 +32,4 @@ def show(address: str, title: str) -> None:
             os.environ.setdefault("QTWEBENGINE_DISABLE_SANDBOX", "1")
     webview.settings["OPEN_EXTERNAL_LINKS_IN_BROWSER"] = True
     webview.create_window(title, address, width=1440, height=900, min_size=(390, 600), text_select=True)
-    webview.start(gui="qt" if sys.platform.startswith("linux") else None, private_mode=False)
+    webview.start(gui="qt" if platform.system() == "Linux" else None, private_mode=False)

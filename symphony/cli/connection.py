@@ -22,7 +22,7 @@ async def host(project: Path | None = None) -> AsyncIterator[HostPort]:
     home = Home.resolve()
     lock = HomeLock(home.lock)
     if not lock.acquire():
-        yield HostClient(home.socket)  # type: ignore[misc]  # it answers the port's methods by name
+        yield HostClient(home.socket)
         return
     from symphony.app.host import Host
 

@@ -19,16 +19,22 @@ def show_composition(answer: dict[str, Any], *, to_stderr: bool = False) -> None
         feeds.setdefault(edge["to"].partition(".")[0], []).append(edge["from"].partition(".")[0])
     console.print(Text(melody["name"], style="bold"), f"· about {answer['predicted_seconds']:.1f} s")
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for node in melody["nodes"]:
         reason = reasons.get(node["id"], {})
-        params = " ".join(f"{k}={v}" for k, v in node.get("params", {}).items())
+        what = Text(node["player"])
+        for name, value in node.get("params", {}).items():
+            what.append(f" {name}={_short(value)}", style="yellow")
         after = ", ".join(dict.fromkeys(feeds.get(node["id"], [])))
-        table.add_row(
-            Text(node["id"], style="cyan"),
-            Text(node["player"] + (f" {params}" if params else "")),
-            Text(f"after {after}" if after else "", style="dim"),
-            Text(str(reason.get("why", "")), style="dim"),
-        )
+        why = [f"takes what {after} made" if after else "", str(reason.get("why", ""))]
+        table.add_row(Text(node["id"], style="cyan"), what)
+        table.add_row("", Text("; ".join(part for part in why if part), style="dim"))
     console.print(table)
     for missing in answer.get("missing", ()):
         console.print(Text(f"Left out, because nothing installed can do it: {missing}", style="yellow"))
+
+
+def _short(value: Any) -> str:
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 60 else text[:59] + "…"

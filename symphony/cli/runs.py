@@ -63,10 +63,10 @@ def show(mode: Mode, run: str) -> None:
             for n in info["nodes"]
         ]
         table(("node", "player", "state", "took", "", "error"), rows)
-        rows = [(a["id"][:19], a["name"], a["type"], str(a["bytes"])) for a in answer["artifacts"]]
-        if rows:
+        made = [(a["id"][:19], a["name"], a["type"], str(a["bytes"])) for a in answer["artifacts"]]
+        if made:
             click.echo()
-            table(("artifact", "name", "type", "bytes"), rows)
+            table(("artifact", "name", "type", "bytes"), made)
 
     mode.show({"melody": answer["melody"], "run": answer["run"], "artifacts": answer["artifacts"]}, text)
 

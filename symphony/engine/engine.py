@@ -410,5 +410,5 @@ def _is_last(record: RunRecord, node: str) -> bool:
 
 
 def _artifact_json(artifact: Json, run: str, node: str) -> Json:
-    kept = {k: artifact[k] for k in ("id", "name", "type", "bytes", "quality") if k in artifact}
+    kept: Json = {k: artifact[k] for k in ("id", "name", "type", "bytes", "quality") if k in artifact}
     return {**kept, "run": run, "node": node}

@@ -28,7 +28,7 @@ class ArtifactMethods:
                 hits = store.search(query, limit=limit)
                 found = [{**store.info(hit["id"]), "snippet": hit.get("snippet", "")} for hit in hits]
                 return [a for a in found if whole is None or a.get("run") == whole]
-            return store.list(limit=limit, run=whole) if whole else store.list(limit=limit)
+            return list(store.list(limit=limit, run=whole))
 
         return {"artifacts": [_shown(a) for a in await asyncio.to_thread(look)]}
 
