@@ -11,7 +11,15 @@ from symphony.sdk import Context, PlayerFailure
 
 def lint(ctx: Context, root: Path, path: str, select: Sequence[str]) -> list[dict[str, object]]:
     """Rows of type code/finding, by file and line. Raises PlayerFailure when ruff cannot run."""
-    command = ["ruff", "check", "--output-format=json", "--no-cache", "--exit-zero", "--quiet", "--force-exclude"]
+    command = [
+        "ruff",
+        "check",
+        "--output-format=json",
+        "--no-cache",
+        "--exit-zero",
+        "--quiet",
+        "--force-exclude",
+    ]
     if select:
         command.append(f"--select={','.join(str(code) for code in select)}")
     answer = ctx.exec([*command, "--", path], check=False)

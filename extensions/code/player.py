@@ -12,6 +12,7 @@ import notes
 import syntax
 import unused
 from source_tree import ProjectFile, inside, require_project, walk
+
 from symphony.sdk import Context, PlayerFailure, player
 
 Rows = list[dict[str, object]]
@@ -45,7 +46,9 @@ def complexity(
     """Cyclomatic complexity of functions and files."""
     files: Rows = []
     functions: Rows = []
-    sources = [file for file in walk(require_project(project), below=path) if measuring.can_measure(file.path)]
+    sources = [
+        file for file in walk(require_project(project), below=path) if measuring.can_measure(file.path)
+    ]
     for file, text in _texts(ctx, sources):
         try:
             row, found = measuring.measure(file.path, text)
@@ -68,7 +71,11 @@ def hotspots(ctx: Context, churn: Rows, complexity: Rows, limit: int | None = No
 
 @player.function
 def lint(
-    ctx: Context, project: str, path: str | None = None, select: list[str] | None = None, limit: int | None = None
+    ctx: Context,
+    project: str,
+    path: str | None = None,
+    select: list[str] | None = None,
+    limit: int | None = None,
 ) -> Rows:
     """What ruff finds."""
     root = require_project(project)
@@ -112,7 +119,9 @@ def _parsed(
     """Files that a grammar reads, with their text and the grammar's name."""
     if language and language not in grammars.GRAMMARS:
         raise PlayerFailure(
-            f"There is no grammar for {language}", remedy=f"choose one of {', '.join(grammars.GRAMMARS)}", code="bad_input"
+            f"There is no grammar for {language}",
+            remedy=f"choose one of {', '.join(grammars.GRAMMARS)}",
+            code="bad_input",
         )
     sources = []
     for file in walk(require_project(project), below=path):

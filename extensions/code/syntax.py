@@ -79,7 +79,9 @@ def _matches(source: bytes, language: str, which: int) -> list[tuple[str, dict[s
     root = Parser(loaded[0]).parse(source).root_node
     found = []
     for _, captures in QueryCursor(loaded[which]).matches(root):
-        kinds = [name for name in captures if name not in ("name", "parent", "declarator", "target", "callee")]
+        kinds = [
+            name for name in captures if name not in ("name", "parent", "declarator", "target", "callee")
+        ]
         found.append((kinds[0] if kinds else "", captures))
     return found
 
@@ -91,7 +93,8 @@ def _name(captures: dict[str, Any]) -> str:
     node = captures["declarator"][0]
     while node is not None and node.type not in ("identifier", "field_identifier", "type_identifier"):
         node = node.child_by_field_name("declarator") or next(
-            (child for child in node.named_children if child.type.endswith(("declarator", "identifier"))), None
+            (child for child in node.named_children if child.type.endswith(("declarator", "identifier"))),
+            None,
         )
     return _text(node) if node is not None else ""
 

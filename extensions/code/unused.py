@@ -32,4 +32,12 @@ def find(files: Iterable[tuple[str, str]], confidence: int) -> list[dict[str, ob
         }
         for item in finder.get_unused_code(min_confidence=confidence)
     ]
-    return sorted(rows, key=lambda r: (-int(str(r["confidence"])), -int(str(r["lines"])), str(r["file"]), int(str(r["line"]))))
+    return sorted(
+        rows,
+        key=lambda r: (
+            -int(str(r["confidence"])),
+            -int(str(r["lines"])),
+            str(r["file"]),
+            int(str(r["line"])),
+        ),
+    )

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import reading
 import tables
-from symphony.sdk import Context, PlayerFailure, player
 from values import Row, Rows, recognise
+
+from symphony.sdk import Context, PlayerFailure, player
 
 
 @player.function
@@ -26,7 +27,11 @@ def parse_csv(
 
 @player.function
 def parse_json(
-    ctx: Context, project: str | None = None, text: str | None = None, path: str | None = None, query: str | None = None
+    ctx: Context,
+    project: str | None = None,
+    text: str | None = None,
+    path: str | None = None,
+    query: str | None = None,
 ) -> Rows:
     """Rows of JSON."""
     return reading.json_rows(_document(project, text, path), query)
@@ -106,7 +111,9 @@ def group(
 
 
 @player.function
-def join(ctx: Context, left: Rows, right: Rows, on: list[str] | str | None = None, how: str = "inner") -> Rows:
+def join(
+    ctx: Context, left: Rows, right: Rows, on: list[str] | str | None = None, how: str = "inner"
+) -> Rows:
     """Rows of two tables that agree on columns."""
     return tables.merge(left, right, _names(on) if on else None, how)
 
@@ -137,12 +144,16 @@ def _document(project: str | None, text: str | None, path: str | None) -> str:
     if text is not None:
         return text
     if not path or not project:
-        raise PlayerFailure("There is no text to read", remedy="connect a text, or name a file", code="bad_input")
+        raise PlayerFailure(
+            "There is no text to read", remedy="connect a text, or name a file", code="bad_input"
+        )
     root = Path(project).resolve()
     file = (root / path).resolve()
     if not file.is_relative_to(root) or not file.is_file():
         raise PlayerFailure(
-            f"There is no file {path} in the project", remedy="check the path, relative to the project", code="bad_input"
+            f"There is no file {path} in the project",
+            remedy="check the path, relative to the project",
+            code="bad_input",
         )
     return file.read_bytes().decode("utf-8-sig", "replace")
 

@@ -8,8 +8,9 @@ import json
 from collections import Counter
 from typing import Any
 
-from symphony.sdk import PlayerFailure
 from values import Row, Rows, recognise
+
+from symphony.sdk import PlayerFailure
 
 
 def csv_rows(text: str, delimiter: str | None, header: bool) -> Rows:
@@ -26,7 +27,9 @@ def csv_rows(text: str, delimiter: str | None, header: bool) -> Rows:
     try:
         lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if line]
     except csv.Error as error:
-        raise PlayerFailure(f"The text is no CSV: {error}", remedy="check its quotes", code="bad_input") from error
+        raise PlayerFailure(
+            f"The text is no CSV: {error}", remedy="check its quotes", code="bad_input"
+        ) from error
     names = _columns(lines[0]) if header else [f"column_{i + 1}" for i in range(max(map(len, lines)))]
     rows: Rows = []
     for line in lines[1:] if header else lines:
@@ -47,7 +50,9 @@ def json_rows(text: str, query: str | None) -> Rows:
             value = jmespath.search(query, value)
         except JMESPathError as error:
             raise PlayerFailure(
-                f"{query!r} is no JMESPath query: {error}", remedy="write for instance users[].name", code="bad_input"
+                f"{query!r} is no JMESPath query: {error}",
+                remedy="write for instance users[].name",
+                code="bad_input",
             ) from error
     elif isinstance(value, dict):
         lists = [v for v in value.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
@@ -57,7 +62,9 @@ def json_rows(text: str, query: str | None) -> Rows:
     if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):
         return [{"key": key, **item} for key, item in value.items()]
     items = value if isinstance(value, list) else [value]
-    return [{str(k): v for k, v in item.items()} if isinstance(item, dict) else {"value": item} for item in items]
+    return [
+        {str(k): v for k, v in item.items()} if isinstance(item, dict) else {"value": item} for item in items
+    ]
 
 
 def xml_rows(text: str, element: str | None) -> Rows:
@@ -73,10 +80,14 @@ def xml_rows(text: str, element: str | None) -> Rows:
     try:
         root = fromstring(text.removeprefix("\ufeff"))
     except ParseError as error:
-        raise PlayerFailure(f"The text is no XML: {error}", remedy="check it at that place", code="bad_input") from error
+        raise PlayerFailure(
+            f"The text is no XML: {error}", remedy="check it at that place", code="bad_input"
+        ) from error
     except DefusedXmlException as error:
         raise PlayerFailure(
-            f"The XML declares entities or outside documents: {error}", remedy="remove the declaration", code="bad_input"
+            f"The XML declares entities or outside documents: {error}",
+            remedy="remove the declaration",
+            code="bad_input",
         ) from error
     name = element or _most_repeated(root)
     found = [item for item in root.iter() if _local(item.tag) == name] if name else [root]
@@ -131,7 +142,9 @@ def _local(tag: object) -> str:
 def _most_repeated(root: Any) -> str:
     counts = Counter(_local(item.tag) for item in root.iter() if item is not root)
     # Elements that have parts of their own are rows sooner than the cells in them.
-    rich = Counter(_local(item.tag) for item in root.iter() if item is not root and (len(item) or item.attrib))
+    rich = Counter(
+        _local(item.tag) for item in root.iter() if item is not root and (len(item) or item.attrib)
+    )
     best = (rich or counts).most_common(1)
     return best[0][0] if best else ""
 
@@ -140,7 +153,9 @@ def _element_row(item: Any) -> Row:
     row: Row = {_local(key): recognise(value) for key, value in item.attrib.items()}
     for child in item:
         name = _local(child.tag)
-        value: object = recognise(child.text or "") if not len(child) and not child.attrib else _element_row(child)
+        value: object = (
+            recognise(child.text or "") if not len(child) and not child.attrib else _element_row(child)
+        )
         if name in row:
             before = row[name]
             row[name] = [*before, value] if isinstance(before, list) else [before, value]

@@ -7,8 +7,9 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 
-from symphony.sdk import PlayerFailure
 from values import Row, Rows, identity, number, order_key
+
+from symphony.sdk import PlayerFailure
 
 _PERIODS: Mapping[str, Callable[[date], str]] = {
     "day": lambda day: day.isoformat(),
@@ -96,12 +97,12 @@ def aggregate(items: Rows, by: Sequence[str], measure: str | None, how: str) -> 
     """One row for each group, the largest first; periods such as `date:month` in the order of time."""
     if how not in _AGGREGATES:
         raise PlayerFailure(
-            f"{how!r} is no way to aggregate", remedy=f"choose one of {', '.join(_AGGREGATES)}", code="bad_input"
+            f"{how!r} is no way to aggregate",
+            remedy=f"choose one of {', '.join(_AGGREGATES)}",
+            code="bad_input",
         )
     if how != "count" and not measure:
-        raise PlayerFailure(
-            f"{how} needs a column to work on", remedy="name it as measure", code="bad_input"
-        )
+        raise PlayerFailure(f"{how} needs a column to work on", remedy="name it as measure", code="bad_input")
     keys = [_key(items, column) for column in by]
     column = resolve(items, measure) if measure else None
     groups: dict[object, tuple[Row, list[object]]] = {}
@@ -124,9 +125,11 @@ def aggregate(items: Rows, by: Sequence[str], measure: str | None, how: str) -> 
 
 def merge(left: Rows, right: Rows, on: Sequence[str] | None, how: str) -> Rows:
     """Rows of both tables that agree on columns. A column that both have otherwise gets `_right` on its second."""
-    shared = [resolve(right, resolve(left, c)) for c in on] if on else [
-        c for c in columns_of(left) if c in set(columns_of(right))
-    ]
+    shared = (
+        [resolve(right, resolve(left, c)) for c in on]
+        if on
+        else [c for c in columns_of(left) if c in set(columns_of(right))]
+    )
     if not shared and (left and right):
         raise PlayerFailure(
             "The two tables have no column in common", remedy="name the columns to join on", code="bad_input"
@@ -150,7 +153,9 @@ def merge(left: Rows, right: Rows, on: Sequence[str] | None, how: str) -> Rows:
         blank: Row = dict.fromkeys(columns_of(left))
         for position, row in enumerate(right):
             if position not in used:
-                rows.append({**blank, **{c: row.get(c) for c in shared}, **{names[c]: row.get(c) for c in extra}})
+                rows.append(
+                    {**blank, **{c: row.get(c) for c in shared}, **{names[c]: row.get(c) for c in extra}}
+                )
     return rows
 
 

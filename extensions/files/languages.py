@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-_BY_NAME = {"makefile": "Makefile", "dockerfile": "Dockerfile", "cmakelists.txt": "CMake", "jenkinsfile": "Groovy"}
+_BY_NAME = {
+    "makefile": "Makefile",
+    "dockerfile": "Dockerfile",
+    "cmakelists.txt": "CMake",
+    "jenkinsfile": "Groovy",
+}
 
 _SUFFIXES = {
     "Python": "py pyi pyx",

@@ -7,11 +7,18 @@ from datetime import UTC, datetime
 
 from languages import language_of
 from source_tree import ProjectFile, inside, read_text, require_project, walk
+
 from symphony.sdk import Artifact, Context, PlayerFailure, player
 
 Rows = list[dict[str, object]]
 
-_TYPES = {".md": "text/markdown", ".csv": "text/csv", ".html": "text/html", ".htm": "text/html", ".diff": "text/x-diff"}
+_TYPES = {
+    ".md": "text/markdown",
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".htm": "text/html",
+    ".diff": "text/x-diff",
+}
 _LINE = 400
 """Characters of a matching line that are shown: generated files have lines of megabytes."""
 
@@ -61,20 +68,24 @@ def search(
         wanted = re.compile(query if regex else re.escape(query), 0 if case_sensitive else re.IGNORECASE)
     except re.error as error:
         raise PlayerFailure(
-            f"{query!r} is no regular expression: {error}", remedy="mend it, or set regex to false", code="bad_input"
+            f"{query!r} is no regular expression: {error}",
+            remedy="mend it, or set regex to false",
+            code="bad_input",
         ) from error
     rows: Rows = []
     for file in walk(require_project(project), below=path, pattern=pattern):
         if ctx.cancelled:
             break
         text = file.text()
-        if text is None or wanted.search(text) is None and "^" not in query and "$" not in query:
+        if text is None or (wanted.search(text) is None and "^" not in query and "$" not in query):
             continue
         for number, line in enumerate(text.splitlines(), 1):
             match = wanted.search(line)
             if match is None:
                 continue
-            rows.append({"file": file.path, "line": number, "column": match.start() + 1, "text": line.strip()[:_LINE]})
+            rows.append(
+                {"file": file.path, "line": number, "column": match.start() + 1, "text": line.strip()[:_LINE]}
+            )
             if len(rows) >= limit:
                 return rows
     return rows
@@ -91,7 +102,9 @@ def read(ctx: Context, project: str, path: str, encoding: str = "utf-8") -> Arti
 
 
 @player.function
-def write(ctx: Context, project: str, content: str, path: str, append: bool = False, overwrite: bool = True) -> str:
+def write(
+    ctx: Context, project: str, content: str, path: str, append: bool = False, overwrite: bool = True
+) -> str:
     """Writes text to a file and gives its path."""
     root = require_project(project)
     place = inside(root, path)
@@ -99,7 +112,11 @@ def write(ctx: Context, project: str, content: str, path: str, append: bool = Fa
     if target.is_dir():
         raise PlayerFailure(f"{place} is a folder", remedy="name a file in it", code="bad_input")
     if target.exists() and not overwrite and not append:
-        raise PlayerFailure(f"{place} exists already", remedy="allow it to be overwritten, or name another file", code="bad_input")
+        raise PlayerFailure(
+            f"{place} exists already",
+            remedy="allow it to be overwritten, or name another file",
+            code="bad_input",
+        )
     before = target.read_bytes() if append and target.exists() else b""
     ctx.write(place, before + content.encode("utf-8"))
     return place

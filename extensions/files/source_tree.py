@@ -41,7 +41,9 @@ def require_project(project: object) -> Path:
         raise PlayerFailure("No project is open", remedy="open a project folder", code="bad_input")
     root = Path(str(project))
     if not root.is_dir():
-        raise PlayerFailure(f"There is no folder {root}", remedy="open a folder that exists", code="bad_input")
+        raise PlayerFailure(
+            f"There is no folder {root}", remedy="open a folder that exists", code="bad_input"
+        )
     return root
 
 
@@ -54,7 +56,9 @@ def inside(root: Path, path: object) -> str:
     is_out = text == ".." or text.startswith(("/", "../")) or "\0" in text
     if is_out or not (root / text).resolve().is_relative_to(root.resolve()):
         raise PlayerFailure(
-            f"{path} is not inside the project", remedy="give a path relative to the project", code="bad_input"
+            f"{path} is not inside the project",
+            remedy="give a path relative to the project",
+            code="bad_input",
         )
     return text
 
@@ -65,7 +69,9 @@ def read_text(root: Path, path: object, encoding: str = "utf-8") -> str:
     file = root / place
     if not file.is_file():
         raise PlayerFailure(
-            f"There is no file {place} in the project", remedy="check the path, relative to the project", code="bad_input"
+            f"There is no file {place} in the project",
+            remedy="check the path, relative to the project",
+            code="bad_input",
         )
     if file.stat().st_size > TEXT_LIMIT:
         raise PlayerFailure(
@@ -122,10 +128,12 @@ def _folder(root: Path, prefix: str, rules: _Rules, wanted: Any) -> Iterator[Pro
         if entry.is_dir(follow_symlinks=False):
             if entry.name != ".git" and not rules.ignore(path + "/"):
                 yield from _folder(root, path + "/", rules, wanted)
-        elif entry.is_file(follow_symlinks=False) and not rules.ignore(path):
-            if wanted is None or wanted.match_file(path):
-                status = entry.stat(follow_symlinks=False)
-                yield ProjectFile(root, path, status.st_size, status.st_mtime)
+            continue
+        if not entry.is_file(follow_symlinks=False) or rules.ignore(path):
+            continue
+        if wanted is None or wanted.match_file(path):
+            status = entry.stat(follow_symlinks=False)
+            yield ProjectFile(root, path, status.st_size, status.st_mtime)
 
 
 class _Rules:

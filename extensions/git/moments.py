@@ -53,7 +53,9 @@ def moment(value: object, *, end_of_day: bool = False, now: datetime | None = No
         else:
             found = datetime.fromisoformat(text).isoformat(timespec="seconds")
     except ValueError:
-        raise ValueError(f"{value!r} is neither a duration such as 90d nor a date such as 2024-01-31") from None
+        raise ValueError(
+            f"{value!r} is neither a duration such as 90d nor a date such as 2024-01-31"
+        ) from None
     return max(found, _EARLIEST)
 
 

@@ -6,6 +6,7 @@ import churn as churning
 import commits as log_format
 import working_tree
 from repository import Repository, by_author, decoded, period, project_path, split
+
 from symphony.sdk import Artifact, Context, PlayerFailure, player
 
 Rows = list[dict[str, object]]
@@ -44,7 +45,14 @@ def diff(
     """A unified patch."""
     repository = _with_commits(ctx, project)
     start = _before(repository, since) if since else repository.commit(base)
-    command = ["diff", "--no-ext-diff", "--no-textconv", "--find-renames", f"--unified={context}", "--relative"]
+    command = [
+        "diff",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--find-renames",
+        f"--unified={context}",
+        "--relative",
+    ]
     if staged:
         command.append("--cached")
     command.append(start)
@@ -110,7 +118,9 @@ def branches(ctx: Context, project: str, remote: bool = False) -> Rows:
     """Branches with their last commit and their distance from the current one."""
     repository = Repository(ctx, project)
     where = ["refs/heads", *(["refs/remotes"] if remote else [])]
-    rows = working_tree.branch_rows(decoded(repository.run("for-each-ref", f"--format={working_tree.BRANCH_FORMAT}", *where)))
+    rows = working_tree.branch_rows(
+        decoded(repository.run("for-each-ref", f"--format={working_tree.BRANCH_FORMAT}", *where))
+    )
     if repository.has_commits():
         for row in rows:
             counts = repository.run("rev-list", "--left-right", "--count", f"HEAD...{row['commit']}", "--")

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Sequence
 
 from moments import moment
+
 from symphony.sdk import Context, PlayerFailure
 
 _QUIET = ["git", "--no-pager", "--literal-pathspecs", "-c", "core.quotePath=false", "-c", "color.ui=false"]

@@ -68,7 +68,9 @@ def edit(
     before = _material(project, text, path)
     if len(before) > _LIMIT:
         raise PlayerFailure(
-            f"The text has {len(before):,} characters, more than {_LIMIT:,}", remedy="edit a part of it", code="bad_input"
+            f"The text has {len(before):,} characters, more than {_LIMIT:,}",
+            remedy="edit a part of it",
+            code="bad_input",
         )
     system = (
         "You edit files. Answer with the whole edited text inside one fenced code block and nothing else. "
@@ -81,9 +83,14 @@ def edit(
         after += "\n"
     name = Path(path).name if path else "text.txt"
     lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{path or name}", f"b/{path or name}"
+        before.splitlines(keepends=True),
+        after.splitlines(keepends=True),
+        f"a/{path or name}",
+        f"b/{path or name}",
     )
-    patch = "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+    patch = "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
     return {
         "edited": Artifact(after, name=name, type="text/plain"),
         "diff": Artifact(patch, name="edit.diff", type="text/x-diff"),
@@ -91,7 +98,13 @@ def edit(
 
 
 def _ask(
-    ctx: Context, system: str | None, asked: str, model: str | None, *, temperature: float, max_tokens: int | None
+    ctx: Context,
+    system: str | None,
+    asked: str,
+    model: str | None,
+    *,
+    temperature: float,
+    max_tokens: int | None,
 ) -> str:
     messages: list[Message] = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": asked})
@@ -99,7 +112,9 @@ def _ask(
         messages, model=model or None, max_tokens=max_tokens, temperature=temperature, stream=ctx.output
     )
     if not answer.text.strip():
-        raise PlayerFailure("The model gave an empty answer", remedy="try again, or choose another model", code="unavailable")
+        raise PlayerFailure(
+            "The model gave an empty answer", remedy="try again, or choose another model", code="unavailable"
+        )
     return answer.text
 
 
@@ -108,12 +123,16 @@ def _material(project: str | None, text: str | None, path: str | None) -> str:
     if text is not None:
         return text
     if not path or not project:
-        raise PlayerFailure("There is no text to work on", remedy="connect a text, or name a file", code="bad_input")
+        raise PlayerFailure(
+            "There is no text to work on", remedy="connect a text, or name a file", code="bad_input"
+        )
     root = Path(project).resolve()
     file = (root / path).resolve()
     if not file.is_relative_to(root) or not file.is_file():
         raise PlayerFailure(
-            f"There is no file {path} in the project", remedy="check the path, relative to the project", code="bad_input"
+            f"There is no file {path} in the project",
+            remedy="check the path, relative to the project",
+            code="bad_input",
         )
     content = file.read_bytes()
     if b"\0" in content[:8192]:
@@ -124,7 +143,9 @@ def _material(project: str | None, text: str | None, path: str | None) -> str:
 def _fenced(material: str) -> str:
     if len(material) > _LIMIT:
         half = _LIMIT // 2
-        material = f"{material[:half]}\n[… {len(material) - _LIMIT:,} characters left out …]\n{material[-half:]}"
+        material = (
+            f"{material[:half]}\n[… {len(material) - _LIMIT:,} characters left out …]\n{material[-half:]}"
+        )
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", material)), default=0))
     return f"{fence}\n{material}\n{fence}"
 

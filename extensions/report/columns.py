@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,11 +11,13 @@ from datetime import UTC, datetime
 Row = dict[str, object]
 
 _NAMING = (
-    "file path name function keyword word author branch language module rule marker subject title label key category"
-).split()
+    *("file", "path", "name", "function", "keyword", "word", "author", "branch", "language", "module"),
+    *("rule", "marker", "subject", "title", "label", "key", "category"),
+)
 _RANKING = (
-    "score count commits complexity weight similarity confidence lines_changed lines total sum amount value size bytes"
-).split()
+    *("score", "count", "commits", "complexity", "weight", "similarity", "confidence", "lines_changed"),
+    *("lines", "total", "sum", "amount", "value", "size", "bytes"),
+)
 _PLURALS = {"path": "files", "subject": "commits", "branch": "branches", "key": "keys"}
 _PLACES = {"line", "column", "row", "id", "port", "year", "number", "index", "position"}
 """Numbers that say where something is, not how much."""
@@ -51,12 +54,14 @@ class Table:
 
     def amounts(self, column: str) -> list[float]:
         """The numbers of a column, gaps left out."""
-        return [float(v) for row in self.rows if _is_number(v := row.get(column)) and isinstance(v, int | float)]
+        return [
+            float(v) for row in self.rows if _is_number(v := row.get(column)) and isinstance(v, int | float)
+        ]
 
     def is_ranked_by(self, column: str) -> bool:
         """Whether the rows stand in falling order of a column that varies."""
         values = self.amounts(column)
-        falling = all(a >= b for a, b in zip(values, values[1:], strict=False))
+        falling = all(a >= b for a, b in itertools.pairwise(values))
         return len(values) == len(self.rows) > 1 and falling and values[0] != values[-1]
 
     def noun(self) -> str:
@@ -88,7 +93,9 @@ def understand(rows: Sequence[Row]) -> Table:
 
 def is_additive(column: str) -> bool:
     """Whether the sum of a column means something, so that shares of it do, too."""
-    return bool(_ADDITIVE.search(column)) and not column.startswith(("mean", "average", "max", "min", "median", "worst"))
+    return bool(_ADDITIVE.search(column)) and not column.startswith(
+        ("mean", "average", "max", "min", "median", "worst")
+    )
 
 
 def moment(value: object) -> datetime | None:

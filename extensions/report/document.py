@@ -93,7 +93,9 @@ def table(content: Table, *, columns: Sequence[str] | None = None, limit: int) -
         lines.append("| " + " | ".join(wording.cell(row.get(name), name) for name in names) + " |")
     left_out = len(content.rows) - limit
     if left_out > 0:
-        lines.append(f"\n*{wording.number(left_out)} more of {wording.number(len(content.rows))} rows are not shown.*")
+        lines.append(
+            f"\n*{wording.number(left_out)} more of {wording.number(len(content.rows))} rows are not shown.*"
+        )
     return "\n".join(lines)
 
 
@@ -153,7 +155,9 @@ def _same_kind(one: Row, other: Row) -> bool:
 
 
 def _is_svg(text: str) -> bool:
-    return bool(re.match(r"\s*(<\?xml[^>]*>\s*)?(<!DOCTYPE[^>]*>\s*)?(<!--.*?-->\s*)*<svg[\s>]", text, re.DOTALL))
+    return bool(
+        re.match(r"\s*(<\?xml[^>]*>\s*)?(<!DOCTYPE[^>]*>\s*)?(<!--.*?-->\s*)*<svg[\s>]", text, re.DOTALL)
+    )
 
 
 def _drawing(svg: str) -> Picture:
@@ -166,7 +170,9 @@ def _drawing(svg: str) -> Picture:
 def _bitmap(content: bytes) -> Picture:
     kind = "png" if content.startswith(b"\x89PNG") else "jpeg" if content.startswith(b"\xff\xd8") else ""
     if not kind:
-        return Picture("data:application/octet-stream;base64," + base64.b64encode(content).decode("ascii"), "Data")
+        return Picture(
+            "data:application/octet-stream;base64," + base64.b64encode(content).decode("ascii"), "Data"
+        )
     return Picture(f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}", "Picture")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import findings
 import wording
 from columns import Table, moment, understand
+
 from symphony.sdk import PlayerFailure
 
 KINDS = ("auto", "bar", "barh", "line", "scatter", "pie")
@@ -47,19 +48,28 @@ class Plot:
 
 
 def plan(
-    rows: Sequence[dict[str, object]], kind: str, label: str | None, value: str | None, title: str | None, limit: int
+    rows: Sequence[dict[str, object]],
+    kind: str,
+    label: str | None,
+    value: str | None,
+    title: str | None,
+    limit: int,
 ) -> Plot:
     """Decides what to draw. Without a number to show it counts rows, by time or by their commonest kind.
 
     Raises PlayerFailure for an unknown kind or column.
     """
     if kind not in KINDS:
-        raise PlayerFailure(f"{kind!r} is no kind of chart", remedy=f"choose one of {', '.join(KINDS)}", code="bad_input")
+        raise PlayerFailure(
+            f"{kind!r} is no kind of chart", remedy=f"choose one of {', '.join(KINDS)}", code="bad_input"
+        )
     table = understand(rows)
     for column in (label, value):
         if column and rows and column not in table.columns:
             raise PlayerFailure(
-                f"There is no column {column!r}", remedy=f"choose one of {', '.join(table.columns)}", code="bad_input"
+                f"There is no column {column!r}",
+                remedy=f"choose one of {', '.join(table.columns)}",
+                code="bad_input",
             )
     if kind == "scatter":
         return _scatter(table, label, value, title)
@@ -67,7 +77,11 @@ def plan(
     if value is None or value not in table.numbers:
         return _counted(table, kind, label, title, limit)
     label = label or _label(table, value)
-    pairs = [(row.get(label) if label else i + 1, row[value]) for i, row in enumerate(rows) if _is_number(row.get(value))]
+    pairs = [
+        (row.get(label) if label else i + 1, row[value])
+        for i, row in enumerate(rows)
+        if _is_number(row.get(value))
+    ]
     is_time = label in table.dates or label in ("day", "week", "month", "year")
     chosen = ("line" if is_time and len(pairs) > 2 else "barh") if kind == "auto" else kind
     if chosen == "line":
@@ -106,7 +120,14 @@ def draw(plot: Plot) -> str:
                 axes.text(0.5, 0.5, "Nothing to show", ha="center", va="center", color=_SOFT)
             else:
                 _DRAWERS[plot.kind](axes, plot)
-            figure.suptitle(wording.shortened(plot.title, 80), x=0.02, ha="left", fontsize=13, fontweight="bold", color=_INK)
+            figure.suptitle(
+                wording.shortened(plot.title, 80),
+                x=0.02,
+                ha="left",
+                fontsize=13,
+                fontweight="bold",
+                color=_INK,
+            )
             out = io.StringIO()
             figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return _accessible(out.getvalue(), plot.title)
@@ -117,7 +138,9 @@ def _barh(axes: Any, plot: Plot) -> None:
     bars = axes.barh(places, plot.values, color=_PALETTE[0], height=0.68)
     axes.set_yticks(places, plot.labels)
     axes.invert_yaxis()
-    axes.bar_label(bars, [wording.number(v, plot.value_column) for v in plot.values], padding=4, color=_SOFT, fontsize=9)
+    axes.bar_label(
+        bars, [wording.number(v, plot.value_column) for v in plot.values], padding=4, color=_SOFT, fontsize=9
+    )
     axes.margins(x=0.12)
     _whole_steps(axes.xaxis, plot)
     axes.xaxis.grid(True, color=_GRID)
@@ -130,9 +153,13 @@ def _bar(axes: Any, plot: Plot) -> None:
     bars = axes.bar(places, plot.values, color=_PALETTE[0], width=0.68)
     slanted = any(len(label) > 8 for label in plot.labels)
     axes.set_xticks(places, plot.labels, rotation=35 if slanted else 0, ha="right" if slanted else "center")
-    axes.bar_label(bars, [wording.number(v, plot.value_column) for v in plot.values], padding=3, color=_SOFT, fontsize=9)
+    axes.bar_label(
+        bars, [wording.number(v, plot.value_column) for v in plot.values], padding=3, color=_SOFT, fontsize=9
+    )
     axes.margins(y=0.12)
-    axes.set_xlim(-max(0.7, (6 - len(plot.values)) / 2), len(plot.values) - 1 + max(0.7, (6 - len(plot.values)) / 2))
+    axes.set_xlim(
+        -max(0.7, (6 - len(plot.values)) / 2), len(plot.values) - 1 + max(0.7, (6 - len(plot.values)) / 2)
+    )
     _whole_steps(axes.yaxis, plot)
     axes.yaxis.grid(True, color=_GRID)
     axes.set_ylabel(plot.value_title)
@@ -142,7 +169,9 @@ def _bar(axes: Any, plot: Plot) -> None:
 
 def _draw_line(axes: Any, plot: Plot) -> None:
     few = len(plot.values) <= 40
-    axes.plot(plot.positions, plot.values, color=_PALETTE[0], linewidth=2, marker="o" if few else None, markersize=4)
+    axes.plot(
+        plot.positions, plot.values, color=_PALETTE[0], linewidth=2, marker="o" if few else None, markersize=4
+    )
     if min(plot.values) >= 0:
         axes.fill_between(plot.positions, plot.values, color=_PALETTE[0], alpha=0.10)
         axes.set_ylim(bottom=0)
@@ -165,7 +194,9 @@ def _draw_line(axes: Any, plot: Plot) -> None:
 def _draw_scatter(axes: Any, plot: Plot) -> None:
     axes.scatter(plot.positions, plot.values, color=_PALETTE[0], alpha=0.65, s=28, linewidths=0)
     widest, highest = max(map(abs, plot.positions)) or 1, max(map(abs, plot.values)) or 1
-    far = sorted(range(len(plot.values)), key=lambda i: -(plot.positions[i] / widest + plot.values[i] / highest))
+    far = sorted(
+        range(len(plot.values)), key=lambda i: -(plot.positions[i] / widest + plot.values[i] / highest)
+    )
     named: list[int] = []
     for i in far[:5] if plot.labels else []:
         # A label that would lie upon another is left out.
@@ -173,8 +204,12 @@ def _draw_scatter(axes: Any, plot: Plot) -> None:
             continue
         named.append(i)
         axes.annotate(
-            plot.labels[i], (plot.positions[i], plot.values[i]), xytext=(5, 4), textcoords="offset points",
-            fontsize=8, color=_SOFT,
+            plot.labels[i],
+            (plot.positions[i], plot.values[i]),
+            xytext=(5, 4),
+            textcoords="offset points",
+            fontsize=8,
+            color=_SOFT,
         )
     axes.grid(True, color=_GRID)
     axes.set_xlabel(plot.label_title)
@@ -197,11 +232,16 @@ def _pie(axes: Any, plot: Plot) -> None:
         labels, values = [*labels, "other"], [*values, sum(plot.values[most:])]
     if min(values) < 0 or sum(values) == 0:
         raise PlayerFailure(
-            "A pie needs amounts that are not negative and not all zero", remedy="draw bars instead", code="bad_input"
+            "A pie needs amounts that are not negative and not all zero",
+            remedy="draw bars instead",
+            code="bad_input",
         )
     total = sum(values)
     wedges, _ = axes.pie(
-        values, colors=_PALETTE[: len(values)], startangle=90, counterclock=False,
+        values,
+        colors=_PALETTE[: len(values)],
+        startangle=90,
+        counterclock=False,
         wedgeprops={"width": 0.42, "edgecolor": "white", "linewidth": 2},
     )
     texts = [
@@ -233,12 +273,16 @@ _STYLE = {
 }
 
 
-def _line(table: Table, pairs: list[tuple[Any, Any]], label: str | None, value: str, title: str | None) -> Plot:
+def _line(
+    table: Table, pairs: list[tuple[Any, Any]], label: str | None, value: str, title: str | None
+) -> Plot:
     headline = title or f"{wording.title(value)} by {wording.title(label or 'row').lower()}"
     moments = [moment(name) for name, _ in pairs]
     titles = (wording.title(label or "row"), wording.title(value), value)
     if label in table.dates and all(moments):
-        ordered = sorted(zip(moments, (float(a) for _, a in pairs), strict=True), key=lambda pair: str(pair[0]))
+        ordered = sorted(
+            zip(moments, (float(a) for _, a in pairs), strict=True), key=lambda pair: str(pair[0])
+        )
         return Plot("line", headline, [], [a for _, a in ordered], *titles, [m for m, _ in ordered])
     amounts = [float(a) for _, a in pairs]
     if all(_is_number(name) for name, _ in pairs):
@@ -263,7 +307,14 @@ def _scatter(table: Table, label: str | None, value: str | None, title: str | No
     headline = title or f"{wording.title(y)} against {wording.title(x).lower()}"
     values = [float(str(row[y])) for row in points]
     return Plot(
-        "scatter", headline, names, values, wording.title(x), wording.title(y), y, [float(str(row[x])) for row in points]
+        "scatter",
+        headline,
+        names,
+        values,
+        wording.title(x),
+        wording.title(y),
+        y,
+        [float(str(row[x])) for row in points],
     )
 
 
@@ -279,7 +330,9 @@ def _counted(table: Table, kind: str, label: str | None, title: str | None, limi
         chosen = kind if kind in ("bar", "barh", "line") else "bar" if len(labels) <= 31 else "line"
         places = list(range(len(labels)))
         values = [float(tally[name]) for name in labels]
-        return Plot(chosen, title or f"{what} by {period}", labels, values, period.title(), what, "count", places)
+        return Plot(
+            chosen, title or f"{what} by {period}", labels, values, period.title(), what, "count", places
+        )
     few = [c for c in table.columns if 1 < table.distinct(c) <= max(2, len(table.rows) // 2)]
     column = column or (min(few, key=table.distinct) if few else table.label)
     if column is None:
@@ -333,7 +386,7 @@ def _is_number(value: object) -> bool:
 def _accessible(svg: str, title: str) -> str:
     """The drawing with a title that screen readers speak, and without the prologue that inline use forbids."""
     body = svg[svg.index("<svg") :]
-    spoken = f'<title>{html.escape(title)}</title>'
+    spoken = f"<title>{html.escape(title)}</title>"
     return re.sub(r"<svg([^>]*)>", lambda m: f'<svg role="img"{m[1]}>{spoken}', body, count=1)
 
 

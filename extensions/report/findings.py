@@ -36,7 +36,8 @@ def _leaders(table: Table, label: str, value: str) -> list[str]:
     if not amounts or table.distinct(label) < len(table.rows) * 0.9:
         return []
     name, measure = wording.cell(ranked[0].get(label), label), wording.title(value).lower()
-    lead = f"**{name}** leads {wording.number(len(ranked))} {table.noun()} with {measure} {wording.number(amounts[0], value)}"
+    most = wording.number(amounts[0], value)
+    lead = f"**{name}** leads {wording.number(len(ranked))} {table.noun()} with {measure} {most}"
     if len(amounts) > 1 and amounts[1] > 0 and amounts[0] >= 1.5 * amounts[1]:
         lead += f", {amounts[0] / amounts[1]:.1f} times the second"
     found = [lead + "."]

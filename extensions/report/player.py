@@ -5,6 +5,7 @@ from __future__ import annotations
 import document
 import drawing
 from columns import Row, understand
+
 from symphony.sdk import Artifact, Context, PlayerFailure, player
 
 
@@ -35,13 +36,19 @@ def chart(
 
 @player.function
 def table(
-    ctx: Context, items: list[Row], columns: list[str] | None = None, limit: int = 100, title: str | None = None
+    ctx: Context,
+    items: list[Row],
+    columns: list[str] | None = None,
+    limit: int = 100,
+    title: str | None = None,
 ) -> Artifact:
     """A Markdown table."""
     content = understand(items)
     _require_columns(content.columns, columns)
     text = document.table(content, columns=columns, limit=limit)
-    return Artifact(f"## {title}\n\n{text}\n" if title else f"{text}\n", name="table.md", type="text/markdown")
+    return Artifact(
+        f"## {title}\n\n{text}\n" if title else f"{text}\n", name="table.md", type="text/markdown"
+    )
 
 
 @player.function
@@ -50,7 +57,9 @@ def csv(ctx: Context, items: list[Row], columns: list[str] | None = None, delimi
     _require_columns(understand(items).columns, columns)
     separator = {"\\t": "\t", "tab": "\t"}.get(delimiter, delimiter)
     if len(separator) != 1:
-        raise PlayerFailure(f"{delimiter!r} is no delimiter", remedy="give one character, such as ; or ,", code="bad_input")
+        raise PlayerFailure(
+            f"{delimiter!r} is no delimiter", remedy="give one character, such as ; or ,", code="bad_input"
+        )
     return Artifact(document.csv_text(items, columns, separator), name="table.csv", type="text/csv")
 
 
@@ -58,7 +67,9 @@ def _require_columns(known: list[str], wanted: list[str] | None) -> None:
     missing = [name for name in wanted or [] if name not in known]
     if missing and known:
         raise PlayerFailure(
-            f"There is no column {missing[0]!r}", remedy=f"choose from {', '.join(known[:20])}", code="bad_input"
+            f"There is no column {missing[0]!r}",
+            remedy=f"choose from {', '.join(known[:20])}",
+            code="bad_input",
         )
 
 

@@ -6,7 +6,19 @@ import re
 
 from columns import moment
 
-_CODE = {"file", "path", "function", "worst_function", "former", "short", "commit", "hash", "module", "rule", "name"}
+_CODE = {
+    "file",
+    "path",
+    "function",
+    "worst_function",
+    "former",
+    "short",
+    "commit",
+    "hash",
+    "module",
+    "rule",
+    "name",
+}
 _CELL = 120
 """Characters of a cell: a longer text breaks the table's shape."""
 

@@ -26,7 +26,11 @@ def run(
     """Runs a command without a shell between: each word arrives as it is."""
     words = _words(command)
     answer = ctx.exec(
-        words, cwd=_folder(project, cwd), timeout=_seconds(timeout), check=False, input=None if input is None else input.encode()
+        words,
+        cwd=_folder(project, cwd),
+        timeout=_seconds(timeout),
+        check=False,
+        input=None if input is None else input.encode(),
     )
     stdout, stderr = answer.stdout.decode("utf-8", "replace"), answer.stderr.decode("utf-8", "replace")
     if check and answer.exit_code != 0:
@@ -50,11 +54,15 @@ def _words(command: list[str] | str) -> list[str]:
         try:
             words = shlex.split(command)
         except ValueError as error:
-            raise PlayerFailure(f"{command!r} is no command: {error}", remedy="close its quotes", code="bad_input") from error
+            raise PlayerFailure(
+                f"{command!r} is no command: {error}", remedy="close its quotes", code="bad_input"
+            ) from error
     else:
         words = [str(word) for word in command]
     if not words or not words[0] or any("\0" in word for word in words):
-        raise PlayerFailure("There is no command to run", remedy='give one, such as ["pytest", "-q"]', code="bad_input")
+        raise PlayerFailure(
+            "There is no command to run", remedy='give one, such as ["pytest", "-q"]', code="bad_input"
+        )
     return words
 
 
@@ -64,7 +72,9 @@ def _folder(project: str | None, cwd: str | None) -> str | None:
     place = posixpath.normpath(cwd)
     if place.startswith(("/", "../")) or place == "..":
         raise PlayerFailure(
-            f"{cwd} is not inside the project", remedy="give a folder relative to the project", code="bad_input"
+            f"{cwd} is not inside the project",
+            remedy="give a folder relative to the project",
+            code="bad_input",
         )
     return posixpath.join(project, place) if project else place
 
@@ -81,7 +91,9 @@ def _seconds(timeout: str | float | None) -> float | None:
         total += float(match[1]) * _UNITS[match[2]]
         position = match.end()
     if not position or position != len(text):
-        raise PlayerFailure(f"{timeout!r} is no duration", remedy="write for instance 30s or 10m", code="bad_input")
+        raise PlayerFailure(
+            f"{timeout!r} is no duration", remedy="write for instance 30s or 10m", code="bad_input"
+        )
     return total
 
 

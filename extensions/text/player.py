@@ -8,6 +8,7 @@ from pathlib import Path
 
 import prose
 import ranking
+
 from symphony.sdk import Artifact, Context, PlayerFailure, player
 
 Rows = list[dict[str, object]]
@@ -19,14 +20,20 @@ _PHRASES = 80
 
 @player.function
 def summary(
-    ctx: Context, project: str | None = None, text: str | None = None, path: str | None = None, sentences: int = 5
+    ctx: Context,
+    project: str | None = None,
+    text: str | None = None,
+    path: str | None = None,
+    sentences: int = 5,
 ) -> Artifact:
     """The most central sentences, in their order."""
     document = _document(project, text, path)
     found = prose.sentences(document, prose.detect_language(document))
     found = [s for s in dict.fromkeys(found) if 4 <= len(prose.WORD.findall(s)) <= 80] or found
     if not found:
-        raise PlayerFailure("The text has no sentences", remedy="give a text with prose in it", code="bad_input")
+        raise PlayerFailure(
+            "The text has no sentences", remedy="give a text with prose in it", code="bad_input"
+        )
     if len(found) > _SENTENCES:
         found = [found[i * len(found) // _SENTENCES] for i in range(_SENTENCES)]
     if len(found) > sentences:
@@ -108,7 +115,9 @@ def count_words(
     document = _document(project, text, path)
     words = Counter(word.lower() for word in prose.WORD.findall(document))
     hidden = frozenset[str]() if common else prose.stop_words(prose.detect_language(document))
-    ranked = sorted(((w, n) for w, n in words.items() if w not in hidden), key=lambda item: (-item[1], item[0]))
+    ranked = sorted(
+        ((w, n) for w, n in words.items() if w not in hidden), key=lambda item: (-item[1], item[0])
+    )
     return {
         "words": [{"word": word, "count": count} for word, count in ranked[:limit]],
         "total": sum(words.values()),
@@ -135,12 +144,16 @@ def _document(project: str | None, text: str | None, path: str | None) -> str:
     if text is not None:
         return text
     if not path or not project:
-        raise PlayerFailure("There is no text to read", remedy="connect a text, or name a file", code="bad_input")
+        raise PlayerFailure(
+            "There is no text to read", remedy="connect a text, or name a file", code="bad_input"
+        )
     root = Path(project).resolve()
     file = (root / path).resolve()
     if not file.is_relative_to(root) or not file.is_file():
         raise PlayerFailure(
-            f"There is no file {path} in the project", remedy="check the path, relative to the project", code="bad_input"
+            f"There is no file {path} in the project",
+            remedy="check the path, relative to the project",
+            code="bad_input",
         )
     content = file.read_bytes()
     if b"\0" in content[:8192]:
