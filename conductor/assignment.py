@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from conductor.draft import Draft, DraftNode, gathers
+from conductor.draft import Draft, DraftNode, gathers, optional_inputs
 from conductor.episode import Episode
-from conductor.params.fill import Filled, Scope, fill, is_count
+from conductor.params.fill import Filled, Scope, fill, is_count, is_file
 from conductor.params.mentions import Mention
 
 
@@ -51,7 +51,7 @@ def assign(episode: Episode) -> list[Filled]:
         if place not in counters:
             visible = [m for m in visible if m.kind != "count" or _is_named(m, node, episode.prompt)]
         filled = fill(node.spec, _scope(episode, homes[place], visible))
-        if filled.missing:
+        if filled.missing or _lacks_file(node, filled):
             filled = fill(node.spec, _scope(episode, homes[place], episode.mentions))
         _drop_file(node, filled)
         results.append(filled)
@@ -115,11 +115,18 @@ def _is_named(mention: Mention, node: DraftNode, prompt: str) -> bool:
     return any(name.rstrip("s") in words for name, p in node.spec.params.items() if p.type == "integer")
 
 
+def _lacks_file(node: DraftNode, filled: Filled) -> bool:
+    """Whether a node that reads a file or an edge has neither."""
+    files = {name for name, param in node.spec.params.items() if is_file(param)}
+    open_inputs = optional_inputs(node.spec)
+    return bool(files and open_inputs) and not files & filled.params.keys() and not any(p in node.inputs for p in open_inputs)
+
+
 def _drop_file(node: DraftNode, filled: Filled) -> None:
     """A node that is fed by an edge does not read a file as well."""
     if any(port in node.spec.optional for port in node.inputs):
         for name, param in node.spec.params.items():
-            if param.type == "path" and "connected" in param.description:
+            if is_file(param):
                 filled.params.pop(name, None)
 
 

@@ -150,19 +150,10 @@ def _judge(episode: Episode, judge: Judge | None, policy: Policy | None) -> _Jud
             continue
         vector = vectors[1 + index] if vectors is not None else None
         verdict = judge.verdict(clause.text, vector, episode.by_clause[index], policy)
-        if verdict.served < SERVED and not _only_details(episode, index):
+        if verdict.served < SERVED and not episode.only_details[index]:
             lacking[index] = verdict
     whole = judge.verdict(episode.prompt, vectors[0] if vectors is not None else None, episode.whole, policy)
     return _Judgement(lacking, whole)
-
-
-def _only_details(episode: Episode, index: int) -> bool:
-    """Whether a clause says no more than times, paths and counts for another."""
-    clause = episode.clauses[index]
-    letters = list(episode.prompt)
-    for mention in episode.mentions:
-        letters[mention.start : mention.end] = " " * (mention.end - mention.start)
-    return len(content_words("".join(letters[clause.start : clause.end]))) < 2
 
 
 def _refuses(episode: Episode, judgement: _Judgement) -> bool:

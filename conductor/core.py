@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,9 @@ class Conductor:
     @classmethod
     def load(cls, encoder_dir: Path, weights: Path | None = WEIGHTS) -> Conductor:
         """Loads what there is. `weights` None leaves the policy out."""
+        # One thread is the fastest for matrices of this size; idle ones of BLAS would only take memory.
+        # It counts when numpy is first imported, which is below.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         from conductor.encoder.runtime import Encoder
         from conductor.policy import Policy
 

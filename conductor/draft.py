@@ -77,6 +77,8 @@ class Draft:
         self.typing = typing
         self.nodes: list[DraftNode] = []
         self._prompt_words = frozenset(w.rstrip("s") for w in prompt_words)
+        self._superseded: list[bool] | None = None
+        self._providers: dict[str, list[tuple[float, Output]]] = {}
 
     def has(self, function: int) -> bool:
         """Whether a Player is already a node."""
@@ -84,27 +86,39 @@ class Draft:
 
     def is_superseded(self, place: int) -> bool:
         """Whether another node has taken what this one made and gives it on in another form."""
-        for node in self.nodes:
-            for port, sources in node.inputs.items():
-                if not any(s == place for s, _ in sources) or gathers(node.spec.inputs[port]):
+        if self._superseded is None:
+            self._superseded = [False] * len(self.nodes)
+            for node in self.nodes:
+                if all(self.typing.accompanies(t) for t in node.spec.outputs.values()):
                     continue
-                if not all(self.typing.accompanies(t) for t in node.spec.outputs.values()):
-                    return True
-        return False
+                for port, sources in node.inputs.items():
+                    for source, _ in sources if not gathers(node.spec.inputs[port]) else ():
+                        self._superseded[source] = True
+        return self._superseded[place]
+
+    def _changed(self) -> None:
+        """Forgets what was derived from the nodes."""
+        self._superseded = None
+        self._providers.clear()
 
     def providers(self, port_type: str, exclude: Sequence[Output] = ()) -> list[tuple[float, Output]]:
         """Outputs that may feed a port of this type, best first, each with how well it suits.
 
         What nobody has used yet, is of just the wanted type, is named in the prompt and came last, goes first.
         """
+        known = self._providers.get(port_type)
+        if known is None:
+            known = self._providers[port_type] = self._rank_providers(port_type)
+        return [f for f in known if f[1] not in exclude] if exclude else known
+
+    def _rank_providers(self, port_type: str) -> list[tuple[float, Output]]:
         found = []
         for place, node in enumerate(self.nodes):
             for rank, (port, made) in enumerate(node.spec.outputs.items()):
-                if (place, port) in exclude or not self.typing.feeds(made, port_type):
+                if not self.typing.feeds(made, port_type):
                     continue
                 score = 4.0 * (made == port_type) + 3.0 * (not self.is_superseded(place)) + 0.1 * place - 0.2 * rank
                 score += 0.5 * len(_port_words(port, made) & self._prompt_words)
-                # A text that only says how a program went is rarely what is meant.
                 found.append((score, (place, port)))
         return sorted(found, key=lambda f: -f[0])
 
@@ -147,6 +161,7 @@ class Draft:
                     node.inputs[port] = fresh[:1]
                     break
         self.nodes.append(node)
+        self._changed()
         return len(self.nodes) - 1
 
     def finish(self) -> None:
@@ -169,6 +184,7 @@ class Draft:
         self.nodes = [self.nodes[old] for old in order]
         for node in self.nodes:
             node.inputs = {p: [(moved[s], o) for s, o in sources] for p, sources in node.inputs.items()}
+        self._changed()
 
     def _results_before(self, place: int, wanted: str) -> list[Output]:
         """One output of every node before `place` whose result nobody has taken further."""
@@ -196,5 +212,6 @@ class Draft:
                 return
             gone = useless[0]
             del self.nodes[gone]
+            self._changed()
             for node in self.nodes:
                 node.inputs = {p: [(s - (s > gone), o) for s, o in v] for p, v in node.inputs.items()}

@@ -11,8 +11,8 @@ import numpy as np
 
 from conductor.context import ComposeContext
 from conductor.draft import Draft, Typing, gathers, optional_inputs, required_inputs
-from conductor.params.fill import Filled, Scope, fill
-from conductor.params.mentions import mentions_of
+from conductor.params.fill import Filled, Scope, fill, is_file
+from conductor.params.mentions import Mention, mentions_of, plain_request
 from conductor.policy import MATCH, MOST_CANDIDATES, STATE
 from conductor.retrieval import Catalogue
 from conductor.search import Plans, TypeIndex, cheapest_plans
@@ -35,10 +35,10 @@ class Table:
         self.index = TypeIndex(self.functions, typing)
         self.reduced = reduced
         self.learned: Array | None = None
-        self.roles = [_Role(spec, typing) for spec in self.functions]
+        self.roles = [Role(spec, typing) for spec in self.functions]
 
 
-class _Role:
+class Role:
     """Which part a Player can play, by its types alone."""
 
     def __init__(self, spec: FunctionSpec, typing: Typing) -> None:
@@ -50,7 +50,7 @@ class _Role:
         self.transforms = takes_rows and any(typing.is_rows(t) for t in spec.outputs.values())
         self.presents = not any(typing.is_rows(t) for t in spec.outputs.values()) and bool(needed)
         self.generic = any(spec.inputs[p] in ("list<record>", "text", "any", "list<any>") for p in needed)
-        self.takes_file = bool(optional_inputs(spec)) and any(p.type == "path" for p in spec.params.values())
+        self.takes_file = bool(optional_inputs(spec)) and any(map(is_file, spec.params.values()))
         # Sources, then what merges or transforms, then what shows, then what gathers, then what changes something.
         self.order = 0 if self.is_source else 1 + self.presents + 2 * self.is_gatherer + 3 * spec.effects
         if self.takes_file:
@@ -85,9 +85,12 @@ class Episode:
         self.vectors = vectors
         self.scores = table.catalogue.scores(texts_of(prompt), vectors, hidden)
         self.mentions = mentions_of(prompt, context.project, self.now)
+        self.only_details = np.array([is_detail(prompt, c.start, c.end, self.mentions) for c in self.clauses], dtype=bool)
         self.usable = np.array([spec.available for spec in table.functions], dtype=bool)
         self.whole = self.scores[0]
         self.by_clause = self.scores[1:] if len(self.scores) > 1 else self.scores
+        if len(self.clauses) and not self.only_details.all():
+            self.by_clause = np.where(self.only_details[:, None], 0.3 * self.by_clause, self.by_clause)
         self.best_clause = self.by_clause.argmax(axis=0)
         self.overall = 0.5 * self.whole + 0.5 * self.by_clause.max(axis=0)
         masked = np.where(self.usable, self.by_clause, -1.0)
@@ -121,7 +124,7 @@ class Episode:
 
     def _has_file(self, function: int) -> bool:
         params = self.table.functions[function].params
-        return any(params[name].type == "path" for name in self.filled(function).params if name in params)
+        return any(is_file(params[name]) for name in self.filled(function).params if name in params)
 
     def _plan(self) -> Plans:
         return cheapest_plans(self.table.functions, self.table.index, self.draft, self._step_cost, self._can_run)
@@ -158,7 +161,8 @@ class Episode:
     def _add(self, function: int, *, chosen: bool) -> int:
         role = self.table.roles[function]
         own_file = role.takes_file and self._has_file(function) and not self._file_is_taken(function)
-        return self.draft.add(function, self.table.functions[function], chosen=chosen, connect_optional=not own_file)
+        connect = not own_file and not self.table.functions[function].effects
+        return self.draft.add(function, self.table.functions[function], chosen=chosen, connect_optional=connect)
 
     def _file_is_taken(self, function: int) -> bool:
         """Whether a node already reads the file that this Player would take."""
@@ -171,6 +175,8 @@ class Episode:
             return np.zeros(len(self.by_clause), dtype=np.float32)
         have = self.by_clause[:, [n.function for n in self.draft.nodes]].max(axis=1)
         covered: Array = np.clip(have / np.maximum(self.clause_best, 0.05), 0.0, 1.0).astype(np.float32)
+        if len(self.only_details) == len(covered):
+            covered[self.only_details] = 1.0
         return covered
 
     def matches(self, candidates: Sequence[int]) -> Array:
@@ -290,6 +296,14 @@ class Episode:
         return state
 
 
+def is_detail(prompt: str, start: int, end: int, mentions: Sequence[Mention]) -> bool:
+    """Whether a clause says no more than times, paths and counts for another."""
+    letters = list(prompt)
+    for mention in mentions:
+        letters[mention.start : mention.end] = " " * (mention.end - mention.start)
+    return not content_words("".join(letters[start:end]))
+
+
 def texts_of(prompt: str) -> list[str]:
-    """The texts of a prompt that are embedded: the whole and each clause."""
-    return [prompt, *(clause.text for clause in clauses_of(prompt))]
+    """The texts of a prompt that are compared: the whole and each clause, as plain requests."""
+    return [plain_request(prompt), *(plain_request(clause.text) for clause in clauses_of(prompt))]

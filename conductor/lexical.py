@@ -14,8 +14,8 @@ from conductor.words import content_words
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
-BUCKETS = 2048
-"""Hashed features; catalogues of thousands of texts stay below 50 MB."""
+BUCKETS = 1 << 20
+"""Hashed features: so many that two words rarely meet."""
 
 
 def _features(text: str) -> Counter[int]:
@@ -30,29 +30,37 @@ def _features(text: str) -> Counter[int]:
 
 
 class LexicalIndex:
-    """TF-IDF over hashed words and letter groups (Salton and Buckley 1988)."""
+    """TF-IDF over hashed words and letter groups (Salton and Buckley 1988), as an inverted index."""
 
     def __init__(self, texts: Sequence[str]) -> None:
+        self.size = len(texts)
         counted = [_features(text) for text in texts]
         seen: Counter[int] = Counter()
         for features in counted:
             seen.update(features.keys())
-        self._weights = np.full(BUCKETS, math.log(1 + len(texts)), dtype=np.float32)
-        for feature, times in seen.items():
-            self._weights[feature] = math.log((1 + len(texts)) / (1 + times)) + 0.1
-        self.vectors: Vectors = np.zeros((len(texts), BUCKETS), dtype=np.float32)
+        self._rare = math.log(1 + len(texts)) + 0.1
+        self._weights = {f: math.log((1 + len(texts)) / (1 + times)) + 0.1 for f, times in seen.items()}
+        postings: dict[int, list[tuple[int, float]]] = {}
         for row, features in enumerate(counted):
-            self.vectors[row] = self._vector(features)
+            for feature, weight in self._vector(features).items():
+                postings.setdefault(feature, []).append((row, weight))
+        self._postings = {
+            feature: (np.array([r for r, _ in pairs]), np.array([w for _, w in pairs], dtype=np.float32))
+            for feature, pairs in postings.items()
+        }
 
-    def _vector(self, features: Counter[int]) -> Vectors:
-        vector = np.zeros(BUCKETS, dtype=np.float32)
-        for feature, times in features.items():
-            vector[feature] = (1.0 + math.log(times)) * self._weights[feature]
-        norm = float(np.linalg.norm(vector))
-        return vector / norm if norm else vector
+    def _vector(self, features: Counter[int]) -> dict[int, float]:
+        """A text's features with their weights, scaled to length 1."""
+        raw = {f: (1.0 + math.log(n)) * self._weights.get(f, self._rare) for f, n in features.items()}
+        norm = math.sqrt(sum(w * w for w in raw.values()))
+        return {f: w / norm for f, w in raw.items()} if norm else {}
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors `[len(texts), BUCKETS]` of other texts, with this index's weights."""
-        if not texts:
-            return np.zeros((0, BUCKETS), dtype=np.float32)
-        return np.stack([self._vector(_features(text)) for text in texts])
+    def similarity(self, texts: Sequence[str]) -> Vectors:
+        """The cosine of each of `texts` with each indexed text: `[len(texts), size]`."""
+        found: Vectors = np.zeros((len(texts), self.size), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for feature, weight in self._vector(_features(text)).items():
+                known = self._postings.get(feature)
+                if known is not None:
+                    found[row, known[0]] += weight * known[1]
+        return found

@@ -56,11 +56,16 @@ class Judge:
         self._words = LexicalIndex(foreign_requests())
         self._available = np.array([s.available for s in catalogue.functions], dtype=bool)
 
+    def words_shown(self, rows: Array) -> None:
+        """Leaves only these foreign requests in the comparison of words; calibration hides the others."""
+        requests = foreign_requests()
+        self._words = LexicalIndex([requests[int(r)] for r in rows])
+
     def facts(self, text: str, vector: Array | None, scores: Array) -> Array:
         """The 8 facts of a text that the calibrated refusal weighs. `scores` are its scores by Player."""
         here = float(scores[self._available].max(initial=0.0))
         elsewhere = float(scores[~self._available].max(initial=0.0))
-        alike = float((self._words.embed([text]) @ self._words.vectors.T).max(initial=0.0))
+        alike = float(self._words.similarity([text]).max(initial=0.0))
         foreign = LEXICAL * alike
         if vector is not None and self._foreign is not None:
             foreign += float((self._foreign @ vector).max(initial=0.0))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from conductor.lexical import LexicalIndex
+from conductor.params.mentions import plain_request
 from conductor.words import content_words, fold
 from symphony.types.players import FunctionSpec
 
@@ -24,7 +25,7 @@ def key_texts(spec: FunctionSpec) -> list[str]:
     """The texts that stand for a Player: its description, its name in words, and its examples."""
     named = spec.function.replace("_", " ").replace("-", " ")
     extension = spec.extension.partition("/")[2].replace("-", " ")
-    return [spec.description, f"{extension} {named}", *spec.examples]
+    return [spec.description, f"{extension} {named}", *map(plain_request, spec.examples)]
 
 
 class Catalogue:
@@ -76,7 +77,7 @@ class Catalogue:
         """
         if not self.functions or not texts:
             return np.zeros((len(texts), len(self.functions)), dtype=np.float32)
-        words = self.lexical.embed(texts) @ self.lexical.vectors.T
+        words = self.lexical.similarity(texts)
         if vectors is None or self.vectors is None:
             return self._pool(words, hidden)
         meaning = self._pool(vectors @ self.vectors.T, hidden)
@@ -101,7 +102,7 @@ class Catalogue:
         if vector is not None and self.vectors is not None:
             similar = self.vectors[span] @ vector
         else:
-            similar = self.lexical.vectors[span] @ self.lexical.embed([text])[0]
+            similar = self.lexical.similarity([text])[0][span]
         return self.texts[span][int(np.argmax(similar))]
 
     def knows_words(self, text: str) -> float:

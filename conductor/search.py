@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from conductor.draft import Draft, Typing, gathers, required_inputs
+from conductor.draft import Draft, Output, Typing, gathers, required_inputs
 from symphony.types.players import FunctionSpec
 
 
@@ -41,6 +41,7 @@ class TypeIndex:
     """For every required input of every Player: which Players make something that may feed it."""
 
     def __init__(self, functions: Sequence[FunctionSpec], typing: Typing) -> None:
+        self.required = [required_inputs(spec) for spec in functions]
         makers: dict[str, list[int]] = {}
         for index, spec in enumerate(functions):
             for made in set(spec.outputs.values()):
@@ -48,7 +49,7 @@ class TypeIndex:
         self.consumers: list[list[tuple[int, str]]] = [[] for _ in functions]
         wanted: dict[str, list[tuple[int, str]]] = {}
         for index, spec in enumerate(functions):
-            for port in required_inputs(spec):
+            for port in self.required[index]:
                 wanted.setdefault(spec.inputs[port], []).append((index, port))
         for port_type, ports in wanted.items():
             sources = {i for made, by in makers.items() if typing.feeds(made, port_type) for i in by}
@@ -70,11 +71,10 @@ def cheapest_plans(
     chosen: list[dict[str, int]] = []
     costs: list[float] = []
     queue: list[tuple[float, int]] = []
-    for function, spec in enumerate(functions):
-        chosen.append({})
-        open_ports = [p for p in required_inputs(spec) if not _served(draft, spec, p)]
+    for function in range(len(functions)):
+        open_ports = _open_ports(draft, functions[function], index.required[function])
         costs.append(step_cost(function))
-        chosen[function] = dict.fromkeys(open_ports, -1)
+        chosen.append(dict.fromkeys(open_ports, -1))
         if not open_ports and usable(function):
             heapq.heappush(queue, (costs[function], function))
     while queue:
@@ -97,13 +97,16 @@ def cheapest_plans(
     return plans
 
 
-def _served(draft: Draft, spec: FunctionSpec, port: str) -> bool:
-    """Whether the draft feeds a port, after the ports before it have taken theirs."""
-    used = []
-    for earlier in required_inputs(spec):
-        found = draft.providers(spec.inputs[earlier], () if gathers(spec.inputs[earlier]) else used)
-        if earlier == port:
-            return bool(found)
+def _open_ports(draft: Draft, spec: FunctionSpec, required: Sequence[str]) -> list[str]:
+    """The required inputs that the draft does not feed, each input taking an output of its own."""
+    if not draft.nodes:
+        return list(required)
+    used: list[Output] = []
+    missing = []
+    for port in required:
+        found = draft.providers(spec.inputs[port], () if gathers(spec.inputs[port]) else used)
         if found:
             used.append(found[0][1])
-    return False
+        else:
+            missing.append(port)
+    return missing

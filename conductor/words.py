@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*", re.UNICODE)
 
@@ -25,15 +26,15 @@ STOP_WORDS = frozenset(
     # Function words and politeness only: words that carry no wish of their own.
     """a an the this that these those it its them they of in on at to for from by with without and or then than
     as is are was were be been do does did done have has had i me my we us our you your he she his her who which
-    what when where why how can could would should will shall may might must please kindly just also so not no
+    what when where why how can could would should will shall may might must please kindly just only also so not no
     any some all each every most more very into over about per there here if but up out
     der die das den dem des ein eine einen einem einer eines und oder dann ist sind war waren sein mein meine
-    meinen mir mich wir uns unser unsere du dein bitte mal auch so nicht kein keine alle jede jeder jedes welche
+    meinen mir mich wir uns unser unsere du dein bitte mal nur auch so nicht kein keine alle jede jeder jedes welche
     welcher welches was wie wo wer wann warum von vom im in am an auf zu zum zur für mit ohne aus bei nach über
     le la les un une des du de et ou puis est sont mon ma mes nous notre vous votre ce cette ces qui que quoi
-    quel quelle quels quelles où comment dans sur pour par avec sans tous toutes chaque s'il plaît
+    quel quelle quels quelles où comment dans sur pour par avec sans tous toutes chaque seulement s'il plaît
     el los las un una unos unas y o luego es son mi mis nuestro nuestra por favor qué cuál cuáles quién dónde
-    cómo en con sin para todos todas cada del al""".split()
+    cómo en con sin para solo todos todas cada del al""".split()
 )
 
 
@@ -47,15 +48,19 @@ class Clause:
     coarse: bool
 
 
+@lru_cache(maxsize=16384)
 def fold(text: str) -> str:
     """Lower case without accents, so that `résumé` and `resume` meet."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
+_FOLDED_STOP_WORDS = frozenset(fold(word) for word in STOP_WORDS)
+
+
 def content_words(text: str) -> list[str]:
     """The words of a text that are no function words, folded, in order."""
-    return [fold(w) for w in WORD.findall(text) if w.casefold() not in STOP_WORDS and fold(w) not in STOP_WORDS]
+    return [plain for word in WORD.findall(text) if (plain := fold(word)) not in _FOLDED_STOP_WORDS]
 
 
 def clauses_of(prompt: str) -> list[Clause]:

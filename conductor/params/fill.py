@@ -22,6 +22,7 @@ _TARGET = re.compile(
 )
 _WINDOW = re.compile(r"\b(?:back|since|before|history|older|newer|after|ago|until|range|window)\b", re.IGNORECASE)
 _MANY = re.compile(r"\b(?:how many|at most|so many|maximum number|number of (?:rows|results|items|entries))\b", re.IGNORECASE)
+_END = re.compile(r"^\W*(?:only\s+)?(?:\w+\s+)?(?:before|until|up to|not after|older than)\b", re.IGNORECASE)
 _FREE = re.compile(r"\b(?:question|instruction|what to (?:change|do|write|say|explain|draw))\b", re.IGNORECASE)
 _SOUGHT = re.compile(r"\b(?:look for|search|query|find|contains?)\b", re.IGNORECASE)
 _NEGATED = r"(?:no|not|without|except|ohne|nicht|keine|sans|sin)\s+(?:\w+\s+)?"
@@ -29,7 +30,8 @@ _SYNONYMS = {"average": "mean", "total": "sum", "durchschnitt": "mean", "summe":
              "bars": "bar", "lines": "line", "balkendiagramm": "bar", "kuchendiagramm": "pie",
              "liniendiagramm": "line", "size": "size", "biggest": "size", "largest": "size", "big": "size",
              "smallest": "size", "größten": "size", "recent": "modified", "recently": "modified",
-             "golang": "go", "horizontal": "barh", "points": "scatter"}  # fmt: skip
+             "golang": "go", "add": "sum", "adds": "sum", "moyenne": "mean", "promedio": "mean", "suma": "sum",
+             "highest": "max", "lowest": "min", "horizontal": "barh", "points": "scatter"}  # fmt: skip
 """Everyday words for values that programs call otherwise."""
 
 
@@ -82,6 +84,12 @@ def is_count(name: str, param: ParamSpec) -> bool:
     return param.type == "integer" and bool(_MANY.search(param.description))
 
 
+def is_file(param: ParamSpec) -> bool:
+    """Whether a path parameter takes the place of an input: one file, when nothing is connected."""
+    words = param.description.lower()
+    return param.type == "path" and "file" in words and "folder" not in words and not param.required
+
+
 def is_glob(name: str, param: ParamSpec) -> bool:
     """Whether a text parameter is a pattern of file names."""
     return param.type == "string" and "glob" in param.description.lower()
@@ -112,7 +120,7 @@ def _time(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
     """A window in time. Where the parameter takes dates, a date stays one; else it is counted back from now."""
     if not _WINDOW.search(param.description):
         return None, None
-    is_end = param.type == "date" and "before" in param.description.lower()
+    is_end = bool(_END.search(param.description))
     mentions = scope.of("until") if is_end else scope.of("duration", "date")
     if not mentions:
         return None, None
@@ -125,6 +133,8 @@ def _time(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
 
 def is_target(mention: Mention, scope: Scope) -> bool:
     """Whether a path names where a result shall go: it follows `to`, `into`, `as` and does not exist."""
+    if mention.kind == "folder":
+        return False
     exists = scope.project is not None and mention.value in scope.project.files
     return not exists and bool(_TARGET.search(scope.prompt[: mention.start]))
 
@@ -231,6 +241,9 @@ def _text(
     if "condition" in words:
         conditions = scope.of("condition")
         return (conditions[0].value, conditions[0]) if conditions else (None, None)
+    if "aggregate" in words:
+        measures = scope.of("measure")
+        return (measures[0].value, measures[0]) if measures else (None, None)
     if "column" in words:
         mentions = [m for m in scope.of("columns") if _is_by(m, scope)] if name == "by" else []
         return (mentions[0].value[0], mentions[0]) if mentions else (None, None)

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from conductor.context import ProjectFacts
 from conductor.params.paths import path_mentions
-from conductor.params.times import time_mentions
-from conductor.words import fold
+from conductor.params.times import time_mentions, without_spans_of_time
+from conductor.words import content_words, fold
 
 Kind = Literal[
     "duration", "date", "until", "path", "folder", "glob", "count", "number", "text", "regex", "command",
-    "language", "person", "columns", "condition", "order", "revision", "code",
+    "language", "person", "columns", "measure", "condition", "order", "revision", "code",
 ]  # fmt: skip
 
 
@@ -109,9 +109,14 @@ _DESCENDING = re.compile(
     r"\b(?:descending|largest first|biggest first|highest first|most first|newest first|latest first|"
     r"absteigend|décroissant|descendente)\b", re.IGNORECASE)  # fmt: skip
 _CODE = re.compile(r"\b(?:[a-z]+_[a-z0-9_]+|[A-Z]+_[A-Z0-9_]+|[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*|\w+\(\))(?=\W|$)")
+_FILE_IN_FOLDER = re.compile(r"(?<![\w:/@])(?:[\w.@-]+/)*[\w@+-]+\.(?P<ending>[A-Za-z][A-Za-z0-9]{0,5})(?![\w/.])")
+_SOME_FOLDER = re.compile(r"(?:\b(?:in|under|inside|of|from|within|below|im|unter|dans|en)\s+)?(?<![\w:/@.])(?:\.{0,2}/)?[a-z0-9_.@-]+/(?:[\w.@-]+/?)*")
+_MEASURE = re.compile(
+    r"\b(?:sum(?:me)?|total|average|mean|median|add(?:s|ing)? up|durchschnitt(?:liche[nr]?)?|moyenne|suma|promedio)\s+"
+    r"(?:of\s+|der\s+|des\s+|de\s+|up\s+)?(?:the\s+|all\s+)?(?P<v>[a-z_]\w*)", re.IGNORECASE)  # fmt: skip
 _URL = re.compile(r"\bhttps?://[^\s,;]*")
 _RANGE = re.compile(
-    r"\b(?:between|from|zwischen|entre)\s+(?P<a>[\w./-]+)\s+(?:and|to|und|et|y)\s+(?P<b>[\w./-]+)|"
+    r"\b(?:between|from|compare|diff|vergleiche|compara|zwischen|entre)\s+(?P<a>[\w./-]+)\s+(?:and|to|with|against|und|mit|et|y|con|a|avec)\s+(?P<b>[\w./-]+)|"
     r"\b(?P<c>[\w/-]+)\.\.(?P<d>[\w/-]+)"
 )
 _AGAINST = re.compile(r"\b(?:against|with|to|vs\.?|from|mit|zu|on|branch)\s+(?:branch\s+)?(?P<a>[\w./-]+)")
@@ -152,6 +157,21 @@ def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> lis
     found += [Mention("text", m.group(), m.start(), m.end()) for m in _URL.finditer(bare)]
     found += [Mention("code", m.group().removesuffix("()"), m.start(), m.end()) for m in _CODE.finditer(timeless)]
     return sorted(found, key=lambda m: (m.start, m.end))
+
+
+def plain_request(text: str) -> str:
+    """What a text asks for, without what it asks it about: counts and durations go, files become `file.md`, folders go.
+
+    Prompts and the Players' examples are compared in this form; a text that is nothing else stays.
+    """
+    bare = without_spans_of_time(text)
+    for pattern in _COUNTS:
+        bare = pattern.sub(lambda m: m.group().replace(m.group("n"), " "), bare)
+    bare = re.sub(r"^\W*(?:the\s+)?top\s+", "", " ".join(bare.split()), flags=re.IGNORECASE)
+    bare = _FILE_IN_FOLDER.sub(r"file.\g<ending>", bare)
+    bare = _SOME_FOLDER.sub(" ", bare)
+    bare = " ".join(bare.split())
+    return bare if content_words(bare) else text
 
 
 def _blank(text: str, spans: Sequence[tuple[int, int]]) -> str:
@@ -246,7 +266,10 @@ def _columns(text: str) -> list[Mention]:
             names = [re.sub(r"^(?:then\s+)?by\s+", "", n).strip().lower() for n in names]
             names = [n for n in names if n and n not in ("the", "a", "an", "of", "it", "me")]
             if names and fold(names[0]) not in _NO_PERSON:
-                found.append(Mention("columns", names, match.start(), match.end()))
+                found.append(Mention("columns", tuple(names), match.start(), match.end()))
+    for match in _MEASURE.finditer(text):
+        if match.group("v").lower() not in ("number", "of", "by", "per", "and", "for", "them", "it"):
+            found.append(Mention("measure", match.group("v").lower(), *match.span("v")))
     return found
 
 

@@ -97,6 +97,13 @@ def time_mentions(text: str, now: datetime) -> list[TimeMention]:
     return sorted(found, key=lambda t: t.start)
 
 
+def without_spans_of_time(text: str) -> str:
+    """`text` without durations such as `in the last 30 days`, for comparing what it asks for."""
+    for pattern in (_COUNTED, _LAST):
+        text = pattern.sub(" ", text)
+    return " ".join(text.split())
+
+
 def _duration(number: str, unit: str) -> str | None:
     """`90d` for 90 and days; months count 30 days, quarters 91, years 365."""
     count = float(number) if number.isdigit() else float(_NUMBERS[number.lower()])
