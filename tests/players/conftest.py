@@ -37,7 +37,7 @@ class Engine:
     def start(self):
         return choose("a", 1)
 '''
-PARSER = '''import re
+PARSER = """import re
 from src import engine
 
 
@@ -48,7 +48,7 @@ def words(text):
 
 def unused_helper():
     return engine.choose("b", 2)
-'''
+"""
 
 Repo = Callable[..., str]
 
@@ -128,7 +128,10 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     repo.commit("Faster", ADA)
     repo.git("checkout", "-q", "-b", "feature/tests")
     repo.write("src/engine.py", ENGINE + "\n\nSPEED = 3\n")
-    repo.write("tests/test_engine.py", "from src.engine import choose\n\n\ndef test_a():\n    assert choose('a', 1) == 1\n")
+    repo.write(
+        "tests/test_engine.py",
+        "from src.engine import choose\n\n\ndef test_a():\n    assert choose('a', 1) == 1\n",
+    )
     repo.commit("Test the engine", GRACE)
     repo.git("checkout", "-q", "main")
     repo.write("README.md", "# The project\n\nAn engine. It reads words, quickly.\n")

@@ -10,16 +10,58 @@ import pytest
 from symphony.sdk import PlayerFailure
 
 SOURCES = {
-    "a.ts": "import { x } from './b';\nexport interface Shape { area(): number }\nexport type Id = string;\nexport enum Kind { A }\n"
-    "export class Box<T> {\n  size(): number { return 1; }\n}\nexport const twice = (n: number) => n * 2;\nfunction plain() {}\n",
-    "b.tsx": "import React from 'react';\nexport function View() { return <p>hi</p>; }\n",
-    "c.js": "const fs = require('fs');\nclass A { run() {} }\nfunction* gen() {}\nmodule.exports = { A };\n",
-    "d.rs": "use std::collections::{HashMap, HashSet};\nuse crate::x;\nmod inner;\npub struct P { a: u8 }\nenum E { A }\n"
-    "trait T { fn must(&self); }\nimpl P { fn new() -> P { P { a: 1 } } }\nfn free() {}\nmacro_rules! m { () => {} }\n",
-    "e.go": 'package main\n\nimport (\n\t"fmt"\n\t"os"\n)\n\ntype Server struct{ port int }\ntype Doer interface{ Do() }\n'
-    "type Id string\n\nfunc (s *Server) Start() { fmt.Println(os.Args) }\n\nfunc main() {}\n",
-    "f.c": '#include <stdio.h>\n#include "own.h"\n#define MAX(a, b) ((a) > (b) ? (a) : (b))\nstruct point { int x; };\n'
-    "enum color { RED };\ntypedef struct point point_t;\nstatic int *find(int **p) { return *p; }\nint main(void) { return 0; }\n",
+    "a.ts": """import { x } from './b';
+export interface Shape { area(): number }
+export type Id = string;
+export enum Kind { A }
+export class Box<T> {
+  size(): number { return 1; }
+}
+export const twice = (n: number) => n * 2;
+function plain() {}
+""",
+    "b.tsx": """import React from 'react';
+export function View() { return <p>hi</p>; }
+""",
+    "c.js": """const fs = require('fs');
+class A { run() {} }
+function* gen() {}
+module.exports = { A };
+""",
+    "d.rs": """use std::collections::{HashMap, HashSet};
+use crate::x;
+mod inner;
+pub struct P { a: u8 }
+enum E { A }
+trait T { fn must(&self); }
+impl P { fn new() -> P { P { a: 1 } } }
+fn free() {}
+macro_rules! m { () => {} }
+""",
+    "e.go": """package main
+
+import (
+\t"fmt"
+\t"os"
+)
+
+type Server struct{ port int }
+type Doer interface{ Do() }
+type Id string
+
+func (s *Server) Start() { fmt.Println(os.Args) }
+
+func main() {}
+""",
+    "f.c": """#include <stdio.h>
+#include "own.h"
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+struct point { int x; };
+enum color { RED };
+typedef struct point point_t;
+static int *find(int **p) { return *p; }
+int main(void) { return 0; }
+""",
 }
 SYMBOLS = {
     "a.ts": [("interface", "Shape"), ("type", "Id"), ("enum", "Kind"), ("class", "Box"), ("method", "size"),
@@ -120,7 +162,10 @@ def test_hotspots_rank_by_the_product(player, history):
 def test_lint_finds_what_is_planted(player, repository):
     repository.write("bad.py", "import os\nimport sys\nprint(sys.argv)\nx = undefined_name\n")
     rows = player("code", repository.root).call("lint", {"path": "bad.py", "select": ["F"]})["findings"]
-    assert [(row["file"], row["line"], row["rule"]) for row in rows] == [("bad.py", 1, "F401"), ("bad.py", 4, "F821")]
+    assert [(row["file"], row["line"], row["rule"]) for row in rows] == [
+        ("bad.py", 1, "F401"),
+        ("bad.py", 4, "F821"),
+    ]
     assert rows[0]["fixable"] is True and "os" in rows[0]["message"]
     only = player("code", repository.root).call("lint", {"select": ["F821"]})["findings"]
     assert {row["rule"] for row in only} == {"F821"}

@@ -30,7 +30,7 @@ def items(data, function, rows=SALES, **params):
 
 
 def test_csv_recognises_values(data):
-    text = "name,n,ratio,ok,code,gap\nä,1,2.5,true,007,\n\"a, b\",-3,1e3,false,0,x\n"
+    text = 'name,n,ratio,ok,code,gap\nä,1,2.5,true,007,\n"a, b",-3,1e3,false,0,x\n'
     assert data.call("parse_csv", inputs={"text": text})["items"] == [
         {"name": "ä", "n": 1, "ratio": 2.5, "ok": True, "code": "007", "gap": None},
         {"name": "a, b", "n": -3, "ratio": 1000.0, "ok": False, "code": 0, "gap": "x"},
@@ -49,7 +49,9 @@ def test_csv_with_odd_shapes(data):
         {"a": 1, "a_2": 2, "column_3": 3, "column_4": 4},
         {"a": 5, "a_2": None, "column_3": None},
     ]
-    assert data.call("parse_csv", {"header": False}, {"text": "1,2\n"})["items"] == [{"column_1": 1, "column_2": 2}]
+    assert data.call("parse_csv", {"header": False}, {"text": "1,2\n"})["items"] == [
+        {"column_1": 1, "column_2": 2}
+    ]
     assert data.call("parse_csv", inputs={"text": "  \n"})["items"] == []
 
 
@@ -93,7 +95,10 @@ def test_xml_rows(data):
         {"name": "a", "time": 1.5, "skip": None},
         {"name": "b", "out": ["x", "y"]},
     ]
-    assert data.call("parse_xml", {"element": "out"}, {"text": text})["items"] == [{"text": "x"}, {"text": "y"}]
+    assert data.call("parse_xml", {"element": "out"}, {"text": text})["items"] == [
+        {"text": "x"},
+        {"text": "y"},
+    ]
 
 
 def test_xml_bombs_are_refused(data):
@@ -129,7 +134,16 @@ def test_filter(data, where, cities):
 
 
 @pytest.mark.parametrize(
-    "where", ["__import__('os')", "city.__class__", "open('/etc/passwd')", "(lambda: 1)()", "nothing > 1", "amount >", ""]
+    "where",
+    [
+        "__import__('os')",
+        "city.__class__",
+        "open('/etc/passwd')",
+        "(lambda: 1)()",
+        "nothing > 1",
+        "amount >",
+        "",
+    ],
 )
 def test_filter_runs_no_code(data, where):
     with pytest.raises(PlayerFailure) as failure:
@@ -140,7 +154,13 @@ def test_filter_runs_no_code(data, where):
 def test_sort_and_top(data):
     assert [r["amount"] for r in items(data, "sort", by=["amount"])] == [5, 7.5, 10, 30, None]
     assert [r["amount"] for r in items(data, "sort", by="amount", descending=True)] == [30, 10, 7.5, 5, None]
-    assert [r["city"] for r in items(data, "sort", by=["city", "amount"])] == ["Bonn", "Köln", "Köln", "Ulm", "Ulm"]
+    assert [r["city"] for r in items(data, "sort", by=["city", "amount"])] == [
+        "Bonn",
+        "Köln",
+        "Köln",
+        "Ulm",
+        "Ulm",
+    ]
     assert [r["amount"] for r in items(data, "top", limit=2, by="Amount")] == [30, 10]
     assert [r["amount"] for r in items(data, "top", limit=2, by="amount", smallest=True)] == [5, 7.5]
     assert items(data, "top", limit=2) == SALES[:2]
@@ -176,21 +196,32 @@ def test_join(data):
     ]  # fmt: skip
     assert len(join(on=["city"], how="left")) == 5
     outer = join(on=["city"], how="outer")
-    assert outer[-1] == {"city": "Trier", "month": None, "amount": None, "open": None, "people": 112, "open_right": 2}
+    assert outer[-1] == {
+        "city": "Trier",
+        "month": None,
+        "amount": None,
+        "open": None,
+        "people": 112,
+        "open_right": 2,
+    }
     with pytest.raises(PlayerFailure, match="no column in common"):
         data.call("join", {}, {"left": [{"a": 1}], "right": [{"b": 1}]})
 
 
 def test_select_and_count(data):
     assert items(data, "select", columns=["amount", "city=town"])[0] == {"amount": 10, "town": "Köln"}
-    assert items(data, "select", columns=["city"], distinct=True) == [{"city": c} for c in ("Köln", "Ulm", "Bonn")]
+    assert items(data, "select", columns=["city"], distinct=True) == [
+        {"city": c} for c in ("Köln", "Ulm", "Bonn")
+    ]
     assert data.call("count", inputs={"items": SALES})["count"] == 5
     assert data.call("count", inputs={"items": []})["count"] == 0
 
 
 def test_files_of_the_project(player, history):
     data = player("data", history.root)
-    assert data.call("parse_csv", {"path": "daten/überblick größe.csv"})["items"] == [{"name": "ä", "größe": 1}]
+    assert data.call("parse_csv", {"path": "daten/überblick größe.csv"})["items"] == [
+        {"name": "ä", "größe": 1}
+    ]
     for path in ("../x.csv", "nothing.csv"):
         with pytest.raises(PlayerFailure, match="no file"):
             data.call("parse_csv", {"path": path})

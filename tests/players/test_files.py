@@ -14,7 +14,14 @@ from symphony.sdk import PermissionDenied, PlayerFailure
 @pytest.fixture
 def tree(repository) -> Path:
     """The history with ignored files, nested rules and a link."""
-    for path in ("a.log", "keep.log", "build/out.py", "src/build/deep.py", "docs/private/key.txt", "docs/note.txt"):
+    for path in (
+        "a.log",
+        "keep.log",
+        "build/out.py",
+        "src/build/deep.py",
+        "docs/private/key.txt",
+        "docs/note.txt",
+    ):
         repository.write(path, f"in {path}\n")
     repository.write("docs/.gitignore", "private/\n*.txt\n!note.txt\n")
     (repository.root / "link").symlink_to("/etc")
@@ -24,9 +31,16 @@ def tree(repository) -> Path:
 def tracked_and_untracked(root: Path) -> set[str]:
     """What git sees: tracked files and those that are not ignored."""
     out = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=root, capture_output=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=root,
+        capture_output=True,
+        check=True,
     ).stdout.decode()
-    return {name for name in out.split("\0") if name and (root / name).is_file() and not (root / name).is_symlink()}
+    return {
+        name
+        for name in out.split("\0")
+        if name and (root / name).is_file() and not (root / name).is_symlink()
+    }
 
 
 def test_list_is_what_git_sees(player, tree):
@@ -82,7 +96,9 @@ def test_search_by_expression(player, tree):
         "search", {"query": r"^def (\w+)", "regex": True, "pattern": "*.py", "case_sensitive": True}
     )["matches"]
     pattern = re.compile(r"^def (\w+)", re.MULTILINE)
-    count = sum(len(pattern.findall((tree / n).read_text())) for n in tracked_and_untracked(tree) if n.endswith(".py"))
+    count = sum(
+        len(pattern.findall((tree / n).read_text())) for n in tracked_and_untracked(tree) if n.endswith(".py")
+    )
     assert len(matches) == count == 4
     assert matches[0]["column"] == 1
     assert len(player("files", tree).call("search", {"query": "e", "limit": 2})["matches"]) == 2

@@ -36,7 +36,10 @@ def test_log_is_git_rev_list(player, history):
         ({"text": "speed"}, ["-i", "--grep=speed"]),
         ({"limit": 3}, ["-3"]),
         ({"since": "2024-01-06"}, ["--since=2024-01-06T00:00:00"]),
-        ({"since": "2024-01-04", "until": "2024-01-06"}, ["--since=2024-01-04T00:00:00", "--until=2024-01-06T23:59:59"]),
+        (
+            {"since": "2024-01-04", "until": "2024-01-06"},
+            ["--since=2024-01-04T00:00:00", "--until=2024-01-06T23:59:59"],
+        ),
         ({"since": "1d"}, ["--since=yesterday"]),
         ({"since": "200y"}, []),
     ],
@@ -50,7 +53,13 @@ def test_log_filters_as_git_does(player, history, params, arguments):
 def test_churn_counts_commits_per_file_across_renames(player, history):
     files = player("git", history.root).call("churn")["files"]
     counts = {row["file"]: row["commits"] for row in files}
-    for name in ("src/engine.py", "src/grammar.py", "README.md", "daten/überblick größe.csv", 'odd "name"\tx.txt'):
+    for name in (
+        "src/engine.py",
+        "src/grammar.py",
+        "README.md",
+        "daten/überblick größe.csv",
+        'odd "name"\tx.txt',
+    ):
         followed = history.git("log", "--follow", "--no-merges", "--format=%H", "--", name).split()
         assert counts[name] == len(followed), name
     assert "src/parser.py" not in counts
@@ -61,11 +70,13 @@ def test_churn_counts_commits_per_file_across_renames(player, history):
 
 def test_churn_without_renames_is_name_only_counting(player, history):
     files = player("git", history.root).call("churn", {"follow_renames": False})["files"]
-    names = history.git("log", "-z", "--name-only", "--no-merges", "--format=", "--no-renames").replace("\0\0", "\0")
+    names = history.git("log", "-z", "--name-only", "--no-merges", "--format=", "--no-renames").replace(
+        "\0\0", "\0"
+    )
     expected = Counter(name.strip("\n") for name in names.split("\0") if name.strip("\n"))
     counted = {row["file"]: row["commits"] for row in files}
     assert counted["src/engine.py"] == expected["src/engine.py"] == 5
-    assert {n for n in counted} == set(expected)
+    assert set(counted) == set(expected)
 
 
 def test_churn_adds_up_lines_and_people(player, history):
@@ -85,7 +96,9 @@ def test_churn_adds_up_lines_and_people(player, history):
 def test_churn_narrows(player, history):
     git = player("git", history.root)
     assert {r["file"] for r in git.call("churn", {"path": "src"})["files"]} == {
-        "src/engine.py", "src/grammar.py", "src/__init__.py",
+        "src/engine.py",
+        "src/grammar.py",
+        "src/__init__.py",
     }
     assert len(git.call("churn", {"limit": 2})["files"]) == 2
     assert all(r["exists"] for r in git.call("churn", {"existing_only": True})["files"])
@@ -175,7 +188,10 @@ def test_branches_with_distance(player, history):
     assert set(by_name) == {"main", "feature/tests"}
     assert by_name["main"]["current"] and not by_name["feature/tests"]["current"]
     behind, ahead = history.git("rev-list", "--left-right", "--count", "main...feature/tests").split()
-    assert (by_name["feature/tests"]["ahead"], by_name["feature/tests"]["behind"]) == (int(ahead), int(behind))
+    assert (by_name["feature/tests"]["ahead"], by_name["feature/tests"]["behind"]) == (
+        int(ahead),
+        int(behind),
+    )
 
 
 def test_blame_is_the_file(player, history):

@@ -22,7 +22,9 @@ class Model:
 def test_complete_streams_and_carries_the_context(player):
     model = Model("An answer.")
     harness = player("model", model_complete=model)
-    outputs = harness.call("complete", {"prompt": "Why?", "system": "Be brief", "model": "big"}, {"context": "log ``` x"})
+    outputs = harness.call(
+        "complete", {"prompt": "Why?", "system": "Be brief", "model": "big"}, {"context": "log ``` x"}
+    )
     assert outputs["text"] == "An answer."
     assert "".join(body["piece"] for body in harness.host.reported("output")) == "An answer."
     body = model.asked[0]
@@ -33,7 +35,13 @@ def test_complete_streams_and_carries_the_context(player):
 
 def test_no_endpoint_passes_through(player):
     def refuse(body):
-        return {"error": {"code": "no_endpoint", "message": "No model endpoint is configured", "remedy": "Settings"}}
+        return {
+            "error": {
+                "code": "no_endpoint",
+                "message": "No model endpoint is configured",
+                "remedy": "Settings",
+            }
+        }
 
     with pytest.raises(PlayerFailure, match="No model endpoint is configured") as failure:
         player("model", model_complete=refuse).call("complete", {"prompt": "x"})

@@ -12,7 +12,9 @@ import pytest
 
 from symphony.sdk import PlayerFailure
 
-FILES = [{"file": f"src/part_{i}.py", "commits": 50 - 2 * i, "lines": 7 * i, "exists": True} for i in range(24)]
+FILES = [
+    {"file": f"src/part_{i}.py", "commits": 50 - 2 * i, "lines": 7 * i, "exists": True} for i in range(24)
+]
 COMMITS = [
     {"short": f"{i:07x}", "date": f"2024-0{1 + i % 3}-1{i % 9}T10:00:00+01:00", "author": "Ada" if i % 3 else "José",
      "subject": f"Change | number *{i}*", "hash": f"{i:040x}"}
@@ -36,7 +38,9 @@ def chart(report, rows, **params):
 
 def texts(svg: str) -> list[str]:
     """All texts that the drawing shows."""
-    return ["".join(e.itertext()).strip() for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("}text")]
+    return [
+        "".join(e.itertext()).strip() for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("}text")
+    ]
 
 
 def test_a_report_of_a_table_and_its_chart(report):
@@ -55,7 +59,9 @@ def test_a_report_of_a_table_and_its_chart(report):
     assert "Exists" not in text
     embedded = re.search(r"!\[Commits by file\]\(data:image/svg\+xml;base64,([^)]+)\)", text)
     assert embedded and base64.b64decode(embedded[1]).decode() == picture
-    assert lines.index("## Findings") < text[: embedded.start()].count("\n") < lines.index("## Files by commits")
+    assert (
+        lines.index("## Findings") < text[: embedded.start()].count("\n") < lines.index("## Files by commits")
+    )
 
 
 def test_nested_lists_of_several_edges_are_the_same(report):
@@ -63,7 +69,9 @@ def test_nested_lists_of_several_edges_are_the_same(report):
 
 
 def test_several_kinds_of_sections(report):
-    text = markdown(report, *FILES[:3], *COMMITS, "# Notes\n\nSome words.", 1234567, True, "--- a/x\n+++ b/x\n", None, SVG)
+    text = markdown(
+        report, *FILES[:3], *COMMITS, "# Notes\n\nSome words.", 1234567, True, "--- a/x\n+++ b/x\n", None, SVG
+    )
     assert text.count("\n# ") == 0 and text.startswith("# Files by commits")
     assert "## Commits" in text and "## Notes" in text and "**1,234,567**" in text
     assert "```diff\n--- a/x" in text
@@ -74,7 +82,10 @@ def test_several_kinds_of_sections(report):
 
 
 def test_cells_cannot_break_the_table(report):
-    rows = [{"name": "a|b\nc", "note": "<script>*x*</script> [l](u)", "n": 1}, {"name": "`d`", "note": "", "n": 2}]
+    rows = [
+        {"name": "a|b\nc", "note": "<script>*x*</script> [l](u)", "n": 1},
+        {"name": "`d`", "note": "", "n": 2},
+    ]
     text = report.call("table", inputs={"items": rows})["table"]
     lines = text.strip().splitlines()
     assert len(lines) == 4
@@ -90,7 +101,9 @@ def test_nothing_is_said_to_be_nothing(report):
 
 
 def test_table_columns_and_title(report):
-    text = report.call("table", {"columns": ["lines", "file"], "limit": 2, "title": "T"}, {"items": FILES})["table"]
+    text = report.call("table", {"columns": ["lines", "file"], "limit": 2, "title": "T"}, {"items": FILES})[
+        "table"
+    ]
     assert text.splitlines()[:4] == ["## T", "", "| Lines | File |", "| ---: | --- |"]
     assert "*22 more of 24 rows are not shown.*" in text
     with pytest.raises(PlayerFailure, match="no column 'x'"):
@@ -134,13 +147,18 @@ def test_rows_without_numbers_are_counted(report):
 
 
 def test_ranked_columns_win(report):
-    rows = [{"language": n, "files": f, "lines": v} for n, f, v in (("Rust", 1, 90), ("Go", 8, 50), ("C", 3, 20))]
+    rows = [
+        {"language": n, "files": f, "lines": v} for n, f, v in (("Rust", 1, 90), ("Go", 8, 50), ("C", 3, 20))
+    ]
     assert any("Lines by language" in t for t in texts(chart(report, rows)))
     assert any("Files by language" in t for t in texts(chart(report, rows, value="files")))
 
 
 def test_a_long_path_keeps_its_end(report):
-    rows = [{"file": f"very/long/folder/names/everywhere/in/this/tree/{i}/module.py", "commits": i} for i in (3, 2)]
+    rows = [
+        {"file": f"very/long/folder/names/everywhere/in/this/tree/{i}/module.py", "commits": i}
+        for i in (3, 2)
+    ]
     assert any(text.startswith("…") and text.endswith("/module.py") for text in texts(chart(report, rows)))
 
 

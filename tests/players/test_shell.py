@@ -30,9 +30,13 @@ def test_it_runs_in_the_project_and_below(player, history):
 
 
 def test_there_is_no_shell_between(player, history):
-    out = player("shell", history.root).call("run", {"command": ["printf", "%s|", "$HOME", "*", "a b;c"]})["stdout"]
+    out = player("shell", history.root).call("run", {"command": ["printf", "%s|", "$HOME", "*", "a b;c"]})[
+        "stdout"
+    ]
     assert out == "$HOME|*|a b;c|"
-    assert player("shell", history.root).call("run", {"command": "printf '%s|' 'a b' c"})["stdout"] == "a b|c|"
+    assert (
+        player("shell", history.root).call("run", {"command": "printf '%s|' 'a b' c"})["stdout"] == "a b|c|"
+    )
 
 
 def test_input_and_timeout(player, history):

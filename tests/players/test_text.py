@@ -36,7 +36,9 @@ def test_summary_takes_central_sentences_in_order(player):
     assert "print(" not in summary and "badge" not in summary and "table" not in summary
     sentences = re.split(r"(?<=[a-z3]\.) ", summary)
     assert len(sentences) == 2
-    assert ARTICLE.replace("\n", " ").index(sentences[0]) < ARTICLE.replace("\n", " ").index(sentences[1].strip("."))
+    assert ARTICLE.replace("\n", " ").index(sentences[0]) < ARTICLE.replace("\n", " ").index(
+        sentences[1].strip(".")
+    )
 
 
 def test_a_short_text_is_its_own_summary_and_needs_no_encoder(player):
@@ -49,7 +51,9 @@ def test_a_short_text_is_its_own_summary_and_needs_no_encoder(player):
 
 def test_a_host_without_encoder_is_named(player):
     def refuse(body):
-        return {"error": {"code": "unavailable", "message": "the encoder is not built", "remedy": "make build"}}
+        return {
+            "error": {"code": "unavailable", "message": "the encoder is not built", "remedy": "make build"}
+        }
 
     with pytest.raises(PlayerFailure, match="encoder is not built"):
         player("text", model_embed=refuse).call("summary", {"sentences": 1}, {"text": ARTICLE})
@@ -77,7 +81,9 @@ def test_keywords_know_other_languages(player):
 
 
 def test_similarity_finds_the_passage(player):
-    rows = player("text").call("similarity", {"query": "yellow bananas", "limit": 2}, {"text": ARTICLE})["passages"]
+    rows = player("text").call("similarity", {"query": "yellow bananas", "limit": 2}, {"text": ARTICLE})[
+        "passages"
+    ]
     assert rows[0]["passage"] == "Bananas are yellow." and rows[0]["heading"] == "Sandboxes"
     assert ARTICLE.splitlines()[rows[0]["line"] - 1] == "- Bananas are yellow."
     assert rows[0]["score"] > rows[1]["score"] and len(rows) == 2
@@ -125,7 +131,12 @@ def test_a_long_document_stays_quick(player):
 def test_no_text(player, tmp_path: Path):
     (tmp_path / "b.bin").write_bytes(b"\0\1")
     text = player("text", tmp_path)
-    for function, params in (("summary", {}), ("keywords", {"path": "../x"}), ("count_words", {"path": "b.bin"}), ("similarity", {"query": " "})):
+    for function, params in (
+        ("summary", {}),
+        ("keywords", {"path": "../x"}),
+        ("count_words", {"path": "b.bin"}),
+        ("similarity", {"query": " "}),
+    ):
         with pytest.raises(PlayerFailure) as failure:
             text.call(function, params)
         assert failure.value.code == "bad_input" and failure.value.remedy

@@ -81,6 +81,9 @@ def _target(file: str, module: str, language: str, files: set[str], folders: set
                 return posixpath.dirname(place)
             if place in folders:
                 return place
+            if "/" in rest and posixpath.dirname(place) in folders:
+                # A file of the project that imports nothing itself, so that it is not among those seen.
+                return posixpath.dirname(place)
         return None
     if module.startswith("."):
         place = posixpath.normpath(posixpath.join(here, module))
