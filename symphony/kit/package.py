@@ -192,7 +192,11 @@ def _read_entries(data: bytes, source: str) -> dict[str, Content]:
                 executable = bool(info.external_attr >> 16 & 0o100)
                 files[info.filename] = Content(archive.read(info), executable)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, OSError) as error:
-        raise BadInput(f"{source}: is no package: {error}", remedy="get the package again") from None
+        if files or "CRC" in str(error):
+            raise SignatureInvalid(
+                f"{source}: was changed or damaged: {error}", remedy="get the package again"
+            ) from None
+        raise BadInput(f"{source}: is no package: {error}", remedy="pack it with `carets pack`") from None
     _check_names(files, source)
     return files
 

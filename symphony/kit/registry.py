@@ -13,7 +13,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from symphony.errors import NotFound, SignatureInvalid
-from symphony.kit.package import Package, load
+from symphony.kit.package import Package, read
 from symphony.kit.signing import INDEX, is_signed_by
 from symphony.stage.manifest import Manifest
 from symphony.types.versions import VersionRange, version
@@ -142,12 +142,16 @@ class Registry:
         if self.folder is None:
             raise NotFound(f"No registry offers {entry.name}", remedy="run `make build`")
         file = self.folder / PACKAGES / entry.file
-        package = load(file)
-        if package.sha256 != entry.sha256:
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise NotFound(f"{file}: {error.strerror}", remedy="run `make build` again") from None
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise SignatureInvalid(
                 f"The package {entry.name} {entry.version} is not the one that the registry names",
                 remedy="get it again from the registry",
             )
+        package = read(data, source=str(file))
         package.verify(self.trusted)
         if (package.manifest.name, package.manifest.version) != (entry.name, entry.version):
             raise SignatureInvalid(f"The package {entry.file} is not {entry.name} {entry.version}")
