@@ -10,7 +10,8 @@ import numpy as np
 
 from benches.measure import Row, compare, seconds
 from symphony.app.catalogue import build_catalogue
-from symphony.app.paths import bundled_extensions, encoder_files
+from symphony.app.paths import encoder_files
+from symphony.kit.bundled import bundled_folder
 from symphony.stage.manifest import load_manifest
 
 PROMPTS = (
@@ -26,7 +27,7 @@ def compose(name: str) -> Row:
     """From the prompt to a valid Melody; the peer is the embedding and a nearest-neighbour look-up."""
     from conductor import ComposeContext, Conductor
 
-    manifests = [load_manifest(path) for path in sorted(bundled_extensions().glob("*/Symphony.toml"))]
+    manifests = [load_manifest(path) for path in sorted(bundled_folder().glob("*/Symphony.toml"))]
     catalogue = build_catalogue(manifests, [])
     conductor = Conductor.load(encoder_files())
     with tempfile.TemporaryDirectory() as cache:

@@ -6,9 +6,10 @@ import threading
 from typing import Any
 
 from symphony.app.catalogue import Catalogue, build_catalogue
-from symphony.app.paths import bundled_extensions, registry_files
+from symphony.app.paths import registry_files
 from symphony.config import Configuration
 from symphony.config.home import Home
+from symphony.kit.bundled import bundled_folder
 from symphony.kit.installer import Installed, Installer
 from symphony.kit.registry import Registry
 from symphony.stage.manifest import Manifest
@@ -25,7 +26,7 @@ class Extensions:
         self._configuration = configuration
         folder = configuration.get("registry.folder") or registry_files()
         self.registry = Registry.open(folder, trusted=configuration.get("registry.trusted"))
-        self.installer = Installer(home, registry=self.registry, bundled=bundled_extensions())
+        self.installer = Installer(home, registry=self.registry, bundled=bundled_folder())
         self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
 

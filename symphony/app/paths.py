@@ -27,11 +27,6 @@ def registry_files() -> Path:
     return ROOT / "build" / "registry"
 
 
-def bundled_extensions() -> Path:
-    """The extensions that come with Symphony."""
-    return ROOT / "extensions"
-
-
 def launcher() -> Path:
     """The sandbox launcher, beside the interpreter of the environment."""
     return Path(sys.prefix) / "bin" / "symphony-launcher"

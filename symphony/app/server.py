@@ -136,6 +136,7 @@ class PageServer:
                 return
             session = PageSession(self._pages, socket_.send_text)
             await session.start(params)
+            log.info("page connected")
             while True:
                 await session.handle(await socket_.receive_text())
         except (WebSocketDisconnect, KeyError, RuntimeError):
