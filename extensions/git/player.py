@@ -25,10 +25,10 @@ def log(
 ) -> Rows:
     """Commits, newest first."""
     repository = _with_commits(ctx, project)
-    options = [*period(since, until), *by_author(author), f"--max-count={limit}"]
+    options = [*period(since, until), *by_author(author)]
     if text:
         options += ["--fixed-strings", "--regexp-ignore-case", f"--grep={text}"]
-    return [commit.to_row() for commit in _commits(repository, options, path)]
+    return [commit.to_row() for commit in _commits(repository, options, path, limit)]
 
 
 @player.function
@@ -86,7 +86,7 @@ def churn(
     """How often each file changed."""
     repository = _with_commits(ctx, project)
     # A rename into the path would look like a new file if git saw that path only, so all of it is read.
-    whole = _commits(repository, [*period(since, until), *by_author(author), *_NUMBERS])
+    whole = _commits(repository, [*period(since, until), *by_author(author)], counted=True)
     tracked = set(split(repository.run("ls-tree", "-r", "-z", "--name-only", "HEAD")))
     rows = churning.by_file(whole, tracked, follow_renames)
     if path:
@@ -110,7 +110,7 @@ def authors(
 ) -> Rows:
     """Who contributed how much."""
     repository = _with_commits(ctx, project)
-    return churning.by_author(_commits(repository, [*period(since, until), *_NUMBERS], path))[:limit]
+    return churning.by_author(_commits(repository, period(since, until), path, counted=True))[:limit]
 
 
 @player.function
@@ -143,6 +143,9 @@ def blame(ctx: Context, project: str, path: str, revision: str | None = None) ->
     return working_tree.blame_rows(decoded(repository.run("blame", "--line-porcelain", *at, "--", place)))
 
 
+_PAGE = 2000
+"""Commits that one run of git lists: the host carries 12 MiB of a program's output."""
+
 _NUMBERS = ["--numstat", "--find-renames", "--no-ext-diff", "--no-textconv"]
 
 
@@ -152,10 +155,26 @@ def _with_commits(ctx: Context, project: str) -> Repository:
     return repository
 
 
-def _commits(repository: Repository, options: list[str], path: str | None = None) -> list[log_format.Commit]:
-    header = log_format.BRIEF if options[-len(_NUMBERS) :] == _NUMBERS else log_format.HEADER
+def _commits(
+    repository: Repository,
+    options: list[str],
+    path: str | None = None,
+    limit: int | None = None,
+    counted: bool = False,
+) -> list[log_format.Commit]:
+    """Commits, newest first, read page by page; `counted` brings what each changed, and no message bodies."""
+    header = log_format.BRIEF if counted else log_format.HEADER
     command = ["log", "-z", f"--format={header}", "--no-show-signature", "--relative", *options]
-    found = list(log_format.parse(split(repository.run(*command, *repository.where(path)))))
+    command += _NUMBERS if counted else []
+    found: list[log_format.Commit] = []
+    while limit is None or len(found) < limit:
+        size = _PAGE if limit is None else min(_PAGE, limit - len(found))
+        page = [f"--max-count={size}", f"--skip={len(found)}"]
+        fields = split(repository.run(*command, *page, *repository.where(path)))
+        before = len(found)
+        found.extend(log_format.parse(fields))
+        if len(found) - before < size:
+            break
     if path and not found:
         _require_known(repository, path)
     return found

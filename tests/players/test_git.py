@@ -79,6 +79,16 @@ def test_churn_without_renames_is_name_only_counting(player, history):
     assert set(counted) == set(expected)
 
 
+@pytest.mark.parametrize("page", [1, 5, 12, 13])
+def test_pages_join_without_gap(player, history, page):
+    whole = player("git", history.root).call("churn")["files"]
+    git = player("git", history.root)
+    git.player._functions["log"].function.__globals__["_PAGE"] = page
+    assert git.call("churn")["files"] == whole
+    assert len(git.call("log")["commits"]) == 12
+    assert len(git.call("log", {"limit": 7})["commits"]) == 7
+
+
 def test_churn_adds_up_lines_and_people(player, history):
     row = player("git", history.root).call("churn", {"path": "src/engine.py"})["files"]
     assert len(row) == 1
