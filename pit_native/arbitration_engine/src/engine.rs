@@ -281,6 +281,11 @@ impl Arbiter {
             .map(|(name, (&free, &all))| (name.as_str(), free as f64 / UNIT, all as f64 / UNIT))
     }
 
+    /// Names and amounts of `needs`.
+    pub fn amounts<'a>(&'a self, needs: &'a Needs) -> impl Iterator<Item = (&'a str, f64)> {
+        needs.iter().map(|&(place, amount)| (self.names[place as usize].as_str(), amount as f64 / UNIT))
+    }
+
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()

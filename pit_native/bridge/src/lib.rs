@@ -8,9 +8,14 @@ mod errors;
 mod json;
 mod pool;
 mod runtime;
+mod runtime_events;
+mod runtime_pit;
+mod runtime_players;
+mod runtime_session;
 mod sandbox;
 mod stale;
 mod store;
+mod values;
 mod virtual_dom;
 
 #[pymodule]

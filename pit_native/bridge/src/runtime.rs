@@ -1,8 +1,508 @@
-//! The Python face of `runtime`.
+//! The Python face of `run_loop`, joined with the pool, the bus, the sandbox, the store and the arbiter.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ipc_bus::{Bus, Limits};
+use parking_lot::Mutex;
+use pool_manager::{Config, PoolManager};
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use rmpv::Value;
+use run_loop::ports::NodeError;
+use run_loop::{JournalError, PlanError, RunError, RunLoop, World, read_plan};
+use rustc_hash::FxHashMap;
+
+use crate::arbitration::PyArbitrationEngine;
+use crate::errors::{bad_input, cycle_error, environment_lacks, not_found, raise, raise_coded};
+use crate::runtime_events::{EventQueue, Note, Place, to_dict};
+use crate::runtime_pit::PitArtifacts;
+use crate::runtime_players::{Entry, Launch, Theatre, TheatreStage};
+use crate::sandbox::spec_from_python;
+use crate::stale::PyStaleManager;
+use crate::store::PyArtifactStore;
+use crate::values::{from_python, ports_to_python};
+
+/// Beyond the two seconds that the run loop gives, so that it is the one that notices.
+const CANCEL_GRACE: Duration = Duration::from_secs(4);
+/// Threads for what blocks: puts that wait for their sync, and Players that start.
+const BLOCKING_THREADS: usize = 128;
+
+/// See `pit_native.pyi`.
+#[pyclass(name = "Runtime", module = "pit_native", frozen)]
+pub(crate) struct PyRuntime {
+    run_loop: RunLoop,
+    theatre: Arc<Theatre>,
+    events: Arc<EventQueue>,
+    runtime: Mutex<Option<tokio::runtime::Runtime>>,
+    handle: tokio::runtime::Handle,
+}
+
+#[pymethods]
+impl PyRuntime {
+    #[new]
+    #[pyo3(signature = (store, stale, arbiter, *, launcher, sockets, threads=2, capacity=128))]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts that the loop joins, by name"
+    )]
+    fn new(
+        store: &PyArtifactStore,
+        stale: &PyStaleManager,
+        arbiter: &PyArbitrationEngine,
+        launcher: PathBuf,
+        sockets: PathBuf,
+        threads: usize,
+        capacity: usize,
+    ) -> PyResult<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads.max(1))
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name("symphony-loop")
+            .enable_all()
+            .build()
+            .map_err(|error| {
+                environment_lacks(
+                    &format!("the run loop's threads cannot be started: {error}"),
+                    "",
+                )
+            })?;
+        let handle = runtime.handle().clone();
+        let events = EventQueue::new();
+        let events =
+            Arc::new(events.map_err(|error| {
+                environment_lacks(&format!("no eventfd can be made: {error}"), "")
+            })?);
+        let theatre = theatre(handle.clone(), events.clone(), launcher, sockets, capacity);
+        let world = World {
+            stage: Arc::new(TheatreStage(theatre.clone())),
+            artifacts: Arc::new(PitArtifacts {
+                store: store.inner(),
+                stale: stale.inner(),
+            }),
+            arbiter: arbiter.inner(),
+            sink: events.clone(),
+        };
+        let run_loop = RunLoop::new(handle.clone(), world).map_err(|error| {
+            environment_lacks(
+                &format!("the journal's thread cannot be started: {error}"),
+                "",
+            )
+        })?;
+        Ok(Self {
+            run_loop,
+            theatre,
+            events,
+            runtime: Mutex::new(Some(runtime)),
+            handle,
+        })
+    }
+
+    fn fileno(&self) -> i32 {
+        self.events.fileno()
+    }
+
+    #[pyo3(signature = (limit=1024))]
+    fn drain<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyList>> {
+        let notes = self.events.take(limit.max(1));
+        let dicts: PyResult<Vec<_>> = notes.iter().map(|note| to_dict(py, note)).collect();
+        PyList::new(py, dicts?)
+    }
+
+    fn start(&self, py: Python<'_>, plan: &Bound<'_, PyAny>) -> PyResult<()> {
+        let document = from_python(plan)?;
+        let started = py.detach(|| {
+            let plan = read_plan(&document).map_err(Refused::Plan)?;
+            self.run_loop.start(plan).map_err(Refused::Run)
+        });
+        started.map_err(refused)
+    }
+
+    fn resume<'py>(
+        &self,
+        py: Python<'py>,
+        run_dir: String,
+        plan: &Bound<'_, PyAny>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let mut document = from_python(plan)?;
+        if let Value::Map(entries) = &mut document {
+            entries.retain(|(key, _)| key.as_str() != Some("dir"));
+            entries.push(("dir".into(), run_dir.into()));
+        }
+        let resumed = py.detach(|| {
+            let plan = read_plan(&document).map_err(Refused::Plan)?;
+            self.run_loop.resume(plan).map_err(Refused::Run)
+        });
+        let resumed = resumed.map_err(refused)?;
+        let dict = PyDict::new(py);
+        dict.set_item(
+            "kept",
+            resumed.kept.iter().map(|id| &**id).collect::<Vec<_>>(),
+        )?;
+        dict.set_item("left", resumed.left)?;
+        dict.set_item("torn", resumed.torn)?;
+        Ok(dict)
+    }
+
+    fn cancel(&self, run: &str) -> bool {
+        self.run_loop.cancel(run)
+    }
+
+    fn decide(&self, token: u64, answer: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let answer = from_python(answer)?;
+        Ok(self.run_loop.decide(token, answer))
+    }
+
+    fn outputs<'py>(&self, py: Python<'py>, run: &str, node: &str) -> PyResult<Bound<'py, PyDict>> {
+        let outputs = py
+            .detach(|| self.run_loop.outputs(run, node))
+            .map_err(run_error)?;
+        ports_to_python(py, &outputs)
+    }
+
+    fn register_player(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        launch: &Bound<'_, PyDict>,
+    ) -> PyResult<()> {
+        let launch = read_launch(launch)?;
+        // A Player of this key that runs is unloaded, which takes a moment.
+        py.detach(|| self.theatre.register(key.into(), launch));
+        Ok(())
+    }
+
+    fn unregister_player(&self, py: Python<'_>, key: &str) -> bool {
+        py.detach(|| self.theatre.unregister(key))
+    }
+
+    fn prewarm(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<usize> {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        py.detach(|| self.theatre.pool.prewarm(&keys))
+            .map_err(crate::errors::pool_error)
+    }
+
+    fn player_states<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let launches: Vec<(Arc<str>, Arc<Launch>)> = self
+            .theatre
+            .launches
+            .lock()
+            .iter()
+            .map(|(key, launch)| (key.clone(), launch.clone()))
+            .collect();
+        let states = PyDict::new(py);
+        for (key, launch) in launches {
+            let state = PyDict::new(py);
+            let player = self.theatre.running(&key);
+            let word = self
+                .theatre
+                .pool
+                .state(&key)
+                .map_or("unloaded", pool_manager::State::word);
+            state.set_item("extension", &*launch.extension)?;
+            state.set_item("version", &launch.version)?;
+            state.set_item("state", word)?;
+            state.set_item(
+                "pid",
+                player.as_ref().map(|player| player.child.player_pid()),
+            )?;
+            state.set_item("since", player.as_ref().map(|player| player.since))?;
+            let calls = player
+                .as_ref()
+                .map_or(0, |player| player.calls.load(Ordering::Relaxed));
+            state.set_item("calls", calls)?;
+            let memory = player
+                .as_ref()
+                .and_then(|player| player.child.memory_in_use());
+            state.set_item("memory", memory)?;
+            state.set_item("memory_limit", launch.memory)?;
+            states.set_item(&*key, state)?;
+        }
+        Ok(states)
+    }
+
+    #[pyo3(signature = (token, key, body, timeout=None))]
+    fn call_player(
+        &self,
+        token: u64,
+        key: &str,
+        body: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
+        let body = from_python(body)?;
+        let limit = timeout.map(seconds).transpose()?;
+        let (theatre, events, key) = (self.theatre.clone(), self.events.clone(), Arc::from(key));
+        let tag = self.run_loop.next_tag();
+        self.handle.spawn(async move {
+            let result = call_alone(theatre, key, body, limit, tag).await;
+            events.push(Note::CallDone { token, result });
+        });
+        Ok(())
+    }
+
+    fn respond(&self, py: Python<'_>, request: u64, body: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let body = from_python(body)?;
+        let Some((_, responder)) = self.theatre.requests.lock().remove(&request) else {
+            return Ok(false);
+        };
+        py.detach(|| responder.ok(body));
+        Ok(true)
+    }
+
+    #[pyo3(signature = (request, code, message, remedy=""))]
+    fn respond_error(&self, request: u64, code: &str, message: &str, remedy: &str) -> bool {
+        let Some((_, responder)) = self.theatre.requests.lock().remove(&request) else {
+            return false;
+        };
+        responder.err(code, message, remedy);
+        true
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (runs, pool) = (self.run_loop.stats(), self.theatre.pool.stats());
+        let dict = PyDict::new(py);
+        dict.set_item("playing", runs.playing)?;
+        dict.set_item("questions", runs.questions)?;
+        dict.set_item("calls", runs.calls)?;
+        dict.set_item("requests", self.theatre.requests.lock().len())?;
+        dict.set_item("events_waiting", self.events.len())?;
+        dict.set_item("events_dropped", self.events.dropped())?;
+        let players = PyDict::new(py);
+        players.set_item("registered", pool.entries)?;
+        players.set_item("loaded", pool.loaded)?;
+        players.set_item("held", pool.held)?;
+        players.set_item("loads", pool.loads)?;
+        players.set_item("failures", pool.failures)?;
+        players.set_item("evictions", pool.evictions)?;
+        players.set_item("discards", pool.discards)?;
+        dict.set_item("players", players)?;
+        Ok(dict)
+    }
+
+    #[pyo3(signature = (timeout=10.0))]
+    fn stop(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let timeout = seconds(timeout)?;
+        Ok(py.detach(|| {
+            let is_quiet = self.run_loop.stop(timeout);
+            self.shut_down(Duration::from_secs(1));
+            is_quiet
+        }))
+    }
+}
+
+impl PyRuntime {
+    fn shut_down(&self, patience: Duration) {
+        // Requests that are still open are answered with an error by their drop.
+        let open = std::mem::take(&mut *self.theatre.requests.lock());
+        drop(open);
+        self.theatre.pool.close();
+        if let Some(runtime) = self.runtime.lock().take() {
+            runtime.shutdown_timeout(patience);
+        }
+    }
+}
+
+impl Drop for PyRuntime {
+    fn drop(&mut self) {
+        self.shut_down(Duration::ZERO);
+    }
+}
+
+fn theatre(
+    handle: tokio::runtime::Handle,
+    events: Arc<EventQueue>,
+    launcher: PathBuf,
+    sockets: PathBuf,
+    capacity: usize,
+) -> Arc<Theatre> {
+    let limits = Limits {
+        cancel_grace: CANCEL_GRACE,
+        ..Limits::default()
+    };
+    Arc::new_cyclic(|own: &Weak<Theatre>| {
+        let own = own.clone();
+        let threads = handle.clone();
+        // The last lease may be given back on a thread that must not block. When the runtime has ended,
+        // the closure is dropped, and with it the process.
+        let unload = Arc::new(move |_: &str, player: Entry| {
+            let own = own.clone();
+            threads.spawn_blocking(move || match own.upgrade() {
+                Some(theatre) => theatre.unload(&player),
+                None => player.kill("the host is ending"),
+            });
+        });
+        Theatre {
+            bus: Bus::new(handle.clone(), limits),
+            pool: PoolManager::with_unload(
+                Config {
+                    capacity,
+                    ..Config::default()
+                },
+                unload,
+            ),
+            handle,
+            events,
+            launcher,
+            sockets,
+            launches: Mutex::new(FxHashMap::default()),
+            running: Mutex::new(FxHashMap::default()),
+            calls: Mutex::new(FxHashMap::default()),
+            requests: Mutex::new(FxHashMap::default()),
+            counter: AtomicU64::new(0),
+        }
+    })
+}
+
+/// One function alone, outside of any run.
+async fn call_alone(
+    theatre: Arc<Theatre>,
+    key: Arc<str>,
+    body: Value,
+    limit: Option<Duration>,
+    tag: u64,
+) -> Result<Value, NodeError> {
+    let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+    let extension = theatre
+        .launches
+        .lock()
+        .get(&key)
+        .map(|launch| launch.extension.clone());
+    let what = format!(
+        "{}#{}",
+        extension.as_deref().unwrap_or(&key),
+        text("function")
+    );
+    let context = &body["context"];
+    let place = |key: &str| context[key].as_str().unwrap_or_default().into();
+    let place = Place {
+        run: place("run"),
+        node: place("node"),
+    };
+    let seat = theatre.seat(key, 5).await?;
+    let call = seat.call_with(body, what.clone(), place, tag, limit);
+    let answer = match limit {
+        None => call.await?,
+        // Dropping the call tells the Player to stop.
+        Some(limit) => tokio::time::timeout(limit, call).await.map_err(|_| {
+            let message = format!("{what} was not done within {} seconds", limit.as_secs_f64());
+            NodeError::new(
+                "timeout",
+                message,
+                "raise the timeout or give it less to do",
+            )
+        })??,
+    };
+    match answer {
+        Value::Map(entries) => {
+            let outputs = entries
+                .into_iter()
+                .find(|(key, _)| key.as_str() == Some("outputs"));
+            Ok(outputs.map_or_else(|| Value::Map(Vec::new()), |(_, outputs)| outputs))
+        }
+        _ => Err(NodeError::new(
+            "protocol",
+            format!("The answer of {what} is no map"),
+            "report it to the extension's author",
+        )),
+    }
+}
+
+fn read_launch(launch: &Bound<'_, PyDict>) -> PyResult<Launch> {
+    let wanted = |key: &str| {
+        let found = launch.get_item(key)?.filter(|value| !value.is_none());
+        found.ok_or_else(|| bad_input(&format!("the launch of a Player lacks {key}"), ""))
+    };
+    let optional = |key: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
+        Ok(launch.get_item(key)?.filter(|value| !value.is_none()))
+    };
+    let value = |key: &str, absent: Value| -> PyResult<Value> {
+        optional(key)?.map_or(Ok(absent), |value| from_python(&value))
+    };
+    let duration = |key: &str| -> PyResult<Option<Duration>> {
+        optional(key)?
+            .map(|value| seconds(value.extract()?))
+            .transpose()
+    };
+    let empty = || Value::Map(Vec::new());
+    Ok(Launch {
+        extension: wanted("extension")?.extract::<String>()?.into(),
+        version: optional("version")?.map_or(Ok(String::new()), |value| value.extract())?,
+        spec: spec_from_python(&wanted("spec")?)?,
+        grants: value("grants", empty())?,
+        configuration: value("configuration", empty())?,
+        project: value("project", Value::Nil)?,
+        start_timeout: duration("start_timeout")?.unwrap_or(Duration::from_secs(20)),
+        memory: optional("memory")?.map_or(Ok(0), |value| value.extract())?,
+        idle: duration("idle")?,
+    })
+}
+
+fn seconds(seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| bad_input(&format!("{seconds} is no duration in seconds"), ""))
+}
+
+/// Why a run was not started.
+enum Refused {
+    Plan(PlanError),
+    Run(RunError),
+}
+
+fn refused(refused: Refused) -> PyErr {
+    match refused {
+        Refused::Plan(PlanError::Cycle(cycle)) => cycle_error(&cycle),
+        Refused::Plan(error) => raise_coded("BadInput", &error.to_string(), "", "invalid_plan"),
+        Refused::Run(error) => run_error(error),
+    }
+}
+
+fn run_error(error: RunError) -> PyErr {
+    let message = error.to_string();
+    match error {
+        RunError::Playing(_) => raise_coded(
+            "BadInput",
+            &message,
+            "wait for its end or cancel it",
+            "playing",
+        ),
+        RunError::Unknown(_) => not_found(&message, ""),
+        RunError::NoFolder(_) => bad_input(&message, "give the plan a folder"),
+        RunError::Journal(JournalError::Exists { .. }) => {
+            raise_coded("BadInput", &message, "resume it instead", "exists")
+        }
+        RunError::Journal(JournalError::OtherRun { .. }) => {
+            bad_input(&message, "name the run's own folder")
+        }
+        RunError::Journal(JournalError::Damaged { .. }) => raise_coded(
+            "BadInput",
+            &message,
+            "play the melody anew",
+            "damaged_journal",
+        ),
+        RunError::Folder { .. } | RunError::Journal(JournalError::Log(_))
+            if message.contains("No space left") =>
+        {
+            raise(
+                "StorageFull",
+                &message,
+                "free some space, then resume the run",
+            )
+        }
+        RunError::Folder { .. } | RunError::Journal(JournalError::Log(_)) => raise_coded(
+            "EnvironmentLacks",
+            &message,
+            "check the disk and its permissions",
+            "storage_failed",
+        ),
+        RunError::Output(error) => {
+            raise_coded("SymphonyError", &error.message, &error.remedy, &error.code)
+        }
+    }
+}
 
 /// Adds this file's classes and functions to the module.
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyRuntime>()
 }

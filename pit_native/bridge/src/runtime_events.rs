@@ -1,0 +1,358 @@
+//! What the run loop and the Players tell Python: a queue behind one eventfd, drained in batches.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use rmpv::Value;
+use run_loop::ports::{NodeError, Stored};
+use run_loop::{NodeEvent, RunEvent, Sink};
+
+use crate::values::{ports_to_python, to_python};
+
+/// With so many events waiting, what a Player only says in passing is dropped.
+const MOST_WAITING: usize = 100_000;
+
+/// Where in a run something happened.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place {
+    pub(crate) run: Arc<str>,
+    pub(crate) node: Arc<str>,
+}
+
+/// One thing to tell.
+#[derive(Debug)]
+pub(crate) enum Note {
+    Run(RunEvent),
+    /// `progress`, `log`, `output` or `ui` of a Player.
+    Said {
+        method: String,
+        place: Place,
+        extension: Arc<str>,
+        body: Value,
+    },
+    /// A capability request.
+    Request {
+        id: u64,
+        place: Place,
+        extension: Arc<str>,
+        key: Arc<str>,
+        method: String,
+        body: Value,
+    },
+    /// A Player's process has changed its state.
+    Player {
+        key: Arc<str>,
+        extension: Arc<str>,
+        state: &'static str,
+        pid: i32,
+        reason: String,
+    },
+    /// A call outside of runs has ended.
+    CallDone {
+        token: u64,
+        result: Result<Value, NodeError>,
+    },
+}
+
+/// The queue. Rust threads push; one Python thread drains.
+pub(crate) struct EventQueue {
+    waiting: Mutex<Vec<Note>>,
+    eventfd: OwnedFd,
+    dropped: AtomicU64,
+}
+
+impl EventQueue {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: makes a descriptor, which is ours from here on.
+        let eventfd = unsafe {
+            let fd = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
+            if fd < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            OwnedFd::from_raw_fd(fd)
+        };
+        Ok(Self {
+            waiting: Mutex::new(Vec::new()),
+            eventfd,
+            dropped: AtomicU64::new(0),
+        })
+    }
+
+    /// Readable while there is something to drain.
+    pub(crate) fn fileno(&self) -> RawFd {
+        self.eventfd.as_raw_fd()
+    }
+
+    /// How many were dropped because nobody drained.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.lock().len()
+    }
+
+    pub(crate) fn push(&self, note: Note) {
+        let mut waiting = self.waiting.lock();
+        if waiting.len() >= MOST_WAITING && matches!(note, Note::Said { .. }) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        waiting.push(note);
+        if waiting.len() == 1 {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: eight bytes that live across the call. It fails only when the counter is full, and
+        // then the descriptor is readable already.
+        let _ = unsafe { libc::write(self.eventfd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    fn rest(&self) {
+        let mut count = [0u8; 8];
+        // SAFETY: room for eight bytes. It fails only when the counter is zero, which is what is wanted.
+        let _ = unsafe {
+            libc::read(
+                self.eventfd.as_raw_fd(),
+                count.as_mut_ptr().cast(),
+                count.len(),
+            )
+        };
+    }
+
+    /// Takes up to `limit` events; the descriptor stays readable when there are more.
+    pub(crate) fn take(&self, limit: usize) -> Vec<Note> {
+        let mut waiting = self.waiting.lock();
+        if waiting.len() <= limit {
+            self.rest();
+            return std::mem::take(&mut *waiting);
+        }
+        let rest = waiting.split_off(limit);
+        std::mem::replace(&mut *waiting, rest)
+    }
+}
+
+impl Sink for EventQueue {
+    fn emit(&self, events: &mut Vec<RunEvent>) {
+        if events.is_empty() {
+            return;
+        }
+        let mut waiting = self.waiting.lock();
+        let was_empty = waiting.is_empty();
+        waiting.extend(events.drain(..).map(Note::Run));
+        if was_empty {
+            self.wake();
+        }
+    }
+}
+
+/// The dict that Python gets; its forms are in `pit_native.pyi`.
+pub(crate) fn to_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    match note {
+        Note::Run(event) => run_event(&dict, event)?,
+        Note::Said {
+            method,
+            place,
+            extension,
+            body,
+        } => {
+            dict.set_item("event", method)?;
+            set_place(&dict, place)?;
+            dict.set_item("extension", &**extension)?;
+            if method == "output" || method == "ui" {
+                dict.set_item("piece", to_python(py, body)?)?;
+            } else if let Value::Map(entries) = body {
+                for (key, value) in entries {
+                    let Some(key) = key.as_str().filter(|key| !RESERVED.contains(key)) else {
+                        continue;
+                    };
+                    dict.set_item(key, to_python(py, value)?)?;
+                }
+            }
+        }
+        Note::Request {
+            id,
+            place,
+            extension,
+            key,
+            method,
+            body,
+        } => {
+            dict.set_item("event", "request")?;
+            dict.set_item("id", id)?;
+            set_place(&dict, place)?;
+            dict.set_item("extension", &**extension)?;
+            dict.set_item("key", &**key)?;
+            dict.set_item("method", method)?;
+            dict.set_item("body", to_python(py, body)?)?;
+        }
+        Note::Player {
+            key,
+            extension,
+            state,
+            pid,
+            reason,
+        } => {
+            dict.set_item("event", "player")?;
+            dict.set_item("key", &**key)?;
+            dict.set_item("extension", &**extension)?;
+            dict.set_item("state", state)?;
+            dict.set_item("pid", pid)?;
+            dict.set_item("reason", reason)?;
+        }
+        Note::CallDone { token, result } => {
+            dict.set_item("event", "call_done")?;
+            dict.set_item("token", token)?;
+            match result {
+                Ok(outputs) => dict.set_item("outputs", to_python(py, outputs)?)?,
+                Err(error) => dict.set_item("error", error_dict(py, error)?)?,
+            }
+        }
+    }
+    Ok(dict)
+}
+
+/// Keys that a Player's words may not take: they say who it is, which the host knows better.
+const RESERVED: [&str; 4] = ["event", "run", "node", "extension"];
+
+fn set_place(dict: &Bound<'_, PyDict>, place: &Place) -> PyResult<()> {
+    dict.set_item("run", &*place.run)?;
+    dict.set_item("node", &*place.node)
+}
+
+fn run_event(dict: &Bound<'_, PyDict>, event: &RunEvent) -> PyResult<()> {
+    let py = dict.py();
+    match event {
+        RunEvent::Node(node) => node_event(dict, node)?,
+        RunEvent::Run {
+            run,
+            state,
+            seconds,
+            error,
+        } => {
+            dict.set_item("event", "run")?;
+            dict.set_item("run", &**run)?;
+            dict.set_item("state", state.word())?;
+            dict.set_item("seconds", seconds)?;
+            dict.set_item(
+                "error",
+                error
+                    .as_ref()
+                    .map(|error| error_dict(py, error))
+                    .transpose()?,
+            )?;
+        }
+        RunEvent::Control {
+            token,
+            run,
+            node,
+            player,
+            params,
+            inputs,
+        } => {
+            dict.set_item("event", "control")?;
+            dict.set_item("token", token)?;
+            dict.set_item("run", &**run)?;
+            dict.set_item("node", &**node)?;
+            dict.set_item("player", &**player)?;
+            dict.set_item("params", to_python(py, params)?)?;
+            dict.set_item("inputs", ports_to_python(py, inputs)?)?;
+        }
+        RunEvent::Condition {
+            token,
+            run,
+            source,
+            target,
+            when,
+            edge,
+            outputs,
+        } => {
+            dict.set_item("event", "condition")?;
+            dict.set_item("token", token)?;
+            dict.set_item("run", &**run)?;
+            dict.set_item("from", &**source)?;
+            dict.set_item("to", &**target)?;
+            dict.set_item("when", when.as_deref())?;
+            dict.set_item("edge", edge)?;
+            dict.set_item("outputs", ports_to_python(py, outputs)?)?;
+        }
+        RunEvent::Failure {
+            token,
+            run,
+            node,
+            attempt,
+            error,
+        } => {
+            dict.set_item("event", "failure")?;
+            dict.set_item("token", token)?;
+            dict.set_item("run", &**run)?;
+            dict.set_item("node", &**node)?;
+            dict.set_item("attempt", attempt)?;
+            dict.set_item("error", error_dict(py, error)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn node_event(dict: &Bound<'_, PyDict>, node: &NodeEvent) -> PyResult<()> {
+    let py = dict.py();
+    dict.set_item("event", "node")?;
+    dict.set_item("run", &*node.run)?;
+    dict.set_item("node", &*node.node)?;
+    dict.set_item("state", node.state.word())?;
+    dict.set_item("attempt", node.attempt)?;
+    dict.set_item("at", node.at)?;
+    if let Some(error) = &node.error {
+        dict.set_item("error", error_dict(py, error)?)?;
+    }
+    if let Some(reason) = &node.reason {
+        dict.set_item("reason", reason)?;
+    }
+    if node.state.is_final() {
+        dict.set_item("cached", node.is_cached)?;
+        let artifacts = PyList::empty(py);
+        for stored in &node.artifacts {
+            artifacts.append(artifact_dict(py, stored)?)?;
+        }
+        dict.set_item("artifacts", artifacts)?;
+    }
+    if let Some(seconds) = node.seconds {
+        dict.set_item("seconds", seconds)?;
+    }
+    if let Some(queue) = node.queue {
+        dict.set_item("queue", queue)?;
+    }
+    Ok(())
+}
+
+fn artifact_dict<'py>(py: Python<'py>, stored: &Stored) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("id", &*stored.id)?;
+    dict.set_item("name", &stored.name)?;
+    dict.set_item("type", &stored.type_name)?;
+    dict.set_item("bytes", stored.bytes)?;
+    dict.set_item("quality", stored.quality)?;
+    dict.set_item("port", &*stored.port)?;
+    Ok(dict)
+}
+
+fn error_dict<'py>(py: Python<'py>, error: &NodeError) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("code", &error.code)?;
+    dict.set_item("message", &error.message)?;
+    dict.set_item("remedy", &error.remedy)?;
+    if !error.traceback.is_empty() {
+        dict.set_item("traceback", &error.traceback)?;
+    }
+    Ok(dict)
+}
