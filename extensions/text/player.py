@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -54,20 +55,22 @@ def keywords(
 ) -> Rows:
     """Words and phrases with their weight from 0 to 1: candidates by RAKE, ranked by meaning."""
     document = _document(project, text, path)
-    plain = "\n".join(p.text for p in prose.passages(document)) or document
-    candidates = _phrases(plain, prose.detect_language(document) if language == "auto" else language.lower())
+    found = [p.text for p in prose.passages(document)] or [document]
+    candidates = _phrases(
+        found, prose.detect_language(document) if language == "auto" else language.lower(), limit
+    )
     if not candidates:
         return []
-    phrases = [phrase for phrase, _ in candidates]
-    vectors = ranking.embed(ctx, [*phrases, *[p.text for p in prose.passages(document)][:100]])
-    about = vectors[len(phrases) :].mean(axis=0) if len(vectors) > len(phrases) else vectors.mean(axis=0)
-    rake = [score for _, score in candidates]
-    relevance = vectors[: len(phrases)] @ about + 0.3 * ranking.scaled(rake)
+    phrases = list(candidates)
+    vectors = ranking.embed(ctx, [*phrases, *found[:100]])
+    about = vectors[len(phrases) :].mean(axis=0)
+    # What is said often matters, and each further time less.
+    often = ranking.scaled([count**0.5 for count in candidates.values()])
+    relevance = vectors[: len(phrases)] @ about + 0.3 * often
     order = ranking.diverse(vectors[: len(phrases)], relevance, limit)
     weights = ranking.scaled([float(relevance[i]) for i in order], floor=0.05)
-    lowered = plain.lower()
     rows: Rows = [
-        {"keyword": phrases[i], "weight": round(float(weight), 3), "count": lowered.count(phrases[i])}
+        {"keyword": phrases[i], "weight": round(float(weight), 3), "count": candidates[phrases[i]]}
         for i, weight in zip(order, weights, strict=True)
     ]
     return sorted(rows, key=lambda row: -float(str(row["weight"])))
@@ -124,19 +127,31 @@ def count_words(
     }
 
 
-def _phrases(text: str, language: str) -> list[tuple[str, float]]:
-    """Candidates by RAKE (Rose et al. 2010), the best first, with their score weighed by how often they occur."""
+def _phrases(passages: list[str], language: str, wanted: int) -> dict[str, int]:
+    """Candidates by RAKE (Rose et al. 2010) with how often each occurs.
+
+    Phrases that occur once fill up only what those that repeat leave open: they are rarely what a text is about.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import RAKE
     stops = sorted(prose.stop_words(language) or prose.stop_words("en"))
+    # Passages end like sentences, so that no phrase runs from one into the next.
+    text = ". ".join(" ".join(passage.split()) for passage in passages)
     lowered = text.lower()
-    found = [
-        (phrase, score * lowered.count(phrase) ** 0.5)
-        for phrase, score in RAKE.Rake(stops).run(text, minCharacters=3, maxWords=3)
-        if prose.WORD.search(phrase) and phrase in lowered
-    ]
-    return sorted(found, key=lambda item: (-item[1], item[0]))[:_PHRASES]
+    repeated: dict[str, int] = {}
+    single: dict[str, int] = {}
+    for phrase, _ in RAKE.Rake(stops).run(text, minCharacters=3, maxWords=3):
+        if prose.WORD.search(phrase) is None:
+            continue
+        count = len(re.findall(rf"(?<!\w){re.escape(phrase)}(?!\w)", lowered))
+        (repeated if count > 1 else single).setdefault(phrase, max(count, 1))
+    best = dict(sorted(repeated.items(), key=lambda item: (-item[1], item[0]))[:_PHRASES])
+    for phrase, count in single.items():
+        if len(best) >= wanted:
+            break
+        best[phrase] = count
+    return best
 
 
 def _document(project: str | None, text: str | None, path: str | None) -> str:
