@@ -71,12 +71,13 @@ class Connection:
         self._notice = notice
         self._sending = _thread.allocate_lock()
         self._reading = _thread.allocate_lock()
-        # Guards the next four and the ids.
+        # Guards threads, idle, backlog and closed, and the ids.
         self._state = _thread.allocate_lock()
         self._threads = 1
         self._idle = 0
         self._backlog: deque[Task] = deque()
-        self._is_paused = False
+        # Calls that came during a pause; None when there is no pause.
+        self._held: deque[Task] | None = None
         self._is_closed = False
         self._end = _thread.allocate_lock()
         self._end.acquire()
@@ -187,7 +188,7 @@ class Connection:
     def _take_waiting(self) -> Task | None:
         """A task that was read while all threads were busy; else this thread counts as idle."""
         with self._state:
-            if self._backlog and not self._is_paused:
+            if self._backlog:
                 return self._backlog.popleft()
             self._idle += 1
             return None
@@ -215,7 +216,7 @@ class Connection:
 
     def _leave_with_backlog(self) -> Task | None:
         with self._state:
-            if not self._backlog or self._is_paused:
+            if not self._backlog:
                 return None
             if self._idle > 1:
                 self._idle -= 1
@@ -246,13 +247,28 @@ class Connection:
         elif method == "ping":
             return self._answer_ping(message)
         else:
-            if method == "pause" or method == "resume":
-                self._is_paused = method == "pause"
-                return self._answer_ping(message)
-            call = Call(message["id"])
-            self._calls[call.id] = call
-            return lambda: self._answer(message, call)
+            return self._sort_request(message, method)
         return None
+
+    def _sort_request(self, message: Message, method: str) -> Task | None:
+        if method == "pause":
+            self._held = self._held or deque()
+            return self._answer_ping(message)
+        if method == "resume":
+            held, self._held = self._held or (), None
+            with self._state:
+                self._backlog.extend(held)
+            return self._answer_ping(message)
+        call = Call(message["id"])
+        self._calls[call.id] = call
+
+        def task() -> None:
+            self._answer(message, call)
+
+        if self._held is not None and method == "call":
+            self._held.append(task)
+            return None
+        return task
 
     def _deliver(self, message: Message) -> None:
         re = message["re"]

@@ -132,7 +132,7 @@ async def test_a_call_and_its_context(start_player: Start) -> None:
 async def test_reports_belong_to_their_call(start_player: Start) -> None:
     host = await activated(start_player)
     call = host.call("report")
-    seen = []
+    seen: list[dict[str, Any]] = []
     while not seen or seen[-1]["kind"] != "response":
         seen.append(await host.read())
     assert {message["re"] for message in seen} == {call}
