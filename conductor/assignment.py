@@ -119,7 +119,11 @@ def _lacks_file(node: DraftNode, filled: Filled) -> bool:
     """Whether a node that reads a file or an edge has neither."""
     files = {name for name, param in node.spec.params.items() if is_file(param)}
     open_inputs = optional_inputs(node.spec)
-    return bool(files and open_inputs) and not files & filled.params.keys() and not any(p in node.inputs for p in open_inputs)
+    return (
+        bool(files and open_inputs)
+        and not files & filled.params.keys()
+        and not any(p in node.inputs for p in open_inputs)
+    )
 
 
 def _drop_file(node: DraftNode, filled: Filled) -> None:
@@ -139,7 +143,9 @@ def _widen_presentations(
         return
     for place, node in enumerate(draft.nodes):
         limited = any(
-            counts[0] in filled.params.values() for p, filled in enumerate(results) if groups[p] == groups[place]
+            counts[0] in filled.params.values()
+            for p, filled in enumerate(results)
+            if groups[p] == groups[place]
         )
         for name, param in node.spec.params.items():
             smaller = isinstance(param.default, int) and param.default < counts[0]

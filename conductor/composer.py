@@ -193,7 +193,9 @@ def _half(episode: Episode, judgement: _Judgement | None) -> tuple[list[str], li
     missing = [_no_player(episode.clauses[i].text) for i in lacking]
     coverage = episode.coverage()
     open_clauses = [
-        i for i in range(len(episode.by_clause)) if coverage[i] < 0.75 and coarse_of(episode, i) not in lacking
+        i
+        for i in range(len(episode.by_clause))
+        if coverage[i] < 0.75 and coarse_of(episode, i) not in lacking
     ]
     missing += _needs(episode, open_clauses)
     extensions = [e for v in lacking.values() for e in v.extensions]
@@ -209,7 +211,9 @@ def _needs(episode: Episode, clauses: Any) -> list[str]:
         if best < 0 or scores[best] < 0.45 or episode.draft.has(best):
             continue
         spec, filled = episode.table.functions[best], episode.filled(best)
-        found += [_needs_parameter(episode, index, spec.params[n].description or n, filled) for n in filled.missing]
+        found += [
+            _needs_parameter(episode, index, spec.params[n].description or n, filled) for n in filled.missing
+        ]
         role = episode.table.roles[best]
         if not filled.missing and role.takes_file and best not in episode.plans.cost:
             found.append(f"“{_clause(episode, index)}” needs a file of the project: name it in the prompt")

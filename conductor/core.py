@@ -126,7 +126,9 @@ class Conductor:
         elif arm == "cosine":
             chooser = composer.by_cosine
         else:
-            chooser = composer.by_policy(policy) if policy is not None and arm == "policy" else composer.by_rules
+            chooser = (
+                composer.by_policy(policy) if policy is not None and arm == "policy" else composer.by_rules
+            )
         return composer.compose(episode, chooser, judge, policy, seconds)
 
     def embed(self, texts: Sequence[str]) -> Vectors:

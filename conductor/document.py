@@ -16,7 +16,7 @@ _NAME_LENGTH = 48
 
 
 def node_names(draft: Draft) -> list[str]:
-    """An id for each node: its function's name, that of the result where the function gathers; numbered when repeated."""
+    """An id for each node: its function's name, or that of its result where it gathers; numbered when repeated."""
     names: list[str] = []
     for node in draft.nodes:
         base = node.spec.function
@@ -54,12 +54,15 @@ def melody_of(
     nodes, edges = [], []
     for name, node, parameters in zip(names, draft.nodes, filled, strict=True):
         nodes.append(
-            {"id": name, "kind": node.spec.kind, "player": node.spec.player, "params": dict(parameters.params)}
+            {
+                "id": name,
+                "kind": node.spec.kind,
+                "player": node.spec.player,
+                "params": dict(parameters.params),
+            }
         )
         for port, sources in node.inputs.items():
-            edges += [
-                {"kind": "data", "from": f"{names[s]}.{o}", "to": f"{name}.{port}"} for s, o in sources
-            ]
+            edges += [{"kind": "data", "from": f"{names[s]}.{o}", "to": f"{name}.{port}"} for s, o in sources]
     melody = {
         "format": FORMAT,
         "name": melody_name(episode.prompt),

@@ -117,7 +117,12 @@ class Draft:
             for rank, (port, made) in enumerate(node.spec.outputs.items()):
                 if not self.typing.feeds(made, port_type):
                     continue
-                score = 4.0 * (made == port_type) + 3.0 * (not self.is_superseded(place)) + 0.1 * place - 0.2 * rank
+                score = (
+                    4.0 * (made == port_type)
+                    + 3.0 * (not self.is_superseded(place))
+                    + 0.1 * place
+                    - 0.2 * rank
+                )
                 score += 0.5 * len(_port_words(port, made) & self._prompt_words)
                 found.append((score, (place, port)))
         return sorted(found, key=lambda f: -f[0])

@@ -85,7 +85,9 @@ class Episode:
         self.vectors = vectors
         self.scores = table.catalogue.scores(texts_of(prompt), vectors, hidden)
         self.mentions = mentions_of(prompt, context.project, self.now)
-        self.only_details = np.array([is_detail(prompt, c.start, c.end, self.mentions) for c in self.clauses], dtype=bool)
+        self.only_details = np.array(
+            [is_detail(prompt, c.start, c.end, self.mentions) for c in self.clauses], dtype=bool
+        )
         self.usable = np.array([spec.available for spec in table.functions], dtype=bool)
         self.whole = self.scores[0]
         self.by_clause = self.scores[1:] if len(self.scores) > 1 else self.scores
@@ -127,7 +129,9 @@ class Episode:
         return any(is_file(params[name]) for name in self.filled(function).params if name in params)
 
     def _plan(self) -> Plans:
-        return cheapest_plans(self.table.functions, self.table.index, self.draft, self._step_cost, self._can_run)
+        return cheapest_plans(
+            self.table.functions, self.table.index, self.draft, self._step_cost, self._can_run
+        )
 
     def _step_cost(self, function: int) -> float:
         """What a step that nobody asked for costs: the further from the prompt, the more."""
@@ -162,7 +166,9 @@ class Episode:
         role = self.table.roles[function]
         own_file = role.takes_file and self._has_file(function) and not self._file_is_taken(function)
         connect = not own_file and not self.table.functions[function].effects
-        return self.draft.add(function, self.table.functions[function], chosen=chosen, connect_optional=connect)
+        return self.draft.add(
+            function, self.table.functions[function], chosen=chosen, connect_optional=connect
+        )
 
     def _file_is_taken(self, function: int) -> bool:
         """Whether a node already reads the file that this Player would take."""
@@ -190,7 +196,9 @@ class Episode:
         own = clause_scores.argmax(axis=0)
         open_scores = clause_scores * (1.0 - 0.8 * coverage[:, None])
         rivals = np.where(
-            clause_scores >= self.clause_best[:, None] - 1e-6, self.clause_second[:, None], self.clause_best[:, None]
+            clause_scores >= self.clause_best[:, None] - 1e-6,
+            self.clause_second[:, None],
+            self.clause_best[:, None],
         )
         margins = clause_scores - rivals
         facts[:, 0] = self.whole[chosen]
@@ -230,7 +238,9 @@ class Episode:
         facts[18], facts[19], facts[20] = role.is_source, role.transforms, role.presents
         facts[21], facts[22], facts[23] = role.is_gatherer, role.is_merger, role.generic
         facts[24], facts[25] = spec.effects, spec.kind == "instrument"
-        facts[26] = sum(self.draft.has(s) for s in steps) / 3.0 if steps else len([f for f in fresh if f]) / 3.0
+        facts[26] = (
+            sum(self.draft.has(s) for s in steps) / 3.0 if steps else len([f for f in fresh if f]) / 3.0
+        )
         facts[27] = role.takes_file and self._has_file(function)
         facts[28] = role.order / 6.0
 
@@ -269,7 +279,9 @@ class Episode:
             open_part = self.vectors[1:] if len(self.vectors) > 1 else self.vectors
             weights = (1.0 - coverage)[:, None]
             if weights.sum() > 0.05:
-                state[128:256] = project_vectors((open_part * weights).sum(axis=0, keepdims=True) / weights.sum())[0]
+                state[128:256] = project_vectors(
+                    (open_part * weights).sum(axis=0, keepdims=True) / weights.sum()
+                )[0]
             if self.draft.nodes:
                 state[256:384] = self.table.reduced[[n.function for n in self.draft.nodes]].mean(axis=0)
         facts = state[384:]

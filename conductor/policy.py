@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,11 @@ class WeightsInvalid(EnvironmentLacks):
 def expected_shapes() -> dict[str, tuple[int, ...]]:
     """Every array of the weights file with its shape."""
     shapes: dict[str, tuple[int, ...]] = {"basis": (384, BASIS), "centre": (384,)}
-    sizes = (STATE, *POLICY_HIDDEN, ACTION)
-    for layer, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    sizes: tuple[int, ...] = (STATE, *POLICY_HIDDEN, ACTION)
+    for layer, (a, b) in enumerate(pairwise(sizes)):
         shapes[f"policy.{layer}.weight"], shapes[f"policy.{layer}.bias"] = (b, a), (b,)
     sizes = (STATE, *VALUE_HIDDEN, 1)
-    for layer, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for layer, (a, b) in enumerate(pairwise(sizes)):
         shapes[f"value.{layer}.weight"], shapes[f"value.{layer}.bias"] = (b, a), (b,)
     shapes["key.weight"] = (LEARNED, BASIS)
     shapes["match.weight"] = (MATCH, MATCH)
@@ -67,7 +68,7 @@ class Policy:
                 )
             if not np.isfinite(found).all():
                 raise WeightsInvalid(f"The policy's weights {name} are damaged", remedy="reinstall Symphony")
-        self._arrays = {name: arrays[name].astype(np.float32) for name in expected_shapes()}
+        self._arrays: dict[str, Array] = {n: arrays[n].astype(np.float32) for n in expected_shapes()}
         self.facts = facts
         self.version: str = str(facts.get("version", "unnamed"))
 
@@ -89,8 +90,7 @@ class Policy:
 
     def project(self, vectors: Array) -> Array:
         """Sentence vectors in the networks' 128 directions."""
-        reduced: Array = (vectors - self._arrays["centre"]) @ self._arrays["basis"]
-        return reduced
+        return np.asarray((vectors - self._arrays["centre"]) @ self._arrays["basis"], dtype=np.float32)
 
     def learned_keys(self, reduced: Array) -> Array:
         """The learned part of the candidates' keys, from what `project` gave for their Players."""

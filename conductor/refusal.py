@@ -56,10 +56,10 @@ class Judge:
         self._words = LexicalIndex(foreign_requests())
         self._available = np.array([s.available for s in catalogue.functions], dtype=bool)
 
-    def words_shown(self, rows: Array) -> None:
+    def words_shown(self, rows: Sequence[int]) -> None:
         """Leaves only these foreign requests in the comparison of words; calibration hides the others."""
         requests = foreign_requests()
-        self._words = LexicalIndex([requests[int(r)] for r in rows])
+        self._words = LexicalIndex([requests[r] for r in rows])
 
     def facts(self, text: str, vector: Array | None, scores: Array) -> Array:
         """The 8 facts of a text that the calibrated refusal weighs. `scores` are its scores by Player."""

@@ -6,6 +6,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+
+LEXICON = Path(__file__).parent / "lexicon"
 
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*", re.UNICODE)
 
@@ -17,25 +20,17 @@ _JOINT = re.compile(
     re.IGNORECASE,
 )
 _ATTACHED = re.compile(
-    r"\s+(?=(?:with|as|into|in form of|using|mit|als|avec|comme|con|como)\s+(?:a|an|some|the|one|einem?|einer|"
-    r"eine|un|une|una)\s)",
+    r"\s+(?=(?:with|as|into|in form of|using|mit|als|avec|comme|con|como)\s+(?:an?\s+|some\s+|the\s+|one\s+|"
+    r"einem?\s+|einer\s+|eine\s+|une?\s+|una\s+)?[^\W\d]{4,})",
     re.IGNORECASE,
 )
+_ABOUT = re.compile(r"\s+(?=(?:about|on|showing|über|zu|sur|sobre)\s+\w)", re.IGNORECASE)
 
-STOP_WORDS = frozenset(
-    # Function words and politeness only: words that carry no wish of their own.
-    """a an the this that these those it its them they of in on at to for from by with without and or then than
-    as is are was were be been do does did done have has had i me my we us our you your he she his her who which
-    what when where why how can could would should will shall may might must please kindly just only also so not no
-    any some all each every most more very into over about per there here if but up out
-    der die das den dem des ein eine einen einem einer eines und oder dann ist sind war waren sein mein meine
-    meinen mir mich wir uns unser unsere du dein bitte mal nur auch so nicht kein keine alle jede jeder jedes welche
-    welcher welches was wie wo wer wann warum von vom im in am an auf zu zum zur für mit ohne aus bei nach über
-    le la les un une des du de et ou puis est sont mon ma mes nous notre vous votre ce cette ces qui que quoi
-    quel quelle quels quelles où comment dans sur pour par avec sans tous toutes chaque seulement s'il plaît
-    el los las un una unos unas y o luego es son mi mis nuestro nuestra por favor qué cuál cuáles quién dónde
-    cómo en con sin para solo todos todas cada del al""".split()
-)
+
+def word_list(name: str) -> frozenset[str]:
+    """The words of a file of `lexicon/`; lines that begin with # are comments."""
+    lines = (LEXICON / name).read_text(encoding="utf-8").splitlines()
+    return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +50,12 @@ def fold(text: str) -> str:
     return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
-_FOLDED_STOP_WORDS = frozenset(fold(word) for word in STOP_WORDS)
+_FUNCTION_WORDS = frozenset(fold(word) for word in word_list("function_words.txt"))
 
 
 def content_words(text: str) -> list[str]:
     """The words of a text that are no function words, folded, in order."""
-    return [plain for word in WORD.findall(text) if (plain := fold(word)) not in _FOLDED_STOP_WORDS]
+    return [plain for word in WORD.findall(text) if (plain := fold(word)) not in _FUNCTION_WORDS]
 
 
 def clauses_of(prompt: str) -> list[Clause]:
@@ -77,8 +72,13 @@ def clauses_of(prompt: str) -> list[Clause]:
     coarse = _keep_with_words(prompt, coarse)
     fine = []
     for start, end in coarse:
-        parts = _keep_with_words(prompt, _pieces(guarded[start:end], start, _ATTACHED))
-        fine += parts if len(parts) > 1 else []
+        head, *tails = _keep_with_words(prompt, _pieces(guarded[start:end], start, _ATTACHED))
+        about = _keep_with_words(prompt, _pieces(guarded[head[0] : head[1]], head[0], _ABOUT))
+        if len(about) > 1:
+            fine += about
+        elif tails and (_counts(prompt, head) > 1 or _counts(prompt, tails[0]) < 2):
+            fine.append(head)
+        fine += tails
     return [Clause(prompt[a:b].strip(), a, b, True) for a, b in coarse] + [
         Clause(prompt[a:b].strip(), a, b, False) for a, b in fine
     ]
@@ -92,6 +92,11 @@ def _pieces(text: str, offset: int, border: re.Pattern[str]) -> list[tuple[int, 
         start = match.end()
     spans.append((offset + start, offset + len(text)))
     return [(a, b) for a, b in spans if b > a]
+
+
+def _counts(prompt: str, span: tuple[int, int]) -> int:
+    """How many content words a span has."""
+    return len(content_words(prompt[span[0] : span[1]]))
 
 
 def _keep_with_words(prompt: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Writes `encoder.onnx` and `tokenizer.json` from the published weights: `python -m conductor.encoder.build OUT_DIR`."""
+"""Writes the encoder's files from the published weights: `python -m conductor.encoder.build OUT_DIR`."""
 
 from __future__ import annotations
 

@@ -52,9 +52,7 @@ class GraphWriter:
         scale[scale == 0.0] = 1.0
         rounded = np.clip(np.rint(matrix / scale), -127, 127).astype(np.int8)
         quantized = self.op("DynamicQuantizeLinear", x, outputs=3)
-        product = self.op(
-            "MatMulInteger", quantized, self.weight(name + ".w", rounded), f"{quantized}.2"
-        )
+        product = self.op("MatMulInteger", quantized, self.weight(name + ".w", rounded), f"{quantized}.2")
         column = self.weight(name + ".scale", scale.astype(np.float32))
         factor = self.op("Mul", f"{quantized}.1", column)
         product = self.op("Mul", self.op("Cast", product, to=TensorProto.FLOAT), factor)
@@ -92,8 +90,10 @@ def sentence_encoder(
     hidden = words.shape[1]
     layers = len({k.split(".")[2] for k in weights if k.startswith("encoder.layer.")})
     x = _embeddings(g, weights, epsilon)
-    far = g.op("Sub", g.weight("one", np.float32(1)), g.op("Cast", "mask", to=TensorProto.FLOAT))
-    penalty = g.op("Mul", far, g.weight("far", np.float32(-1e9)))
+    far = g.op(
+        "Sub", g.weight("one", np.array(1, dtype=np.float32)), g.op("Cast", "mask", to=TensorProto.FLOAT)
+    )
+    penalty = g.op("Mul", far, g.weight("far", np.array(-1e9, dtype=np.float32)))
     penalty = g.op("Unsqueeze", penalty, g.ints(1, 2))
     for layer in range(layers):
         x = _layer(g, weights, f"encoder.layer.{layer}.", x, penalty, heads, hidden, epsilon)
@@ -143,7 +143,7 @@ def _layer(
     qkv = g.linear(prefix + "qkv", x, joined, bias)
     qkv = g.op("Reshape", qkv, g.ints(0, 0, 3, heads, size))
     qkv = g.op("Transpose", qkv, perm=[2, 0, 3, 1, 4])
-    query, key, value = (g.op("Gather", qkv, g.weight(f"n{i}", np.int64(i)), axis=0) for i in range(3))
+    query, key, value = (g.op("Gather", qkv, g.weight(f"n{i}", np.array(i)), axis=0) for i in range(3))
     scores = g.op("MatMul", query, g.op("Transpose", key, perm=[0, 1, 3, 2]))
     attention = g.op("Softmax", g.op("Add", scores, penalty), axis=-1)
     mixed = g.op("Transpose", g.op("MatMul", attention, value), perm=[0, 2, 1, 3])

@@ -20,10 +20,16 @@ _TARGET = re.compile(
     r"file\s+|die\s+datei\s+|le\s+fichier\s+|el\s+archivo\s+)?[`'\"]?$",
     re.IGNORECASE,
 )
-_WINDOW = re.compile(r"\b(?:back|since|before|history|older|newer|after|ago|until|range|window)\b", re.IGNORECASE)
-_MANY = re.compile(r"\b(?:how many|at most|so many|maximum number|number of (?:rows|results|items|entries))\b", re.IGNORECASE)
+_WINDOW = re.compile(
+    r"\b(?:back|since|before|history|older|newer|after|ago|until|range|window)\b", re.IGNORECASE
+)
+_MANY = re.compile(
+    r"\b(?:how many|at most|so many|maximum number|number of (?:rows|results|items|entries))\b", re.IGNORECASE
+)
 _END = re.compile(r"^\W*(?:only\s+)?(?:\w+\s+)?(?:before|until|up to|not after|older than)\b", re.IGNORECASE)
-_FREE = re.compile(r"\b(?:question|instruction|what to (?:change|do|write|say|explain|draw))\b", re.IGNORECASE)
+_FREE = re.compile(
+    r"\b(?:question|instruction|what to (?:change|do|write|say|explain|draw))\b", re.IGNORECASE
+)
 _SOUGHT = re.compile(r"\b(?:look for|search|query|find|contains?)\b", re.IGNORECASE)
 _NEGATED = r"(?:no|not|without|except|ohne|nicht|keine|sans|sin)\s+(?:\w+\s+)?"
 _SYNONYMS = {"average": "mean", "total": "sum", "durchschnitt": "mean", "summe": "sum", "unique": "distinct",
@@ -206,7 +212,9 @@ def _number(name: str, param: ParamSpec, scope: Scope) -> tuple[Any, Mention | N
 
 def _list(name: str, param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
     if isinstance(param.default, (list, tuple)) and param.default:
-        named = [v for v in param.default if re.search(rf"\b{re.escape(str(v))}s?\b", scope.prompt, re.IGNORECASE)]
+        named = [
+            v for v in param.default if re.search(rf"\b{re.escape(str(v))}s?\b", scope.prompt, re.IGNORECASE)
+        ]
         return (named or None), None
     if "program" in param.description.lower() or name == "command":
         return command_of(scope.prompt, scope.clause, scope.of("command"), scope.project), None
@@ -223,9 +231,7 @@ def _is_by(mention: Mention, scope: Scope) -> bool:
     return not words.startswith(("column", "field", "spalte", "colonne", "columna"))
 
 
-def _text(
-    name: str, param: ParamSpec, scope: Scope, revisions: list[str]
-) -> tuple[Any, Mention | None]:
+def _text(name: str, param: ParamSpec, scope: Scope, revisions: list[str]) -> tuple[Any, Mention | None]:
     """Text is filled by what its description says it is."""
     words = param.description.lower()
     if is_glob(name, param):

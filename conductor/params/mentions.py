@@ -11,7 +11,7 @@ from typing import Any, Literal
 from conductor.context import ProjectFacts
 from conductor.params.paths import path_mentions
 from conductor.params.times import time_mentions, without_spans_of_time
-from conductor.words import content_words, fold
+from conductor.words import content_words, fold, word_list
 
 Kind = Literal[
     "duration", "date", "until", "path", "folder", "glob", "count", "number", "text", "regex", "command",
@@ -67,24 +67,23 @@ _COUNTS = [
     re.compile(rf"\b(?P<n>{_NUMBER})\s+(?:sentences?|sätzen?|bullet points?|lines?|words|keywords|rows|entries|"
                rf"results|commits|files|phrases?|frases|items|authors|functions)\b", re.IGNORECASE),
 ]  # fmt: skip
-_QUOTED = re.compile(r"`(?P<a>[^`]+)`|\"(?P<b>[^\"]+)\"|“(?P<c>[^”]+)”|«(?P<d>[^»]+)»|(?<!\w)'(?P<e>[^']+)'(?!\w)")
+_QUOTED = re.compile(
+    r"`(?P<a>[^`]+)`|\"(?P<b>[^\"]+)\"|“(?P<c>[^”]+)”|«(?P<d>[^»]+)»|(?<!\w)'(?P<e>[^']+)'(?!\w)"
+)
 _AUTHOR = re.compile(
     r"\b(?:by|from|of|von|par|de|por|did|has|committed by|author(?:ed by)?|autor)\s+"
     r"(?P<v>[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*|[\w.+-]+@[\w-]+\.[\w.]+)"
 )
-_NO_PERSON = frozenset(
-    """january february march april may june july august september october november december monday tuesday
-    wednesday thursday friday saturday sunday python rust go c javascript typescript java markdown json csv xml
-    html git readme todo fixme januar februar märz mai juni juli oktober dezember
-    montag dienstag mittwoch donnerstag freitag samstag sonntag i""".split()
-)
+_NO_PERSON = word_list("no_names.txt")
 _BY_COLUMN = re.compile(
     r"\b(?:by|per|each|for each|every|group(?:ed)? by|pro|je|nach|par|por)\s+(?:the\s+|their\s+|its\s+)?"
     r"(?P<v>[a-z][\w-]*(?:\s*(?:,|and|und|et|y)\s+(?:by\s+|then by\s+)?[a-z][\w-]*)?)",
     re.IGNORECASE,
 )
-_COLUMNS = re.compile(r"\b(?:columns?|fields?|spalten?|colonnes?|columnas?)\s+(?P<v>[\w-]+(?:\s*(?:,|and|und|et|y)\s+[\w-]+)*)",
-                      re.IGNORECASE)  # fmt: skip
+_COLUMNS = re.compile(
+    r"\b(?:columns?|fields?|spalten?|colonnes?|columnas?)\s+(?P<v>[\w-]+(?:\s*(?:,|and|und|et|y)\s+[\w-]+)*)",
+    re.IGNORECASE,
+)
 _COMPARED = re.compile(
     r"\b(?P<column>[a-z_][\w]*)\s*(?:is|are|of|ist)?\s*(?P<op>==|!=|>=|<=|>|<|over|above|more than|greater than|"
     r"at least|under|below|less than|at most|equals?|über|unter|mindestens|höchstens|größer als|kleiner als)\s*"
@@ -92,11 +91,14 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 _AMOUNT = re.compile(
-    r"\b(?P<op>more than|over|at least|fewer than|less than|at most|mehr als|mindestens|weniger als|höchstens|plus de|más de)\s+"
+    r"\b(?P<op>more than|over|at least|fewer than|less than|at most|mehr als|mindestens|weniger als|"
+    r"höchstens|plus de|más de)\s+"
     rf"(?P<value>{_NUMBER})\s+(?P<column>[a-z_]\w*)",
     re.IGNORECASE,
 )
-_IS = re.compile(r"\bwhere\s+(?:the\s+)?(?P<column>[a-z_]\w*)\s+(?:is|equals|=|==)\s+(?P<value>[\w.-]+)", re.IGNORECASE)
+_IS = re.compile(
+    r"\bwhere\s+(?:the\s+)?(?P<column>[a-z_]\w*)\s+(?:is|equals|=|==)\s+(?P<value>[\w.-]+)", re.IGNORECASE
+)
 _OPERATORS = {
     ">": "over above,more than,greater than,über,größer als,mehr als,plus de,más de,over,above",
     "<": "under,below,less than,fewer than,unter,kleiner als,weniger als",
@@ -108,9 +110,15 @@ _SYMBOL = {word: symbol for symbol, words in _OPERATORS.items() for word in word
 _DESCENDING = re.compile(
     r"\b(?:descending|largest first|biggest first|highest first|most first|newest first|latest first|"
     r"absteigend|décroissant|descendente)\b", re.IGNORECASE)  # fmt: skip
-_CODE = re.compile(r"\b(?:[a-z]+_[a-z0-9_]+|[A-Z]+_[A-Z0-9_]+|[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*|\w+\(\))(?=\W|$)")
-_FILE_IN_FOLDER = re.compile(r"(?<![\w:/@])(?:[\w.@-]+/)*[\w@+-]+\.(?P<ending>[A-Za-z][A-Za-z0-9]{0,5})(?![\w/.])")
-_SOME_FOLDER = re.compile(r"(?:\b(?:in|under|inside|of|from|within|below|im|unter|dans|en)\s+)?(?<![\w:/@.])(?:\.{0,2}/)?[a-z0-9_.@-]+/(?:[\w.@-]+/?)*")
+_CODE = re.compile(
+    r"\b(?:[a-z]+_[a-z0-9_]+|[A-Z]+_[A-Z0-9_]+|[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*|\w+\(\)?)(?=\W|$)"
+)
+_FILE_IN_FOLDER = re.compile(
+    r"(?<![\w:/@])(?:[\w.@-]+/)*[\w@+-]+\.(?P<ending>[A-Za-z][A-Za-z0-9]{0,5})(?![\w/.])"
+)
+_SOME_FOLDER = re.compile(
+    r"(?:\b(?:in|under|inside|of|from|within|below|im|unter|dans|en)\s+)?(?<![\w:/@.])(?:\.{0,2}/)?[a-z0-9_.@-]+/(?:[\w.@-]+/?)*"
+)
 _MEASURE = re.compile(
     r"\b(?:sum(?:me)?|total|average|mean|median|add(?:s|ing)? up|durchschnitt(?:liche[nr]?)?|moyenne|suma|promedio)\s+"
     r"(?:of\s+|der\s+|des\s+|de\s+|up\s+)?(?:the\s+|all\s+)?(?P<v>[a-z_]\w*)", re.IGNORECASE)  # fmt: skip
@@ -155,7 +163,9 @@ def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> lis
     found += _languages(timeless)
     found += [Mention("order", True, m.start(), m.end()) for m in _DESCENDING.finditer(timeless)]
     found += [Mention("text", m.group(), m.start(), m.end()) for m in _URL.finditer(bare)]
-    found += [Mention("code", m.group().removesuffix("()"), m.start(), m.end()) for m in _CODE.finditer(timeless)]
+    found += [
+        Mention("code", m.group().removesuffix("()"), m.start(), m.end()) for m in _CODE.finditer(timeless)
+    ]
     return sorted(found, key=lambda m: (m.start, m.end))
 
 
@@ -254,7 +264,9 @@ def _conditions(text: str) -> list[Mention]:
     for match in _IS.finditer(text):
         value = match.group("value")
         literal = value if re.fullmatch(r"\d+(\.\d+)?", value) else repr(value)
-        found.append(Mention("condition", f"{match.group('column').lower()} == {literal}", match.start(), match.end()))
+        found.append(
+            Mention("condition", f"{match.group('column').lower()} == {literal}", match.start(), match.end())
+        )
     return found
 
 

@@ -12,7 +12,9 @@ from conductor.context import ProjectFacts
 from conductor.words import fold
 
 _GLOB = re.compile(r"(?<![\w`])(?:[\w.-]+/)*(?:\*\*?/)*[\w.-]*\*[\w.*/-]*")
-_WRITTEN = re.compile(r"(?<![\w@:/.-])(?:\.{0,2}/)?(?:[\w.@+-]+/)*[\w@+-][\w.@+-]*\.[A-Za-z][A-Za-z0-9]{0,9}(?![\w/])")
+_WRITTEN = re.compile(
+    r"(?<![\w@:/.-])(?:\.{0,2}/)?(?:[\w.@+-]+/)*[\w@+-][\w.@+-]*\.[A-Za-z][A-Za-z0-9]{0,9}(?![\w/])"
+)
 _FOLDER = re.compile(r"(?<![\w:/@.])(?:\.{0,2}/)?[\w.@-]+/(?:[\w.@-]+/)*[\w.@-]*")
 _NAMED_FOLDER = re.compile(
     r"\b(?:(?:in|under|inside|within|below|of|from|im|unter|dans|en)\s+(?:the\s+|my\s+|our\s+|le\s+|la\s+|el\s+|dem\s+)?)"
@@ -26,7 +28,9 @@ _NAMED_FILE = re.compile(
     r"\b(?P<b>[A-Z][A-Z]{3,})\b",
     re.IGNORECASE,
 )
-_ENDING = re.compile(r"(?<![\w.*])\.(?P<v>[a-z][a-z0-9]{0,5})\s+(?:files?|dateien?|fichiers|archivos)\b", re.IGNORECASE)
+_ENDING = re.compile(
+    r"(?<![\w.*])\.(?P<v>[a-z][a-z0-9]{0,5})\s+(?:files?|dateien?|fichiers|archivos)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)

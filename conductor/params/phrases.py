@@ -10,15 +10,18 @@ _OBJECT = [
     re.compile(p, re.IGNORECASE)
     for p in (
         r"\b(?:search|grep|look|suche|scan|query|cherche|busca)\b[^.?!]*?\b(?:for|nach|on)\s+(?P<o>[^.?!,;]+)",
-        r"\b(?:where (?:is|are|do we use|does)|wo wird|où est|dónde (?:está|aparece))\s+(?:the\s+(?:function|class|variable|constant)\s+|die funktion\s+|la función\s+|la variable\s+)?"
+        r"\b(?:where (?:is|are|does|do (?:we|you|i)(?: still)? (?:use|call))|wo wird|où est|dónde (?:está|aparece))\s+"
+        r"(?:the\s+(?:function|class|variable|constant)\s+|die funktion\s+|la función\s+|la variable\s+)?"
         r"(?P<o>[\w.$-]+)",
         r"\b(?:occurrences?|uses?|usages?|references?|mentions?|calls?)\s+(?:of|to)\s+(?P<o>[^.?!,;]+)",
-        r"\b(?:mention(?:s|ing)?|contain(?:s|ing)?|about|regarding|related to|talks? about|similar to|über|sur|sobre)\s+(?P<o>[^.?!,;]+)",
+        r"\b(?:mention(?:s|ing)?|contain(?:s|ing)?|about|regarding|related to|talks? about|similar to|über|sur|sobre)"
+        r"\s+(?P<o>[^.?!,;]+)",
         r"\b(?:find|finde|trouve|encuentra|cherche|busca)\s+(?:all\s+|every\s+|the\s+|alle\s+)?(?P<o>[^.?!,;]+)",
     )
 ]  # fmt: skip
 _TAIL = re.compile(
-    r"\s+(?:in|under|inside|from|within|across|im|in den|dans|en)\s+(?:the\s+|all\s+|my\s+|our\s+|this\s+|whole\s+|alle[nr]?\s+)*"
+    r"\s+(?:in|under|inside|from|within|across|im|in den|dans|en)\s+"
+    r"(?:the\s+|all\s+|my\s+|our\s+|this\s+|whole\s+|alle[nr]?\s+)*"
     r"(?:[\w./-]+(?:\s+(?:folder|directory|file|files|code|project|repo|repository|docs|code ?base))?)$|"
     r"\s+(?:is|are|be)?\s*(?:used|called|defined|mentioned|utilisée|verwendet|aufgerufen)\b.*$",
     re.IGNORECASE,

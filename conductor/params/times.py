@@ -42,10 +42,21 @@ _LAST = re.compile(
     re.IGNORECASE,
 )
 _COMPACT = re.compile(r"(?<![\w.])(?P<n>\d{1,4})\s?(?P<unit>d|w|mo|y|h)(?![\w.])")
-_DAY_WORDS = {"today": 0, "heute": 0, "aujourd'hui": 0, "hoy": 0, "yesterday": 1, "gestern": 1, "hier": 1, "ayer": 1}
+_DAY_WORDS = {
+    "today": 0,
+    "heute": 0,
+    "aujourd'hui": 0,
+    "hoy": 0,
+    "yesterday": 1,
+    "gestern": 1,
+    "hier": 1,
+    "ayer": 1,
+}
 _DAY_WORD = re.compile(r"\b(?:" + "|".join(_DAY_WORDS) + r")\b", re.IGNORECASE)
 _ISO = re.compile(r"(?<![\w-])\d{4}-\d{2}(?:-\d{2})?(?![\w-])")
-_YEAR = re.compile(r"\b(?P<word>in|since|during|seit|im jahr|depuis|en|desde)\s+(?P<year>(?:19|20)\d{2})\b", re.IGNORECASE)
+_YEAR = re.compile(
+    r"\b(?P<word>in|since|during|seit|im jahr|depuis|en|desde)\s+(?P<year>(?:19|20)\d{2})\b", re.IGNORECASE
+)
 _NAMED = re.compile(
     r"\b(?P<word>since|after|from|seit|ab|nach|depuis|desde|until|till|before|bis|vor|avant|jusqu'à|hasta|antes de)\s+"
     r"(?P<date>(?:the\s+|last\s+|letzte[nm]?\s+)?(?:\d{1,2}(?:st|nd|rd|th|\.)?\s+)?"
@@ -54,7 +65,7 @@ _NAMED = re.compile(
     r"mittwoch|donnerstag|freitag|samstag|sonntag|christmas)\.?(?:\s+\d{1,2}(?:st|nd|rd|th)?(?!\d))?(?:,?\s+\d{4})?)",
     re.IGNORECASE,
 )
-_UNTIL_WORDS = frozenset("until till before bis vor avant jusqu'à hasta antes".split())
+_UNTIL_WORDS = frozenset(("until", "till", "before", "bis", "vor", "avant", "jusqu'à", "hasta", "antes"))
 
 
 @dataclass(frozen=True, slots=True)

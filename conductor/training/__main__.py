@@ -38,6 +38,10 @@ from symphony.types.port_types import TypeLattice
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
+WORLDS = (28, 14)
+"""How many worlds of bundled Players, and of invented ones."""
+
+
 class Memory:
     """An embedding that remembers every text of the training."""
 
@@ -70,10 +74,16 @@ def read_manifests(folder: Path) -> tuple[list[FunctionSpec], TypeLattice, str]:
 
 
 def make_worlds(
-    functions: list[FunctionSpec], lattice: TypeLattice, dice: random.Random, counts: tuple[int, int], levels: int
+    functions: list[FunctionSpec],
+    lattice: TypeLattice,
+    dice: random.Random,
+    counts: tuple[int, int],
+    levels: int,
 ) -> tuple[list[World], list[list[Any]]]:
     """Worlds of bundled and of invented Players, with their levels."""
-    worlds = [make_world(functions, lattice, dice, drop=dice.choice((0.0, 0.15, 0.35))) for _ in range(counts[0])]
+    worlds = [
+        make_world(functions, lattice, dice, drop=dice.choice((0.0, 0.15, 0.35))) for _ in range(counts[0])
+    ]
     for number in range(counts[1]):
         library, types = invented_library(dice.randrange(1 << 30), things=4 + number % 6)
         worlds.append(make_world(library, types, dice, drop=0.1))
@@ -106,7 +116,9 @@ def basis_of(vectors: Array) -> tuple[Array, Array]:
     return (4.0 / spread * directions[:BASIS].T).astype(np.float32), centre.astype(np.float32)
 
 
-def measure(played: Sequence[Played], embed: Memory, policy: Policy, seed: int, most: int) -> dict[str, dict[str, float]]:
+def measure(
+    played: Sequence[Played], embed: Memory, policy: Policy, seed: int, most: int
+) -> dict[str, dict[str, float]]:
     """How often each chooser ends with just the right Players, and the F1 of the Players."""
     arms = {"policy": by_policy(policy), "planner": by_rules, "cosine": by_cosine, "uniform": by_chance(seed)}
     found: dict[str, dict[str, float]] = {}
@@ -122,65 +134,93 @@ def measure(played: Sequence[Played], embed: Memory, policy: Policy, seed: int, 
     return found
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--extensions", type=Path, default=Path("extensions"))
-    parser.add_argument("--encoder", type=Path, default=Path("build/encoder"))
-    parser.add_argument("--out", type=Path, default=Path("conductor/weights/policy.npz"))
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--levels", type=int, default=160, help="levels in each world")
-    parser.add_argument("--epochs", type=int, default=30)
-    chosen = parser.parse_args(arguments)
-    begin = time.monotonic()
-    torch.set_num_threads(2)
-    torch.manual_seed(chosen.seed)
-    dice = random.Random(chosen.seed)
-    functions, lattice, manifests = read_manifests(chosen.extensions)
-    embed = Memory(Encoder(chosen.encoder))
-    worlds, drawn = make_worlds(functions, lattice, dice, (28, 14), chosen.levels)
-    embed([text for world in worlds for spec in world.functions for text in (spec.description, *spec.examples)])
-    embed([level.prompt for levels in drawn for level in levels])
-    basis, centre = basis_of(embed.all())
-
-    def project(vectors: Array) -> Array:
-        reduced: Array = (vectors - centre) @ basis
-        return reduced
-
-    print(f"embedded after {time.monotonic() - begin:.0f} s", flush=True)
-    decisions, played = write_down(worlds, drawn, embed, project, dice)
-    held_worlds = [make_world(functions, lattice, dice, drop=0.0, phrases_from="held") for _ in range(2)]
+def held_out(
+    functions: list[FunctionSpec], lattice: TypeLattice, embed: Memory, project: Any, dice: random.Random
+) -> tuple[list[Decision], list[Played]]:
+    """Worlds that training never saw: bundled Players in held-out phrasings twice, and one invented library."""
+    worlds = [make_world(functions, lattice, dice, drop=0.0, phrases_from="held") for _ in range(2)]
     library, types = invented_library(999_331, things=9)
-    held_worlds.append(make_world(library, types, dice, drop=0.0))
-    held_drawn = [draw_levels(world, 150, dice) for world in held_worlds]
-    held, held_played = write_down(held_worlds, held_drawn, embed, project, dice)
-    print(f"{len(decisions)} decisions, {len(held)} held, after {time.monotonic() - begin:.0f} s", flush=True)
-    networks = Networks()
-    curve = clone(networks, decisions, held, epochs=chosen.epochs, seed=chosen.seed)
-    rows, marks = [], []
-    for place, world in enumerate(worlds[:28:3]):
-        strangers = [p for other in worlds[28 + place : 29 + place] for part in other.phrases.values() for p in part]
-        more = calibration.facts_of_world(
-            world, played[place * 3].table, embed, dice, dice.sample(strangers, min(50, len(strangers)))
-        )
+    worlds.append(make_world(library, types, dice, drop=0.0))
+    return write_down(worlds, [draw_levels(world, 150, dice) for world in worlds], embed, project, dice)
+
+
+def calibrate(
+    worlds: Sequence[World], played: Sequence[Played], bundled: int, embed: Memory, dice: random.Random
+) -> tuple[Array, float, float, int]:
+    """The refusal's weights and bias, its balanced accuracy on what it was fitted to, and on how many texts."""
+    rows: list[Array] = []
+    marks: list[float] = []
+    for place in range(0, bundled, 3):
+        other = worlds[bundled + (place // 3) % (len(worlds) - bundled)]
+        strangers = [p for phrases in other.phrases.values() for p in phrases]
+        strangers = dice.sample(strangers, min(50, len(strangers)))
+        more = calibration.facts_of_world(worlds[place], played[place].table, embed, dice, strangers)
         rows, marks = rows + more[0], marks + more[1]
-    weight, bias, balanced = calibration.fit(rows, marks)
-    arrays = networks.arrays() | {"basis": basis, "centre": centre}
-    arrays |= {"refusal.weight": weight, "refusal.bias": np.array([bias], dtype=np.float32)}
-    policy = Policy(arrays, {"version": "in training"})
-    for world in [*played, *held_played]:
-        if world.table.reduced is not None:
-            world.table.learned = policy.learned_keys(world.table.reduced)
+    return *calibration.fit(rows, marks), len(marks)
+
+
+def teach_value(
+    networks: Networks, played: Sequence[Played], embed: Memory, policy: Policy, project: Any, seed: int
+) -> float:
+    """Fits the value network to how the policy's own compositions end."""
     states, returns = [], []
     for world in played:
         for level in world.levels[:20]:
             success, _ = outcome(world.table, level, embed, by_policy(policy))
             states.append(episode_of(world.table, level, embed).state(project))
             returns.append(float(success))
-    value_loss = fit_value(networks, np.stack(states), np.array(returns, dtype=np.float32), seed=chosen.seed)
-    arrays |= {k: v for k, v in networks.arrays().items() if k.startswith("value.")}
+    return fit_value(networks, np.stack(states), np.array(returns, dtype=np.float32), seed=seed)
+
+
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line's options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--extensions", type=Path, default=Path("extensions"))
+    parser.add_argument("--encoder", type=Path, default=Path("build/encoder"))
+    parser.add_argument("--out", type=Path, default=Path("conductor/weights/policy.npz"))
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--levels", type=int, default=150, help="levels in each world")
+    parser.add_argument("--epochs", type=int, default=10)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Reads the manifests, plays levels, clones, calibrates, measures, writes."""
+    chosen = parsed(arguments)
+    begin = time.monotonic()
+    torch.set_num_threads(2)
+    torch.manual_seed(chosen.seed)
+    dice = random.Random(chosen.seed)
+    functions, lattice, manifests = read_manifests(chosen.extensions)
+    embed = Memory(Encoder(chosen.encoder))
+    worlds, drawn = make_worlds(functions, lattice, dice, WORLDS, chosen.levels)
+    embed(
+        [text for world in worlds for spec in world.functions for text in (spec.description, *spec.examples)]
+    )
+    embed([level.prompt for levels in drawn for level in levels])
+    basis, centre = basis_of(embed.all())
+
+    def project(vectors: Array) -> Array:
+        return np.asarray((vectors - centre) @ basis, dtype=np.float32)
+
+    decisions, played = write_down(worlds, drawn, embed, project, dice)
+    held, held_played = held_out(functions, lattice, embed, project, dice)
+    print(f"{len(decisions)} decisions, {len(held)} held, after {time.monotonic() - begin:.0f} s", flush=True)
+    networks = Networks()
+    curve = clone(networks, decisions, held, epochs=chosen.epochs, seed=chosen.seed)
+    weight, bias, balanced, texts = calibrate(worlds, played, WORLDS[0], embed, dice)
+    arrays = networks.arrays() | {"basis": basis, "centre": centre}
+    arrays |= {"refusal.weight": weight, "refusal.bias": np.array([bias], dtype=np.float32)}
+    policy = Policy(arrays, {"version": "in training"})
+    for opened in [*played, *held_played]:
+        if opened.table.reduced is not None:
+            opened.table.learned = policy.learned_keys(opened.table.reduced)
+    value_loss = teach_value(networks, played, embed, policy, project, chosen.seed)
+    arrays |= {name: array for name, array in networks.arrays().items() if name.startswith("value.")}
+    digest = hashlib.sha256(b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
     facts = {
         "format": FORMAT,
+        "version": f"bc-{digest[:10]}",
         "seed": chosen.seed,
         "manifests_sha256": manifests,
         "levels_sha256": digest_of(played),
@@ -191,11 +231,10 @@ def main(arguments: list[str] | None = None) -> int:
         "curve": curve,
         "value_loss": round(value_loss, 4),
         "refusal_balanced": round(balanced, 4),
-        "refusal_texts": len(marks),
+        "refusal_texts": texts,
         "held_bundled": measure(held_played[:2], embed, policy, chosen.seed, 150),
         "held_invented": measure(held_played[2:], embed, policy, chosen.seed, 150),
     }
-    facts["version"] = "bc-" + hashlib.sha256(repr(sorted((k, v.tobytes()) for k, v in arrays.items())).encode()).hexdigest()[:10]
     save(chosen.out, arrays, facts)
     print({k: v for k, v in facts.items() if k != "curve"}, f"{time.monotonic() - begin:.0f} s")
     return 0

@@ -29,7 +29,7 @@ def facts_of_world(
     vectors = embed(foreign)
     shown = np.array([dice.random() < 0.6 for _ in foreign])
     judge = Judge(table.catalogue, vectors[shown])
-    judge.words_shown(np.where(shown)[0])
+    judge.words_shown([place for place, is_shown in enumerate(shown) if is_shown])
     positive = [p for phrases in world.phrases.values() for p in phrases]
     negative = [f for f, s in zip(foreign, shown, strict=True) if not s]
     negative += list(strangers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def _stack(sizes: Sequence[int]) -> nn.ModuleList:
-    return nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    return nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
 
 def _run(layers: nn.ModuleList, x: Tensor) -> Tensor:
@@ -85,7 +86,9 @@ def batch_of(decisions: Sequence[Decision]) -> tuple[Tensor, Tensor, Tensor, Ten
     )  # fmt: skip
 
 
-def loss_of(networks: Networks, decisions: Sequence[Decision], forget: torch.Generator | None = None) -> tuple[Tensor, float]:
+def loss_of(
+    networks: Networks, decisions: Sequence[Decision], forget: torch.Generator | None = None
+) -> tuple[Tensor, float]:
     """The mean of -log P(any right action), and how often the likeliest action is right.
 
     `forget` turns the sentence vectors off for part of the batch, so that the networks learn to choose
@@ -93,9 +96,9 @@ def loss_of(networks: Networks, decisions: Sequence[Decision], forget: torch.Gen
     """
     state, candidates, matches, stop, right, mask = batch_of(decisions)
     if forget is not None:
-        keep = (torch.rand(len(state), 1, generator=forget) > 0.5).float()
+        keep = (torch.rand(len(state), 1, generator=forget) > 0.7).float()
         state[:, :384] = state[:, :384] * keep
-        candidates = candidates * (torch.rand(len(state), 1, 1, generator=forget) > 0.5).float()
+        candidates = candidates * (torch.rand(len(state), 1, 1, generator=forget) > 0.7).float()
         state[:, :384] += 0.1 * torch.randn(len(state), 384, generator=forget) * keep
     logits = networks.logits(state, candidates, matches, stop).masked_fill(~mask, -1e9)
     log_all = torch.logsumexp(logits, dim=1)

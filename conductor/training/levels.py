@@ -1,4 +1,4 @@
-"""Levels to learn from: worlds of Players, and prompts whose Players are known because the prompt was made from them."""
+"""Levels to learn from: worlds of Players, and prompts that were made from the Players that serve them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,18 @@ _GLUE = {
     "es": (" y ", ", luego ", ". ", "; "),
 }
 _POLITE = {
-    "en": ("", "", "", "", "please ", "can you ", "I want to know: ", "hey, ", "for the review: ", "I need this: "),
+    "en": (
+        "",
+        "",
+        "",
+        "",
+        "please ",
+        "can you ",
+        "I want to know: ",
+        "hey, ",
+        "for the review: ",
+        "I need this: ",
+    ),
     "de": ("", "", "bitte ", "kannst du mal: "),
     "fr": ("", "", "s'il te plaît, "),
     "es": ("", "", "por favor, "),
@@ -45,7 +56,11 @@ def language_of(text: str) -> str:
     words = text.lower().replace("'", "' ").split()
     hits = {lang: sum(f" {w} " in flags for w in words) for lang, flags in _FLAGS.items()}
     best = max(hits, key=lambda lang: hits[lang])
-    return best if hits[best] and hits[best] >= sum(w in ("the", "of", "a", "to", "is", "in") for w in words) else "en"
+    return (
+        best
+        if hits[best] and hits[best] >= sum(w in ("the", "of", "a", "to", "is", "in") for w in words)
+        else "en"
+    )
 
 
 @dataclass(slots=True)
@@ -168,9 +183,7 @@ class LevelMaker:
         put(spec, tuple(before))
         return spec
 
-    def _continue(
-        self, chain: dict[str, tuple[str, ...]], leaves: list[FunctionSpec], add: object
-    ) -> None:
+    def _continue(self, chain: dict[str, tuple[str, ...]], leaves: list[FunctionSpec], add: object) -> None:
         """One more Player that takes what the last one made."""
         assert callable(add)
         leaf = leaves[-1]

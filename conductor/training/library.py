@@ -3,90 +3,49 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+import tomllib
+from pathlib import Path
+from typing import Any
 
 from symphony.types.players import FunctionSpec, ParamSpec
 from symphony.types.port_types import TypeLattice
 
-_THINGS = (
-    "invoice customer order product supplier employee ticket meeting photo song recipe patient appointment flight "
-    "booking sensor measurement experiment sample gene protein student course exam lecture book loan article comment "
-    "review subscription payment contract shipment parcel vehicle trip route station forecast device alarm server "
-    "container image build release test benchmark metric trace log-line error incident deployment dataset label model "
-    "prediction feature survey answer campaign advert lead newsletter donation member event ticket-sale auction bid"
-).split()
-_FETCH = (
-    ("list", "List all {t}s", ("show every {t}", "which {t}s are there", "give me the {t}s", "display all {t}s", "overview of the {t}s")),
-    ("fetch", "Fetches the {t}s from the archive", ("get the {t}s", "load the {t}s", "retrieve all {t}s", "pull in the {t}s", "download the {t}s of this year")),
-    ("rank", "Ranks {t}s by importance", ("which {t}s matter most", "the most important {t}s", "best {t}s first", "rank the {t}s", "leading {t}s")),
-    ("history", "History of each {t}: what changed and when", ("how did the {t}s develop", "changes of the {t}s over time", "timeline of {t}s", "what happened to each {t}", "{t} changes since spring")),
-    ("anomalies", "Unusual {t}s that deserve a look", ("find strange {t}s", "outliers among the {t}s", "suspicious {t}s", "which {t}s look wrong", "detect odd {t}s")),
-    ("cost", "What each {t} costs", ("how expensive are the {t}s", "price of every {t}", "spending by {t}", "{t} expenses", "costs of the {t}s")),
-    ("owners", "Who is responsible for each {t}", ("who owns the {t}s", "people in charge of {t}s", "responsible person by {t}", "whose {t}s are these", "contacts for the {t}s")),
-)  # fmt: skip
-_MERGE = (
-    ("match", "Matches {a}s with {b}s", ("which {a} belongs to which {b}", "link {a}s and {b}s", "connect every {a} to its {b}", "pair {a}s with {b}s")),
-    ("correlate", "How {a}s and {b}s influence each other", ("does the {a} depend on the {b}", "relation between {a}s and {b}s", "correlation of {a}s with {b}s", "{a}s against {b}s")),
-)  # fmt: skip
-_TRANSFORM = (
-    ("deduplicate", "Removes rows that say the same twice", ("without duplicates", "remove repeated entries", "only distinct ones", "drop doubles")),
-    ("cluster", "Puts similar rows into clusters", ("cluster them", "group what is similar", "find clusters", "segments of similar entries")),
-    ("anonymise", "Removes personal data from rows", ("anonymise the result", "hide the names", "without personal data", "mask private fields")),
-    ("sample", "A random sample of the rows", ("a random sample", "pick some at random", "only a few random rows", "draw a sample")),
-    ("enrich", "Adds the country and region to each row", ("add the country to each", "with region", "enrich them with geography", "look up where each is from")),
-    ("forecast", "Continues the numbers of the rows into the future", ("forecast the next months", "predict how it goes on", "extrapolate the trend", "what will come next")),
-)  # fmt: skip
-_PRESENT = (
-    ("map", "Draws rows on a map", "image/svg+xml", ("show it on a map", "draw a map", "plot them geographically", "as a map")),
-    ("heatmap", "Draws rows as a heat map", "image/png", ("as a heat map", "heatmap please", "colour matrix of it", "draw a heatmap")),
-    ("slides", "Makes presentation slides from rows", "text/html", ("make slides of it", "a presentation for management", "slide deck", "prepare slides")),
-    ("letter", "Writes a letter that tells what the rows say", "text/markdown", ("write a letter about it", "as a letter to the board", "letter with the results", "draft a letter")),
-    ("feed", "Publishes rows as a feed file", "text/plain", ("as an RSS feed", "make a feed of it", "feed file", "export a feed")),
-    ("total", "Adds the rows up to one number", "number", ("how much in total", "sum it up", "the overall total", "add everything up")),
-)  # fmt: skip
-_GATHER = (
-    ("binder", "Puts all results together into one binder", ("collect it all in a binder", "one folder with everything", "bundle all results", "put it together in one document")),
-    ("digest", "A short digest of all results", ("send me a digest", "digest of everything", "short overview of it all", "wrap it up in a digest")),
-)  # fmt: skip
+_STUFF: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def invented_library(seed: int, things: int = 8) -> tuple[list[FunctionSpec], TypeLattice]:
     """A library of about `4 * things` Players over things of daily life, and its types."""
     dice = random.Random(seed)
-    chosen = dice.sample(_THINGS, things)
+    chosen = dice.sample(_STUFF["things"], things)
     lattice = TypeLattice()
-    lattice.declare({f"{_plain(t)}/{verb}": ["record"] for t in chosen for verb, _, _ in _FETCH})
+    lattice.declare({f"{_plain(t)}/{kind['verb']}": ["record"] for t in chosen for kind in _STUFF["fetch"]})
     library: list[FunctionSpec] = []
     made: list[tuple[str, str]] = []
     for thing in chosen:
-        for verb, description, examples in dice.sample(_FETCH, dice.randint(2, 4)):
-            row = f"{_plain(thing)}/{verb}"
+        for kind in dice.sample(_STUFF["fetch"], dice.randint(2, 4)):
+            row = f"{_plain(thing)}/{kind['verb']}"
+            name = f"{kind['verb']}_{_plain(thing)}s"
+            outputs = {"items": f"list<{row}>"}
             library.append(
-                _player(thing, f"{verb}_{_plain(thing)}s", description.format(t=thing.replace("-", " ")),
-                        [e.format(t=thing.replace("-", " ")) for e in examples],
-                        {"project": "project"}, {"items": f"list<{row}>"}, _window(dice))
-            )  # fmt: skip
+                _player(thing, name, kind, {"project": "project"}, outputs, _window(dice), t=_spoken(thing))
+            )
             made.append((thing, row))
     for _ in range(things // 2):
         (a, first), (b, second) = dice.sample(made, 2)
-        verb, description, examples = dice.choice(_MERGE)
-        if any(s.function == f"{verb}_{_plain(a)}_{_plain(b)}" for s in library) or a == b:
-            continue
-        words = {"a": a.replace("-", " "), "b": b.replace("-", " ")}
-        library.append(
-            _player(a, f"{verb}_{_plain(a)}_{_plain(b)}", description.format(**words),
-                    [e.format(**words) for e in examples],
-                    {"left": f"list<{first}>", "right": f"list<{second}>"}, {"pairs": "list<record>"}, {})
-        )  # fmt: skip
-    for verb, description, examples in dice.sample(_TRANSFORM, 4):
-        library.append(_player("table", verb, description, list(examples), {"items": "list<record>"},
-                               {"items": "list<record>"}, {}))  # fmt: skip
-    for verb, description, result, examples in dice.sample(_PRESENT, 4):
-        library.append(_player("show", verb, description, list(examples), {"items": "list<record>"},
-                               {"result": result}, {}))  # fmt: skip
-    verb, description, examples = dice.choice(_GATHER)
-    library.append(_player("show", verb, description, list(examples), {"parts": "list<any>"},
-                           {"document": "text/markdown"}, {}))  # fmt: skip
+        kind = dice.choice(_STUFF["merge"])
+        name = f"{kind['verb']}_{_plain(a)}_{_plain(b)}"
+        if a != b and all(spec.function != name for spec in library):
+            inputs = {"left": f"list<{first}>", "right": f"list<{second}>"}
+            words = {"a": _spoken(a), "b": _spoken(b)}
+            library.append(_player(a, name, kind, inputs, {"pairs": "list<record>"}, {}, **words))
+    rows = {"items": "list<record>"}
+    for kind in dice.sample(_STUFF["transform"], 4):
+        library.append(_player("table", kind["verb"], kind, rows, rows, {}))
+    for kind in dice.sample(_STUFF["present"], 4):
+        library.append(_player("show", kind["verb"], kind, rows, {"result": kind["result"]}, {}))
+    kind = dice.choice(_STUFF["gather"])
+    parts, document = {"parts": "list<any>"}, {"document": "text/markdown"}
+    library.append(_player("show", kind["verb"], kind, parts, document, {}))
     return library, lattice
 
 
@@ -103,21 +62,25 @@ def _window(dice: random.Random) -> dict[str, ParamSpec]:
     return params
 
 
+def _spoken(thing: str) -> str:
+    return thing.replace("-", " ")
+
+
 def _player(
     extension: str,
     name: str,
-    description: str,
-    examples: Sequence[str],
+    kind: dict[str, Any],
     inputs: dict[str, str],
     outputs: dict[str, str],
     params: dict[str, ParamSpec],
+    **words: str,
 ) -> FunctionSpec:
     return FunctionSpec(
         player=f"quest/{_plain(extension)}#{name}",
         kind="operator",
-        description=description,
+        description=kind["description"].format(**words),
         inputs=inputs,
         outputs=outputs,
         params=params,
-        examples=tuple(examples),
+        examples=tuple(example.format(**words) for example in kind["examples"]),
     )
