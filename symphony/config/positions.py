@@ -117,7 +117,8 @@ class _TomlWalker:
             if path in self.array_lengths and not (brackets == 2 and index == len(parts) - 1):
                 path = (*path, self.array_lengths[path] - 1)
         end, self.at = self.at, start
-        self._note(path)
+        for length in range(1, len(path) + 1):
+            self._note(path[:length])
         if brackets == 2:
             count = self.array_lengths.get(path, 0)
             self.array_lengths[path] = count + 1

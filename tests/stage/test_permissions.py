@@ -1,0 +1,111 @@
+"""Grants: whatever is not granted is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symphony.stage.permissions import Grants, parse_grant
+
+ROOTS = {"project": Path("/work/it"), "output": Path("/home/me/out")}
+
+
+@pytest.mark.parametrize(
+    ("grant", "path", "allowed"),
+    [
+        ("read:project/**", "/work/it/a/b.py", True),
+        ("read:project/**", "/work/it", True),
+        ("read:project", "/work/it/a", True),
+        ("read:project/**", "/work/it2/a", False),
+        ("read:project/**", "/work/it/../secret", False),
+        ("read:project/**", "work/it/a", False),
+        ("read:project/**", "/home/me/out/a", False),
+        ("read:project/*.py", "/work/it/a.py", True),
+        ("read:project/*.py", "/work/it/a/b.py", False),
+        ("read:project/**/*.py", "/work/it/a/b/c.py", True),
+        ("read:project/**/*.py", "/work/it/c.py", True),
+        ("read:project/**/*.py", "/work/it/c.pyx", False),
+        ("read:project/src/**", "/work/it/src", True),
+        ("read:project/src/**", "/work/it/srcs/a", False),
+        ("read:project/a.b", "/work/it/aXb", False),
+        ("write:output/**", "/home/me/out/x", False),
+    ],
+)
+def test_reading_files(grant: str, path: str, allowed: bool) -> None:
+    assert Grants([grant]).allows_file("read", path, ROOTS) is allowed
+
+
+def test_names_of_roots_may_be_given_instead() -> None:
+    grants = Grants(["read:project/**/*.py", "write:output/**"])
+    assert grants.allows_file("read", "project/a/b.py")
+    assert not grants.allows_file("read", "project/../b.py")
+    assert grants.allows_file("write", "output/x/y") and not grants.allows_file("write", "project/a.py")
+
+
+def test_programs_hosts_models_and_extensions() -> None:
+    grants = Grants(
+        ["exec:git", "network:API.example.com", "model:gpt-4*", "ipc:ann/one", "ipc:bob/two#work"]
+    )
+    assert grants.allows_exec("git") and not grants.allows_exec("git2")
+    assert not grants.allows_exec("/tmp/git") and not grants.allows_exec("*")
+    assert grants.allows_host("api.example.com", 443) and grants.allows_host("API.example.com.", 443)
+    assert not grants.allows_host("api.example.com", 80) and not grants.allows_host("x.api.example.com", 443)
+    assert grants.allows_model("gpt-4o") and not grants.allows_model("gpt-3")
+    assert grants.allows_ipc("ann/one#any") and grants.allows_ipc("bob/two#work")
+    assert not grants.allows_ipc("bob/two#other")
+    assert Grants(["exec:*"]).allows_exec("make") and not Grants(["exec:*"]).allows_exec("../make")
+    assert not Grants().allows_exec("git")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "read", "read:", "read:/etc", "read:project/../x", "read:home/**", "read:project/a**", "read:project//a",
+        "write:project/./a", "exec:", "exec:a/b", "exec:a b", "network:", "network:*", "network:a:0",
+        "network:a:70000", "network:a_b", "network:http://a", "model:", "ipc:name", "fly:moon", "read:project/\n",
+    ],
+)  # fmt: skip
+def test_bad_patterns_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_grant(text)
+
+
+def test_what_an_update_widens() -> None:
+    had = Grants(["read:project/**", "exec:git", "network:a.com"])
+    assert had.widened_by(["read:project/src/**", "exec:git", "network:a.com:443"]) == []
+    wanted = ["write:project/**", "exec:*", "network:a.com:80", "read:output/**"]
+    assert had.widened_by(wanted) == wanted
+    assert Grants(["exec:*"]).widened_by(["exec:ls"]) == []
+    assert Grants(["read:project/src/**"]).widened_by(["read:project/**"]) == ["read:project/**"]
+    assert Grants(["read:project/*/**"]).widened_by(["read:project/a"]) == ["read:project/a"]
+
+
+def test_plain_words() -> None:
+    grants = Grants(
+        ["read:project/**", "write:project/docs/**", "network:a.com:80", "exec:*", "model:*", "ipc:a/b"]
+    )
+    assert grants.explain() == [
+        "Read every file of the open project",
+        "Change the files docs/** of the open project",
+        "Connect to a.com on port 80",
+        "Run any program on this computer, inside the sandbox",
+        "Use any model",
+        "Call the extension a/b",
+    ]
+    assert list(grants)[2] == "network:a.com:80" and "exec:*" in grants and len(grants) == 6
+
+
+_segment = st.sampled_from(["a", "b", "*", "**", "?", "a*"])
+_patterns = st.lists(_segment, max_size=4).map(lambda parts: "read:" + "/".join(["project", *parts]))
+_paths = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4).map(
+    lambda parts: "/".join(["project", *parts])
+)
+
+
+@given(_patterns, _patterns, _paths)
+def test_what_is_covered_allows_nothing_new(old: str, new: str, path: str) -> None:
+    if not Grants([old]).widened_by([new]) and Grants([new]).allows_file("read", path):
+        assert Grants([old]).allows_file("read", path)
