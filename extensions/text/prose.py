@@ -12,6 +12,9 @@ WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 _FENCE = re.compile(r"^ {0,3}(```|~~~)")
 _HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$")
+_PIECE = 2000
+"""Characters."""
+
 _LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pt", "pl", "sv", "da", "ru")
 
 
@@ -59,7 +62,8 @@ def passages(document: str) -> list[Passage]:
 def sentences(document: str, language: str) -> list[str]:
     """The sentences of all passages, in their order."""
     segmenter = _segmenter(language)
-    return [s.strip() for p in passages(document) for s in segmenter.segment(p.text) if s.strip()]
+    pieces = [piece for passage in passages(document) for piece in _pieces(passage.text)]
+    return [s.strip() for piece in pieces for s in segmenter.segment(piece) if s.strip()]
 
 
 def detect_language(document: str) -> str:
@@ -93,6 +97,17 @@ def _segmenter(language: str):  # type: ignore[no-untyped-def]
         import pysbd
         from pysbd.languages import LANGUAGE_CODES
     return pysbd.Segmenter(language=language if language in LANGUAGE_CODES else "en", clean=False)
+
+
+def _pieces(text: str) -> list[str]:
+    """A long passage cut where sentences seem to end: the segmenter's time grows with the square."""
+    pieces: list[str] = []
+    while len(text) > _PIECE:
+        ends = [match.end() for match in re.finditer(r"[.!?]\s+", text[:_PIECE])]
+        cut = ends[-1] if ends else _PIECE
+        pieces.append(text[:cut])
+        text = text[cut:]
+    return [*pieces, text]
 
 
 def _plain(line: str) -> str:
