@@ -14,8 +14,8 @@ use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"SyIndex\x01";
 /// Bytes of one content and of one entry.
-const CONTENT: usize = 32 + 8 + 8 + 4;
-const ENTRY: usize = 4 * 8 + 8 + 8 + 4 + 1;
+const CONTENT: usize = 32 + 4 * 3 + 8;
+const ENTRY: usize = 4 * 10 + 8 + 1;
 
 /// Up to where of which store the checkpoint reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -75,8 +75,8 @@ fn compact(core: &Core, collected: &mut Collected) -> Result<()> {
     let mut candidates = Vec::new();
     for segment in core.log.segments() {
         let survey = survey(core, &segment)?;
-        let is_worth_it = (survey.alive as f64) < ALIVE * survey.all as f64;
-        if is_worth_it && !survey.has_live_damage {
+        let is_sparse = (survey.alive as f64) < ALIVE * survey.all as f64;
+        if (is_sparse || survey.has_dead_damage) && !survey.has_live_damage {
             candidates.push((segment, survey));
         }
     }
@@ -129,6 +129,8 @@ struct Survey {
     until: u64,
     /// Something that counts does not check out, so that the segment must stay.
     has_live_damage: bool,
+    /// Something that no longer counts does not check out.
+    has_dead_damage: bool,
     /// Live records and removals.
     records: Vec<(u32, Header)>,
 }
@@ -167,6 +169,7 @@ fn survey(core: &Core, segment: &Segment) -> Result<Survey> {
         alive: 0,
         until,
         has_live_damage: false,
+        has_dead_damage: false,
         records: Vec::new(),
     };
     segment.scan(0, Some(until), &mut |found| {
@@ -175,7 +178,9 @@ fn survey(core: &Core, segment: &Segment) -> Result<Survey> {
             Found::DamagedBody { header, offset } => {
                 survey.all += header.record_bytes();
                 let is_live = u32::try_from(offset).is_ok_and(|offset| rows.contains_key(&offset));
-                survey.has_live_damage |= is_live || header.kind == Kind::Removal;
+                let is_needed = is_live || header.kind == Kind::Removal;
+                survey.has_live_damage |= is_needed;
+                survey.has_dead_damage |= !is_needed;
             }
             Found::Record { header, .. } if header.kind == Kind::Segment => {}
             Found::Record { header, offset, .. } => {

@@ -88,6 +88,7 @@ impl<T: Clone + Send + Sync + 'static> Shared<T> {
             } else if is_cooling && age >= self.config.cooling {
                 let mut slow = self.slow.lock();
                 let value = self.take_cooled(&mut slow, entry);
+                slow.counts.idle_unloads += u64::from(value.is_some());
                 drop(slow);
                 if value.is_some() {
                     self.changed.notify_all();
