@@ -382,10 +382,11 @@ fn lasting(message: String) -> LoadError {
 
 /// Waits for the end of a process that was to connect.
 async fn ended(child: &Child) -> String {
-    let watched = child
-        .pidfd()
-        .try_clone_to_owned()
-        .and_then(|pidfd| Ok(AsyncFd::register_with_interest(pidfd, Interest::READABLE)?));
+    let watched = child.pidfd().try_clone_to_owned().and_then(|pidfd| {
+        // SAFETY: an owned descriptor names the same open file for as long as it lives.
+        let watched = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
+        Ok(watched?)
+    });
     let Ok(watched) = watched else {
         return std::future::pending().await;
     };
