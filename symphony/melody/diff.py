@@ -42,7 +42,7 @@ def diff(old: Melody, new: Melody) -> list[Change]:
     new_nodes = {node["id"]: node for node in after["nodes"]}
     changes += [Change("removed", f"node {i}", old=n) for i, n in old_nodes.items() if i not in new_nodes]
     changes += [Change("added", f"node {i}", new=n) for i, n in new_nodes.items() if i not in old_nodes]
-    for node_id in old_nodes.keys() & new_nodes.keys():
+    for node_id in (i for i in old_nodes if i in new_nodes):
         changes += _node_changes(node_id, old_nodes[node_id], new_nodes[node_id])
     old_edges = Counter(_edge_label(edge) for edge in before["edges"])
     new_edges = Counter(_edge_label(edge) for edge in after["edges"])

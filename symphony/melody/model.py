@@ -112,7 +112,7 @@ class Node(_Part):
         """The node as the file formats write it, without what is default."""
         document: dict[str, Any] = {"id": self.id, "kind": self.kind, "player": self.player}
         if self.params:
-            document["params"] = self.params
+            document["params"] = dict(self.params)
         if self.timeout is not None:
             document["timeout"] = format_duration(self.timeout)
         if self.retry is not None:
@@ -201,7 +201,7 @@ class Melody(_Part):
         if self.description:
             document["description"] = self.description
         if self.metadata:
-            document["metadata"] = self.metadata
+            document["metadata"] = dict(self.metadata)
         document["nodes"] = [node.to_document() for node in self.nodes]
         document["edges"] = [edge.to_document() for edge in self.edges]
         return document

@@ -82,7 +82,9 @@ def _check_params(node: Node, spec: FunctionSpec) -> Iterator[Finding]:
     for name, param in spec.params.items():
         if param.required and name not in node.params:
             message = f"{node.player_name} needs the parameter {name}"
-            yield Finding("missing_parameter", message, param.description, node=node.id)
+            yield Finding(
+                "missing_parameter", message, param.description or f"give a {param.type}", node=node.id
+            )
     if spec.player == f"{EXTENSION}#map" and not (node.params.get("player") or node.params.get("melody")):
         message = "map needs a Player or a melody that it calls for each item"
         yield Finding("missing_parameter", message, "give the parameter player", node=node.id)
