@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+
+Measured = tuple[dict[str, object], list[dict[str, object]]]
+
+_REMEMBERED = 20_000
+"""Files: lizard takes seconds for a large project, and between two calls few of them change."""
+_seen: dict[tuple[str, bytes], Measured] = {}
 
 
 def can_measure(path: str) -> bool:
@@ -19,11 +26,21 @@ def language_of(path: str) -> str:
     return str(get_reader_for(path).language_names[0])
 
 
-def measure(path: str, text: str) -> tuple[dict[str, object], list[dict[str, object]]]:
+def measure(path: str, text: str) -> Measured:
     """The row of type code/file-complexity and those of type code/function-complexity of one file.
 
     A file's complexity is the sum over its functions (McCabe 1976), a file without any counts 1.
     """
+    key = (path, hashlib.sha256(text.encode("utf-8", "replace")).digest())
+    known = _seen.get(key)
+    if known is None:
+        if len(_seen) >= _REMEMBERED:
+            _seen.clear()
+        known = _seen[key] = _measure(path, text)
+    return known
+
+
+def _measure(path: str, text: str) -> Measured:
     import lizard
 
     result: Any = lizard.analyze_file.analyze_source_code(path, text)

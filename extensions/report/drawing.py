@@ -129,7 +129,7 @@ def draw(plot: Plot) -> str:
                 color=_INK,
             )
             out = io.StringIO()
-            figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+            figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return _accessible(out.getvalue(), plot.title)
 
 
