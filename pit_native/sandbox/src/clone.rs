@@ -15,11 +15,14 @@ use crate::wire::CONTROL_FD;
 /// The one user and group that exist inside.
 pub const INNER_ID: u32 = 1000;
 
+/// An overlay keeps a folder of mode 0 for its own work.
+const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
 const CAP_SETPCAP: libc::c_ulong = 8;
 const CAP_NET_ADMIN: libc::c_ulong = 12;
 const CAP_SYS_ADMIN: libc::c_ulong = 21;
 /// Kept across the exec of the launcher, which needs them to build the sandbox and then drops them.
-const LAUNCHER_CAPABILITIES: [libc::c_ulong; 3] = [CAP_SETPCAP, CAP_NET_ADMIN, CAP_SYS_ADMIN];
+const LAUNCHER_CAPABILITIES: [libc::c_ulong; 4] =
+    [CAP_DAC_OVERRIDE, CAP_SETPCAP, CAP_NET_ADMIN, CAP_SYS_ADMIN];
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 const STACK: usize = 64 << 10;
 /// Descriptors are first moved above this number, so that placing one never overwrites another.

@@ -1,0 +1,142 @@
+"""Every attack fails in the sandbox, and succeeds without it, so that the failure means something."""
+
+from __future__ import annotations
+
+import os
+import pty
+import termios
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sandbox.attacks import ATTACKS, PRELUDE, Attack
+from tests.sandbox.conftest import Identity, Outcome
+from tests.sandbox.world import World
+
+
+def _script(attack: Attack) -> str:
+    return PRELUDE + attack.script.replace("TOKEN", "")
+
+
+def _attack_inside(identity: Identity, world: World, attack: Attack) -> Outcome:
+    options: dict[str, Any] = {"change": attack.change}
+    if attack.inherits:
+        options["inherit"] = str(world.secret)
+    return identity.sandbox(
+        ["python3", "-I", "-c", _script(attack), world.facts()],
+        grants=list(attack.grants),
+        project=str(world.project),
+        env={name: world.token for name in attack.env},
+        **options,
+    )
+
+
+def _attack_outside(identity: Identity, world: World, attack: Attack) -> Outcome:
+    options: dict[str, Any] = {"env": {name: world.token for name in attack.env}}
+    if attack.inherits:
+        descriptor = os.open(world.secret, os.O_RDONLY)
+        options["pass_fds"] = [descriptor]
+    try:
+        return identity.run([identity.python, "-I", "-c", _script(attack), world.facts()], **options)
+    finally:
+        if attack.inherits:
+            os.close(descriptor)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name.replace(" ", "-"))
+def test_attack_fails_inside_and_succeeds_outside(
+    attack: Attack, identity: Identity, make_world: Callable[[], World]
+) -> None:
+    if not attack.runs_here():
+        pytest.skip(f"written for {attack.machine}")
+    if "set-user-id" in attack.name and os.geteuid() != 0:
+        pytest.skip("only the superuser can make such a program")
+    world = make_world()
+    inside = _attack_inside(identity, world, attack)
+    assert "REFUSED" not in inside.err, inside
+    assert not attack.judge(world, inside), inside
+    if attack.only_root and identity.uid != 0:
+        return  # outside, too, it takes the superuser
+    world = make_world()
+    outside = _attack_outside(identity, world, attack)
+    if not attack.judge(world, outside):
+        pytest.skip(f"it does not work on this machine at all: {outside.err.strip()[-200:]}")
+
+
+TYPE = """
+import ctypes, fcntl, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+failed = 0
+for command in (0x5412, 0x100005412, 0xFFFFFFFF00005412):
+    for character in b"typed":
+        number = 16 if os.uname().machine == "x86_64" else 29
+        arguments = ctypes.c_ulong(command), ctypes.byref(ctypes.c_char(character))
+        failed += libc.syscall(ctypes.c_long(number), ctypes.c_long(0), *arguments) < 0
+print("refused", failed)
+"""
+
+
+def _typed_into_terminal(run: Callable[[int], Outcome]) -> tuple[bytes, Outcome]:
+    """What a program typed into the terminal that is its standard input."""
+    master, slave = pty.openpty()
+    try:
+        settings = termios.tcgetattr(slave)
+        settings[3] &= ~(termios.ICANON | termios.ECHO)
+        settings[6][termios.VMIN], settings[6][termios.VTIME] = 0, 0
+        termios.tcsetattr(slave, termios.TCSANOW, settings)
+        outcome = run(slave)
+        return os.read(slave, 100), outcome
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_nothing_is_typed_into_the_terminal(identity: Identity) -> None:
+    typed, outcome = _typed_into_terminal(
+        lambda terminal: identity.sandbox(["python3", "-I", "-c", TYPE], stdin=terminal)
+    )
+    assert typed == b""
+    assert "refused 15" in outcome.out
+    if identity.uid == 0:
+        typed, _ = _typed_into_terminal(
+            lambda terminal: identity.run([identity.python, "-I", "-c", TYPE], stdin=terminal)
+        )
+        assert typed.startswith(b"typed"), "the control"
+
+
+def test_no_privilege_is_left(identity: Identity) -> None:
+    outcome = identity.sandbox(["cat", "/proc/self/status"])
+    status = dict(line.split(":\t", 1) for line in outcome.out.splitlines() if ":\t" in line)
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[name], 16) == 0, name
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    assert status["Uid"].split() == ["1000"] * 4
+    assert int(status["NSpid"].split()[-1]) < 10
+
+
+def test_the_root_holds_nothing_of_the_host(identity: Identity) -> None:
+    outcome = identity.sandbox(["find", "/", "-xdev", "-not", "-path", "/proc/*", "-not", "-path", "/dev/*", "-type", "f"])
+    files = set(outcome.out.split())
+    assert {"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf"} <= files
+    assert all(path.startswith("/etc/") for path in files), files
+    assert not outcome.err.replace("CAUSE None", "").strip(), outcome.err
+
+
+def test_a_folder_cannot_be_a_stream(identity: Identity) -> None:
+    outcome = identity.sandbox(["cat"], stream="/")
+    assert outcome.code == 200
+    assert "folder" in outcome.err
+
+
+@pytest.mark.parametrize("path", ["/", "/proc", "/dev/shm", "/sys/fs"])
+def test_what_would_undo_the_sandbox_cannot_be_granted(identity: Identity, path: str) -> None:
+    from symphony.errors import BadInput
+    from symphony.stage.sandbox import spec_for
+
+    if not Path(path).exists():
+        pytest.skip(f"{path} is not on this machine")
+    with pytest.raises(BadInput, match="sandbox"):
+        spec_for([f"read:{path.rstrip('/')}/**"], argv=["true"])
