@@ -36,17 +36,9 @@ def vendor(extension: Path) -> bool:
     shutil.rmtree(fresh, ignore_errors=True)
     command = [
         *(_uv(), "pip", "install", "--quiet", "--python", sys.executable),
-        *(
-            "--target",
-            str(fresh),
-            "--require-hashes",
-            "--no-deps",
-            "--compile-bytecode",
-            "--link-mode",
-            "copy",
-            "-r",
-            str(lock),
-        ),
+        *("--target", str(fresh), "--require-hashes", "--no-deps", "--link-mode", "copy"),
+        # A Player cannot write bytecode: its folder is read-only.
+        *("--compile-bytecode", "-r", str(lock)),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
