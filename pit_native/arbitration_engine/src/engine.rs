@@ -11,9 +11,9 @@ use crate::fairness::jain;
 
 /// Amounts are kept in thousandths, so that sums of fractions of a core stay exact.
 const UNIT: f64 = 1000.0;
-/// A waiter that was overtaken this often may not be overtaken again.
+/// A waiter that was overtaken this often holds back what it needs.
 const PATIENCE: u32 = 16;
-/// Overtakings that lift a waiter by one priority.
+/// Grants to higher priorities that lift a waiter by one priority.
 const AGEING: u32 = 4;
 
 /// Resource (its place among the capacities) and amount in thousandths; no zero amounts.
@@ -110,7 +110,10 @@ struct Request {
     account: usize,
     needs: Needs,
     priority: u8,
+    /// Grants to others that came after it by rank, because it did not fit.
     overtaken: u32,
+    /// Grants to others because of their priority.
+    outranked: u32,
     tag: u64,
 }
 
@@ -200,6 +203,7 @@ impl Arbiter {
             needs,
             priority: priority.min(9),
             overtaken: 0,
+            outranked: 0,
             tag,
         };
         if self.waiting.is_empty() && self.fits(&request.needs) {
@@ -207,7 +211,7 @@ impl Arbiter {
         }
         self.accounts[account].competed = true;
         if self.fits(&request.needs) && !self.must_stand_behind(&request) {
-            self.overtake(&request);
+            self.pass_over(&request);
             return Outcome::Granted(self.grant(request));
         }
         self.waiting.push(request);
@@ -283,7 +287,9 @@ impl Arbiter {
 
     /// Names and amounts of `needs`.
     pub fn amounts<'a>(&'a self, needs: &'a Needs) -> impl Iterator<Item = (&'a str, f64)> {
-        needs.iter().map(|&(place, amount)| (self.names[place as usize].as_str(), amount as f64 / UNIT))
+        needs
+            .iter()
+            .map(|&(place, amount)| (self.names[place as usize].as_str(), amount as f64 / UNIT))
     }
 
     /// How many requests wait.
@@ -328,11 +334,11 @@ impl Arbiter {
                 names,
             ));
         }
-        let behind = shortages
-            .is_empty()
-            .then(|| self.blocker(request))
-            .flatten()
-            .map(|r| r.owner.to_string());
+        let impatient = self.impatient();
+        let is_held_back = shortages.is_empty() && self.is_blocked(request, impatient);
+        let behind = impatient
+            .filter(|_| is_held_back)
+            .map(|other| other.owner.to_string());
         Wait {
             id: request.id,
             owner: request.owner.to_string(),
@@ -399,7 +405,7 @@ impl Arbiter {
 
     /// Smaller is served first: aged priority, then what the owner holds, then what it was served, then arrival.
     fn rank(&self, request: &Request) -> (u32, f64, f64, GrantId) {
-        let aged = u32::from(request.priority) + request.overtaken / AGEING;
+        let aged = u32::from(request.priority) + request.outranked / AGEING;
         let account = &self.accounts[request.account];
         (
             u32::MAX - aged,
@@ -413,56 +419,61 @@ impl Arbiter {
         self.rank(a).partial_cmp(&self.rank(b)) == Some(std::cmp::Ordering::Less)
     }
 
-    /// A waiter that this request may not pass: it is out of patience and wants some of the same.
-    fn blocker(&self, request: &Request) -> Option<&Request> {
-        self.waiting.iter().find(|other| {
-            other.id != request.id
-                && (other.overtaken >= PATIENCE && self.conflicts(other, request))
+    /// The waiter that is out of patience, the first by rank if there are several.
+    fn impatient(&self) -> Option<&Request> {
+        let impatient = self
+            .waiting
+            .iter()
+            .filter(|request| request.overtaken >= PATIENCE);
+        impatient.reduce(|best, request| {
+            if self.before(request, best) {
+                request
+            } else {
+                best
+            }
         })
     }
 
-    /// Whether giving to `request` takes of something that `other` is short of.
+    /// Whether an impatient waiter that still lacks something wants some of what `request` would take.
+    fn is_blocked(&self, request: &Request, impatient: Option<&Request>) -> bool {
+        impatient.is_some_and(|other| {
+            other.id != request.id && self.conflicts(other, request) && !self.fits(&other.needs)
+        })
+    }
+
     fn conflicts(&self, other: &Request, request: &Request) -> bool {
-        other
-            .needs
-            .iter()
-            .any(|(place, _)| request.needs.iter().any(|(mine, _)| mine == place))
+        let wants = |place| request.needs.iter().any(|&(mine, _)| mine == place);
+        other.needs.iter().any(|&(place, _)| wants(place))
     }
 
     fn must_stand_behind(&self, request: &Request) -> bool {
-        self.blocker(request).is_some()
-            || self
-                .waiting
-                .iter()
-                .any(|other| self.fits(&other.needs) && self.before(other, request))
+        let goes_first = |other: &Request| self.fits(&other.needs) && self.before(other, request);
+        self.is_blocked(request, self.impatient()) || self.waiting.iter().any(goes_first)
     }
 
-    fn overtake(&mut self, request: &Request) {
+    /// Counts what the grant of `request` does to those that wait: who comes before it by rank but does
+    /// not fit is overtaken; who has a lower priority is outranked.
+    fn pass_over(&mut self, request: &Request) {
         for at in 0..self.waiting.len() {
-            if self.conflicts(&self.waiting[at], request) {
-                self.waiting[at].overtaken += 1;
+            let other = &self.waiting[at];
+            if !self.conflicts(other, request) {
+                continue;
             }
+            let is_overtaken = self.before(other, request);
+            let is_outranked = other.priority < request.priority;
+            let other = &mut self.waiting[at];
+            other.overtaken += u32::from(is_overtaken);
+            other.outranked += u32::from(is_outranked);
         }
     }
 
     /// Grants waiting requests, best first, for as long as one fits.
     fn serve(&mut self, granted: &mut Vec<Grant>) {
         loop {
-            let is_anyone_impatient = self
-                .waiting
-                .iter()
-                .any(|request| request.overtaken >= PATIENCE);
+            let impatient = self.impatient();
             let mut best: Option<usize> = None;
-            for at in 0..self.waiting.len() {
-                let candidate = &self.waiting[at];
-                if !self.fits(&candidate.needs) {
-                    continue;
-                }
-                if is_anyone_impatient
-                    && self
-                        .blocker(candidate)
-                        .is_some_and(|b| !self.fits(&b.needs))
-                {
+            for (at, candidate) in self.waiting.iter().enumerate() {
+                if !self.fits(&candidate.needs) || self.is_blocked(candidate, impatient) {
                     continue;
                 }
                 if best.is_none_or(|best| self.before(candidate, &self.waiting[best])) {
@@ -471,12 +482,7 @@ impl Arbiter {
             }
             let Some(at) = best else { return };
             let request = self.waiting.remove(at);
-            // Only those that came before it were overtaken.
-            for earlier in 0..at {
-                if self.conflicts(&self.waiting[earlier], &request) {
-                    self.waiting[earlier].overtaken += 1;
-                }
-            }
+            self.pass_over(&request);
             granted.push(self.grant(request));
         }
     }
