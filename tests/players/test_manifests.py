@@ -107,8 +107,11 @@ def test_what_a_function_says_of_itself(name, function):
 
 
 def test_examples_are_in_several_languages():
-    words = {"de": r"\b(die|der|das|und|welche|zeige|nach|aus|im|als)\b", "fr": r"\b(le|la|les|du|des|quels?|fichiers?)\b",
-             "es": r"\b(el|los|las|del|qué|archivos?|por)\b"}  # fmt: skip
+    words = {
+        "de": r"\b(die|der|das|und|welche|zeige|nach|aus|im|als)\b",
+        "fr": r"\b(le|la|les|du|des|quels?|fichiers?)\b",
+        "es": r"\b(el|los|las|del|qué|archivos?|por)\b",
+    }
     for name in ALL:
         text = " ".join(e.casefold() for f in manifest(name)["functions"] for e in f["examples"])
         for language, pattern in words.items():
