@@ -28,8 +28,9 @@ class ProtocolError(Exception):
 class Encoder:
     """Makes frames. Safe to use from several threads."""
 
-    def __init__(self, name: str, limit: int = 16 << 20) -> None:
+    def __init__(self, name: str, *, to: str = "host", limit: int = 16 << 20) -> None:
         self.name = name
+        self.to = to
         self.limit = limit
         self._half = os.urandom(8)
         self._count = 0
@@ -53,7 +54,7 @@ class Encoder:
             "ts": time.time(),
             "re": re,
             "from": self.name,
-            "to": "host",
+            "to": self.to,
             "method": method,
             "body": body,
         }
