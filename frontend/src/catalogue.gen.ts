@@ -128,6 +128,8 @@ export interface Catalogue {
     props: {
       /** least width of a tile, rem */
       least?: number
+      /** more space between them */
+      roomy?: boolean
     }
     events: {
     }
@@ -297,6 +299,8 @@ export interface Catalogue {
       quiet?: boolean
       /** whether changes are sent while typing, after a pause */
       live?: boolean
+      /** a few words after the label */
+      mark?: string
       /** whether it cannot be used now */
       disabled?: boolean
     }
@@ -319,6 +323,8 @@ export interface Catalogue {
       text?: string
       /** whether the label is for assistive tools only */
       quiet?: boolean
+      /** a few words after the label */
+      mark?: string
       /** whether it cannot be used now */
       disabled?: boolean
     }
@@ -339,6 +345,8 @@ export interface Catalogue {
       text?: string
       /** whether the label is for assistive tools only */
       quiet?: boolean
+      /** a few words after the label */
+      mark?: string
       /** whether it cannot be used now */
       disabled?: boolean
     }

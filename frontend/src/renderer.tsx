@@ -15,7 +15,7 @@ export const RenderNode = memo(function RenderNode({ node }: { node: TreeNode })
   if (!(node.type in COMPONENTS)) return null
   const Component = COMPONENTS[node.type as Kind] as ComponentType<ElementOf<Kind>>
   return (
-    <Component id={key} props={node.props as never} send={send as never}>
+    <Component id={key} props={node.props} send={send}>
       {node.children.length === 0
         ? null
         : node.children.map((child, index) =>

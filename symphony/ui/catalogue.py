@@ -73,6 +73,7 @@ TONE = "'neutral' | 'info' | 'good' | 'warning' | 'bad' | 'accent'"
 _LABEL = need("string", "the accessible name")
 _HINT = may("string", "a sentence of help, shown beside or on hover")
 _NAME = may("string", "under which the enclosing form sends the value")
+_MARK = may("string", "a few words after the label")
 _DISABLED = may("boolean", "whether it cannot be used now")
 
 COMPONENTS: dict[str, Component] = {
@@ -115,7 +116,12 @@ COMPONENTS: dict[str, Component] = {
         {},
     ),
     "Grid": Component(
-        "Children as tiles of equal width.", {"least": may("number", "least width of a tile, rem")}, {}
+        "Children as tiles of equal width.",
+        {
+            "least": may("number", "least width of a tile, rem"),
+            "roomy": may("boolean", "more space between them"),
+        },
+        {},
     ),
     "Split": Component(
         "A main part and a side part, below each other where it is narrow.",
@@ -197,6 +203,7 @@ COMPONENTS: dict[str, Component] = {
             "problem": may("string", "what is wrong with the value"),
             "quiet": may("boolean", "whether the label is for assistive tools only"),
             "live": may("boolean", "whether changes are sent while typing, after a pause"),
+            "mark": _MARK,
             "disabled": _DISABLED,
         },
         {"change": "string"},
@@ -210,6 +217,7 @@ COMPONENTS: dict[str, Component] = {
             "name": _NAME,
             "text": may("string", "a sentence of help below it"),
             "quiet": may("boolean", "whether the label is for assistive tools only"),
+            "mark": _MARK,
             "disabled": _DISABLED,
         },
         {"change": "string"},
@@ -222,6 +230,7 @@ COMPONENTS: dict[str, Component] = {
             "name": _NAME,
             "text": may("string", "a sentence of help"),
             "quiet": may("boolean", "whether the label is for assistive tools only"),
+            "mark": _MARK,
             "disabled": _DISABLED,
         },
         {"change": "boolean"},

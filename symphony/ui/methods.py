@@ -7,14 +7,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from symphony.errors import BadInput, SymphonyError
+from symphony.melody.formats import dump, from_document
 from symphony.ports.host import HostPort
 from symphony.ui.state import Json
 
 CHUNK = 1 << 20
 """The most bytes of an artifact that one answer carries."""
+
+ENDINGS = {"pretty": "json"}
+"""The endings of files whose format is called otherwise."""
 
 
 class UnknownMethod(SymphonyError):
@@ -87,9 +89,10 @@ async def _content(host: HostPort, params: Json) -> Json:
 
 
 async def _export(host: HostPort, params: Json) -> Json:
-    melody = await host.get_melody(text(params, "melody"))
-    content = yaml.safe_dump(melody, sort_keys=False, allow_unicode=True, width=100)
-    return {"name": f"{melody.get('name') or 'melody'}.yaml", "content": content}
+    melody = from_document(await host.get_melody(text(params, "melody")))
+    form = text(params, "format", "yaml")
+    content = base64.b64encode(dump(melody, form)).decode("ascii")
+    return {"name": f"{melody.name}.{ENDINGS.get(form, form)}", "content": content}
 
 
 METHODS: dict[str, Method] = {
@@ -108,7 +111,7 @@ METHODS: dict[str, Method] = {
         lambda host, p: host.list_artifacts(text(p, "query", ""), p.get("run"), whole(p, "limit", 100, 1000)),
     ),
     "getArtifactContent": Method("A piece of an artifact, base64: {id, offset?, limit?}", _content),
-    "exportMelody": Method("A saved Melody as a YAML file: {melody}", _export),
+    "exportMelody": Method("A saved Melody as a file, base64: {melody, format?}", _export),
     "installExtension": Method("Installs an extension: {name, agreed?}", _install),
     "getTaskLogs": Method(
         "Log records of a run or node: {run, node?, limit?}",

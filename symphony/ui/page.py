@@ -26,7 +26,7 @@ KEPT_PAGES = 32
 
 
 class Page:
-    """The state of one page and the tasks that change it. It outlives the connection, so a reload finds it."""
+    """The state of one page and the tasks that change it; it outlives the connection for a reload."""
 
     def __init__(self, host: HostPort, state: PageState | None = None) -> None:
         self.host = host
@@ -153,6 +153,7 @@ class Page:
         """Loads what the first view needs."""
         if self.state.project is None:
             self.state.project = await self.host.project()
+        await shell.load_theme(self)
         await shell.load_nodes(self)
         await self.load("board")
         if self.state.view != "board":
@@ -170,6 +171,9 @@ class Page:
             self.announce(str(event.get("message", "")))
         elif kind == "project":
             self.spawn(shell.load_project(self), "project")
+        elif kind == "settings":
+            self.spawn(shell.load_theme(self), "theme")
+            self._outdated("settings")
         elif kind == "extensions":
             self.spawn(shell.load_nodes(self), "nodes")
             self._outdated("market")
@@ -189,7 +193,7 @@ class Page:
         self._listeners.discard(listener)
 
 
-_LISTS = {"runs": "board", "melodies": "store", "artifacts": "artifacts", "settings": "settings"}
+_LISTS = {"runs": "board", "melodies": "store", "artifacts": "artifacts"}
 
 
 class Pages:

@@ -1,4 +1,4 @@
-"""Serves the built page on the host in memory: `python -m tests.browser.serve_fake [PORT]`. For tests and for looking."""
+"""Serves the built page on the host in memory, for tests: `python -m tests.browser.serve_fake [PORT [SECONDS]]`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ DIST = Path(__file__).parents[2] / "frontend" / "dist"
 TOKEN = "token-of-the-test"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "connect-src 'self'; worker-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; worker-src 'self'; font-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 

@@ -249,6 +249,15 @@ EXTENSIONS = [
 
 SETTINGS: list[dict[str, Any]] = [
     {
+        "key": "ui.theme",
+        "value": "system",
+        "default": "system",
+        "source": "default",
+        "type": "string",
+        "description": "Colours of the page",
+        "choices": ["system", "light", "dark"],
+    },
+    {
         "key": "pit.pool.capacity",
         "value": 128,
         "default": 128,

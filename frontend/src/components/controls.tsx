@@ -27,7 +27,7 @@ export function Button({ props, send }: ElementOf<'Button'>) {
           else if (!submit) send('press', null)
         }}
         className={
-          example ? 'h-auto min-h-9 justify-between gap-3 py-2 text-left whitespace-normal' : undefined
+          example ? 'h-auto min-h-9 justify-between gap-3 py-2 text-left whitespace-normal' : 'w-fit'
         }
       >
         {busy ? <Loader2 aria-hidden className="animate-spin" /> : !example && <Symbol name={icon} />}

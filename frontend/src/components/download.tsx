@@ -4,6 +4,7 @@ import { Download as Icon, Loader2 } from 'lucide-react'
 import type { ElementOf } from '@/element'
 import { Button } from '@/components/ui/button'
 import { fetchContent, saveFile } from '@/store/content'
+import { decodeBase64 } from '@/lib/base64'
 import { usePage } from '@/store/context'
 
 export function Download({ props }: ElementOf<'Download'>) {
@@ -19,7 +20,7 @@ export function Download({ props }: ElementOf<'Download'>) {
           props.method,
           props.params,
         )
-        saveFile(file.name, file.content)
+        saveFile(file.name, decodeBase64(file.content))
       } else {
         const id = String(props.params.id)
         const size = await page.connection.request<{ artifact: { bytes: number } }>(props.method, {

@@ -1,9 +1,9 @@
 /** Fields: what is being typed belongs to the page until it is sent. */
-import { useEffect, useId, useRef, useState, type FormEvent, type KeyboardEvent } from 'react'
+import { useEffect, useId, useRef, useState, type KeyboardEvent, type SubmitEvent } from 'react'
 import { Search, Upload } from 'lucide-react'
 import type { ElementOf } from '@/element'
 import { buttonVariants } from '@/components/ui/button'
-import { Field, controlClass } from '@/components/ui/field'
+import { Field, Mark, controlClass } from '@/components/ui/field'
 import { Switch as UiSwitch } from '@/components/ui/switch'
 import { encodeBase64 } from '@/lib/base64'
 import { cn } from '@/lib/cn'
@@ -11,7 +11,7 @@ import { cn } from '@/lib/cn'
 const TYPING_PAUSE = 200
 
 export function Form({ props, send, children }: ElementOf<'Form'>) {
-  const submit = (event: FormEvent<HTMLFormElement>) => {
+  const submit = (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault()
     send('submit', Object.fromEntries(new FormData(event.currentTarget)))
   }
@@ -82,6 +82,7 @@ export function TextBox({ id, props, send }: ElementOf<'TextBox'>) {
       text={props.text}
       problem={problem}
       quiet={props.quiet}
+      mark={props.mark}
       className={kind === 'search' ? 'w-full sm:min-w-64 sm:flex-1' : 'w-full'}
     >
       {long ? (
@@ -117,7 +118,7 @@ export function TextBox({ id, props, send }: ElementOf<'TextBox'>) {
 export function Select({ props, send }: ElementOf<'Select'>) {
   const control = useId()
   return (
-    <Field control={control} label={props.label} text={props.text} quiet={props.quiet}>
+    <Field control={control} label={props.label} text={props.text} quiet={props.quiet} mark={props.mark}>
       <select
         id={control}
         name={props.name}
@@ -151,6 +152,7 @@ export function Switch({ props, send }: ElementOf<'Switch'>) {
       {!props.quiet && (
         <label htmlFor={control} className="min-w-0 text-sm font-medium">
           {props.label}
+          {props.mark && <Mark text={props.mark} />}
           {props.text && <span className="block text-xs font-normal text-muted">{props.text}</span>}
         </label>
       )}

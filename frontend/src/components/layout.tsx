@@ -39,7 +39,7 @@ export function Line({ props, children }: ElementOf<'Line'>) {
 export function Grid({ props, children }: ElementOf<'Grid'>) {
   return (
     <div
-      className="grid gap-2"
+      className={cn('grid', props.roomy ? 'gap-x-6 gap-y-4' : 'gap-2')}
       style={{ gridTemplateColumns: `repeat(auto-fill, minmax(min(${props.least ?? 16}rem, 100%), 1fr))` }}
     >
       {children}

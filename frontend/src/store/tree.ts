@@ -1,5 +1,11 @@
 /** The tree as the host last sent it: numbered patches in, an immutable tree out. Knows no framework. */
-import { immutableJSONPatch, type JSONPatchDocument } from 'immutable-json-patch'
+import {
+  existsIn,
+  immutableJSONPatch,
+  parseJSONPointer,
+  type JSONPatchDocument,
+  type JSONPatchOperation,
+} from 'immutable-json-patch'
 import type { TreeNode } from '@/element'
 
 export interface Patch {
@@ -37,12 +43,13 @@ export class TreeStore {
       this.#lost()
       return
     }
-    let next: TreeNode | null
-    try {
-      next = immutableJSONPatch(this.#tree, patch) as TreeNode | null
-    } catch {
-      this.#lost()
-      return
+    let next = this.#tree
+    for (const operation of patch) {
+      if (!fits(next, operation)) {
+        this.#lost()
+        return
+      }
+      next = immutableJSONPatch<TreeNode | null, TreeNode | null>(next, [operation])
     }
     this.#tree = next
     this.#seq = seq
@@ -61,4 +68,13 @@ export class TreeStore {
     this.#waiting = true
     this.#askReset()
   }
+}
+
+/** Whether an operation speaks of places that the tree has; the library itself would make up what is missing. */
+function fits(tree: TreeNode | null, operation: JSONPatchOperation): boolean {
+  const path = parseJSONPointer(operation.path)
+  if ('from' in operation && !existsIn(tree, parseJSONPointer(operation.from))) return false
+  if (operation.op === 'replace' || operation.op === 'remove')
+    return path.length === 0 || existsIn(tree, path)
+  return path.length === 0 || existsIn(tree, path.slice(0, -1))
 }

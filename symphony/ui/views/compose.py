@@ -116,9 +116,10 @@ def _saved(state: PageState) -> Node:
         return h(
             "EmptyState",
             h("Button", key="compose.mode_maestro", label="Write a prompt", variant="secondary"),
+            h("Button", key="compose.new", label="Draw a new one", variant="secondary", icon="workflow"),
             icon="library",
             title="No saved Melody yet",
-            text="Compose one from a prompt, then save it. It is listed here to be played again.",
+            text="Compose one from a prompt and save it, or draw one from the Players.",
         )
     return h(
         "Section",
@@ -140,6 +141,7 @@ def _saved(state: PageState) -> Node:
             ],
             current=state.compose.draft,
         ),
+        h("Button", key="compose.new", label="Draw a new one", variant="secondary", icon="workflow"),
         title="Pick a saved Melody",
         quiet=True,
     )
@@ -447,6 +449,15 @@ async def _example(page: Page, argument: str, _value: Any) -> None:
 async def _pick(page: Page, _argument: str, value: Any) -> None:
     melody = await page.host.get_melody(str(value))
     show_melody(page.state.compose, melody, str(value))
+    page.changed()
+
+
+@on("compose.new")
+async def _new(page: Page, _argument: str, _value: Any) -> None:
+    compose = page.state.compose
+    empty = {"format": "symphony.melody/1", "name": "new", "version": "1.0.0", "nodes": [], "edges": []}
+    show_melody(compose, empty)
+    compose.changed = compose.editing = True
     page.changed()
 
 

@@ -112,10 +112,18 @@ async def change(page: Page, melody: Json) -> None:
     compose = page.state.compose
     compose.melody, compose.changed = melody, True
     page.changed()
-    answer = await page.host.validate_melody(melody)
+    findings = await _findings(page, melody)
     if compose.melody is melody:
-        compose.findings = answer["findings"]
+        compose.findings = findings
         page.changed()
+
+
+async def _findings(page: Page, melody: Json) -> list[Json]:
+    """What is wrong with a document; one that is not even well-formed is a finding too."""
+    try:
+        return list((await page.host.validate_melody(melody))["findings"])
+    except BadInput as error:
+        return error.findings or [{**error.to_json(), "severity": "error"}]
 
 
 def _melody(page: Page) -> Json:

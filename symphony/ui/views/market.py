@@ -71,7 +71,7 @@ def render(state: PageState) -> Node:
         _nothing(state) if market.loaded and not items else None,
         key="view.market",
         title="Marketplace",
-        text="Extensions bring Players. Each runs in a sandbox of its own, with only the permissions that you allow.",
+        text="Extensions bring Players. Each runs in its own sandbox, with only the permissions that you allow.",
     )
 
 
@@ -272,7 +272,7 @@ async def load(page: Page) -> None:
 
 
 async def _obtain(page: Page, name: str, update: bool, agreed: list[str] | None) -> None:
-    """Installs or updates. Without consent the host refuses and says what is wanted: then the user is asked."""
+    """Installs or updates; when the host refuses for lack of consent, asks the user."""
     get = page.host.update_extension if update else page.host.install_extension
     with page.busy(f"market:{name}", f"{'Updating' if update else 'Installing'} {name}"):
         try:

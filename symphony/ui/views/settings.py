@@ -56,7 +56,12 @@ def render(state: PageState) -> Node:
         *(
             h(
                 "Section",
-                *(_row(settings.problems, row) for row in found),
+                h(
+                    "Grid",
+                    *(_field(row, settings.problems.get(str(row["key"]))) for row in found),
+                    least=20,
+                    roomy=True,
+                ),
                 key=f"settings.group:{group}",
                 title=group,
             )
@@ -65,7 +70,8 @@ def render(state: PageState) -> Node:
         h("Text", "No setting matches.", tone="muted", small=True) if settings.loaded and not rows else None,
         key="view.settings",
         title="Settings",
-        text="Defaults, your file, the project's file, the environment and flags, in this order. Changes go into your file.",
+        text="A later source wins: defaults, your file, the project's file, the environment, flags. "
+        "Changes made here go into your file.",
     )
 
 
@@ -74,30 +80,16 @@ def _matches(row: Json, wanted: list[str]) -> bool:
     return all(word in text for word in wanted)
 
 
-def _row(problems: dict[str, str], row: Json) -> Node:
-    key = str(row["key"])
-    return h(
-        "Line",
-        _field(row, problems.get(key)),
-        h("Badge", text=f"from {row.get('source') or 'default'}", tone=_source_tone(str(row.get("source")))),
-        key=f"settings.row:{key}",
-        spread=True,
-    )
-
-
-def _source_tone(source: str) -> str:
-    return "neutral" if source.startswith("default") else "accent"
-
-
 def _field(row: Json, problem: str | None) -> Node:
+    mark = f"from {row.get('source') or 'default'}"
     key, value, kind = f"settings.value:{row['key']}", row.get("value"), str(row.get("type") or "string")
     text = str(row.get("description") or "") or None
     label = str(row["key"])
     if isinstance(value, bool) or kind in ("boolean", "bool"):
-        return h("Switch", key=key, label=label, value=bool(value), text=text)
+        return h("Switch", key=key, label=label, value=bool(value), text=text, mark=mark)
     if row.get("choices"):
         options = [{"value": str(choice), "label": str(choice)} for choice in row["choices"]]
-        return h("Select", key=key, label=label, value=str(value), options=options, text=text)
+        return h("Select", key=key, label=label, value=str(value), options=options, text=text, mark=mark)
     return h(
         "TextBox",
         key=key,
@@ -106,6 +98,7 @@ def _field(row: Json, problem: str | None) -> Node:
         placeholder=_show(row.get("default")) or None,
         text=text,
         problem=problem,
+        mark=mark,
     )
 
 
@@ -173,13 +166,6 @@ async def load(page: Page) -> None:
     settings.loaded = True
     page.changed()
     settings.health = await page.host.health()
-
-
-@on("settings.theme", "change")
-async def _theme(page: Page, _argument: str, value: Any) -> None:
-    if value in ("system", "light", "dark"):
-        page.state.theme = str(value)
-        page.changed()
 
 
 @on("settings.search", "change")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from symphony.ui.page import Page
 
 THEMES = ("system", "light", "dark")
+THEME = "ui.theme"
+"""The setting that keeps the theme."""
 
 
 def render(state: PageState) -> Node:
@@ -123,11 +125,21 @@ async def _navigate(page: Page, _argument: str, value: Any) -> None:
     await page.open(str(value))
 
 
+async def load_theme(page: Page) -> None:
+    """Takes the theme from the settings."""
+    for row in (await page.host.settings())["settings"]:
+        if row["key"] == THEME and row["value"] in THEMES:
+            page.state.theme = row["value"]
+    page.changed()
+
+
 @on("shell", "theme")
+@on("settings.theme", "change")
 async def _theme(page: Page, _argument: str, value: Any) -> None:
     if value in THEMES:
         page.state.theme = str(value)
         page.changed()
+        await page.host.set_setting(THEME, str(value))
 
 
 @on("shell", "project")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from symphony.errors import BadInput
+from symphony.melody.formats import loads
 from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
@@ -246,25 +248,11 @@ async def _import(page: Page, _argument: str, value: Any) -> None:
         content = base64.b64decode(value["content"], validate=True)
     except (binascii.Error, KeyError, TypeError) as error:
         raise BadInput("The file did not arrive whole", remedy="pick it again") from error
-    melody = read_melody(content, str(value.get("name", "")))
+    name = str(value.get("name", ""))
+    melody = loads(content, PurePath(name).suffix, source=name).to_document()
     saved = await page.host.save_melody(
         melody, str(melody.get("name") or "imported"), str(melody.get("description") or "")
     )
     await page.load("store")
     await _open(page, saved["id"], None)
     page.announce(f"{saved['name']} was imported")
-
-
-def read_melody(content: bytes, name: str) -> Json:
-    """The Melody document in a file's bytes; raises InvalidMelody with line and column."""
-    import yaml
-
-    try:
-        document = yaml.safe_load(content)
-    except yaml.YAMLError as error:
-        raise BadInput(f"{name} cannot be read: {error}", remedy="mend the file and pick it again") from error
-    if not isinstance(document, dict):
-        raise BadInput(
-            f"{name} holds no Melody", remedy="pick a file that begins with format: symphony.melody/1"
-        )
-    return document

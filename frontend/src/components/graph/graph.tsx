@@ -1,9 +1,10 @@
 /** The graph of a Melody on React Flow: what is dragged, seen and hovered belongs to the page, all else to the host. */
-import { useCallback, useEffect, useMemo, useRef, useState, type DragEvent } from 'react'
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type DragEvent } from 'react'
 import {
   Background,
   Controls,
   ReactFlow,
+  Position,
   ReactFlowProvider,
   useNodesInitialized,
   useReactFlow,
@@ -16,11 +17,13 @@ import '@xyflow/react/dist/style.css'
 import './graph.css'
 import type { ElementOf } from '@/element'
 import { PLAYER_DRAG } from './drag'
+import { Routed } from './edge'
 import type { Places } from './layout'
 import { NODE_WIDTH, PlayerNode, nodeHeight, type FlowNode } from './node'
-import { useLayout } from './use-layout'
+import { useLayout, type Room } from './use-layout'
 
 const NODE_TYPES = { player: PlayerNode }
+const EDGE_TYPES = { routed: Routed }
 const FIT = { padding: 0.12, maxZoom: 1.15 }
 /** From this many nodes on only those in sight are drawn. */
 const MANY = 150
@@ -52,42 +55,49 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
       edgeList.map(([source, target]) => ({ source, target })),
     ]
   }, [structure])
-  const places = useLayout(boxes, links)
+  const [place, room] = useRoom()
+  const laid = useLayout(boxes, links, room, editable)
 
   // A node that was dropped onto the graph stays where it was dropped.
   const ids = useRef<ReadonlySet<string>>(new Set(nodes.map(({ id }) => id)))
   useEffect(() => {
-    const place = dropped.current
+    const drop = dropped.current
     const fresh = nodes.find(({ id }) => !ids.current.has(id))
-    if (fresh && place) {
+    if (fresh && drop) {
       dropped.current = null
-      setMoved((old) => ({ ...old, [fresh.id]: place }))
+      setMoved((old) => ({ ...old, [fresh.id]: drop }))
     }
     ids.current = new Set(nodes.map(({ id }) => id))
   }, [nodes])
 
   const flowNodes = useMemo<FlowNode[]>(
     () =>
-      places === null
+      laid === null
         ? []
         : nodes.map((node) => ({
             id: node.id,
             type: 'player',
-            position: moved[node.id] ?? places[node.id] ?? { x: 0, y: 0 },
+            position: moved[node.id] ?? laid.places[node.id] ?? { x: 0, y: 0 },
             width: NODE_WIDTH,
             height: nodeHeight(node, editable),
+            measured: { width: NODE_WIDTH, height: nodeHeight(node, editable) },
+            sourcePosition: laid.direction === 'LR' ? Position.Right : Position.Bottom,
+            targetPosition: laid.direction === 'LR' ? Position.Left : Position.Top,
             selected: node.id === selected,
-            data: { node, run, editable },
+            data: { node, run, editable, direction: laid.direction },
             ariaLabel: `${node.title}, step ${node.id}`,
           })),
-    [places, nodes, moved, selected, run, editable],
+    [laid, nodes, moved, selected, run, editable],
   )
   const flowEdges = useMemo<Edge[]>(
     () =>
-      edges.map(({ id, source, sourcePort, target, targetPort, kind, label }) => ({
+      edges.map(({ id, source, sourcePort, target, targetPort, kind, label }, index) => ({
         id,
         source,
         target,
+        ...(laid?.routes[index] && !moved[source] && !moved[target]
+          ? { type: 'routed', data: { route: laid.routes[index] } }
+          : {}),
         sourceHandle: editable ? (sourcePort ?? null) : null,
         targetHandle: editable ? (targetPort ?? null) : null,
         label,
@@ -95,9 +105,9 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
         className: `edge-${kind}`,
         ariaLabel: `${source}${sourcePort ? ` ${sourcePort}` : ''} to ${target}${targetPort ? ` ${targetPort}` : ''}`,
       })),
-    [edges, editable, chosenEdges],
+    [edges, editable, chosenEdges, laid, moved],
   )
-  useRefit(structure, places !== null)
+  useRefit(`${structure} ${laid?.direction ?? ''}`, laid !== null)
 
   const changeNodes = useCallback(
     (changes: NodeChange<FlowNode>[]) => {
@@ -134,15 +144,16 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
   }
   return (
     <div
+      ref={place}
       role="group"
       aria-label={props.label}
-      className="relative h-[clamp(16rem,46vh,34rem)] overflow-hidden rounded-lg border bg-sunken"
+      className="relative h-[clamp(16rem,46vh,34rem)] overflow-hidden rounded-lg border bg-sunken dark:bg-background"
       onDragOver={(event) => {
         if (editable && event.dataTransfer.types.includes(PLAYER_DRAG)) event.preventDefault()
       }}
       onDrop={drop}
     >
-      {places === null && (
+      {laid === null && (
         <p className="absolute inset-0 grid animate-late place-items-center text-muted">Laying out …</p>
       )}
       {nodes.length === 0 && (
@@ -154,6 +165,7 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
         nodes={flowNodes}
         edges={flowEdges}
         nodeTypes={NODE_TYPES}
+        edgeTypes={EDGE_TYPES}
         onNodesChange={changeNodes}
         onEdgesChange={changeEdges}
         onConnect={connect}
@@ -179,6 +191,26 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
       </ReactFlow>
     </div>
   )
+}
+
+const STEP = 64
+
+/** The room for the graph, in steps, so that a small change does not lay it out anew. */
+function useRoom() {
+  const place = useRef<HTMLDivElement>(null)
+  const [room, setRoom] = useState<Room | null>(null)
+  useLayoutEffect(() => {
+    if (!place.current) return
+    const observer = new ResizeObserver(([entry]) => {
+      if (!entry) return
+      const { width, height } = entry.contentRect
+      const next = { width: Math.ceil(width / STEP) * STEP, height: Math.ceil(height / STEP) * STEP }
+      setRoom((old) => (old?.width === next.width && old.height === next.height ? old : next))
+    })
+    observer.observe(place.current)
+    return () => observer.disconnect()
+  }, [])
+  return [place, room] as const
 }
 
 /** Brings all nodes into view again when the graph's structure or the room for it has changed. */

@@ -2,5 +2,5 @@
 import { layout, type Box, type Link } from './layout'
 
 self.onmessage = ({ data }: MessageEvent<{ boxes: Box[]; links: Link[] }>) => {
-  self.postMessage(layout(data.boxes, data.links))
+  self.postMessage(layout(data.boxes, data.links, 'LR'))
 }

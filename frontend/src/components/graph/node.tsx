@@ -3,6 +3,7 @@ import { memo } from 'react'
 import { Handle, Position, type Node, type NodeProps } from '@xyflow/react'
 import { Ban, Check, CircleDashed, Clock, Hand, Loader2, SkipForward, X, type LucideIcon } from 'lucide-react'
 import type { GraphNode, Port } from '@/catalogue.gen'
+import type { Direction } from './layout'
 import { useNodeRun } from '@/store/context'
 import { cn } from '@/lib/cn'
 import { seconds } from '@/lib/words'
@@ -11,14 +12,23 @@ export const NODE_WIDTH = 196
 const HEAD = 46
 const PORT = 19
 
-export type FlowNode = Node<{ node: GraphNode; run: string | undefined; editable: boolean }, 'player'>
+export interface NodeData extends Record<string, unknown> {
+  node: GraphNode
+  run: string | undefined
+  editable: boolean
+  direction: Direction
+}
+
+export type FlowNode = Node<NodeData, 'player'>
 
 export function nodeHeight(node: GraphNode, editable: boolean): number {
   return editable ? HEAD + 10 + Math.max(node.inputs.length, node.outputs.length, 1) * PORT : HEAD
 }
 
+const PENDING = { icon: CircleDashed, color: 'text-muted', frame: 'border-border-strong' }
+
 const STATES: Record<string, { icon: LucideIcon; color: string; frame: string }> = {
-  pending: { icon: CircleDashed, color: 'text-muted', frame: 'border-border' },
+  pending: PENDING,
   ready: { icon: Clock, color: 'text-muted', frame: 'border-border-strong' },
   running: { icon: Loader2, color: 'text-info', frame: 'border-info ring-2 ring-info/20' },
   succeeded: { icon: Check, color: 'text-good', frame: 'border-good/50' },
@@ -29,10 +39,10 @@ const STATES: Record<string, { icon: LucideIcon; color: string; frame: string }>
 }
 
 export const PlayerNode = memo(function PlayerNode({ data, selected }: NodeProps<FlowNode>) {
-  const { node, run, editable } = data
+  const { node, run, editable, direction } = data
   const live = useNodeRun(run, node.id)
   const state = live?.status ?? 'pending'
-  const { icon: Icon, color, frame } = STATES[state] ?? STATES.pending!
+  const { icon: Icon, color, frame } = STATES[state] ?? PENDING
   const lasted = live && live.started !== null && live.ended !== null ? live.ended - live.started : null
   const detail = live?.note && state === 'running' ? live.note : node.id
   return (
@@ -58,7 +68,7 @@ export const PlayerNode = memo(function PlayerNode({ data, selected }: NodeProps
         </span>
         <span className="sr-only">{state}</span>
       </div>
-      {live?.progress != null && state === 'running' && (
+      {live && live.progress !== null && state === 'running' && (
         <div className="absolute inset-x-2 bottom-1 h-0.5 overflow-hidden rounded bg-info-soft">
           <div className="h-full bg-info" style={{ width: `${live.progress * 100}%` }} />
         </div>
@@ -70,8 +80,18 @@ export const PlayerNode = memo(function PlayerNode({ data, selected }: NodeProps
         </>
       ) : (
         <>
-          <Handle type="target" position={Position.Left} isConnectable={false} className="!opacity-0" />
-          <Handle type="source" position={Position.Right} isConnectable={false} className="!opacity-0" />
+          <Handle
+            type="target"
+            position={direction === 'LR' ? Position.Left : Position.Top}
+            isConnectable={false}
+            className="!size-0.5 !min-h-0 !min-w-0 !border-0 !opacity-0"
+          />
+          <Handle
+            type="source"
+            position={direction === 'LR' ? Position.Right : Position.Bottom}
+            isConnectable={false}
+            className="!size-0.5 !min-h-0 !min-w-0 !border-0 !opacity-0"
+          />
         </>
       )}
     </div>

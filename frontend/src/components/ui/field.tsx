@@ -11,6 +11,7 @@ export function Field({
   text,
   problem,
   quiet,
+  mark,
   className,
   children,
 }: {
@@ -20,6 +21,8 @@ export function Field({
   text?: string | undefined
   problem?: string | undefined
   quiet?: boolean | undefined
+  /** A few words after the label. */
+  mark?: string | undefined
   className?: string
   children: ReactNode
 }) {
@@ -27,6 +30,7 @@ export function Field({
     <div className={cn('flex min-w-0 flex-col gap-1', className)}>
       <label htmlFor={control} className={quiet ? 'sr-only' : 'text-sm font-medium'}>
         {label}
+        {mark && <Mark text={mark} />}
       </label>
       {children}
       {(text ?? problem) && (
@@ -35,5 +39,14 @@ export function Field({
         </p>
       )}
     </div>
+  )
+}
+
+/** Says something of a value, such as where it came from; no part of the field's name. */
+export function Mark({ text }: { text: string }) {
+  return (
+    <span aria-hidden className="ml-2 text-xs font-normal text-muted">
+      {text}
+    </span>
   )
 }

@@ -7,8 +7,10 @@ import {
   createSortedRowModel,
   globalFilteringFeature,
   rowSortingFeature,
-  sortFns,
-  filterFns,
+  filterFn_includesString,
+  sortFn_alphanumeric,
+  sortFn_basic,
+  sortFn_text,
   tableFeatures,
   useTable,
 } from '@tanstack/react-table'
@@ -24,8 +26,8 @@ const FEATURES = tableFeatures({
   rowSortingFeature,
   filteredRowModel: createFilteredRowModel(),
   sortedRowModel: createSortedRowModel(),
-  sortFns,
-  filterFns,
+  sortFns: { alphanumeric: sortFn_alphanumeric, basic: sortFn_basic, text: sortFn_text },
+  filterFns: { includesString: filterFn_includesString },
 })
 const HELPER = createColumnHelper<typeof FEATURES, Record<string, unknown>>()
 const ROW = 29

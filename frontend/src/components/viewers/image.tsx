@@ -1,5 +1,5 @@
 /** An image, SVG among them, always through an image element: no markup of an artifact enters the page. */
-import { useEffect, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 
 export function Picture({
   bytes,
@@ -10,20 +10,18 @@ export function Picture({
   type: string
   name: string
 }) {
-  const [address, setAddress] = useState('')
+  const picture = useRef<HTMLImageElement>(null)
   const [broken, setBroken] = useState(false)
   useEffect(() => {
-    const url = URL.createObjectURL(new Blob([bytes], { type }))
-    setAddress(url)
-    return () => URL.revokeObjectURL(url)
+    const address = URL.createObjectURL(new Blob([bytes], { type }))
+    if (picture.current) picture.current.src = address
+    return () => URL.revokeObjectURL(address)
   }, [bytes, type])
   if (broken)
     return <p className="text-sm text-muted">The image cannot be read. Its content can be downloaded.</p>
   return (
     <figure className="grid place-items-center overflow-auto rounded-lg border bg-white p-4">
-      {address && (
-        <img src={address} alt={name} onError={() => setBroken(true)} className="max-h-[70vh] max-w-full" />
-      )}
+      <img ref={picture} alt={name} onError={() => setBroken(true)} className="max-h-[70vh] max-w-full" />
     </figure>
   )
 }
