@@ -40,8 +40,13 @@ def by_policy(policy: Policy) -> Chooser:
             matches,
             episode.stop_facts(candidates, matches),
         )
-        if not episode.may_stop():
+        wants_to_stop = int(np.argmax(logits)) == len(candidates)
+        owed = episode.owed(candidates)
+        if owed or not episode.draft.nodes:
             logits[-1] = -np.inf
+        if owed and wants_to_stop:
+            # It would stop too early: then only what is owed comes into question.
+            logits[[place for place, c in enumerate(candidates) if c not in owed]] = -np.inf
         likely = np.exp(logits - logits.max())
         likely /= likely.sum()
         best = int(np.argmax(likely))
@@ -86,7 +91,7 @@ def by_chance(seed: int) -> Chooser:
     dice = random.Random(seed)
 
     def choose(episode: Episode, candidates: list[int]) -> Choice:
-        actions = [*candidates, STOP] if episode.may_stop() else list(candidates)
+        actions = [*candidates, STOP] if episode.may_stop(candidates) else list(candidates)
         return dice.choice(actions), 1.0 / len(actions)
 
     return choose

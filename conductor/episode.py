@@ -22,6 +22,8 @@ from symphony.types.players import FunctionSpec
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 STOP = -1
+UNSERVED, CLEAR = 0.8, 0.55
+"""A clause is unserved below this coverage, and a Player serves it clearly from this score on."""
 MOST_NODES = 24
 
 
@@ -147,9 +149,20 @@ class Episode:
             return []
         return [f for f in self.retrieved if f in self.plans.cost and not self.draft.has(f)]
 
-    def may_stop(self) -> bool:
-        """A Melody needs a node."""
-        return bool(self.draft.nodes)
+    def owed(self, candidates: Sequence[int]) -> list[int]:
+        """The candidates that serve a clause clearly best which nothing in the draft serves."""
+        coverage = self.coverage()
+        found = []
+        for clause in np.where(coverage < UNSERVED)[0]:
+            floor = max(CLEAR, 0.97 * float(self.clause_best[clause]))
+            found += [
+                c for c in candidates if self.by_clause[clause, c] >= floor and self.best_clause[c] == clause
+            ]
+        return found
+
+    def may_stop(self, candidates: Sequence[int]) -> bool:
+        """A Melody needs a node, and leaves nothing owed."""
+        return bool(self.draft.nodes) and not self.owed(candidates)
 
     def step(self, function: int, confidence: float = 1.0) -> None:
         """Adds a Player, and before it the steps that its inputs need."""
@@ -252,7 +265,7 @@ class Episode:
         facts[0] = coverage.mean() if len(coverage) else 1.0
         facts[1] = coverage.min() if len(coverage) else 1.0
         facts[2] = len(self.draft.nodes) / 6.0
-        facts[3] = float(self.may_stop())
+        facts[3] = float(self.may_stop(candidates))
         if len(candidates):
             facts[4:12] = matches[:, 0:8].max(axis=0)
             facts[12] = matches[:, 12].max()
@@ -289,7 +302,7 @@ class Episode:
         facts[0], facts[1] = len(nodes) / 6.0, sum(n.chosen for n in nodes) / 6.0
         facts[2:5] = coverage.mean(), coverage.min(), coverage.max()
         facts[5], facts[6] = len(self.by_clause) / 6.0, len(self.mentions) / 6.0
-        facts[7], facts[8] = len(self.draft.leaves()) / 3.0, float(self.may_stop())
+        facts[7], facts[8] = len(self.draft.leaves()) / 3.0, float(bool(nodes))
         facts[9], facts[10] = float(self.whole.max(initial=0.0)), float(self.clause_best.max(initial=0.0))
         facts[11] = sum(n.spec.seconds for n in nodes) / 30.0
         facts[12] = sum(n.spec.memory for n in nodes) / (8 << 30)

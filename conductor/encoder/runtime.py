@@ -49,8 +49,9 @@ class Encoder:
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
         options.log_severity_level = 3
-        # Processors without VNNI overflow in u8 x s8 products; the slower u8 x u8 kernels do not.
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        if not _has_vnni():
+            # Such processors overflow in u8 x s8 products; the kernels for u8 x u8 do not, and are slower.
+            options.add_session_config_entry("session.x64quantprecision", "1")
         try:
             self._session = onnxruntime.InferenceSession(
                 str(graph), options, providers=["CPUExecutionProvider"]
@@ -104,6 +105,14 @@ class Encoder:
             self._cache[text] = vector
             while len(self._cache) > self._capacity:
                 self._cache.popitem(last=False)
+
+
+def _has_vnni() -> bool:
+    """Whether the processor multiplies 8-bit numbers without overflow; false when that cannot be known."""
+    try:
+        return "vnni" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
 
 
 def _tail(file: Path) -> str:

@@ -26,7 +26,9 @@ _WINDOW = re.compile(
 _MANY = re.compile(
     r"\b(?:how many|at most|so many|maximum number|number of (?:rows|results|items|entries))\b", re.IGNORECASE
 )
-_END = re.compile(r"^\W*(?:only\s+)?(?:\w+\s+)?(?:before|until|up to|not after|older than)\b", re.IGNORECASE)
+_END = re.compile(
+    r"\b(?:before|until|up to(?: and including)?)\s+(?:this|the|that)\s+(?:date|day|time)\b", re.IGNORECASE
+)
 _FREE = re.compile(
     r"\b(?:question|instruction|what to (?:change|do|write|say|explain|draw))\b", re.IGNORECASE
 )

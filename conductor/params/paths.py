@@ -82,7 +82,8 @@ def path_mentions(prompt: str, project: ProjectFacts | None) -> list[PathMention
     for match in _ENDING.finditer(prompt):
         add("glob", f"**/*.{match.group('v').lower()}", *match.span())
     for match in _WRITTEN.finditer(prompt):
-        if not re.fullmatch(r"[vV]?\d+(\.\w+)+|e\.g|i\.e|\w+\.(?:\w\.)+", match.group()):
+        is_address = "@" in match.group() and "/" not in match.group()
+        if not is_address and not re.fullmatch(r"[vV]?\d+(\.\w+)+|e\.g|i\.e|\w+\.(?:\w\.)+", match.group()):
             add("path", _resolved(match.group(), files, by_name), *match.span())
     for match in _FOLDER.finditer(prompt):
         value = match.group().removeprefix("./").rstrip("/")

@@ -1,0 +1,1 @@
+"""The Conductor: composition, parameters, honesty, boundaries."""

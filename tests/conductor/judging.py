@@ -1,0 +1,95 @@
+"""Reads the natural prompts and says what is wrong with a composition."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from conductor import Composition
+from symphony.types.players import FunctionSpec
+from symphony.types.port_types import PROJECT, TypeLattice, element_type
+
+Line = dict[str, Any]
+
+
+def prompts() -> list[Line]:
+    """The lines of `prompts.jsonl`."""
+    text = Path(__file__).with_name("prompts.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def faults(line: Line, composition: Composition) -> list[str]:
+    """Why a composition does not serve its prompt; empty when it does."""
+    if composition.possible != line["possible"]:
+        return [f"possible is {composition.possible}: {composition.missing}"]
+    if not composition.possible or composition.melody is None:
+        return []
+    nodes = composition.melody["nodes"]
+    players = [node["player"] for node in nodes]
+    found = [f"lacks {' or '.join(a)}" for a in line["essential"] if not set(a) & set(players)]
+    for key, value in line.get("params", {}).items():
+        player, _, name = key.rpartition(".")
+        given = [node["params"].get(name) for node in nodes if node["player"] == player]
+        if given and value not in given:
+            found.append(f"{key} is {given}, not {value}")
+    if len(players) > len(line["essential"]) + 2:
+        found.append(f"adds more than two steps: {players}")
+    for word in line.get("missing", []):
+        if not any(word.lower() in text.lower() for text in composition.missing):
+            found.append(f"does not say that {word} is missing: {composition.missing}")
+    return found
+
+
+def invalidities(
+    melody: dict[str, Any], catalogue: Mapping[str, FunctionSpec], lattice: TypeLattice
+) -> list[str]:
+    """What makes a Melody invalid: checked here a second time, apart from the composer's own types."""
+    found: list[str] = []
+    specs = {node["id"]: catalogue.get(node["player"]) for node in melody["nodes"]}
+    if len(specs) != len(melody["nodes"]):
+        found.append("an id stands there twice")
+    fed: dict[tuple[str, str], int] = {}
+    after: dict[str, set[str]] = {name: set() for name in specs}
+    for edge in melody["edges"]:
+        (source, _, output), (target, _, port) = edge["from"].partition("."), edge["to"].partition(".")
+        first, second = specs.get(source), specs.get(target)
+        if first is None or second is None or output not in first.outputs or port not in second.inputs:
+            found.append(f"{edge} joins what does not exist")
+            continue
+        made, wanted = first.outputs[output], second.inputs[port]
+        inner = element_type(wanted)
+        if not (lattice.is_below(made, wanted) or (inner and lattice.is_below(made, inner))):
+            found.append(f"{edge} feeds {made} to {wanted}")
+        fed[target, port] = fed.get((target, port), 0) + 1
+        if fed[target, port] > 1 and inner is None:
+            found.append(f"{target}.{port} has two sources")
+        after[source].add(target)
+    for name, spec in specs.items():
+        if spec is None:
+            found.append(f"{name} has no Player")
+            continue
+        for port, wanted in spec.inputs.items():
+            if wanted != PROJECT and port not in spec.optional and (name, port) not in fed:
+                found.append(f"{name}.{port} is not connected")
+        node = next(n for n in melody["nodes"] if n["id"] == name)
+        found += [f"{name} has no parameter {p}" for p in node["params"] if p not in spec.params]
+        for p, parameter in spec.params.items():
+            if parameter.required and p not in node["params"] and parameter.default is None:
+                found.append(f"{name} lacks the parameter {p}")
+            if parameter.choices and node["params"].get(p, parameter.choices[0]) not in parameter.choices:
+                found.append(f"{name}.{p} is none of the choices")
+    if _has_cycle(after):
+        found.append("there is a cycle")
+    return found
+
+
+def _has_cycle(after: dict[str, set[str]]) -> bool:
+    done: set[str] = set()
+    while len(done) < len(after):
+        ready = [n for n in after if n not in done and all(t in done for t in after[n])]
+        if not ready:
+            return True
+        done.update(ready)
+    return False

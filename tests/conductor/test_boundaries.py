@@ -1,0 +1,46 @@
+"""What stands under conductor/ and what importing it costs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+from .conftest import ROOT, bundled
+
+HEAVY = ("torch", "numpy", "onnxruntime", "tokenizers", "dateparser", "networkx", "gymnasium", "rapidfuzz")
+
+
+def test_importing_the_conductor_is_light() -> None:
+    code = f"import sys, conductor; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_player_is_named_under_conductor() -> None:
+    names = {spec.player for spec in bundled()[0]} | {spec.extension for spec in bundled()[0]}
+    for file in (ROOT / "conductor").rglob("*"):
+        if file.suffix not in (".py", ".toml", ".txt", ".json"):
+            continue
+        text = file.read_text(encoding="utf-8")
+        assert not [n for n in names if re.search(rf"(?<![\w/]){re.escape(n)}(?![\w/])", text)], file
+
+
+def test_only_training_knows_torch() -> None:
+    for file in (ROOT / "conductor").rglob("*.py"):
+        if "training" not in file.parts:
+            assert not re.search(r"^\s*(?:import|from)\s+torch", file.read_text(encoding="utf-8"), re.M), file
+
+
+def test_no_prompt_copies_an_example() -> None:
+    from conductor.words import content_words
+
+    from .judging import prompts
+
+    examples = [set(content_words(e)) for spec in bundled()[0] for e in spec.examples]
+    copied = []
+    for line in prompts():
+        words = set(content_words(line["prompt"]))
+        if len(words) > 3 and any(len(words & e) / len(words) > 0.8 for e in examples if e):
+            copied.append(line["prompt"])
+    assert copied == []

@@ -1,0 +1,161 @@
+"""Parameters come from the prompt by the type and wording of each parameter."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from conductor import ProjectFacts
+from conductor.params.fill import Scope, fill
+from conductor.params.mentions import mentions_of
+from symphony.types.players import FunctionSpec, ParamSpec
+
+from .conftest import PROJECT
+
+NOW = datetime(2026, 7, 15, 12)
+
+SINCE = ParamSpec("duration", "how far back: a duration such as 90d or a date; empty means all")
+UNTIL = ParamSpec("date", "only what came before this date")
+PATH = ParamSpec("path", "only this file or folder")
+LIMIT = ParamSpec("integer", "at most so many rows", default=10, minimum=1, maximum=100)
+PATTERN = ParamSpec("string", "glob of the files wanted", default="**")
+QUERY = ParamSpec("string", "the text to look for", required=True)
+AUTHOR = ParamSpec("string", "only commits whose author contains this")
+KIND = ParamSpec("string", "the kind of chart", default="auto", choices=("auto", "bar", "line", "pie"))
+BY = ParamSpec("list", "the columns, the most important first", required=True)
+MARKERS = ParamSpec("list", "the words to look for", default=["TODO", "FIXME"])
+WHERE = ParamSpec("string", "condition on the columns", required=True)
+STAGED = ParamSpec("boolean", "only what is staged", default=False)
+COMMAND = ParamSpec("list", "the program and its arguments", required=True)
+SENTENCES = ParamSpec("integer", "length of the summary", default=5)
+TARGET = ParamSpec("path", "the file to write", required=True)
+
+
+def filled(
+    prompt: str, effects: bool = False, project: ProjectFacts = PROJECT, **params: ParamSpec
+) -> dict[str, Any]:
+    spec = FunctionSpec("a/b#c", "operator", "", {}, {}, params, effects=effects)
+    return fill(spec, Scope(prompt, prompt, mentions_of(prompt, project, NOW), project, NOW)).params
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("commits of the last 90 days", "90d"),
+        ("over the past two weeks", "14d"),
+        ("in the last month", "30d"),
+        ("since last month", "44d"),
+        ("this year", "195d"),
+        ("in den letzten drei Wochen", "21d"),
+        ("seit letztem Monat", "44d"),
+        ("les 30 derniers jours", "30d"),
+        ("en los últimos 6 meses", "180d"),
+        ("since 2026-02-01", "2026-02-01"),
+        ("since March", "2026-03-01"),
+        ("seit März", "2026-03-01"),
+        ("what happened yesterday", "2026-07-14"),
+        ("git log -- 7d", "7d"),
+        ("a couple of weeks ago", "14d"),
+    ],
+)
+def test_times(prompt: str, expected: str) -> None:
+    assert filled(prompt, since=SINCE) == {"since": expected}
+
+
+def test_an_end_is_no_beginning() -> None:
+    assert filled("commits until 2026-03-31", since=SINCE, until=UNTIL) == {"until": "2026-03-31"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("TODOs in src/", "src"),
+        ("TODOs in the src folder", "src"),
+        ("everything under docs", "docs"),
+        ("methods in src/api", "src/api"),
+        ("explain parser.py", "src/parser.py"),
+        ("Summarise the README", "README.md"),
+        ("fasse die README zusammen", "README.md"),
+        ("what is in data/sales.csv?", "data/sales.csv"),
+    ],
+)
+def test_paths(prompt: str, expected: str) -> None:
+    assert filled(prompt, path=PATH) == {"path": expected}
+
+
+@pytest.mark.parametrize("prompt", ["find dead code", "e.g. version 1.2.3 of it", "explain the app"])
+def test_words_that_are_no_paths(prompt: str) -> None:
+    assert filled(prompt, path=PATH) == {}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("top 20 files", 20),
+        ("the five largest files", 5),
+        ("show the 3 most complex ones", 3),
+        ("die drei größten Dateien", 3),
+        ("first twenty rows", 20),
+    ],
+)
+def test_counts(prompt: str, expected: int) -> None:
+    assert filled(prompt, limit=LIMIT) == {"limit": expected}
+
+
+@pytest.mark.parametrize("prompt", ["last 30 days", "top 5000 files", "the 0 largest files"])
+def test_counts_that_are_none(prompt: str) -> None:
+    assert filled(prompt, limit=LIMIT) == {}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "params", "expected"),
+    [
+        ("all *.rs files", {"pattern": PATTERN}, {"pattern": "**/*.rs"}),
+        ("every Python file", {"pattern": PATTERN}, {"pattern": "**/*.py"}),
+        ("show .toml files", {"pattern": PATTERN}, {"pattern": "**/*.toml"}),
+        ("Python files in src/", {"pattern": PATTERN}, {"pattern": "src/**/*.py"}),
+        ("search for 'old name' in it", {"query": QUERY}, {"query": "old name"}),
+        ("where is parse_config used", {"query": QUERY}, {"query": "parse_config"}),
+        ("which lines mention localhost", {"query": QUERY}, {"query": "localhost"}),
+        ("commits by Ada Lovelace", {"author": AUTHOR}, {"author": "Ada Lovelace"}),
+        ("commits by ada@example.org", {"author": AUTHOR}, {"author": "ada@example.org"}),
+        ("grouped by Python version", {"author": AUTHOR}, {}),
+        ("a pie chart of it", {"kind": KIND}, {"kind": "pie"}),
+        ("sort by size and name", {"by": BY}, {"by": ["size", "name"]}),
+        ("problems per rule", {"by": BY}, {"by": ["rule"]}),
+        ("only FIXMEs", {"markers": MARKERS}, {"markers": ["FIXME"]}),
+        ("rows where status is failed", {"where": WHERE}, {"where": "status == 'failed'"}),
+        ("those with more than five commits", {"where": WHERE}, {"where": "commits > 5"}),
+        ("price over 100", {"where": WHERE}, {"where": "price > 100"}),
+        ("the staged changes", {"staged": STAGED}, {"staged": True}),
+        ("run `pytest -q tests`", {"command": COMMAND}, {"command": ["pytest", "-q", "tests"]}),
+        ("run cargo test and show it", {"command": COMMAND}, {"command": ["cargo", "test"]}),
+        ("summary in three sentences", {"sentences": SENTENCES}, {"sentences": 3}),
+    ],
+)
+def test_texts_lists_and_flags(prompt: str, params: dict[str, ParamSpec], expected: dict[str, Any]) -> None:
+    assert filled(prompt, **params) == expected
+
+
+def test_the_project_tells_how_it_is_tested() -> None:
+    assert filled("run the tests", command=COMMAND) == {"command": ["python3", "-m", "pytest"]}
+    rust = ProjectFacts(files=("Cargo.toml", "src/lib.rs"))
+    assert filled("run the tests", project=rust, command=COMMAND) == {"command": ["cargo", "test"]}
+    assert filled("run the tests", project=ProjectFacts(), command=COMMAND) == {}
+
+
+def test_a_result_goes_where_the_prompt_says() -> None:
+    prompt = "summarise README.md and save it to docs/summary.md"
+    assert filled(prompt, effects=True, path=TARGET) == {"path": "docs/summary.md"}
+    assert filled(prompt, path=PATH) == {"path": "README.md"}
+
+
+def test_revisions_are_taken_in_order() -> None:
+    base = ParamSpec("string", "the revision to compare with", default="HEAD")
+    head = ParamSpec("string", "the other revision")
+    assert filled("diff between main and feature/login", base=base, head=head) == {
+        "base": "main",
+        "head": "feature/login",
+    }
