@@ -71,16 +71,21 @@ def cli(ctx: click.Context) -> None:
 
 
 def main() -> None:
-    """The entry point: every error becomes one line and the right exit code."""
+    """The entry point of `symphony`."""
+    run(cli, "symphony")
+
+
+def run(command: click.Command, name: str) -> None:
+    """Runs a command line: every error becomes one line and the right exit code."""
     arguments = sys.argv[1:]
     as_json, verbose = "--json" in arguments, "--verbose" in arguments
     try:
-        cli.main(arguments, prog_name="symphony", standalone_mode=False)
+        command.main(arguments, prog_name=name, standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.UsageError as error:
         message = error.format_message().rstrip(".")
-        help_for = error.ctx.command_path if error.ctx else "symphony"
+        help_for = error.ctx.command_path if error.ctx else name
         fail(BadInput(message, remedy=f"see `{help_for} --help`", code="usage"), as_json, verbose)
     except click.ClickException as error:
         fail(BadInput(error.format_message()), as_json, verbose)

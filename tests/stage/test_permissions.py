@@ -10,28 +10,28 @@ from hypothesis import strategies as st
 
 from symphony.stage.permissions import Grants, parse_grant
 
-ROOTS = {"project": Path("/work/it"), "output": Path("/home/me/out")}
+ROOTS = {"project": Path("/srv/it"), "output": Path("/srv/out")}
 
 
 @pytest.mark.parametrize(
     ("grant", "path", "allowed"),
     [
-        ("read:project/**", "/work/it/a/b.py", True),
-        ("read:project/**", "/work/it", True),
-        ("read:project", "/work/it/a", True),
-        ("read:project/**", "/work/it2/a", False),
-        ("read:project/**", "/work/it/../secret", False),
+        ("read:project/**", "/srv/it/a/b.py", True),
+        ("read:project/**", "/srv/it", True),
+        ("read:project", "/srv/it/a", True),
+        ("read:project/**", "/srv/it2/a", False),
+        ("read:project/**", "/srv/it/../secret", False),
         ("read:project/**", "work/it/a", False),
-        ("read:project/**", "/home/me/out/a", False),
-        ("read:project/*.py", "/work/it/a.py", True),
-        ("read:project/*.py", "/work/it/a/b.py", False),
-        ("read:project/**/*.py", "/work/it/a/b/c.py", True),
-        ("read:project/**/*.py", "/work/it/c.py", True),
-        ("read:project/**/*.py", "/work/it/c.pyx", False),
-        ("read:project/src/**", "/work/it/src", True),
-        ("read:project/src/**", "/work/it/srcs/a", False),
-        ("read:project/a.b", "/work/it/aXb", False),
-        ("write:output/**", "/home/me/out/x", False),
+        ("read:project/**", "/srv/out/a", False),
+        ("read:project/*.py", "/srv/it/a.py", True),
+        ("read:project/*.py", "/srv/it/a/b.py", False),
+        ("read:project/**/*.py", "/srv/it/a/b/c.py", True),
+        ("read:project/**/*.py", "/srv/it/c.py", True),
+        ("read:project/**/*.py", "/srv/it/c.pyx", False),
+        ("read:project/src/**", "/srv/it/src", True),
+        ("read:project/src/**", "/srv/it/srcs/a", False),
+        ("read:project/a.b", "/srv/it/aXb", False),
+        ("write:output/**", "/srv/out/x", False),
     ],
 )
 def test_reading_files(grant: str, path: str, allowed: bool) -> None:
