@@ -4,9 +4,13 @@ Errors are exceptions of `symphony.errors`; a method says which ones it raises b
 """
 
 import builtins
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Self, final
+from typing import Any, Generic, Self, TypeVar, final
+
+from typing_extensions import Buffer
+
+_Id = TypeVar("_Id", bound=Hashable)
 
 # --- Pool Manager -----------------------------------------------------------------------------------
 
@@ -174,3 +178,291 @@ class StaleManager:
     def policy(self) -> dict[str, Any]:
         """The policy with its defaults."""
     def __len__(self) -> int: ...
+
+# --- DAG Tracker ------------------------------------------------------------------------------------
+@final
+class DagTracker(Generic[_Id]):
+    """The ready set of a directed acyclic graph.
+
+    Ids are the caller's own objects, and the lists that come back hold the same objects. Nothing
+    recurses: a chain of 100,000 nodes is ordinary.
+    """
+
+    def __new__(
+        cls, node_ids: Iterable[_Id] | int, edges: Iterable[Sequence[_Id]] | Buffer
+    ) -> DagTracker[_Id]:
+        """A tracker with nothing started.
+
+        `node_ids` are hashable and differ; a number `n` stands for the ids 0 … n-1. `edges` are pairs
+        (source, target) of ids, fastest as a list of tuples; or a flat buffer of 32- or 64-bit
+        integers, source, target, source, target, …, each the *position* of a node.
+
+        Raises CycleError (its `cycle` lists the ids in order, the first again at the end) and BadInput
+        for an edge that names no node or an id that is there twice.
+        """
+    def topological_order(self) -> list[_Id]:
+        """All ids, each after its sources."""
+    def critical_path(self, weights: Mapping[_Id, float] | Sequence[float]) -> list[_Id]:
+        """The ids of the path that takes longest. `weights` gives the seconds of every id."""
+    def ready(self) -> list[_Id]:
+        """All ids that are ready now, in the order in which they became so."""
+    def start(self, node: _Id) -> None:
+        """Marks a ready node as running. BadInput when it is not ready, NotFound when there is none."""
+    def complete(self, node: _Id) -> list[_Id]:
+        """Marks a node that runs or is ready as done; the ids that became ready by it."""
+    def fail(self, node: _Id) -> list[_Id]:
+        """Marks a node that runs or is ready as failed; the ids that can never run now."""
+    def state(self, node: _Id) -> str:
+        """pending, ready, running, succeeded, failed or skipped."""
+    @property
+    def finished(self) -> bool:
+        """Whether every node is done, failed or skipped."""
+    def __len__(self) -> int: ...
+    def journal(self, path: str | PathLike[str]) -> None:
+        """Begins a journal at `path`, which is replaced: the graph and where it stands, synced to disk.
+
+        From then on each step is written at once: it survives the process, and `sync` brings it to the
+        disk. Ids must be text or integers.
+        """
+    def sync(self) -> None:
+        """Waits until all journalled steps are on the disk."""
+    @classmethod
+    def recover(cls, path: str | PathLike[str]) -> DagTracker[Any]:
+        """The tracker whose journal is at `path`, which goes on. What was running is ready again; a
+        torn last step is dropped. NotFound, or BadInput when the file is no such journal.
+        """
+
+# --- Arbitration Engine -----------------------------------------------------------------------------
+@final
+class Grant:
+    """Resources that are held until they are released."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def resources(self) -> dict[str, float]:
+        """What is held, by resource; nothing that is zero."""
+
+@final
+class ArbitrationEngine:
+    """Grants amounts of resources. Who asks asks for all at once, so nobody waits while holding a part.
+
+    Waiting requests are served by priority, then by the smallest dominant share that their owner holds,
+    then by what it was served, then by arrival. A priority rises while higher ones go first; a request
+    that was passed over 16 times because it did not fit holds back what it needs.
+    """
+
+    def __new__(cls, capacities: dict[str, float]) -> ArbitrationEngine:
+        """`capacities` in each resource's own unit, such as cores and bytes, exact to a thousandth."""
+    def request(self, owner: str, needs: dict[str, float], priority: int = 5) -> Grant | None:
+        """A Grant, or None: then the request is queued, and a later `release` returns its Grant.
+
+        `priority` is 0 to 9, 9 first. BadInput with the code `infeasible` when there is less at all,
+        `unknown_resource` when it has no capacity. Zero of anything is no need.
+        """
+    def release(self, grant: Grant) -> list[Grant]:
+        """Gives back what is held; the grants that became possible. BadInput when it is not held."""
+    def granted(self) -> list[Grant]:
+        """Grants of queued requests that something other than `release` made possible (the run loop
+        shares the engine), each once.
+        """
+    def withdraw(self, owner: str) -> int:
+        """Takes back the queued requests of `owner`; how many there were."""
+    def fairness(self) -> dict[str, Any]:
+        """`{"jain", "owners": {owner: dominant share held}, "resources": {name: {"free", "capacity"}},
+        "waiting", "held"}`. `jain` is Jain's index over what owners were granted while they competed.
+        """
+    def explain(self) -> list[dict[str, Any]]:
+        """Why each queued request waits: `{"owner", "shortages": [{"resource", "missing", "held_by"}],
+        "behind"}`; `behind` is the owner of a waiter for which resources are held back.
+        """
+
+# --- Run loop ---------------------------------------------------------------------------------------
+@final
+class Runtime:
+    """Plays melodies: orders their nodes, starts Players in sandboxes, calls them, stores what they make,
+    journals each step and tells what happens.
+
+    All methods return at once unless they say that they wait. What happens arrives as events: dicts with
+    a key `event`, taken with `drain` when `fileno` is readable. The forms:
+
+    - `node` {run, node, state, attempt, at, error?, reason?, artifacts?, cached?, seconds?, queue?}: a node's
+      new state. `at` is in seconds since this host began the run; `artifacts` is a list of {id, name,
+      type, bytes, quality, port}; `reason` says why it was skipped; `queue` is the wait for resources.
+      A node that is `ready` for less than a moment goes to `running` without saying so.
+    - `run` {run, state, seconds, error}: running, then succeeded, failed or cancelled.
+    - `progress`, `log` {run, node, extension, …the Player's own keys}: `fraction`, `note`, `level`, `message`.
+    - `output`, `ui` {run, node, extension, piece}.
+    - `request` {id, run, node, extension, key, method, body}: a Player asks for a capability; answer with
+      `respond` or `respond_error`.
+    - `control` {token, run, node, player, params, inputs}: answer `decide(token, {"outputs": {…}})` or
+      `{"error": {code, message, remedy}}`, and `{"waiting": True}` before when a person has to answer.
+    - `condition` {token, run, from, to, when, edge, outputs}: answer `decide(token, bool)`. `edge` is the
+      plan's token of the edge.
+    - `failure` {token, run, node, attempt, error}, only for plans with `ask_failure`: answer
+      `decide(token, {"action": "fail" | "retry" | "skip", "delay": seconds})` within 5 seconds, else the
+      node's retry policy holds.
+    - `player` {key, extension, state, pid, reason}: loading, ready, unloaded. A `reason` means that it went
+      wrong.
+    - `call_done` {token, outputs | error}.
+
+    An error is {code, message, remedy, traceback?}. Errors with the codes bad_input, permission_denied,
+    infeasible and not_found are not tried again.
+    """
+
+    def __new__(
+        cls,
+        store: ArtifactStore,
+        stale: StaleManager,
+        arbiter: ArbitrationEngine,
+        *,
+        launcher: str | PathLike[str],
+        sockets: str | PathLike[str],
+        threads: int = 2,
+        capacity: int = 128,
+    ) -> Runtime:
+        """`launcher` is the program `symphony-launcher`, `sockets` a folder with a short path, `capacity`
+        the most Players that run at once.
+        """
+    def fileno(self) -> int:
+        """A descriptor that is readable while there are events."""
+    def drain(self, limit: int = 1024) -> list[dict[str, Any]]:
+        """Takes up to `limit` events, oldest first."""
+    def start(self, plan: dict[str, Any]) -> None:
+        """Plays a plan.
+
+        ``{"run": id, "dir": the run's folder ("" for none: no journal), "name", "project": path | None,
+        "nodes": […], "edges": […], "meta": {stored with each artifact}, "ask_failure": bool}``
+
+        A node: ``{"id", "kind": "pass" | "control" | any other, "key": the Player's pool entry ("" for
+        control), "player": "publisher/extension#function", "function", "params": {}, "inputs": {port:
+        [{"node", "port"} | {"value"}, …] | {"value"}}, "list_inputs": [ports that gather their sources
+        into one list], "optional_inputs": [ports that may stay empty], "outputs": {port: type},
+        "timeout": seconds | None, "retry": {"attempts", "backoff": "none" | "fixed" | "exponential",
+        "delay"}, "resources": {name: amount}, "priority": 0–9, "effects": bool, "cache_key": text |
+        None, "seconds": expected duration}``. A node of kind `pass` answers with its inputs, at once and
+        in Rust. `cache_key` names all of a node's identity but its inputs, whose content is added.
+
+        An edge: ``{"kind": "data" | "control" | "conditional", "from", "to", "when", "token"}``. Data
+        edges follow from the inputs and need not be listed.
+
+        Each output becomes an artifact: text of a text type as UTF-8, bytes as they are, all else as
+        JSON. A node is skipped when a source that it needs failed or was skipped, or when a condition
+        does not hold. A Player that ends under a call is started again and the node gets a second
+        attempt whatever its policy, unless it has effects.
+
+        Raises BadInput for a plan that cannot be read or a run that plays or was begun before (then
+        `resume` it), CycleError.
+        """
+    def resume(self, run_dir: str, plan: dict[str, Any]) -> dict[str, Any]:
+        """Goes on with the run whose journal is in `run_dir`: `{"kept": [ids], "left": n, "torn": bytes}`.
+
+        Nodes that were finished, whose plan and sources are unchanged and whose outputs are in the
+        store are kept; all others are played. Waits for the journal to be read.
+        """
+    def cancel(self, run: str) -> bool:
+        """Stops a run in order. Players are told; one that does not answer within 2 seconds is ended.
+        False when it does not play.
+        """
+    def decide(self, token: int, answer: Any) -> bool:
+        """Answers `control`, `condition` and `failure` events; False when nobody asks any more."""
+    def outputs(self, run: str, node: str) -> dict[str, Any]:
+        """The outputs of a node that is done, of a run of this host. Waits when they are read from the
+        store. NotFound.
+        """
+    def register_player(self, key: str, launch: dict[str, Any]) -> None:
+        """Makes a Player known: `{"extension", "version", "spec": the launch spec (`symphony.stage.sandbox`),
+        "grants": {}, "configuration": {}, "project", "start_timeout", "memory", "idle"}`. The mount of its
+        socket is added to the spec. One of the same key that runs is unloaded.
+        """
+    def unregister_player(self, key: str) -> bool:
+        """Forgets a Player and unloads it; False when it was not known."""
+    def prewarm(self, keys: Sequence[str]) -> int:
+        """Starts Players ahead of their first call; how many are being started."""
+    def player_states(self) -> dict[str, dict[str, Any]]:
+        """Key to `{"extension", "version", "state", "pid", "since", "calls", "memory", "memory_limit"}`;
+        `state` is the pool's word, `since` in seconds since the epoch.
+        """
+    def call_player(self, token: int, key: str, body: dict[str, Any], timeout: float | None = None) -> None:
+        """Calls one function outside of any run; the event `call_done` answers. `body` is `{"function",
+        "params", "inputs", "context"}`.
+        """
+    def respond(self, request: int, body: Any) -> bool:
+        """Answers a `request` event; False when nobody waits any more."""
+    def respond_error(self, request: int, code: str, message: str, remedy: str = "") -> bool:
+        """Refuses a `request` event; False when nobody waits any more."""
+    def stats(self) -> dict[str, Any]:
+        """`{"playing", "questions", "calls", "requests", "events_waiting", "events_dropped", "players"}`."""
+    def stop(self, timeout: float = 10.0) -> bool:
+        """Cancels all runs, waits for their end, then ends all Players. False when runs were left."""
+
+# --- Virtual DOM ------------------------------------------------------------------------------------
+
+@final
+class VirtualDom:
+    """The tree as the page has it. Rendering gives the patch that brings the page up to date.
+
+    A node is a text, or `{"type": str, "key": str | None, "props": {…}, "children": [node, …]}` where all
+    but `type` may be left out. Keys are unique in the tree; a keyed node keeps its identity among its
+    siblings when it moves. Patches are JSON, RFC 6902, against the whole tree.
+
+    What cannot be a tree (a key twice, deeper than 256, NaN) raises `BadInput` or `TypeError`; what was
+    changed before it in the same call travels with the next patch.
+    """
+
+    def __new__(cls) -> Self: ...
+    def render(self, key: str | None, node: Mapping[str, Any]) -> bytes | None:
+        """Renders the whole tree (key None) or the subtree of a key; None when nothing changed.
+
+        A subtree costs what it holds, not what the tree holds. An unknown key raises `NotFound`.
+        """
+    def update(self, changes: Iterable[tuple[str, Mapping[str, Any]]]) -> bytes | None:
+        """Renders several subtrees, each by its key, into one patch."""
+    def snapshot(self) -> bytes:
+        """The whole tree as JSON, `null` before the first rendering."""
+    @property
+    def seq(self) -> int:
+        """The number of patches made so far."""
+    def __len__(self) -> int:
+        """The number of nodes in the tree, texts included."""
+
+# --- Sandbox ----------------------------------------------------------------------------------------
+
+@final
+class SandboxChild:
+    """A program in its sandbox, from `sandbox_spawn`. Everything inside is killed when the last reference goes."""
+
+    @property
+    def pid(self) -> int:
+        """The sandbox's pid 1 as this host sees it; its end is the end of everything inside."""
+    @property
+    def player_pid(self) -> int:
+        """The program itself as this host sees it: what a Unix socket's peer credentials show."""
+    @property
+    def memory(self) -> int | None:
+        """Bytes of memory in use; None where no control group counts them."""
+    @property
+    def cause(self) -> str | None:
+        """Why the sandbox itself ended the program: "memory"; None when it did not, or still runs."""
+    def fileno(self) -> int:
+        """A descriptor that is readable once the sandbox has ended, for `select` and event loops."""
+    def wait(self, timeout: float | None = None) -> int | None:
+        """The exit status, 128 + the number of a signal that ended it; None when it still runs after
+        `timeout` seconds. Releases the GIL."""
+    def signal(self, signal: int) -> None:
+        """Sends a signal to the program and its process group."""
+    def kill(self) -> None:
+        """Ends everything inside at once; no error when it has ended already."""
+
+def sandbox_spawn(launcher: str | PathLike[str], spec: dict[str, Any]) -> SandboxChild:
+    """Starts `spec["argv"]` in a sandbox and returns once it runs. `symphony.stage.sandbox` makes specs.
+
+    `spec["stdio"]` is a list of three: "null" (the default), "inherit" or `{"fd": number}`, which stays open
+    here. Raises EnvironmentLacks with code `sandbox_layer` when a protection cannot be applied, and BadInput
+    with code `sandbox_mount`, `program_not_found` or `program_not_executable`; nothing then runs.
+    """
+
+def sandbox_layers() -> list[dict[str, Any]]:
+    """Every protection: name, available, required, can_be_waived, detail, remedy. Asks the kernel for each."""

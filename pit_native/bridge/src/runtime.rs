@@ -1,12 +1,12 @@
 //! The Python face of `run_loop`, joined with the pool, the bus, the sandbox, the store and the arbiter.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ipc_bus::{Bus, Limits};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use pool_manager::{Config, PoolManager};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -27,6 +27,10 @@ use crate::values::{from_python, ports_to_python};
 
 /// Beyond the two seconds that the run loop gives, so that it is the one that notices.
 const CANCEL_GRACE: Duration = Duration::from_secs(4);
+/// How long Players may take to end when the host does.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// How long the end waits for tasks that block.
+const LAST_TASKS: Duration = Duration::from_millis(200);
 /// Threads for what blocks: puts that wait for their sync, and Players that start.
 const BLOCKING_THREADS: usize = 128;
 
@@ -286,7 +290,7 @@ impl PyRuntime {
         let timeout = seconds(timeout)?;
         Ok(py.detach(|| {
             let is_quiet = self.run_loop.stop(timeout);
-            self.shut_down(Duration::from_secs(1));
+            self.shut_down(GOODBYE);
             is_quiet
         }))
     }
@@ -297,10 +301,11 @@ impl PyRuntime {
         // Requests that are still open are answered with an error by their drop.
         let open = std::mem::take(&mut *self.theatre.requests.lock());
         drop(open);
-        self.theatre.pool.close();
-        if let Some(runtime) = self.runtime.lock().take() {
-            runtime.shutdown_timeout(patience);
-        }
+        let Some(runtime) = self.runtime.lock().take() else {
+            return;
+        };
+        self.theatre.close(patience);
+        runtime.shutdown_timeout(LAST_TASKS);
     }
 }
 
@@ -348,6 +353,8 @@ fn theatre(
             sockets,
             launches: Mutex::new(FxHashMap::default()),
             running: Mutex::new(FxHashMap::default()),
+            left: Condvar::new(),
+            is_ending: AtomicBool::new(false),
             calls: Mutex::new(FxHashMap::default()),
             requests: Mutex::new(FxHashMap::default()),
             counter: AtomicU64::new(0),

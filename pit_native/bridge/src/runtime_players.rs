@@ -1,12 +1,12 @@
 //! The stage: how the pool starts Players, and what arrives from them.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use ipc_bus::{Bus, Closed, Expect, Handler, Incoming, Responder};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use pool_manager::{EntryOptions, Lease, LoadError, Loader, PoolError, PoolManager};
 use rmpv::Value;
 use run_loop::ports::{Call, NodeError, Promise, Seat, Stage};
@@ -53,6 +53,10 @@ pub(crate) struct Theatre {
     pub(crate) sockets: PathBuf,
     pub(crate) launches: Mutex<FxHashMap<Arc<str>, Arc<Launch>>>,
     pub(crate) running: Mutex<FxHashMap<Arc<str>, Weak<PlayerSession>>>,
+    /// Signalled when a Player has left `running`.
+    pub(crate) left: Condvar,
+    /// Set when the runtime ends: from then on Players are killed, not asked.
+    pub(crate) is_ending: AtomicBool,
     pub(crate) calls: Mutex<FxHashMap<u64, Place>>,
     pub(crate) requests: Mutex<FxHashMap<u64, (u64, Responder)>>,
     pub(crate) counter: AtomicU64,
@@ -107,19 +111,40 @@ impl Theatre {
     /// Ends a Player that left the pool. Blocks for a moment.
     pub(crate) fn unload(&self, player: &Entry) {
         let is_dead = player.session.is_closed();
-        player.shut_down(&self.handle);
+        if self.is_ending.load(Ordering::Acquire) {
+            player.kill("the host is ending");
+        } else {
+            player.shut_down(&self.handle);
+        }
+        let this = Arc::downgrade(player);
         self.running
             .lock()
-            .retain(|_, known| known.strong_count() > 0 && !known.ptr_eq(&Arc::downgrade(player)));
+            .retain(|_, known| known.strong_count() > 0 && !known.ptr_eq(&this));
+        self.left.notify_all();
         if !is_dead {
+            let pid = player.child.player_pid();
             self.tell(
                 &player.key,
                 &player.extension,
                 "unloaded",
-                player.child.player_pid(),
+                pid,
                 String::new(),
             );
         }
+    }
+
+    /// Unloads all Players; those that have not ended after `patience` are killed.
+    pub(crate) fn close(&self, patience: Duration) {
+        self.pool.close();
+        let until = Instant::now() + patience;
+        let mut running = self.running.lock();
+        while running.values().any(|player| player.strong_count() > 0) {
+            if self.left.wait_until(&mut running, until).timed_out() {
+                break;
+            }
+        }
+        drop(running);
+        self.is_ending.store(true, Ordering::Release);
     }
 
     /// A Player's session has ended by itself.

@@ -1,0 +1,1 @@
+"""The Pit as Python sees it."""
