@@ -413,12 +413,12 @@ class VirtualDom:
     """
 
     def __new__(cls) -> Self: ...
-    def render(self, key: str | None, node: Mapping[str, Any]) -> bytes | None:
+    def render(self, key: str | None, node: dict[str, Any]) -> bytes | None:
         """Renders the whole tree (key None) or the subtree of a key; None when nothing changed.
 
         A subtree costs what it holds, not what the tree holds. An unknown key raises `NotFound`.
         """
-    def update(self, changes: Iterable[tuple[str, Mapping[str, Any]]]) -> bytes | None:
+    def update(self, changes: Iterable[tuple[str, dict[str, Any]]]) -> bytes | None:
         """Renders several subtrees, each by its key, into one patch."""
     def snapshot(self) -> bytes:
         """The whole tree as JSON, `null` before the first rendering."""
