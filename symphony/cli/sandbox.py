@@ -27,9 +27,7 @@ def sandbox() -> None:
     """The sandbox in which Players run."""
 
 
-@sandbox.command(
-    "run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
-)
+@sandbox.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option(
     "--grant",
     "grants",
@@ -70,6 +68,8 @@ def run(mode: Mode, grants: tuple[str, ...], workdir: Path | None, command: tupl
         allow_missing=settings.get("stage.sandbox.allow_missing"),
     )
     spec["stdio"] = ["inherit", "inherit", "inherit"]
+    # Held back until there is a program to pass them on to.
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     try:
         child = sandbox_spawn(str(launcher), spec)
     except SymphonyError as error:
@@ -104,13 +104,11 @@ def _wait(child: SandboxChild) -> int:
     def pass_on(number: int, _: FrameType | None) -> Any:
         child.signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in PASSED_ON}
-    try:
-        # Interrupted and taken up again by each signal, whose handler then runs.
-        select.select([child], [], [])
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    for number in PASSED_ON:
+        signal.signal(number, pass_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+    # Interrupted and taken up again by each signal, whose handler then runs.
+    select.select([child], [], [])
     code = child.wait()
     assert code is not None
     return code

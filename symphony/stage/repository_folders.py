@@ -1,4 +1,4 @@
-"""Which folders git needs to see for a project: top level, common directory, borrowed objects. Reads, never runs git."""
+"""Which folders git needs to see for a project. Reads files, never runs git."""
 
 from __future__ import annotations
 

@@ -271,7 +271,7 @@ def _is_system(path: Path) -> bool:
 def _on_path(name: str) -> Path | None:
     """The program that this host's PATH names; folders that are not absolute are passed over."""
     for folder in os.environ.get("PATH", "").split(os.pathsep):
-        if folder.startswith("/") and os.access(candidate := Path(folder) / name, os.X_OK):
-            if candidate.is_file():
-                return candidate
+        candidate = Path(folder) / name
+        if candidate.is_absolute() and os.access(candidate, os.X_OK) and candidate.is_file():
+            return candidate
     return None

@@ -56,9 +56,13 @@ class Identity:
         options = {"stdin": subprocess.DEVNULL, "cwd": "/", "timeout": 120, **options}
         env = {"PATH": f"{self.base / 'bin'}:/usr/bin:/bin", "LANG": "C.UTF-8", **options.pop("env", {})}
         done = subprocess.run(argv, env=env, capture_output=True, check=False, **options)
-        return Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        return Outcome(
+            done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        )
 
-    def sandbox(self, argv: list[str], *, env: dict[str, str] | None = None, stdin: Any = None, **request: Any) -> Outcome:
+    def sandbox(
+        self, argv: list[str], *, env: dict[str, str] | None = None, stdin: Any = None, **request: Any
+    ) -> Outcome:
         """Runs a program as this user in a sandbox; `request` as the driver reads it."""
         request |= {"argv": argv, "library": str(self.library), "launcher": str(self.launcher)}
         driver = self.library / "tests" / "sandbox" / "driver.py"
@@ -112,7 +116,12 @@ def _readable_python() -> str:
         check = "import sys; sys.exit(sys.version_info < (3, 11))"
         try:
             done = subprocess.run(
-                [candidate, "-I", "-c", check], user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", check=False
+                [candidate, "-I", "-c", check],
+                user=NOBODY,
+                group=NOBODY,
+                extra_groups=[],
+                cwd="/",
+                check=False,
             )
         except OSError:
             continue

@@ -28,13 +28,13 @@ def _attack_inside(identity: Identity, world: World, attack: Attack) -> Outcome:
         ["python3", "-I", "-c", _script(attack), world.facts()],
         grants=list(attack.grants),
         project=str(world.project),
-        env={name: world.token for name in attack.env},
+        env=dict.fromkeys(attack.env, world.token),
         **options,
     )
 
 
 def _attack_outside(identity: Identity, world: World, attack: Attack) -> Outcome:
-    options: dict[str, Any] = {"env": {name: world.token for name in attack.env}}
+    options: dict[str, Any] = {"env": dict.fromkeys(attack.env, world.token)}
     if attack.inherits:
         descriptor = os.open(world.secret, os.O_RDONLY)
         options["pass_fds"] = [descriptor]
@@ -118,7 +118,9 @@ def test_no_privilege_is_left(identity: Identity) -> None:
 
 
 def test_the_root_holds_nothing_of_the_host(identity: Identity) -> None:
-    outcome = identity.sandbox(["find", "/", "-xdev", "-not", "-path", "/proc/*", "-not", "-path", "/dev/*", "-type", "f"])
+    outcome = identity.sandbox(
+        ["find", "/", "-xdev", "-not", "-path", "/proc/*", "-not", "-path", "/dev/*", "-type", "f"]
+    )
     files = set(outcome.out.split())
     assert {"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf"} <= files
     assert all(path.startswith("/etc/") for path in files), files

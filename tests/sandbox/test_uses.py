@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -31,51 +32,160 @@ class Use:
 
 USES = [
     Use("python", [*PYTHON, "import sys; print(sys.version_info >= (3, 11))"], "True"),
-    Use("imports", [*PYTHON, "import asyncio, ctypes, decimal, email, http, json, lzma, re, sqlite3, ssl, zoneinfo; print('all')"], "all"),
-    Use("sqlite", [*PYTHON, """
+    Use(
+        "imports",
+        [
+            *PYTHON,
+            "import asyncio, ctypes, decimal, email, http, json, lzma, re, sqlite3, ssl, zoneinfo; print('all')",
+        ],
+        "all",
+    ),
+    Use(
+        "sqlite",
+        [
+            *PYTHON,
+            """
 import sqlite3
 base = sqlite3.connect('/tmp/a.db'); base.execute('pragma journal_mode=wal')
 base.execute('create table t(x)'); base.executemany('insert into t values (?)', [(n,) for n in range(1000)])
 base.commit(); print(base.execute('select sum(x) from t').fetchone()[0])
-"""], "499500"),
-    Use("temporary files", [*PYTHON, """
+""",
+        ],
+        "499500",
+    ),
+    Use(
+        "temporary files",
+        [
+            *PYTHON,
+            """
 import tempfile, os
-with tempfile.NamedTemporaryFile() as a, tempfile.TemporaryDirectory() as b: a.write(b'x'); print(os.path.isdir(b), a.name[:5])
-"""], "True /tmp/"),
-    Use("threads", [*PYTHON, """
+with tempfile.NamedTemporaryFile() as a, tempfile.TemporaryDirectory() as b:
+    a.write(b'x'); print(os.path.isdir(b), a.name[:5])
+""",
+        ],
+        "True /tmp/",
+    ),
+    Use(
+        "threads",
+        [
+            *PYTHON,
+            """
 import threading
 done = []; ts = [threading.Thread(target=done.append, args=(n,)) for n in range(50)]
 [t.start() for t in ts]; [t.join() for t in ts]; print(len(done))
-"""], "50"),
-    Use("processes of python", [*PYTHON, """
+""",
+        ],
+        "50",
+    ),
+    Use(
+        "processes of python",
+        [
+            *PYTHON,
+            """
 import multiprocessing as m
 if __name__ == '__main__':
     with m.Pool(3) as pool: print(sum(pool.map(abs, range(-10, 0))))
-"""], "55"),
-    Use("subprocess", [*PYTHON, "import subprocess; print(subprocess.run(['sort', '-r'], input='a\\nb\\n', text=True, capture_output=True, check=True).stdout)"], "b\na"),
-    Use("asyncio subprocess", [*PYTHON, """
+""",
+        ],
+        "55",
+    ),
+    Use(
+        "subprocess",
+        [
+            *PYTHON,
+            "import subprocess; print(subprocess.check_output(['sort', '-r'], input='a\\nb\\n', text=True))",
+        ],
+        "b\na",
+    ),
+    Use(
+        "asyncio subprocess",
+        [
+            *PYTHON,
+            """
 import asyncio
 async def main():
     p = await asyncio.create_subprocess_exec('echo', 'hi', stdout=-1)
     print((await p.communicate())[0], p.returncode)
 asyncio.run(main())
-"""], "b'hi\\n' 0"),
-    Use("its own loopback", [*PYTHON, """
+""",
+        ],
+        "b'hi\\n' 0",
+    ),
+    Use(
+        "its own loopback",
+        [
+            *PYTHON,
+            """
 import socket, threading
 server = socket.create_server(('127.0.0.1', 0))
 threading.Thread(target=lambda: server.accept()[0].sendall(b'pong')).start()
 print(socket.create_connection(server.getsockname()).recv(10), socket.gethostbyname('localhost'))
-"""], "b'pong' 127.0.0.1"),
-    Use("pipes of a shell", ["sh", "-c", "seq 1 1000 | grep 7 | wc -l; (exit 3) || echo $?; cat < /dev/null > /dev/null; head -c 4 /dev/urandom | wc -c"], "271\n3\n4"),
-    Use("who and where", ["sh", "-c", "id -un; hostname; pwd; echo $HOME; date +%Z"], "player\nsymphony\n/tmp\n/tmp\nUTC"),
-    Use("sort of a large file", ["sh", "-c", "seq 1 400000 | tac > /tmp/n && sort -n -S 1M /tmp/n | head -1"], "1"),
+""",
+        ],
+        "b'pong' 127.0.0.1",
+    ),
+    Use(
+        "pipes of a shell",
+        [
+            "sh",
+            "-c",
+            "seq 1 1000 | grep 7 | wc -l; (exit 3) || echo $?; cat </dev/null >/dev/null; head -c4 /dev/zero | wc -c",
+        ],
+        "271\n3\n4",
+    ),
+    Use(
+        "who and where",
+        ["sh", "-c", "id -un; hostname; pwd; echo $HOME; date +%Z"],
+        "player\nsymphony\n/tmp\n/tmp\nUTC",
+    ),
+    Use(
+        "sort of a large file",
+        ["sh", "-c", "seq 1 400000 | tac > /tmp/n && sort -n -S 1M /tmp/n | head -1"],
+        "1",
+    ),
     Use("a named pipe", ["sh", "-c", "mkfifo /tmp/p; (echo through > /tmp/p &); cat /tmp/p"], "through"),
-    Use("node", ["node", "-e", "setTimeout(() => console.log([1,2,3].map(x => x * 2).join(), require('fs').existsSync('/usr')), 5)"], "2,4,6 true", "node"),
-    Use("node's threads and hashes", ["node", "-e", "require('crypto').pbkdf2('a','b',1000,16,'sha256',(e,k)=>console.log(k.length))"], "16", "node"),
-    Use("a C compiler", ["sh", "-c", "printf '#include <stdio.h>\\nint main(){puts(\"compiled\");}' > /tmp/a.c && gcc -O1 -o /tmp/a /tmp/a.c && /tmp/a"], "compiled", "gcc"),
+    Use(
+        "node",
+        [
+            "node",
+            "-e",
+            "setTimeout(() => console.log([1,2,3].map(x => x * 2).join(), require('fs').existsSync('/usr')), 5)",
+        ],
+        "2,4,6 true",
+        "node",
+    ),
+    Use(
+        "node's threads and hashes",
+        ["node", "-e", "require('crypto').pbkdf2('a','b',1000,16,'sha256',(e,k)=>console.log(k.length))"],
+        "16",
+        "node",
+    ),
+    Use(
+        "a C compiler",
+        [
+            "sh",
+            "-c",
+            "echo 'int puts(); int main() { puts(\"compiled\"); }' > /tmp/a.c && gcc -O1 -o /tmp/a /tmp/a.c && /tmp/a",
+        ],
+        "compiled",
+        "gcc",
+    ),
     Use("perl", ["perl", "-e", "print join(',', map { $_ * 2 } 1..3)"], "2,4,6", "perl"),
-    Use("archives", ["sh", "-c", "cd /tmp && mkdir d && echo x > d/f && tar czf d.tgz d && rm -r d && tar xzf d.tgz && cat d/f"], "x"),
-    Use("ruff", ["ruff", "--isolated", "check", "--no-cache", "--output-format=concise", "-"], "F401", request={"stdin_text": "import os\n"}),
+    Use(
+        "archives",
+        [
+            "sh",
+            "-c",
+            "cd /tmp && mkdir d && echo x > d/f && tar czf d.tgz d && rm -r d && tar xzf d.tgz && cat d/f",
+        ],
+        "x",
+    ),
+    Use(
+        "ruff",
+        ["ruff", "--isolated", "check", "--no-cache", "--output-format=concise", "-"],
+        "F401",
+        request={"stdin_text": "import os\n"},
+    ),
     Use("large output", [*PYTHON, "print('x' * 3_000_000)"], "x" * 1000),
 ]
 
@@ -98,8 +208,14 @@ def test_use(use: Use, identity: Identity) -> None:
 
 
 def _git(identity: Identity, folder: Path, *arguments: str) -> None:
-    names = {f"GIT_{who}_{what}": "ada@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    done = identity.run(["git", *arguments], cwd=folder, env={**names, "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"})
+    names = {
+        f"GIT_{who}_{what}": "ada@example.org"
+        for who in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
+    done = identity.run(
+        ["git", *arguments], cwd=folder, env={**names, "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
+    )
     assert done.code == 0, done
 
 
@@ -133,7 +249,11 @@ def test_git_works_on_a_granted_project(identity: Identity, repository: Path, pl
     elif place == "another's" and os.geteuid() == 0:
         os.chown(repository, 12345, 12345)
     before = sorted(str(path) for path in repository.rglob("*"))
-    for arguments, expected in ((["log", "--format=%s"], "the first"), (["status", "--short"], ""), (["show", "HEAD"], "+one")):
+    for arguments, expected in (
+        (["log", "--format=%s"], "the first"),
+        (["status", "--short"], ""),
+        (["show", "HEAD"], "+one"),
+    ):
         outcome = identity.sandbox(["git", *arguments], grants=["read:project/**"], project=str(project))
         assert outcome.code == 0, outcome
         assert expected in outcome.out, outcome
@@ -141,8 +261,12 @@ def test_git_works_on_a_granted_project(identity: Identity, repository: Path, pl
 
 
 def test_writing_is_seen_inside_and_ends_with_the_sandbox(identity: Identity, repository: Path) -> None:
-    script = "echo two >> sub/file.txt && rm -r .git && mkdir new && mv sub new/ && cat new/sub/file.txt && ls -A"
-    outcome = identity.sandbox(["sh", "-c", script], grants=["read:project/**", "write:project/**"], project=str(repository))
+    script = (
+        "echo two >> sub/file.txt && rm -r .git && mkdir new && mv sub new/ && cat new/sub/file.txt && ls -A"
+    )
+    outcome = identity.sandbox(
+        ["sh", "-c", script], grants=["read:project/**", "write:project/**"], project=str(repository)
+    )
     assert outcome.out.split() == ["one", "two", "new"], outcome
     assert (repository / "sub" / "file.txt").read_text() == "one\n"
     assert (repository / ".git").is_dir()
@@ -186,15 +310,13 @@ def test_a_missing_program_is_said_so(identity: Identity) -> None:
     assert "no-such-program" in outcome.err
 
 
-def test_the_host_s_end_is_the_sandbox_s(identity: Identity, make_held: Callable[[Identity], subprocess.Popen[bytes]]) -> None:
-    held = make_held(identity)
-    assert held.stdout is not None
-    player = json.loads(held.stdout.readline())["player"]
-    descriptor = os.pidfd_open(player)
-    held.kill()
-    held.wait()
-    import select
-
+def test_the_host_s_end_is_the_sandbox_s(
+    identity: Identity, make_held: Callable[[Identity], subprocess.Popen[bytes]]
+) -> None:
+    with make_held(identity) as held:
+        assert held.stdout is not None
+        descriptor = os.pidfd_open(json.loads(held.stdout.readline())["player"])
+        held.kill()
     assert select.select([descriptor], [], [], 10)[0], "the player outlived its host"
     os.close(descriptor)
 

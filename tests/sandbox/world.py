@@ -129,9 +129,11 @@ class World:
             "unix": self.unix,
             "abstract": self.abstract,
             "shm": self.shm,
-            "device": os.stat(self.folder).st_dev,
+            "device": self.folder.stat().st_dev,
         }
-        return json.dumps({name: value if isinstance(value, int) else str(value) for name, value in facts.items()})
+        return json.dumps(
+            {name: value if isinstance(value, int) else str(value) for name, value in facts.items()}
+        )
 
     def close(self) -> None:
         """Ends the victim, the listeners and the files."""

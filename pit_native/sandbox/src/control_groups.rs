@@ -214,7 +214,7 @@ fn sweep(folder: &Path) {
 fn find_place() -> Result<Place, String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(|error| error.to_string())?;
     let own = fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
-    let place = choose(&mounts, &own, |folder| enable_controllers(folder))?;
+    let place = choose(&mounts, &own, enable_controllers)?;
     for folder in place.folders() {
         let probe = folder.join(format!("symphony-{}-probe", std::process::id()));
         fs::create_dir(&probe)
