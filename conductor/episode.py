@@ -22,6 +22,8 @@ from symphony.types.players import FunctionSpec
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 STOP = -1
+DETAILS = frozenset(("duration", "date", "until", "path", "folder", "glob", "count", "number", "text"))
+"""Kinds of mentions that alone ask for nothing."""
 UNSERVED, CLEAR = 0.8, 0.55
 """A clause is unserved below this coverage, and a Player serves it clearly from this score on."""
 MOST_NODES = 24
@@ -325,6 +327,8 @@ def is_detail(prompt: str, start: int, end: int, mentions: Sequence[Mention]) ->
     """Whether a clause says no more than times, paths and counts for another."""
     letters = list(prompt)
     for mention in mentions:
+        if mention.kind not in DETAILS:
+            continue
         letters[mention.start : mention.end] = " " * (mention.end - mention.start)
     return not content_words("".join(letters[start:end]))
 

@@ -16,7 +16,7 @@ _QUOTED = re.compile(r"`[^`]+`|\"[^\"]+\"|“[^”]+”|«[^»]+»|(?<!\w)'[^']+
 _SENTENCE = re.compile(r"[?!;\n]+|\.(?=\s|$)|:(?=\s)")
 _JOINT = re.compile(
     r",\s*(?:and|then|und|dann|et|puis|y|luego)?\s+|\s+(?:and then|and also|and|then|plus|as well as|"
-    r"und dann|und|dann|sowie|anschließend|et puis|et|puis|ensuite|y luego|y|luego|después)\s+|\s+[–—-]\s+|\s*→\s*",
+    r"und dann|und|dann|sowie|anschließend|et puis|et|puis|ensuite|y luego|y|luego|después)\s+|\s+[–—+&-]\s+|\s*→\s*",
     re.IGNORECASE,
 )
 _ATTACHED = re.compile(
@@ -24,7 +24,7 @@ _ATTACHED = re.compile(
     r"einem?\s+|einer\s+|eine\s+|une?\s+|una\s+)?[^\W\d]{4,})",
     re.IGNORECASE,
 )
-_ABOUT = re.compile(r"\s+(?=(?:about|on|showing|über|zu|sur|sobre)\s+\w)", re.IGNORECASE)
+_ABOUT = re.compile(r"\s+(?=(?:about|on|showing|über|sur|sobre)\s+\w)", re.IGNORECASE)
 
 
 def word_list(name: str) -> frozenset[str]:

@@ -77,7 +77,7 @@ _AUTHOR = re.compile(
 _NO_PERSON = word_list("no_names.txt")
 _BY_COLUMN = re.compile(
     r"\b(?:by|per|each|for each|every|group(?:ed)? by|pro|je|nach|par|por)\s+(?:the\s+|their\s+|its\s+)?"
-    r"(?P<v>[a-z][\w-]*(?:\s*(?:,|and|und|et|y)\s+(?:by\s+|then by\s+)?[a-z][\w-]*)?)",
+    r"(?P<v>[a-z][\w-]*(?:\s*(?:,|and|und|et|y)\s+(?:by\s+|then by\s+)?[a-z][\w-]*(?=\s*(?:$|[,.;?!)])))?)",
     re.IGNORECASE,
 )
 _COLUMNS = re.compile(
