@@ -40,6 +40,11 @@ class _Page(StaticFiles):
 def application(host: FakeHost) -> Starlette:
     """The page and its WebSocket, with the same token and policy as the real server."""
     pages = Pages(host)
+    sockets: set[WebSocket] = set()
+
+    async def drop() -> None:
+        for socket in list(sockets):
+            await socket.close(1012)
 
     async def connect(socket: WebSocket) -> None:
         await socket.accept()
@@ -50,12 +55,14 @@ def application(host: FakeHost) -> Starlette:
         await socket.send_text(json.dumps({"jsonrpc": "2.0", "id": first["id"], "result": {"ok": True}}))
         session = PageSession(pages, socket.send_text)
         await session.start(first["params"])
+        sockets.add(socket)
         try:
             while True:
                 await session.handle(await socket.receive_text())
-        except WebSocketDisconnect:
-            pass
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # RuntimeError: the connection was dropped on this side
         finally:
+            sockets.discard(socket)
             await session.close()
 
     @contextlib.asynccontextmanager
@@ -64,10 +71,12 @@ def application(host: FakeHost) -> Starlette:
         await pages.close()
         await host.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[WebSocketRoute("/ws", connect), Mount("/", _Page(directory=DIST, html=True))],
         lifespan=lifespan,
     )
+    app.state.drop = drop
+    return app
 
 
 if __name__ == "__main__":

@@ -384,14 +384,13 @@ class FakeHost:
     async def install_extension(self, source: str, agreed: Sequence[str] | None = None) -> Json:
         item = self._extension(source)
         wanted = item["capabilities"]["grants"]
-        if not set(wanted) <= set(agreed or ()):
+        if agreed is None or not set(wanted) <= set(agreed):
+            said = zip(wanted, item["permissions"], strict=True)
             raise PermissionDenied(
-                f"{source} wants permissions that were not agreed to",
+                f"{source} asks for permissions",
                 code="consent_needed",
-                findings=[
-                    {"grant": grant, "message": word}
-                    for grant, word in zip(wanted, item["permissions"], strict=True)
-                ],
+                findings=[{"grant": grant, "message": word} for grant, word in said]
+                or [{"message": "It may do nothing beyond computing"}],
             )
         await asyncio.sleep(self.step)
         item.update(installed=True, enabled=True, state="installed")
