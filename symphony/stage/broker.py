@@ -17,8 +17,8 @@ from symphony.stage.roster import CastMember, Roster
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-Respond = Callable[[Any, Any], None]
-RespondError = Callable[[Any, str, str, str], None]
+Respond = Callable[[int, Any], object]
+RespondError = Callable[[int, str, str, str], object]
 
 
 @dataclass(frozen=True, slots=True)

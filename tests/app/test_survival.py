@@ -24,10 +24,8 @@ def melody(folder: Path, *commands: str) -> Path:
     """A chain of shell nodes, one after the other."""
     lines = ["format: symphony.melody/1", "name: chain", "nodes:"]
     for index, command in enumerate(commands):
-        words = json.dumps(["sh", "-c", command])
-        lines.append(
-            f"  - {{id: s{index}, kind: operator, player: symphony/shell#run, params: {{command: {words}}}, timeout: 60s}}"
-        )
+        call = json.dumps({"command": ["sh", "-c", command]})
+        lines.append(f"  - {{id: s{index}, kind: operator, player: symphony/shell#run, params: {call}}}")
     lines.append("edges:")
     lines += [f"  - {{kind: control, from: s{i}, to: s{i + 1}}}" for i in range(len(commands) - 1)]
     if len(commands) == 1:

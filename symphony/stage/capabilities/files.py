@@ -72,7 +72,7 @@ class _Files:
             if not Path(path).is_relative_to(caller.project):
                 raise caller.refuse("reach", path, "only files of the project can be granted")
             return "project", caller.project, str(Path(path).relative_to(caller.project))
-        return "project", caller.project, path.removeprefix("project/")
+        return "project", caller.project, path
 
 
 def _no_project() -> PlayerError:
