@@ -34,16 +34,26 @@ async fn attack(host: &mut Host, name: &str, bytes: &[u8]) -> (Closed, Option<St
     (reason, told)
 }
 
-fn with_length(payload: &[u8]) -> Vec<u8> {
-    [&(payload.len() as u32).to_le_bytes(), payload].concat()
-}
-
-/// An event whose body is these bytes.
-fn with_body(body: &[u8]) -> Vec<u8> {
-    let mut payload = frame(&envelope(2, Kind::Event, None, "log", Value::Nil))[4..].to_vec();
-    assert_eq!(payload.pop(), Some(0xc0));
-    payload.extend_from_slice(body);
-    with_length(&payload)
+/// The refused frames of `tests/stage/vectors.json`, with what they are refused for.
+fn refused_frames() -> Vec<(String, Vec<u8>, String)> {
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/stage/vectors.json")).expect("JSON");
+    let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+    let vectors = vectors["refused"].as_array().expect("a list").iter();
+    vectors
+        .map(|vector| {
+            let pieces = vector["frame"].as_array().expect("pieces").iter();
+            let frame = pieces.flat_map(|piece| {
+                support::unhex(&text(&piece[0]))
+                    .repeat(piece[1].as_u64().expect("a count") as usize)
+            });
+            (
+                text(&vector["name"]),
+                frame.collect(),
+                text(&vector["because"]),
+            )
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -51,125 +61,16 @@ async fn every_malformed_frame_closes_its_session_alone() {
     let mut host = Host::new(Limits::default());
     let (neighbour, peer) = host.session("neighbour").await;
     tokio::spawn(peer.echo());
-    let sound = frame(&envelope(2, Kind::Event, None, "log", Value::Nil));
-    let attacks: Vec<(&str, Vec<u8>, Malformed)> = vec![
-        (
-            "length 2^32-1",
-            vec![0xff; 4],
-            Malformed::TooLong {
-                length: 0xffff_ffff,
-                limit: 16 << 20,
-            },
-        ),
-        ("empty frame", vec![0; 4], Malformed::Truncated),
-        (
-            "no map",
-            with_length(&[0x93, 1, 2, 3]),
-            Malformed::Field("v"),
-        ),
-        ("reserved type", with_length(&[0xc1]), Malformed::Type(0xc1)),
-        (
-            "truncated",
-            with_length(&sound[4..sound.len() - 1]),
-            Malformed::Truncated,
-        ),
-        (
-            "trailing",
-            with_length(&[&sound[4..], &[0xc0, 0xc0]].concat()),
-            Malformed::Trailing(2),
-        ),
-        (
-            "depth 100,000",
-            with_body(&[vec![0x91; 100_000], vec![0xc0]].concat()),
-            Malformed::TooDeep(64),
-        ),
-        (
-            "depth of maps",
-            with_body(&[[0x81, 0xa1, b'a'].repeat(100_000), vec![0xc0]].concat()),
-            Malformed::TooDeep(64),
-        ),
-        (
-            "2^32-1 items",
-            with_body(&[0xdd, 0xff, 0xff, 0xff, 0xff]),
-            Malformed::Truncated,
-        ),
-        (
-            "2^32-1 pairs",
-            with_body(&[0xdf, 0xff, 0xff, 0xff, 0xff]),
-            Malformed::Truncated,
-        ),
-        (
-            "2^32-1 bytes",
-            with_body(&[0xc6, 0xff, 0xff, 0xff, 0xff]),
-            Malformed::Truncated,
-        ),
-        (
-            "duplicate key",
-            with_body(b"\x82\xa1a\x01\xa1a\x02"),
-            Malformed::DuplicateKey("a".into()),
-        ),
-        (
-            "number as key",
-            with_body(b"\x81\x01\x02"),
-            Malformed::KeyType,
-        ),
-        ("no UTF-8", with_body(b"\xa2\xff\xfe"), Malformed::Utf8),
-        (
-            "extension type",
-            with_body(&[0xd4, 1, 0]),
-            Malformed::Type(0xd4),
-        ),
-        (
-            "too many values",
-            with_body(&[&[0xdd, 0, 0x20, 0, 0][..], &[0xc0; 0x20_0000]].concat()),
-            Malformed::TooMany(2_000_000),
-        ),
-        (
-            "unknown field",
-            with_length(b"\x81\xa1x\x01"),
-            Malformed::UnknownField("x".into()),
-        ),
-        (
-            "missing field",
-            with_length(b"\x81\xa1v\x01"),
-            Malformed::Field("id"),
-        ),
-        (
-            "field twice",
-            with_length(b"\x82\xa1v\x01\xa1v\x01"),
-            Malformed::DuplicateKey("v".into()),
-        ),
-        (
-            "foreign reply",
-            frame(&envelope(
-                2,
-                Kind::Response,
-                Some(id(7)),
-                "call",
-                Value::Nil,
-            )),
-            Malformed::UnknownReply("response"),
-        ),
-        (
-            "foreign error",
-            frame(&envelope(2, Kind::Error, Some(id(7)), "call", Value::Nil)),
-            Malformed::UnknownReply("error"),
-        ),
-        (
-            "foreign event",
-            frame(&envelope(2, Kind::Event, Some(id(7)), "log", Value::Nil)),
-            Malformed::UnknownReply("event"),
-        ),
-        (
-            "reply to nothing",
-            frame(&envelope(2, Kind::Response, None, "call", Value::Nil)),
-            Malformed::Field("re"),
-        ),
-    ];
-    for (index, (name, bytes, expected)) in attacks.into_iter().enumerate() {
-        let (reason, told) = attack(&mut host, &index.to_string(), &bytes).await;
-        assert_eq!(reason, Closed::Protocol(expected.clone()), "{name}");
-        assert_eq!(told, Some(expected.to_string()), "{name}");
+    for (index, (name, frame, because)) in refused_frames().into_iter().enumerate() {
+        let (reason, told) = attack(&mut host, &index.to_string(), &frame).await;
+        let Closed::Protocol(malformed) = reason else {
+            panic!("{name}: {reason}")
+        };
+        assert!(
+            malformed.to_string().contains(&because),
+            "{name}: {malformed}"
+        );
+        assert_eq!(told, Some(malformed.to_string()), "{name}");
         assert_eq!(
             neighbour
                 .call("call", 1.into(), CallOptions::default())
@@ -181,16 +82,22 @@ async fn every_malformed_frame_closes_its_session_alone() {
 }
 
 #[tokio::test]
-async fn another_version_is_named() {
+async fn references_to_nothing_close_the_session() {
     let mut host = Host::new(Limits::default());
-    let mut bytes = frame(&envelope(2, Kind::Event, None, "log", Value::Nil));
-    // map header, key "v", then the version.
-    assert_eq!(bytes[4..8], [0x89, 0xa1, b'v', 1]);
-    bytes[7] = 2;
-    assert_eq!(
-        attack(&mut host, "a", &bytes).await.0,
-        Closed::Protocol(Malformed::Version(2))
-    );
+    for kind in [
+        Kind::Response,
+        Kind::Error,
+        Kind::Event,
+        Kind::Stream,
+        Kind::Request,
+    ] {
+        let foreign = frame(&envelope(2, kind, Some(id(7)), "call", Value::Nil));
+        let (reason, _) = attack(&mut host, kind.as_str(), &foreign).await;
+        assert_eq!(
+            reason,
+            Closed::Protocol(Malformed::UnknownReply(kind.as_str()))
+        );
+    }
 }
 
 #[tokio::test]

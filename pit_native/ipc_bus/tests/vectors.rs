@@ -1,17 +1,13 @@
 //! The frames of `docs/stage-protocol.md`, which every implementation of the protocol must agree on.
 
+mod support;
+
 use ipc_bus::{Envelope, FrameBuffer, Kind, Limits, Malformed, MessageId, Value};
+use support::unhex;
 
 fn vectors() -> serde_json::Value {
     serde_json::from_str(include_str!("../../../tests/stage/vectors.json"))
         .expect("the vectors are JSON")
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).expect("hex"))
-        .collect()
 }
 
 /// A body as the vectors write it.
