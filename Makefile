@@ -8,13 +8,14 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
-UVPIP := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --require-hashes
+UVPIP := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --require-hashes --compile-bytecode
 STAMPS := build/stamps
 TEST_PACKAGES := git chromium xvfb xauth libxcb-cursor0 libxkbcommon-x11-0 libxcb-icccm4 libxcb-keysyms1 libxcb-image0 \
 	libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xkb1 libegl1 libnss3
 
 RUST_SOURCES := $(shell find pit_native -name '*.rs' -o -name 'Cargo.toml' -path 'pit_native/*') Cargo.toml Cargo.lock
 PAGE_SOURCES := $(shell find frontend -path frontend/node_modules -prune -o -path frontend/dist -prune -o -type f -print 2>/dev/null)
+PYTHON_SOURCES := $(shell find symphony conductor extensions -path '*/vendor' -prune -o -name '*.py' -print)
 VENDORED := $(wildcard extensions/*/requirements.lock extensions/registry/*/requirements.lock)
 REGISTRY_SOURCES := $(shell find extensions/registry -path '*/vendor' -prune -o -type f -print 2>/dev/null)
 
@@ -27,7 +28,7 @@ run: build desktop ## build what is out of date and start the desktop applicatio
 	@exec $(VENV)/bin/symphony app
 
 .PHONY: build
-build: preflight $(STAMPS)/native $(STAMPS)/page $(STAMPS)/encoder $(STAMPS)/vendor $(STAMPS)/registry ## all but the window: afterwards .venv/bin/symphony works
+build: preflight $(STAMPS)/native $(STAMPS)/page $(STAMPS)/encoder $(STAMPS)/vendor $(STAMPS)/registry $(STAMPS)/bytecode ## all but the window: afterwards .venv/bin/symphony works
 
 .PHONY: preflight
 preflight:
@@ -57,6 +58,11 @@ $(STAMPS)/native: $(RUST_SOURCES) pyproject.toml $(STAMPS)/venv
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --release --locked --uv --quiet
 	@cargo build --quiet --release --locked -p sandbox --bins
 	@install -m 755 target/release/symphony-launcher $(VENV)/bin/symphony-launcher
+	@touch $@
+
+# Starting must not compile: neither the host nor a Player may write beside its sources.
+$(STAMPS)/bytecode: $(PYTHON_SOURCES) $(STAMPS)/venv
+	@$(PY) -m compileall -q symphony conductor pit_native extensions -x '/vendor/'
 	@touch $@
 
 $(STAMPS)/page: $(PAGE_SOURCES)
