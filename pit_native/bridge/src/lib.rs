@@ -9,6 +9,8 @@ mod json;
 mod pool;
 mod runtime;
 mod runtime_events;
+mod runtime_handler;
+mod runtime_loader;
 mod runtime_pit;
 mod runtime_players;
 mod runtime_session;

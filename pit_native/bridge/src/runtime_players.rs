@@ -1,27 +1,23 @@
-//! The stage: how the pool starts Players, and what arrives from them.
+//! The stage: all Players, their pool, and how they are held and called.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use ipc_bus::{Bus, Closed, Expect, Handler, Incoming, Responder};
+use ipc_bus::{Bus, Closed, Responder};
 use parking_lot::{Condvar, Mutex};
-use pool_manager::{EntryOptions, Lease, LoadError, Loader, PoolError, PoolManager};
+use pool_manager::{EntryOptions, Lease, PoolError, PoolManager};
 use rmpv::Value;
 use run_loop::ports::{Call, NodeError, Promise, Seat, Stage};
 use rustc_hash::FxHashMap;
-use sandbox::{Child, Mode, Mount, Spec};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use sandbox::Spec;
 use tokio::runtime::Handle;
 
 use crate::runtime_events::{EventQueue, Note, Place};
-use crate::runtime_pit::seconds_now;
+use crate::runtime_loader::PlayerLoader;
 use crate::runtime_session::{PlayerSession, describe_exit};
 
-/// Where a Player finds its socket.
-const SOCKET: &str = "/run/symphony/stage.sock";
 /// A Player found dead when it is allocated is started anew, so often.
 const STARTS: usize = 3;
 /// Beyond the Player's own time to start: the pool may have to make room first.
@@ -63,11 +59,13 @@ pub(crate) struct Theatre {
 }
 
 impl Theatre {
-    fn next(&self) -> u64 {
+    /// A number for a request or a socket.
+    pub(crate) fn next(&self) -> u64 {
         self.counter.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    fn tell(
+    /// Says that a Player's process has changed its state.
+    pub(crate) fn tell(
         &self,
         key: &Arc<str>,
         extension: &Arc<str>,
@@ -148,7 +146,7 @@ impl Theatre {
     }
 
     /// A Player's session has ended by itself.
-    fn lost(&self, player: &Entry, reason: &Closed) {
+    pub(crate) fn lost(&self, player: &Entry, reason: &Closed) {
         let exit = player.child.wait(Some(Duration::from_secs(2)));
         let how = match (reason, exit) {
             (Closed::ByPeer | Closed::Failed(_), Ok(Some(exit))) => describe_exit(exit),
@@ -271,228 +269,6 @@ impl Theatre {
             lease: leased.map_err(failed)??,
             theatre: self,
         })
-    }
-}
-
-/// Starts the Player of one pool entry.
-struct PlayerLoader {
-    theatre: Weak<Theatre>,
-    key: Arc<str>,
-    launch: Arc<Launch>,
-}
-
-impl Loader<Entry> for PlayerLoader {
-    fn load(&self, _id: &str) -> Result<Entry, LoadError> {
-        let theatre = self
-            .theatre
-            .upgrade()
-            .ok_or_else(|| LoadError::new("the host is ending"))?;
-        let extension = &self.launch.extension;
-        theatre.tell(&self.key, extension, "loading", 0, String::new());
-        match self.start(&theatre) {
-            Ok(player) => {
-                theatre
-                    .running
-                    .lock()
-                    .insert(self.key.clone(), Arc::downgrade(&player));
-                theatre.tell(
-                    &self.key,
-                    extension,
-                    "ready",
-                    player.child.player_pid(),
-                    String::new(),
-                );
-                Ok(player)
-            }
-            Err(error) => {
-                theatre.tell(&self.key, extension, "unloaded", 0, error.message.clone());
-                Err(error)
-            }
-        }
-    }
-}
-
-impl PlayerLoader {
-    fn start(&self, theatre: &Arc<Theatre>) -> Result<Entry, LoadError> {
-        let launch = &self.launch;
-        let until = Instant::now() + launch.start_timeout;
-        let path = theatre
-            .sockets
-            .join(format!("{}-{}.sock", std::process::id(), theatre.next()));
-        let listener = theatre
-            .bus
-            .listen(&path)
-            .map_err(|error| lasting(error.to_string()))?;
-        let mut spec = launch.spec.clone();
-        spec.mounts
-            .retain(|mount| mount.target.as_os_str() != SOCKET);
-        spec.mounts.push(Mount {
-            source: path,
-            target: SOCKET.into(),
-            mode: Mode::ReadWrite,
-        });
-        let child =
-            sandbox::spawn(&theatre.launcher, &spec).map_err(|error| lasting(error.to_string()))?;
-        let child = Arc::new(child);
-        let handler = Arc::new(PlayerHandler {
-            theatre: Arc::downgrade(theatre),
-            key: self.key.clone(),
-            extension: launch.extension.clone(),
-            player: OnceLock::new(),
-        });
-        let expect = Expect {
-            pid: u32::try_from(child.player_pid()).unwrap_or_default(),
-            name: launch.extension.to_string(),
-            grants: launch.grants.clone(),
-            timeout: launch.start_timeout,
-        };
-        let accept = theatre.bus.accept(listener, expect, handler.clone());
-        let session = theatre.handle.block_on(async {
-            tokio::select! {
-                biased;
-                session = accept => session.map_err(|error| LoadError::new(error.to_string())),
-                ended = ended(&child) => Err(LoadError::new(ended)),
-            }
-        })?;
-        let pid = child.clone();
-        let player = PlayerSession::new(
-            self.key.clone(),
-            launch.extension.clone(),
-            session,
-            pid,
-            seconds_now(),
-        );
-        let player = Arc::new(player);
-        // The handler needs to know whose session ended; set once, before anything is called.
-        let _ = handler.player.set(Arc::downgrade(&player));
-        self.activate(
-            theatre,
-            &player,
-            until.saturating_duration_since(Instant::now()),
-        )?;
-        Ok(player)
-    }
-
-    fn activate(&self, theatre: &Theatre, player: &Entry, left: Duration) -> Result<(), LoadError> {
-        let launch = &self.launch;
-        let body = Value::Map(vec![
-            ("configuration".into(), launch.configuration.clone()),
-            ("project".into(), launch.project.clone()),
-            ("extension".into(), (&*launch.extension).into()),
-            ("version".into(), launch.version.as_str().into()),
-        ]);
-        let activated = theatre.handle.block_on(async {
-            let call = player.call("activate", body, "its activation", 0, Some(left));
-            tokio::time::timeout(left, call).await
-        });
-        match activated {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) if error.code == "crashed" => Err(LoadError::new(error.message)),
-            Ok(Err(error)) => Err(lasting(error.message)),
-            Err(_) => Err(LoadError::new(format!(
-                "it was not ready within {} seconds",
-                launch.start_timeout.as_secs_f64()
-            ))),
-        }
-    }
-}
-
-/// A failure that trying again does not mend.
-fn lasting(message: String) -> LoadError {
-    LoadError {
-        message,
-        may_pass: false,
-    }
-}
-
-/// Waits for the end of a process that was to connect.
-async fn ended(child: &Child) -> String {
-    let watched = child.pidfd().try_clone_to_owned().and_then(|pidfd| {
-        // SAFETY: an owned descriptor names the same open file for as long as it lives.
-        let watched = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
-        Ok(watched?)
-    });
-    let Ok(watched) = watched else {
-        return std::future::pending().await;
-    };
-    if watched.readable().await.is_err() {
-        return std::future::pending().await;
-    }
-    match child.wait(Some(Duration::ZERO)) {
-        Ok(Some(exit)) => format!("it ended before it was ready ({})", describe_exit(exit)),
-        _ => "it ended before it was ready".to_owned(),
-    }
-}
-
-/// What arrives from one Player.
-struct PlayerHandler {
-    theatre: Weak<Theatre>,
-    key: Arc<str>,
-    extension: Arc<str>,
-    player: OnceLock<Weak<PlayerSession>>,
-}
-
-impl Handler for PlayerHandler {
-    fn request(&self, incoming: Incoming, responder: Responder) {
-        let Some(theatre) = self.theatre.upgrade() else {
-            return;
-        };
-        let id = theatre.next();
-        let place = theatre
-            .calls
-            .lock()
-            .get(&incoming.tag)
-            .cloned()
-            .unwrap_or_default();
-        theatre
-            .requests
-            .lock()
-            .insert(id, (incoming.session, responder));
-        theatre.events.push(Note::Request {
-            id,
-            place,
-            extension: self.extension.clone(),
-            key: self.key.clone(),
-            method: incoming.method,
-            body: incoming.body,
-        });
-    }
-
-    fn event(&self, _session: u64, tag: u64, method: &str, body: Value) {
-        let Some(theatre) = self.theatre.upgrade() else {
-            return;
-        };
-        if !matches!(method, "progress" | "log" | "output" | "ui") {
-            return;
-        }
-        let place = theatre.calls.lock().get(&tag).cloned().unwrap_or_default();
-        let (method, extension) = (method.to_owned(), self.extension.clone());
-        theatre.events.push(Note::Said {
-            method,
-            place,
-            extension,
-            body,
-        });
-    }
-
-    fn closed(&self, session: u64, reason: &Closed) {
-        let Some(theatre) = self.theatre.upgrade() else {
-            return;
-        };
-        theatre
-            .requests
-            .lock()
-            .retain(|_, (asker, _)| *asker != session);
-        if *reason == Closed::ByHost {
-            return;
-        }
-        let Some(player) = self.player.get().and_then(Weak::upgrade) else {
-            return;
-        };
-        let reason = reason.clone();
-        // Waiting for the exit status and the pool's hooks may block; the reader must not.
-        let handle = theatre.handle.clone();
-        handle.spawn_blocking(move || theatre.lost(&player, &reason));
     }
 }
 

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::driver::{Inbox, Message};
-use crate::machine::{Event, Verdict};
+use crate::instructions::{Event, Verdict};
 
 /// Who gets the answer.
 #[derive(Debug)]

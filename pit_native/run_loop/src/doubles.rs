@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use crate::event::RunEvent;
-use crate::machine::{Fault, NodeState, RunState};
+use crate::instructions::{Fault, NodeState, RunState};
 use crate::ports::{
     Arbiter, Artifacts, Asked, Call, NewArtifact, NodeError, Promise, Seat, Sink, Stage, Waiter,
 };

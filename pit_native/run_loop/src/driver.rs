@@ -1,27 +1,29 @@
 //! Carries out the machine's instructions for one run: requests, attempts, journal, events.
 
+mod grants;
+mod questions;
+mod telling;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
-use crate::attempt::{Attempt, Made, Report, blocking};
-use crate::cache::{CacheKey, ResultCache, cache_key};
-use crate::decisions::Question;
-use crate::event::{NodeEvent, RunEvent, Values};
+use crate::attempt::{Attempt, Made, Report};
+use crate::cache::{CacheKey, ResultCache};
+use crate::event::{RunEvent, Values};
+use crate::instructions::{Event, Fault, Instruction, NodeState, RunState};
 use crate::journal::{Journal, Record};
-use crate::machine::{Event, Fault, Instruction, Machine, NodeState, RunState, Verdict};
+use crate::machine::Machine;
 use crate::plan::{NodeKind, Plan};
-use crate::ports::{Asked, NodeError, Stored, Waiter};
+use crate::ports::{NodeError, Stored, Waiter};
 use crate::run_loop::Shared;
 use crate::view::RunView;
 
-/// How long the host may think about a failure before the policy decides.
-const DECISION_TIME: Duration = Duration::from_secs(5);
 /// Events of the machine between two flushes.
 const BATCH: usize = 512;
 
@@ -222,17 +224,6 @@ impl Driver {
         }
     }
 
-    fn take_grant(&mut self, node: u32, grant: u64) {
-        let live = &mut self.live[node as usize];
-        if live.is_queued && live.grant == grant {
-            live.is_queued = false;
-            self.queue.push_back(Event::Granted(node));
-        } else {
-            self.owed = self.owed.saturating_sub(1);
-            self.shared.arbiter.release(grant);
-        }
-    }
-
     fn done(&mut self, node: u32, attempt: u32, seconds: f64, result: Result<Made, NodeError>) {
         self.stops.remove(&node);
         let detail = self.details.entry(node).or_default();
@@ -321,103 +312,6 @@ impl Driver {
         }
     }
 
-    fn request(&mut self, node: u32) {
-        if self.answer_from_cache(node) {
-            self.queue.push_back(Event::Cached(node));
-            return;
-        }
-        let plan = &self.plan.nodes[node as usize];
-        if plan.resources.iter().all(|(_, amount)| *amount == 0.0) {
-            self.queue.push_back(Event::Granted(node));
-            return;
-        }
-        let asked = self.shared.arbiter.request(
-            &self.plan.run,
-            &plan.resources,
-            plan.priority,
-            &self.waiter,
-            u64::from(node),
-        );
-        let live = &mut self.live[node as usize];
-        match asked {
-            Ok(Asked::Granted(grant)) => {
-                live.grant = grant;
-                self.queue.push_back(Event::Granted(node));
-            }
-            Ok(Asked::Queued(grant)) => {
-                live.grant = grant;
-                live.is_queued = true;
-            }
-            Err(error) => {
-                self.queue.push_back(Event::Failed {
-                    node,
-                    attempt: 0,
-                    fault: error.fault,
-                });
-                self.details.entry(node).or_default().error = Some(error);
-            }
-        }
-    }
-
-    fn answer_from_cache(&mut self, node: u32) -> bool {
-        let Some(cache) = &self.cache else {
-            return false;
-        };
-        let plan = &self.plan.nodes[node as usize];
-        let Some(key) = cache_key(plan, |source, port| self.view.artifact_of(source, port)) else {
-            return false;
-        };
-        let known = cache.lock().get(&key).map(<[Stored]>::to_vec);
-        let stored = known.filter(|stored| {
-            let is_whole = plan
-                .outputs
-                .iter()
-                .all(|(port, _)| stored.iter().any(|s| s.port == *port));
-            is_whole && stored.iter().all(|s| self.shared.artifacts.contains(&s.id))
-        });
-        let Some(stored) = stored else {
-            self.keys.insert(node, key);
-            return false;
-        };
-        let attempt = self.machine.attempts(node);
-        self.record(&Record::Finished {
-            node,
-            attempt,
-            is_cached: true,
-            stored: stored.clone(),
-        });
-        self.details.insert(
-            node,
-            Detail {
-                artifacts: stored.clone(),
-                is_cached: true,
-                ..Detail::default()
-            },
-        );
-        self.view.keep(node, Values::new(), stored);
-        true
-    }
-
-    fn withdraw(&mut self, node: u32) {
-        let live = &mut self.live[node as usize];
-        if !live.is_queued {
-            // Granted, and the machine gives it back when it hears of it.
-            return;
-        }
-        live.is_queued = false;
-        if !self.shared.arbiter.withdraw(live.grant) {
-            self.owed += 1;
-        }
-        live.grant = 0;
-    }
-
-    fn release(&mut self, node: u32) {
-        let grant = std::mem::take(&mut self.live[node as usize].grant);
-        if grant != 0 {
-            self.shared.arbiter.release(grant);
-        }
-    }
-
     fn start(&mut self, node: u32, attempt: u32) {
         let plan = &self.plan.nodes[node as usize];
         if plan.kind == NodeKind::Pass && plan.outputs.is_empty() {
@@ -449,186 +343,10 @@ impl Driver {
         }
     }
 
-    fn decide(&mut self, node: u32, attempt: u32, default: Verdict) {
-        let question = Question::Failure {
-            inbox: self.inbox.clone(),
-            node,
-            attempt,
-        };
-        let token = self.shared.decisions.ask(&self.plan.run, question);
-        let error = self
-            .details
-            .get(&node)
-            .and_then(|detail| detail.error.clone());
-        self.events.push(RunEvent::Failure {
-            token,
-            run: self.plan.run.clone(),
-            node: self.plan.nodes[node as usize].id.clone(),
-            attempt,
-            error: error
-                .unwrap_or_else(|| NodeError::new("failed", "It failed without saying why", "")),
-        });
-        let (shared, inbox) = (self.shared.clone(), self.inbox.clone());
-        self.shared.handle.spawn(async move {
-            tokio::time::sleep(DECISION_TIME).await;
-            if shared.decisions.withdraw(token) {
-                let _ = inbox.send(Message::Machine(Event::Decided {
-                    node,
-                    attempt,
-                    verdict: Some(default),
-                }));
-            }
-        });
-    }
-
-    fn delay(&mut self, node: u32, attempt: u32, delay: Duration) {
-        if delay.is_zero() {
-            self.queue.push_back(Event::Due { node, attempt });
-            return;
-        }
-        let inbox = self.inbox.clone();
-        self.shared.handle.spawn(async move {
-            tokio::time::sleep(delay).await;
-            // The run may have ended meanwhile.
-            let _ = inbox.send(Message::Machine(Event::Due { node, attempt }));
-        });
-    }
-
-    fn evaluate(&mut self, edge: u32) {
-        let plan = self.plan.clone();
-        let (source, target) = (
-            plan.edges[edge as usize].source,
-            plan.edges[edge as usize].target,
-        );
-        let question = Question::Condition {
-            inbox: self.inbox.clone(),
-            edge,
-        };
-        let token = self.shared.decisions.ask(&plan.run, question);
-        let ask = move |outputs: Values| RunEvent::Condition {
-            token,
-            run: plan.run.clone(),
-            source: plan.nodes[source as usize].id.clone(),
-            target: plan.nodes[target as usize].id.clone(),
-            when: plan.edges[edge as usize].when.clone(),
-            edge: plan.edges[edge as usize].token,
-            outputs,
-        };
-        if let Some(outputs) = self.view.in_memory(source) {
-            self.events.push(ask(outputs));
-            return;
-        }
-        let (shared, view, inbox) = (self.shared.clone(), self.view.clone(), self.inbox.clone());
-        self.shared.handle.spawn(async move {
-            let artifacts = shared.artifacts.clone();
-            match blocking(move || view.load(source, &*artifacts)).await {
-                Ok(outputs) => shared.sink.emit(&mut vec![ask(outputs)]),
-                // What cannot be read cannot hold.
-                Err(_) if shared.decisions.withdraw(token) => {
-                    let _ = inbox.send(Message::Machine(Event::Condition { edge, holds: false }));
-                }
-                Err(_) => {}
-            }
-        });
-    }
-
-    fn tell(&mut self, node: u32, state: NodeState, cause: Option<u32>) {
-        let at = self.seconds();
-        let live = &mut self.live[node as usize];
-        match state {
-            NodeState::Ready => {
-                live.ready_at = at;
-                self.ready.push(node);
-                return;
-            }
-            NodeState::Running if live.told != NodeState::Waiting => {
-                live.queue = at - live.ready_at
-            }
-            _ => {}
-        }
-        live.told = state;
-        let queue = Some(live.queue).filter(|_| !matches!(state, NodeState::Skipped));
-        let detail = match state {
-            NodeState::Running | NodeState::Waiting => Detail::default(),
-            _ => self.details.remove(&node).unwrap_or_default(),
-        };
-        if state.is_final() {
-            self.view.settle(node);
-        }
-        let error = detail
-            .error
-            .filter(|_| matches!(state, NodeState::Failed | NodeState::Skipped));
-        if state == NodeState::Failed && self.error.is_none() {
-            self.error = error.as_ref().map(|error| self.name_node(node, error));
-        }
-        let reason = cause.map(|cause| self.skip_reason(node, cause));
-        self.events.push(RunEvent::Node(Box::new(NodeEvent {
-            run: self.plan.run.clone(),
-            node: self.plan.nodes[node as usize].id.clone(),
-            state,
-            attempt: self.machine.attempts(node),
-            at,
-            seconds: detail.seconds,
-            queue,
-            is_cached: detail.is_cached,
-            artifacts: detail.artifacts,
-            error,
-            reason,
-        })));
-    }
-
-    fn name_node(&self, node: u32, error: &NodeError) -> NodeError {
-        let message = format!(
-            "Node {} failed: {}",
-            self.plan.nodes[node as usize].id, error.message
-        );
-        NodeError {
-            message,
-            ..error.clone()
-        }
-    }
-
-    fn skip_reason(&self, node: u32, cause: u32) -> String {
-        let id = &self.plan.nodes[cause as usize].id;
-        match self.machine.state(cause) {
-            _ if cause == node => "the host decided to go on without it".to_owned(),
-            NodeState::Failed => format!("{id} failed"),
-            NodeState::Skipped => format!("{id} was skipped"),
-            NodeState::Cancelled => format!("{id} was cancelled"),
-            _ => format!("the condition on {id} does not hold"),
-        }
-    }
-
     /// Writes the journal, tells what has changed, then starts what may start.
     fn flush(&mut self) {
         self.flush_journal();
-        let at = self.seconds();
-        for node in std::mem::take(&mut self.ready) {
-            // A node that is ready for a moment only is not worth an event.
-            if self.machine.state(node) != NodeState::Ready
-                || self.live[node as usize].told == NodeState::Ready
-            {
-                continue;
-            }
-            self.live[node as usize].told = NodeState::Ready;
-            let error = self
-                .details
-                .get(&node)
-                .and_then(|detail| detail.error.clone());
-            self.events.push(RunEvent::Node(Box::new(NodeEvent {
-                run: self.plan.run.clone(),
-                node: self.plan.nodes[node as usize].id.clone(),
-                state: NodeState::Ready,
-                attempt: self.machine.attempts(node),
-                at,
-                seconds: None,
-                queue: None,
-                is_cached: false,
-                artifacts: Vec::new(),
-                error,
-                reason: None,
-            })));
-        }
+        self.tell_ready();
         if !self.events.is_empty() {
             self.shared.sink.emit(&mut self.events);
         }

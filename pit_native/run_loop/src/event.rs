@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rmpv::Value;
 
-use crate::machine::{NodeState, RunState};
+use crate::instructions::{NodeState, RunState};
 use crate::ports::{NodeError, Stored};
 
 /// Values by port.

@@ -13,6 +13,7 @@ mod doubles;
 mod driver;
 mod encoding;
 mod event;
+mod instructions;
 mod journal;
 mod machine;
 mod plan;
@@ -29,10 +30,11 @@ pub use cache::{CacheKey, ResultCache, cache_key};
 pub use document::read_plan;
 pub use encoding::{Encoding, decode, encode, suffix};
 pub use event::{NodeEvent, RunEvent, Values};
+pub use instructions::{Event, Fault, Instruction, NodeState, RunState, Verdict};
 pub use journal::{
     History, JOURNAL, Journal, JournalError, JournalFile, Past, Record, read_history,
 };
-pub use machine::{Event, Fault, Instruction, Machine, NodeState, RunState, Verdict};
+pub use machine::Machine;
 pub use plan::{
     Backoff, EdgeKind, EdgePlan, InputPlan, NodeKind, NodePlan, Plan, PlanError, PlanParts, Retry,
     Source,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoding::Encoding;
 use crate::event::RunEvent;
-use crate::machine::Fault;
+use crate::instructions::Fault;
 
 /// A future that may move between threads.
 pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send>>;

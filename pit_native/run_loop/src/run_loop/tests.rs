@@ -5,7 +5,7 @@ use crate::doubles::{
     Act, CountingArbiter, MemoryArtifacts, Recorder, ScriptedStage, SharedArbiter, SharedArtifacts,
     SharedRecorder, SharedStage,
 };
-use crate::machine::{NodeState, RunState};
+use crate::instructions::{NodeState, RunState};
 use crate::plan::{Backoff, NodeKind, Retry};
 use crate::testing::{self, NodeSpec};
 

@@ -1,0 +1,83 @@
+//! What arrives from Players: capability requests, what they say, their end.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use ipc_bus::{Closed, Handler, Incoming, Responder};
+use rmpv::Value;
+
+use crate::runtime_events::Note;
+use crate::runtime_players::Theatre;
+use crate::runtime_session::PlayerSession;
+
+/// What arrives from one Player.
+pub(crate) struct PlayerHandler {
+    pub(crate) theatre: Weak<Theatre>,
+    pub(crate) key: Arc<str>,
+    pub(crate) extension: Arc<str>,
+    /// Set once the session stands.
+    pub(crate) player: OnceLock<Weak<PlayerSession>>,
+}
+
+impl Handler for PlayerHandler {
+    fn request(&self, incoming: Incoming, responder: Responder) {
+        let Some(theatre) = self.theatre.upgrade() else {
+            return;
+        };
+        let id = theatre.next();
+        let place = theatre
+            .calls
+            .lock()
+            .get(&incoming.tag)
+            .cloned()
+            .unwrap_or_default();
+        theatre
+            .requests
+            .lock()
+            .insert(id, (incoming.session, responder));
+        theatre.events.push(Note::Request {
+            id,
+            place,
+            extension: self.extension.clone(),
+            key: self.key.clone(),
+            method: incoming.method,
+            body: incoming.body,
+        });
+    }
+
+    fn event(&self, _session: u64, tag: u64, method: &str, body: Value) {
+        let Some(theatre) = self.theatre.upgrade() else {
+            return;
+        };
+        if !matches!(method, "progress" | "log" | "output" | "ui") {
+            return;
+        }
+        let place = theatre.calls.lock().get(&tag).cloned().unwrap_or_default();
+        let (method, extension) = (method.to_owned(), self.extension.clone());
+        theatre.events.push(Note::Said {
+            method,
+            place,
+            extension,
+            body,
+        });
+    }
+
+    fn closed(&self, session: u64, reason: &Closed) {
+        let Some(theatre) = self.theatre.upgrade() else {
+            return;
+        };
+        theatre
+            .requests
+            .lock()
+            .retain(|_, (asker, _)| *asker != session);
+        if *reason == Closed::ByHost {
+            return;
+        }
+        let Some(player) = self.player.get().and_then(Weak::upgrade) else {
+            return;
+        };
+        let reason = reason.clone();
+        // Waiting for the exit status and the pool's hooks may block; the reader must not.
+        let handle = theatre.handle.clone();
+        handle.spawn_blocking(move || theatre.lost(&player, &reason));
+    }
+}

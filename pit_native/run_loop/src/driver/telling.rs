@@ -1,0 +1,106 @@
+//! What the host hears of a run.
+
+use crate::event::{NodeEvent, RunEvent};
+use crate::instructions::NodeState;
+use crate::ports::NodeError;
+
+use super::{Detail, Driver};
+
+impl Driver {
+    pub(super) fn tell(&mut self, node: u32, state: NodeState, cause: Option<u32>) {
+        let at = self.seconds();
+        let live = &mut self.live[node as usize];
+        match state {
+            NodeState::Ready => {
+                live.ready_at = at;
+                self.ready.push(node);
+                return;
+            }
+            NodeState::Running if live.told != NodeState::Waiting => {
+                live.queue = at - live.ready_at
+            }
+            _ => {}
+        }
+        live.told = state;
+        let queue = Some(live.queue).filter(|_| !matches!(state, NodeState::Skipped));
+        let detail = match state {
+            NodeState::Running | NodeState::Waiting => Detail::default(),
+            _ => self.details.remove(&node).unwrap_or_default(),
+        };
+        if state.is_final() {
+            self.view.settle(node);
+        }
+        let error = detail
+            .error
+            .filter(|_| matches!(state, NodeState::Failed | NodeState::Skipped));
+        if state == NodeState::Failed && self.error.is_none() {
+            self.error = error.as_ref().map(|error| self.name_node(node, error));
+        }
+        let reason = cause.map(|cause| self.skip_reason(node, cause));
+        self.events.push(RunEvent::Node(Box::new(NodeEvent {
+            run: self.plan.run.clone(),
+            node: self.plan.nodes[node as usize].id.clone(),
+            state,
+            attempt: self.machine.attempts(node),
+            at,
+            seconds: detail.seconds,
+            queue,
+            is_cached: detail.is_cached,
+            artifacts: detail.artifacts,
+            error,
+            reason,
+        })));
+    }
+
+    pub(super) fn name_node(&self, node: u32, error: &NodeError) -> NodeError {
+        let message = format!(
+            "Node {} failed: {}",
+            self.plan.nodes[node as usize].id, error.message
+        );
+        NodeError {
+            message,
+            ..error.clone()
+        }
+    }
+
+    pub(super) fn skip_reason(&self, node: u32, cause: u32) -> String {
+        let id = &self.plan.nodes[cause as usize].id;
+        match self.machine.state(cause) {
+            _ if cause == node => "the host decided to go on without it".to_owned(),
+            NodeState::Failed => format!("{id} failed"),
+            NodeState::Skipped => format!("{id} was skipped"),
+            NodeState::Cancelled => format!("{id} was cancelled"),
+            _ => format!("the condition on {id} does not hold"),
+        }
+    }
+
+    /// Tells which nodes wait; one that is ready for a moment only is not worth an event.
+    pub(super) fn tell_ready(&mut self) {
+        let at = self.seconds();
+        for node in std::mem::take(&mut self.ready) {
+            if self.machine.state(node) != NodeState::Ready
+                || self.live[node as usize].told == NodeState::Ready
+            {
+                continue;
+            }
+            self.live[node as usize].told = NodeState::Ready;
+            let error = self
+                .details
+                .get(&node)
+                .and_then(|detail| detail.error.clone());
+            self.events.push(RunEvent::Node(Box::new(NodeEvent {
+                run: self.plan.run.clone(),
+                node: self.plan.nodes[node as usize].id.clone(),
+                state: NodeState::Ready,
+                attempt: self.machine.attempts(node),
+                at,
+                seconds: None,
+                queue: None,
+                is_cached: false,
+                artifacts: Vec::new(),
+                error,
+                reason: None,
+            })));
+        }
+    }
+}
