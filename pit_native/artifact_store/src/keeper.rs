@@ -120,7 +120,9 @@ impl Keeper {
                 "this store was opened without search".into(),
             ));
         }
-        let text = match self.shared.text.read().clone() {
+        // Not in the match itself, which would hold the lock that the thread needs.
+        let opened = self.shared.text.read().clone();
+        let text = match opened {
             Some(text) => text,
             None => {
                 // It is just being opened or built anew.

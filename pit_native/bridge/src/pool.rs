@@ -224,7 +224,10 @@ impl PyPoolManager {
 #[pymethods]
 impl PyPoolManager {
     #[new]
-    #[pyo3(signature = (capacity=128, *, idle=Some(300.0), cooling=2.0, loaders=8, backoff=0.05, unload=None))]
+    #[pyo3(
+        signature = (capacity=128, *, idle=Some(300.0), cooling=2.0, loaders=8, backoff=0.05, unload=None),
+        text_signature = "(capacity=128, *, idle=300.0, cooling=2.0, loaders=8, backoff=0.05, unload=None)"
+    )]
     fn new(
         capacity: usize,
         idle: Option<f64>,
