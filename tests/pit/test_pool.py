@@ -146,7 +146,12 @@ def test_waiting_lets_other_threads_run_and_ends_with_the_timeout(pool: pit_nati
         pool.allocate("slow", timeout=0.05)
     assert caught.value.code == "timeout"
     assert pool.state("slow") == "loading"
-    opener = threading.Thread(target=lambda: (until(lambda: pool.stats()["waits"] >= 2), gate.set()))
+
+    def open_once_it_waits() -> None:
+        until(lambda: pool.stats()["waits"] >= 2)
+        gate.set()
+
+    opener = threading.Thread(target=open_once_it_waits)
     opener.start()
     assert pool.allocate("slow", timeout=20).value.id == "slow"
     opener.join()
