@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,19 @@ async def _receive(reader: asyncio.StreamReader) -> Any:
     return msgpack.unpackb(await reader.readexactly(length), raw=False)
 
 
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name for a socket that fits into its address (107 bytes) however deep the home lies."""
+    if len(os.fsencode(path)) <= 100 or not Path("/proc/self/fd").exists():
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
 class WireServer:
     """Serves a HostPort to processes of the same user."""
 
@@ -55,7 +68,8 @@ class WireServer:
         """Listens. The home's lock is held, so a socket that is there was left by a killed host."""
         self._path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(self._path))
+        with _short(self._path) as path:
+            listener.bind(path)
         self._path.chmod(0o600)
         self._server = await asyncio.start_unix_server(self._accepted, sock=listener)
 
@@ -134,7 +148,8 @@ class HostClient:
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
-            return await asyncio.open_unix_connection(str(self._path))
+            with _short(self._path) as path:
+                return await asyncio.open_unix_connection(path)
         except OSError as error:
             raise HostBusy(
                 f"A host holds this home but does not answer ({error.strerror})",

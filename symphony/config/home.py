@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 from symphony.config.files import write_atomically
 from symphony.errors import EnvironmentLacks
-
-MAX_SOCKET_FOLDER = 60
-"""Longest path of the sockets' folder: the kernel allows 107 bytes for a socket, name included."""
-
 
 class Home:
     """The layout of `SYMPHONY_HOME`. Nothing is made before `create`."""
@@ -88,24 +82,15 @@ class Home:
 
     @property
     def socket(self) -> Path:
-        """Where commands reach a running host."""
-        folder = self.path if len(os.fsencode(self.path)) <= MAX_SOCKET_FOLDER else self.sockets
-        return folder / "host.sock"
+        """Where commands reach a running host. May be longer than a socket's address: open it with
+        `symphony.app.wire`.
+        """
+        return self.path / "host.sock"
 
     @property
     def sockets(self) -> Path:
-        """The folder of the Players' sockets.
-
-        Below the home, unless that path is longer than a socket's may be: then a private folder of
-        the platform's place for such things, told apart by the home's digest.
-        """
-        below = self.path / "sockets"
-        if len(os.fsencode(below)) <= MAX_SOCKET_FOLDER:
-            return below
-        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
-        runtime = os.environ.get("XDG_RUNTIME_DIR")
-        base = Path(runtime) if runtime and len(runtime) < 40 else Path(tempfile.gettempdir())
-        return base / f"symphony-{os.getuid()}-{digest}"
+        """The folder of the Players' sockets."""
+        return self.path / "sockets"
 
     def create(self) -> Self:
         """Makes the folders that are missing, readable by their owner alone.
@@ -128,16 +113,6 @@ class Home:
                     f"The folder {folder} cannot be made: {error.strerror}",
                     remedy="set SYMPHONY_HOME to a folder that you may write",
                 ) from None
-        # A folder outside the home could have been made by another user before us.
-        status = self.sockets.lstat()
-        if status.st_uid != os.getuid() or self.sockets.is_symlink() or status.st_mode & 0o077:
-            if status.st_uid == os.getuid() and not self.sockets.is_symlink():
-                self.sockets.chmod(0o700)
-            else:
-                raise EnvironmentLacks(
-                    f"The folder {self.sockets} belongs to somebody else",
-                    remedy="set SYMPHONY_HOME to a shorter path",
-                )
         return self
 
     # --- what the host remembers between starts ------------------------------------------------

@@ -23,14 +23,10 @@ def test_the_environment_names_it(tmp_path: Path) -> None:
     assert Home.resolve({}).path.name == "symphony"
 
 
-def test_sockets_stay_short_enough_for_the_kernel(tmp_path: Path) -> None:
+def test_sockets_lie_below_the_home_however_long_its_path_is(tmp_path: Path) -> None:
     home = Home(tmp_path / ("long" * 40)).create()
-    try:
-        assert len(str(home.sockets)) < 70 and len(str(home.socket)) < 90
-        assert home.sockets.stat().st_mode & 0o077 == 0
-        assert home.sockets != Home(tmp_path / ("Long" * 40)).sockets
-    finally:
-        home.sockets.rmdir()
+    assert home.sockets.is_relative_to(home.path)
+    assert home.sockets.stat().st_mode & 0o077 == 0
 
 
 def test_a_home_that_cannot_be_made(tmp_path: Path) -> None:

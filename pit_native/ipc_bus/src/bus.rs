@@ -45,7 +45,7 @@ impl Bus {
     /// Opens a socket for one Player, mode 0600. Call it before the Player starts.
     ///
     /// # Errors
-    /// [`BusError::PathTooLong`], [`BusError::Listen`].
+    /// [`BusError::Listen`].
     pub fn listen(&self, path: &Path) -> Result<Listener, BusError> {
         let _inside = self.runtime.enter();
         Listener::open(path)

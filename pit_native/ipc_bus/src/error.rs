@@ -115,9 +115,6 @@ pub enum CallError {
 /// Why a listener or an accept failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// The path does not fit into a socket address.
-    #[error("the socket path {0} is longer than {1} bytes; choose a shorter SYMPHONY_HOME")]
-    PathTooLong(PathBuf, usize),
     /// The socket cannot be made.
     #[error("cannot listen at {0}: {1}")]
     Listen(PathBuf, #[source] std::io::Error),

@@ -1,6 +1,7 @@
 //! A socket for one Player: its owner alone can reach it, and it goes when it has served.
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
@@ -8,9 +9,6 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::net::UnixListener;
 
 use crate::error::BusError;
-
-/// Room for a path in a socket address, less the final zero.
-const PATH_BYTES: usize = 107;
 
 /// An open socket in the file system. Dropping it removes the file.
 #[derive(Debug)]
@@ -22,9 +20,6 @@ pub struct Listener {
 impl Listener {
     /// Makes the socket. Needs a Tokio runtime around it.
     pub(crate) fn open(path: &Path) -> Result<Listener, BusError> {
-        if path.as_os_str().len() > PATH_BYTES {
-            return Err(BusError::PathTooLong(path.to_owned(), PATH_BYTES));
-        }
         let socket = listen(path).map_err(|error| BusError::Listen(path.to_owned(), error))?;
         Ok(Listener {
             socket,
@@ -45,9 +40,23 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     // The mode of the unbound socket is that of the file to come, so that there is no moment in
     // which another user could connect.
     rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
-    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    bind(&socket, path)?;
     rustix::net::listen(&socket, 4)?;
     UnixListener::from_std(socket.into())
+}
+
+/// Binds below the folder's descriptor where the path is longer than a socket's address may be
+/// (107 bytes): a home may lie as deep as its user likes.
+fn bind(socket: &OwnedFd, path: &Path) -> io::Result<()> {
+    if let Ok(address) = SocketAddrUnix::new(path) {
+        return Ok(rustix::net::bind(socket, &address)?);
+    }
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = std::fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
+    let short = Path::new("/proc/self/fd")
+        .join(folder.as_raw_fd().to_string())
+        .join(name);
+    Ok(rustix::net::bind(socket, &SocketAddrUnix::new(&short)?)?)
 }
 
 /// A socket file that a killed host left is in the way; anything else there is not ours to remove.

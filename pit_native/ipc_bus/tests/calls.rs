@@ -476,9 +476,11 @@ async fn the_socket_is_the_users_alone_and_takes_one() {
 
     std::fs::write(&path, "not a socket").unwrap();
     assert!(matches!(host.bus.listen(&path), Err(BusError::Listen(..))));
-    let long = host.path(&"x".repeat(200));
-    assert!(matches!(
-        host.bus.listen(&long),
-        Err(BusError::PathTooLong(_, 107))
-    ));
+    // However deep the home lies, the socket is below it.
+    let deep = host.path(&"x".repeat(200));
+    std::fs::create_dir(&deep).unwrap();
+    let listener = host.bus.listen(&deep.join("socket")).unwrap();
+    assert!(deep.join("socket").exists());
+    drop(listener);
+    assert!(!deep.join("socket").exists());
 }
