@@ -11,6 +11,7 @@ from typing import Self
 from symphony.config.files import write_atomically
 from symphony.errors import EnvironmentLacks
 
+
 class Home:
     """The layout of `SYMPHONY_HOME`. Nothing is made before `create`."""
 
