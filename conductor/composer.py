@@ -13,7 +13,6 @@ from conductor.assignment import coarse_of
 from conductor.context import Composition
 from conductor.document import melody_of
 from conductor.episode import STOP, Episode
-from conductor.params.fill import Filled
 from conductor.policy import Policy
 from conductor.refusal import Judge, Verdict
 from conductor.words import content_words
@@ -117,13 +116,13 @@ def compose(
     if judgement is not None and _refuses(episode, judgement):
         return _refusal(episode, judgement)
     decisions = play(episode, chooser)
-    if not episode.draft.nodes:
+    if not episode.draft.nodes or (judge is not None and _asks_only(episode)):
         return _refusal(episode, judgement)
     _finish(episode)
     melody, explanations, predicted = melody_of(episode, seconds)
     missing, extensions = _half(episode, judgement)
     for text in missing:
-        explanations.append({"node": "", "why": f"left out: {text}", "confidence": 0.5})
+        explanations.append({"node": "", "why": f"left out, what is missing is {text}", "confidence": 0.5})
     return Composition(True, melody, explanations, predicted, missing, extensions, decisions)
 
 
@@ -180,6 +179,13 @@ def _refuses(episode: Episode, judgement: _Judgement) -> bool:
     return not any(r.is_source for r in roles)
 
 
+def _asks_only(episode: Episode) -> bool:
+    """Whether every clause is for a Player that lacks a parameter, and what was chosen is another thing."""
+    coverage = episode.coverage()
+    coarse = [i for i, c in enumerate(episode.clauses) if c.coarse and not episode.only_details[i]]
+    return bool(coarse) and all(coverage[i] < 0.75 and _needs(episode, [i]) for i in coarse)
+
+
 def _refusal(episode: Episode, judgement: _Judgement | None) -> Composition:
     """Says what is missing: a parameter that the prompt does not give, or a Player that is not installed."""
     needs = _needs(episode, range(len(episode.by_clause)))
@@ -216,17 +222,15 @@ def _needs(episode: Episode, clauses: Any) -> list[str]:
         if best < 0 or scores[best] < 0.45 or episode.draft.has(best):
             continue
         spec, filled = episode.table.functions[best], episode.filled(best)
-        found += [
-            _needs_parameter(episode, index, spec.params[n].description or n, filled) for n in filled.missing
-        ]
+        found += [_needs_parameter(episode, index, spec.params[n].description or n) for n in filled.missing]
         role = episode.table.roles[best]
         if not filled.missing and role.takes_file and best not in episode.plans.cost:
-            found.append(f"“{_clause(episode, index)}” needs a file of the project: name it in the prompt")
+            found.append(f"the name of a file of the project, for “{_clause(episode, index)}”")
     return list(dict.fromkeys(found))
 
 
-def _needs_parameter(episode: Episode, index: int, what: str, filled: Filled) -> str:
-    return f"“{_clause(episode, index)}” needs to say: {what}"
+def _needs_parameter(episode: Episode, index: int, what: str) -> str:
+    return f"{what}, for “{_clause(episode, index)}”"
 
 
 def _clause(episode: Episode, index: int) -> str:
@@ -235,4 +239,4 @@ def _clause(episode: Episode, index: int) -> str:
 
 
 def _no_player(text: str) -> str:
-    return f"no installed Player can do “{' '.join(text.split())[:160]}”"
+    return f"a Player for “{' '.join(text.split())[:160]}”"

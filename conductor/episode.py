@@ -267,7 +267,7 @@ class Episode:
         facts[0] = coverage.mean() if len(coverage) else 1.0
         facts[1] = coverage.min() if len(coverage) else 1.0
         facts[2] = len(self.draft.nodes) / 6.0
-        facts[3] = float(self.may_stop(candidates))
+        facts[3] = float(bool(self.draft.nodes))
         if len(candidates):
             facts[4:12] = matches[:, 0:8].max(axis=0)
             facts[12] = matches[:, 12].max()

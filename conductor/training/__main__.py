@@ -187,6 +187,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Reads the manifests, plays levels, clones, calibrates, measures, writes."""
     chosen = parsed(arguments)
+    out: Path = chosen.out / "policy.npz" if chosen.out.is_dir() else chosen.out
     begin = time.monotonic()
     torch.set_num_threads(2)
     torch.manual_seed(chosen.seed)
@@ -235,7 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
         "held_bundled": measure(held_played[:2], embed, policy, chosen.seed, 150),
         "held_invented": measure(held_played[2:], embed, policy, chosen.seed, 150),
     }
-    save(chosen.out, arrays, facts)
+    save(out, arrays, facts)
     print({k: v for k, v in facts.items() if k != "curve"}, f"{time.monotonic() - begin:.0f} s")
     return 0
 

@@ -28,11 +28,10 @@ def _run(layers: nn.ModuleList, x: Tensor) -> Tensor:
     return x
 
 
-class Networks(nn.Module):
+class Networks:
     """Policy and value network of the spec with the key side; `conductor.policy` runs the same in numpy."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.policy = _stack((STATE, *POLICY_HIDDEN, ACTION))
         self.value = _stack((STATE, *VALUE_HIDDEN, 1))
         self.key = nn.Linear(BASIS, LEARNED, bias=False)
@@ -41,6 +40,11 @@ class Networks(nn.Module):
         self.stop_key = nn.Parameter(torch.zeros(LEARNED))
         with torch.no_grad():
             self.match.weight.copy_(torch.eye(MATCH))
+
+    def parameters(self) -> list[Tensor]:
+        """All that is trained."""
+        parts = (self.policy, self.value, self.key, self.match, self.stop)
+        return [p for part in parts for p in part.parameters()] + [self.stop_key]
 
     def logits(self, state: Tensor, candidates: Tensor, matches: Tensor, stop: Tensor) -> Tensor:
         """`[batch, n + 1]` scores; the last column is STOP."""
@@ -122,7 +126,6 @@ def clone(
     curve = []
     for epoch in range(epochs):
         shuffler.shuffle(order)
-        networks.train()
         losses = []
         for start in range(0, len(order), batch):
             part = [train[i] for i in order[start : start + batch]]
@@ -133,7 +136,6 @@ def clone(
             optimizer.step()
             schedule.step()
             losses.append(loss.item())
-        networks.eval()
         with torch.no_grad():
             parts = [loss_of(networks, held[s : s + 512]) for s in range(0, len(held), 512)]
         weights = [len(held[s : s + 512]) for s in range(0, len(held), 512)]

@@ -1,0 +1,79 @@
+"""Drafts allow only legal edges, and planning adds what nobody asked for."""
+
+from __future__ import annotations
+
+from conductor.draft import Draft, Typing
+from conductor.search import TypeIndex, cheapest_plans
+from symphony.types.players import FunctionSpec
+from symphony.types.port_types import TypeLattice
+
+LATTICE = TypeLattice()
+LATTICE.declare({"x/a": ["record"], "x/b": ["record"], "x/c": ["record"]})
+
+
+def player(
+    name: str, inputs: dict[str, str], outputs: dict[str, str], optional: tuple[str, ...] = ()
+) -> FunctionSpec:
+    return FunctionSpec(f"t/t#{name}", "operator", name, inputs, outputs, optional=frozenset(optional))
+
+
+FUNCTIONS = [
+    player("a", {"project": "project"}, {"rows": "list<x/a>"}),
+    player("b", {"project": "project"}, {"rows": "list<x/b>", "other": "list<x/c>"}),
+    player("merge", {"left": "list<x/a>", "right": "list<x/b>"}, {"rows": "list<x/c>"}),
+    player("chart", {"rows": "list<record>"}, {"chart": "image/svg+xml"}),
+    player("top", {"rows": "list<record>"}, {"rows": "list<record>"}),
+    player("report", {"parts": "list<any>"}, {"report": "text/markdown"}),
+    player("orphan", {"rows": "list<y/never>"}, {"rows": "list<record>"}),
+]
+A, B, MERGE, CHART, TOP, REPORT, ORPHAN = range(7)
+
+
+def draft_of(*functions: int) -> Draft:
+    draft = Draft(Typing(LATTICE), frozenset())
+    for function in functions:
+        draft.add(function, FUNCTIONS[function], chosen=True, connect_optional=True)
+    return draft
+
+
+def plans(draft: Draft, usable: frozenset[int] = frozenset(range(7))):  # type: ignore[no-untyped-def]
+    typing = Typing(LATTICE)
+    return cheapest_plans(
+        FUNCTIONS, TypeIndex(FUNCTIONS, typing), draft, lambda _: 1.0, lambda f: f in usable
+    )
+
+
+def test_planning_finds_both_feeders_of_a_merger() -> None:
+    found = plans(draft_of())
+    assert sorted(found.steps(MERGE)) == [A, B]
+    assert found.cost[MERGE] == 3.0
+    assert ORPHAN not in found.cost, "nothing makes its input"
+
+
+def test_what_stands_is_not_planned_again() -> None:
+    assert plans(draft_of(A)).steps(MERGE) == [B]
+    assert plans(draft_of(A, B)).steps(MERGE) == []
+
+
+def test_players_that_are_not_usable_are_no_steps() -> None:
+    found = plans(draft_of(), frozenset((A, MERGE)))
+    assert MERGE not in found.cost
+
+
+def test_a_merger_takes_the_port_of_the_right_type() -> None:
+    draft = draft_of(B, A, MERGE)
+    assert draft.nodes[2].inputs == {"left": [(1, "rows")], "right": [(0, "rows")]}
+
+
+def test_a_report_gathers_results_and_their_pictures() -> None:
+    draft = draft_of(A, REPORT, B, MERGE, CHART)
+    draft.finish()
+    names = [node.spec.function for node in draft.nodes]
+    assert names[-1] == "report"
+    sources = {names[place] for place, _ in draft.nodes[-1].inputs["parts"]}
+    assert sources == {"merge", "chart"}, "what was merged is in the merger's result"
+
+
+def test_a_transformed_table_takes_the_place_of_the_first() -> None:
+    draft = draft_of(A, TOP, CHART)
+    assert draft.nodes[2].inputs["rows"] == [(1, "rows")]

@@ -1,0 +1,46 @@
+"""The sentence encoder gives unit vectors that do not depend on what was embedded beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conductor.encoder import Encoder, EncoderMissing
+
+from .conftest import ENCODER
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder(ENCODER)
+
+
+def test_vectors_have_length_one_and_meaning(encoder: Encoder) -> None:
+    vectors = encoder.embed(["The new movie is awesome", "The new film is so great", "A cat sits outside"])
+    assert vectors.shape == (3, 384) and vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
+    similar = vectors @ vectors.T
+    assert similar[0, 1] > 0.7 and abs(similar[0, 2]) < 0.2
+
+
+def test_a_text_has_one_vector_alone_or_in_company(encoder: Encoder) -> None:
+    alone = Encoder(ENCODER).embed(["find dead code"])[0]
+    company = encoder.embed(["a much longer text about something else entirely, " * 8, "find dead code"])[1]
+    assert np.array_equal(alone, company)
+    assert np.array_equal(encoder.embed(["find dead code"])[0], company), "from the cache"
+
+
+def test_long_and_odd_texts_are_embedded(encoder: Encoder) -> None:
+    vectors = encoder.embed(["word " * 5000, "", "日本語のテキスト", "\x00\ufffd"])
+    assert np.isfinite(vectors).all()
+
+
+def test_missing_or_damaged_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(EncoderMissing, match="missing"):
+        Encoder(tmp_path)
+    (tmp_path / "encoder.onnx").write_bytes(b"no graph")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(EncoderMissing, match="cannot be read"):
+        Encoder(tmp_path)
