@@ -10,9 +10,25 @@ interface Times {
   p99?: number | null
 }
 
+interface PlayerNumbers extends Times {
+  calls?: number
+  state?: string
+  memory?: number
+}
+
+/** What is known of a Player depends on the host; a column that would be empty is left out. */
+const COLUMNS: { title: string; show: (numbers: PlayerNumbers) => string | undefined }[] = [
+  { title: 'Calls', show: ({ calls }) => calls?.toString() },
+  { title: 'Average', show: ({ average }) => (average == null ? undefined : seconds(average)) },
+  { title: 'p50', show: ({ p50 }) => (p50 == null ? undefined : seconds(p50)) },
+  { title: 'p99', show: ({ p99 }) => (p99 == null ? undefined : seconds(p99)) },
+  { title: 'Memory', show: ({ memory }) => (memory ? size(memory) : undefined) },
+  { title: 'State', show: ({ state }) => state },
+]
+
 interface MetricsAnswer extends Times {
   throughput?: number | null
-  players?: Record<string, Times & { calls?: number; count?: number }>
+  players?: Record<string, PlayerNumbers>
   resources?: Record<string, { used?: number; total?: number } | number>
 }
 
@@ -44,37 +60,42 @@ export function Metrics({ props }: ElementOf<'Metrics'>) {
         <Figure label="p99" value={time(metrics.p99)} />
         <Figure label="Steps a second" value={metrics.throughput?.toFixed(1) ?? '–'} />
       </dl>
-      {players.length > 0 && (
-        <div className="overflow-x-auto rounded-md border bg-surface">
-          <table aria-label="Times by Player" className="w-full text-sm">
-            <thead>
-              <tr className="border-b bg-sunken text-left text-xs text-muted">
-                {['Player', 'Calls', 'Average', 'p50', 'p99'].map((title, index) => (
-                  <th
-                    key={title}
-                    scope="col"
-                    className={`px-3 py-1.5 font-medium ${index ? 'text-right' : ''}`}
-                  >
-                    {title}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {players.map(([player, times]) => (
-                <tr key={player} className="border-b tabular-nums last:border-b-0">
-                  <td className="px-3 py-1.5 font-medium">{playerTitle(player)}</td>
-                  <td className="px-3 py-1.5 text-right">{times.calls ?? times.count ?? ''}</td>
-                  <td className="px-3 py-1.5 text-right">{time(times.average)}</td>
-                  <td className="px-3 py-1.5 text-right">{time(times.p50)}</td>
-                  <td className="px-3 py-1.5 text-right">{time(times.p99)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      {players.length > 0 && <Players players={players} />}
       <Resources resources={metrics.resources ?? {}} />
+    </div>
+  )
+}
+
+function Players({ players }: { players: [string, PlayerNumbers][] }) {
+  const columns = COLUMNS.filter(({ show }) => players.some(([, numbers]) => show(numbers) !== undefined))
+  return (
+    <div className="overflow-x-auto rounded-md border bg-surface">
+      <table aria-label="Numbers by Player" className="w-full text-sm">
+        <thead>
+          <tr className="border-b bg-sunken text-left text-xs text-muted">
+            <th scope="col" className="px-3 py-1.5 font-medium">
+              Player
+            </th>
+            {columns.map(({ title }) => (
+              <th key={title} scope="col" className="px-3 py-1.5 text-right font-medium">
+                {title}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {players.map(([player, numbers]) => (
+            <tr key={player} className="border-b tabular-nums last:border-b-0">
+              <td className="px-3 py-1.5 font-medium">{playerTitle(player)}</td>
+              {columns.map(({ title, show }) => (
+                <td key={title} className="px-3 py-1.5 text-right">
+                  {show(numbers) ?? '–'}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </div>
   )
 }

@@ -127,35 +127,29 @@ def _health(health: Json | None) -> Node | None:
     if health is None:
         return None
     components = health.get("components") or []
-    bad = [item for item in components if item.get("status") not in ("ok", None)]
+    bad = [item for item in components if item.get("status") != "ok"]
+    good = [item for item in components if item.get("status") == "ok"]
     return h(
         "Section",
+        *(_component(item) for item in bad),
         h(
             "Disclosure",
-            *(
-                h(
-                    "Line",
-                    h(
-                        "Badge",
-                        text=str(item.get("status")),
-                        tone=HEALTH_TONES.get(str(item.get("status")), "neutral"),
-                    ),
-                    h(
-                        "Text",
-                        f"{item['name']}: {item.get('detail') or ''} {item.get('remedy') or ''}".strip(),
-                        small=True,
-                    ),
-                )
-                for item in components
-            ),
+            h("Stack", *(_component(item) for item in good), gap="small"),
             key="settings.health",
-            label="All parts are well"
-            if not bad
-            else f"{len(bad)} of {len(components)} parts need attention",
-            open=bool(bad),
+            label=f"{len(good)} of {len(components)} parts are well" if bad else "All parts are well",
         ),
         title="Health",
         quiet=True,
+    )
+
+
+def _component(item: Json) -> Node:
+    status = str(item.get("status"))
+    about = " ".join(part for part in (str(item.get("detail") or ""), str(item.get("remedy") or "")) if part)
+    return h(
+        "Line",
+        h("Badge", text=status, tone=HEALTH_TONES.get(status, "neutral")),
+        h("Text", f"{item['name']}: {about}" if about else str(item["name"]), small=True),
     )
 
 

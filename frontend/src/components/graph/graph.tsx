@@ -24,7 +24,7 @@ import { useLayout, type Room } from './use-layout'
 
 const NODE_TYPES = { player: PlayerNode }
 const EDGE_TYPES = { routed: Routed }
-const FIT = { padding: 0.12, maxZoom: 1.15 }
+const FIT = { padding: 0.12, maxZoom: 1 }
 /** From this many nodes on only those in sight are drawn. */
 const MANY = 150
 
