@@ -85,6 +85,7 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
         planner = Planner(conductor_files(home), extensions.catalogue)
         pit = Pit(home, configuration, launcher())
         history = History(home.runs)
+        melodies = PolyphonyStore(home.state)
         audit = AuditLog(home.audit)
         await self._bootstrap.start(
             [
@@ -102,6 +103,8 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
             emit=hub.emit,
             on_request=lambda event: broker.handle(event),
             node_timeout=lambda: configuration.get("engine.node_timeout"),
+            find_melody=lambda name, version: asyncio.to_thread(melodies.show, name, version),
+            counts_nodes=pit.counts_nodes,
         )
 
         def recast() -> None:
@@ -116,7 +119,7 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
             planner=planner,
             pit=pit,
             history=history,
-            melodies=PolyphonyStore(home.state),
+            melodies=melodies,
             audit=audit,
             roster=roster,
             engine=engine,

@@ -11,6 +11,7 @@ from typing import Any
 from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager
 from symphony.config import Configuration
 from symphony.config.home import Home
+from symphony.engine.plan import PLACES
 from symphony.errors import EnvironmentLacks
 from symphony.ports.component import HealthStatus, Status
 
@@ -26,6 +27,8 @@ class Pit:
         self.stale: StaleManager = _unstarted()
         self.arbiter: ArbitrationEngine = _unstarted()
         self.runtime: Runtime = _unstarted()
+        self.counts_nodes = False
+        """Whether the arbiter hands out places for nodes, as `engine.max_parallel` says."""
         self.components = [
             PitModule("artifact store", self._open_store, self._close_store, self._store_health),
             PitModule("arbitration engine", self._open_arbiter, _nothing, self._arbiter_health),
@@ -61,9 +64,12 @@ class Pit:
     # --- arbitration engine ----------------------------------------------------------------------
     def _open_arbiter(self) -> None:
         get = self._configuration.get
-        self.arbiter = ArbitrationEngine(
-            {"cpu": get("pit.arbitration.cpu"), "memory": get("pit.arbitration.memory"), "gpu": 0}
-        )
+        capacities = {"cpu": get("pit.arbitration.cpu"), "memory": get("pit.arbitration.memory"), "gpu": 0}
+        most = get("engine.max_parallel")
+        if most:
+            capacities[PLACES] = float(most)
+            self.counts_nodes = True
+        self.arbiter = ArbitrationEngine(capacities)
 
     def _arbiter_health(self) -> tuple[Status, str]:
         self.arbiter.fairness()
@@ -97,6 +103,7 @@ class Pit:
             self.arbiter,
             launcher=str(self._launcher),
             sockets=str(self._home.sockets),
+            capacity=self._configuration.get("pit.pool.capacity"),
         )
 
     def _close_runtime(self) -> None:

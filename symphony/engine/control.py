@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from symphony.engine.control_call import ControlCall
+from symphony.engine.nesting import NestedRuns, path_of, root_of
 from symphony.errors import BadInput, Cancelled, PlayerError
 from symphony.types.quantities import parse_duration
 
 Json = dict[str, Any]
-PlayNested = Callable[[str, str, Json, Json], Awaitable[Json]]
-"""(run, node, melody document or name, inputs by port) → the outputs of the nested run's last nodes."""
-
-
-@dataclass(frozen=True, slots=True)
-class ControlCall:
-    """What the run loop asks: which control Player, with which parameters and inputs."""
-
-    run: str
-    node: str
-    player: str
-    params: Mapping[str, Any]
-    inputs: Mapping[str, Any]
 
 
 class ControlPlayers:
     """Answers control nodes. `waiting(call)` tells that a person must answer."""
 
-    def __init__(self, waiting: Callable[[ControlCall], None]) -> None:
+    def __init__(self, waiting: Callable[[ControlCall], None], nested: NestedRuns) -> None:
         self._waiting = waiting
         self._questions: dict[tuple[str, str], asyncio.Future[tuple[bool, str]]] = {}
         self._table: dict[str, Callable[[ControlCall], Awaitable[Json]]] = {
@@ -37,6 +25,9 @@ class ControlPlayers:
             "join": self._join,
             "wait": self._wait,
             "approve": self._approve,
+            "map": nested.map,
+            "loop": nested.loop,
+            "melody": nested.melody,
         }
 
     async def play(self, call: ControlCall) -> Json:
@@ -52,14 +43,18 @@ class ControlPlayers:
         return await handler(call)
 
     def answer(self, run: str, node: str, approved: bool, comment: str) -> None:
-        """A person's answer to an `approve` node. Raises BadInput when nothing waits there."""
-        question = self._questions.get((run, node))
-        if question is None or question.done():
-            raise BadInput(f"Node {node} of run {run} does not wait for an answer")
-        question.set_result((approved, comment))
+        """A person's answer to an `approve` node, or to the one that waits inside of `node`.
+
+        Raises BadInput when nothing waits there.
+        """
+        for (of, path), question in self._questions.items():
+            if of == run and (path == node or path.startswith(f"{node}/")) and not question.done():
+                question.set_result((approved, comment))
+                return
+        raise BadInput(f"Node {node} of run {run} does not wait for an answer")
 
     def questions(self, run: str) -> list[str]:
-        """The nodes of a run that wait for a person."""
+        """The nodes of a run that wait for a person; `OUTER/NODE` for one in a nested run."""
         return [node for (of, node), future in self._questions.items() if of == run and not future.done()]
 
     async def _if(self, call: ControlCall) -> Json:
@@ -75,7 +70,7 @@ class ControlPlayers:
         return {"value": call.inputs.get("value")}
 
     async def _approve(self, call: ControlCall) -> Json:
-        key = (call.run, call.node)
+        key = (root_of(call.run), path_of(call.run, call.node))
         self._questions[key] = asyncio.get_running_loop().create_future()
         self._waiting(call)
         try:

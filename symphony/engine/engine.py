@@ -11,11 +11,14 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from symphony.engine.control import ControlCall, ControlPlayers
+from symphony.engine.control import ControlPlayers
+from symphony.engine.control_call import ControlCall
 from symphony.engine.history import History, RunRecord
-from symphony.engine.plan import compile_plan
+from symphony.engine.nesting import FindMelody, NestedRuns, Progress, path_of, root_of
+from symphony.engine.plan import Cast, compile_plan
 from symphony.errors import BadInput, PlayerError, SymphonyError
 from symphony.melody.conditions import evaluate
+from symphony.melody.control import EXTENSION as CONTROL
 from symphony.melody.model import Melody
 from symphony.types.players import FunctionSpec
 from symphony.types.port_types import TypeLattice
@@ -26,6 +29,8 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 Emit = Callable[[Json], None]
 PoolKey = Callable[[str, Path | None], str]
+
+_DONE = frozenset({"succeeded", "failed", "cancelled", "skipped"})
 
 SUMMARY_INTERVAL = 0.25
 """Seconds between two writings of a run's summary while it plays; the journal is written at once."""
@@ -48,6 +53,8 @@ class Runtime(Protocol):
 
     def decide(self, token: int, answer: Any) -> object: ...
 
+    def outputs(self, run: str, node: str) -> Json: ...
+
 
 class Engine:
     """Plays melodies. All methods belong to the host's asyncio loop."""
@@ -62,29 +69,40 @@ class Engine:
         emit: Emit,
         on_request: Callable[[Json], None],
         node_timeout: Callable[[], float],
+        find_melody: FindMelody,
+        counts_nodes: bool = False,
     ) -> None:
+        """`counts_nodes` tells that the arbiter has places for nodes (`engine.max_parallel`)."""
         self._runtime = runtime
         self._history = history
         self._pool_key = pool_key
         self._versions = versions
         self._emit = emit
         self._node_timeout = node_timeout
+        self._counts_nodes = counts_nodes
         self._playing: dict[str, RunRecord] = {}
         self._ended: dict[str, asyncio.Event] = {}
         self._dirty: set[str] = set()
         self._calls: dict[int, asyncio.Future[Json]] = {}
         self._next_call = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._control_tasks: dict[str, set[asyncio.Task[None]]] = {}
-        self._conditions: dict[str, dict[int, str]] = {}
-        self.control = ControlPlayers(self._node_waits)
+        self._control_tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._casts: dict[str, Cast] = {}
+        self._nested = NestedRuns(
+            runtime,
+            cast=lambda run: self._casts[run],
+            folder=history.folder,
+            find=find_melody,
+            progress=self._nested_progress,
+        )
+        self.control = ControlPlayers(self._node_waits, self._nested)
         self._handlers: dict[str, Callable[[Json], None]] = {
             "node": self._on_node,
             "run": self._on_run,
             "progress": self._on_progress,
             "log": self._on_log,
             "output": self._on_output,
-            "request": on_request,
+            "request": lambda event: on_request(_in_root(event)),
             "control": self._on_control,
             "condition": self._on_condition,
             "player": self._on_player,
@@ -168,8 +186,8 @@ class Engine:
         plan = self._compile(melody, catalogue, lattice, info.id, project, info.prompt)
         info.status = "running"
         info.error = None
-        known = {node.id: node for node in info.nodes if node.status == "succeeded"}
-        info.nodes = [known.get(n.id) or NodeRun(n.id, n.player_name) for n in melody.nodes]
+        known = {node.id: node for node in info.nodes}
+        info.nodes = [_again(known.get(n.id), NodeRun(n.id, n.player_name)) for n in melody.nodes]
         record.melody = melody.to_document()
         record.results.clear()
         self._begin(record)
@@ -214,19 +232,18 @@ class Engine:
         project: Path | None,
         prompt: str,
     ) -> Json:
-        plan = compile_plan(
-            melody,
+        cast = Cast(
             catalogue,
             lattice,
-            run=run,
-            run_dir=str(self._history.folder(run)),
             project=str(project) if project else None,
             pool_key=lambda extension: self._pool_key(extension, project),
-            node_timeout=self._node_timeout(),
             versions=self._versions(),
+            node_timeout=self._node_timeout(),
             prompt=prompt,
+            counts_nodes=self._counts_nodes,
         )
-        self._conditions[run] = {e["token"]: e["when"] for e in plan["edges"] if e["when"]}
+        plan = compile_plan(melody, cast, run=run, run_dir=str(self._history.folder(run)))
+        self._casts[run] = cast
         return plan
 
     def _begin(self, record: RunRecord) -> None:
@@ -246,31 +263,60 @@ class Engine:
                 handler(event)
 
     def _on_node(self, event: Json) -> None:
-        record = self._playing.get(event["run"])
+        run, state = event["run"], event["state"]
+        if state in _DONE:
+            self._drop_control(run, event["node"])
+        if "/" in run:
+            self._nested.on_node(event)
+            return
+        record = self._playing.get(run)
         if record is None:
             return
         node = record.node(event["node"])
-        node.status = event["state"]
+        node.status = state
         node.attempts = event.get("attempt") or node.attempts
         at = event.get("at")
-        if node.status == "running":
+        if state == "running":
             node.started = at
             node.progress = None
-        elif node.status in ("succeeded", "failed", "cancelled", "skipped"):
+        elif state in _DONE:
             node.ended = at
             node.cached = bool(event.get("cached"))
             node.error = event.get("error")
             made = event.get("artifacts") or []
-            node.artifacts = [a["id"] for a in made]
-            if node.status == "succeeded" and _is_last(record, node.id):
-                record.results.extend(_artifact_json(a, event["run"], node.id) for a in made)
+            # What a nested run made is there already.
+            node.artifacts = list(dict.fromkeys([*node.artifacts, *(a["id"] for a in made)]))
+            if state == "succeeded" and _is_last(record, node.id):
+                record.results.extend(_artifact_json(a, run, node.id) for a in made)
         self._changed(record, node)
-        if node.status == "failed":
-            self._emit({"event": "taskError", "run": event["run"], "node": node.to_json()})
+        if state == "failed":
+            self._emit({"event": "taskError", "run": run, "node": node.to_json()})
+
+    def _nested_progress(self, progress: Progress) -> None:
+        root, _, inner = progress.run.partition("/")
+        record = self._playing.get(root)
+        if record is None:
+            return
+        node = record.node(inner.partition("/")[0])
+        node.artifacts = list(dict.fromkeys([*node.artifacts, *progress.artifacts]))
+        if inner.count("/") <= 1:  # what is nested deeper has no share in the bar
+            node.progress = progress.done / progress.total
+            node.note = f"{progress.done} of {progress.total}"
+        if node.status == "waiting" and not self.control.questions(root):
+            node.status = "running"
+        self._changed(record, node)
 
     def _on_run(self, event: Json) -> None:
-        record = self._playing.get(event["run"])
-        if record is None or event["state"] == "running":
+        run = event["run"]
+        if event["state"] == "running":
+            return
+        for key in [key for key in self._control_tasks if key[0] == run]:
+            self._drop_control(*key)
+        if "/" in run:
+            self._nested.on_run(event)
+            return
+        record = self._playing.get(run)
+        if record is None:
             return
         record.info.status = event["state"]
         record.info.seconds = event.get("seconds") or 0.0
@@ -282,9 +328,7 @@ class Engine:
         self._history.save(record, durable=True)
         self._dirty.discard(run)
         del self._playing[run]
-        self._conditions.pop(run, None)
-        for task in self._control_tasks.pop(run, ()):
-            task.cancel()
+        self._casts.pop(run, None)
         self._ended.pop(run).set()
         self._emit({"event": "workflowComplete", "run": record.info.to_json(), "artifacts": record.results})
         self._emit({"event": "runs", "run": run})
@@ -299,6 +343,7 @@ class Engine:
             self._changed(record, node)
 
     def _on_log(self, event: Json) -> None:
+        event = _in_root(event)
         level = logging.getLevelName(str(event.get("level", "info")).upper())
         log.log(
             level if isinstance(level, int) else logging.INFO,
@@ -313,7 +358,8 @@ class Engine:
         )
 
     def _on_output(self, event: Json) -> None:
-        self._emit({"event": "output", "run": event["run"], "node": event["node"], "piece": event["piece"]})
+        at = _in_root(event)
+        self._emit({"event": "output", "run": at["run"], "node": at["node"], "piece": at["piece"]})
 
     def _on_player(self, event: Json) -> None:
         state = str(event.get("state"))
@@ -345,8 +391,13 @@ class Engine:
     # --- decisions -----------------------------------------------------------------------------
     def _on_control(self, event: Json) -> None:
         call = ControlCall(event["run"], event["node"], event["player"], event["params"], event["inputs"])
-        task = self._spawn(self._play_control(event["token"], call))
-        self._control_tasks.setdefault(event["run"], set()).add(task)
+        self._drop_control(call.run, call.node)
+        self._control_tasks[call.run, call.node] = self._spawn(self._play_control(event["token"], call))
+
+    def _drop_control(self, run: str, node: str) -> None:
+        task = self._control_tasks.pop((run, node), None)
+        if task is not None and not task.done():  # it timed out or was cancelled
+            task.cancel()
 
     async def _play_control(self, token: int, call: ControlCall) -> None:
         try:
@@ -373,9 +424,9 @@ class Engine:
         self._runtime.decide(event["token"], holds)
 
     def _node_waits(self, call: ControlCall) -> None:
-        record = self._playing.get(call.run)
+        record = self._playing.get(root_of(call.run))
         if record is not None:
-            node = record.node(call.node)
+            node = record.node(path_of(call.run, call.node).partition("/")[0])
             node.status = "waiting"
             node.note = str(call.params.get("message") or "Shall this go on?")
             self._changed(record, node)
@@ -399,6 +450,25 @@ class Engine:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _in_root(event: Json) -> Json:
+    """An event of a nested run as one of its root run."""
+    run = event.get("run") or ""
+    if "/" not in run:
+        return event
+    return {**event, "run": root_of(run), "node": path_of(run, event.get("node") or "")}
+
+
+def _again(before: NodeRun | None, fresh: NodeRun) -> NodeRun:
+    """A node of a resumed run: as it was when it had succeeded; what it had made by parts stays known."""
+    if before is None:
+        return fresh
+    if before.status == "succeeded":
+        return before
+    if fresh.player.startswith(f"{CONTROL}#"):
+        fresh.artifacts = list(before.artifacts)
+    return fresh
 
 
 def _is_last(record: RunRecord, node: str) -> bool:

@@ -96,7 +96,8 @@ class History:
     def remove(self, run: str) -> None:
         """Forgets a run and its journal."""
         self._all().pop(run, None)
-        shutil.rmtree(self.folder(run), ignore_errors=True)
+        for folder in (self.folder(run), *self._folder.glob(f"{run}+*")):  # its own and its nested runs'
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _all(self) -> dict[str, RunRecord]:
         if self._records is None:

@@ -5,34 +5,40 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from symphony.errors import InvalidMelody
 from symphony.melody.control import EXTENSION as CONTROL
+from symphony.melody.flow import output_types
 from symphony.melody.model import Melody, Node, Retry
 from symphony.types.players import FunctionSpec
-from symphony.types.port_types import PROJECT, TypeLattice, element_type
+from symphony.types.port_types import ANY, PROJECT, TypeLattice, element_type
 
 
-def compile_plan(
-    melody: Melody,
-    catalogue: Mapping[str, FunctionSpec],
-    lattice: TypeLattice,
-    *,
-    run: str,
-    run_dir: str,
-    project: str | None,
-    pool_key: Callable[[str], str],
-    node_timeout: float,
-    versions: Mapping[str, str],
-    prompt: str = "",
-) -> dict[str, Any]:
-    """The plan of `pit_native.Runtime.start`.
-
-    `pool_key` maps an extension to its entry of the Pool Manager, `versions` to its installed version;
-    `node_timeout` (seconds) holds for nodes that name none.
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who can play, and how. `pool_key` maps an extension to its entry of the Pool Manager, `versions` to
+    its installed version; `node_timeout` (seconds) holds for nodes that name none. With `counts_nodes`
+    each node of a Player takes one of the arbiter's places (`engine.max_parallel`).
     """
-    by_id = {node.id: node for node in melody.nodes}
+
+    catalogue: Mapping[str, FunctionSpec]
+    lattice: TypeLattice
+    project: str | None
+    pool_key: Callable[[str], str]
+    versions: Mapping[str, str]
+    node_timeout: float
+    prompt: str = ""
+    counts_nodes: bool = False
+
+
+PLACES = "nodes"
+"""The arbiter's resource that `engine.max_parallel` limits."""
+
+
+def compile_plan(melody: Melody, cast: Cast, *, run: str, run_dir: str) -> dict[str, Any]:
+    """The plan of `pit_native.Runtime.start`."""
     incoming: dict[str, dict[str, list[dict[str, str]]]] = {node.id: {} for node in melody.nodes}
     edges = []
     for index, edge in enumerate(melody.edges):
@@ -50,37 +56,29 @@ def compile_plan(
             ports.setdefault(edge.target_port, []).append(
                 {"node": edge.source_node, "port": edge.source_port}
             )
-    nodes = [
-        _plan_node(
-            node,
-            _spec_of(node, catalogue),
-            incoming[node.id],
-            by_id,
-            catalogue,
-            lattice,
-            project,
-            pool_key,
-            node_timeout,
-            versions,
-        )
-        for node in melody.nodes
-    ]
+    types = output_types(melody, cast.catalogue)
     return {
         "run": run,
         "dir": run_dir,
         "name": melody.name,
-        "project": project,
-        "nodes": nodes,
+        "project": cast.project,
+        "nodes": [_plan_node(node, incoming[node.id], types, cast) for node in melody.nodes],
         "edges": edges,
-        "meta": {"run": run, "project": project or "", "melody": melody.name, "prompt": prompt[:500]},
+        "meta": {
+            "run": run,
+            "project": cast.project or "",
+            "melody": melody.name,
+            "prompt": cast.prompt[:500],
+        },
     }
 
 
-def _spec_of(node: Node, catalogue: Mapping[str, FunctionSpec]) -> FunctionSpec:
-    spec = catalogue.get(node.player_name)
+def spec_of(player: str, catalogue: Mapping[str, FunctionSpec], node: str) -> FunctionSpec:
+    """The Player that a node calls. Raises InvalidMelody when it is not installed."""
+    spec = catalogue.get(player.partition("@")[0])
     if spec is None:
         raise InvalidMelody(
-            f"Node {node.id} needs the Player {node.player}, which is not installed",
+            f"Node {node} needs the Player {player}, which is not installed",
             remedy="install its extension from the Marketplace",
         )
     return spec
@@ -88,34 +86,32 @@ def _spec_of(node: Node, catalogue: Mapping[str, FunctionSpec]) -> FunctionSpec:
 
 def _plan_node(
     node: Node,
-    spec: FunctionSpec,
-    incoming: dict[str, list[dict[str, str]]],
-    by_id: Mapping[str, Node],
-    catalogue: Mapping[str, FunctionSpec],
-    lattice: TypeLattice,
-    project: str | None,
-    pool_key: Callable[[str], str],
-    node_timeout: float,
-    versions: Mapping[str, str],
+    incoming: Mapping[str, list[dict[str, str]]],
+    types: Mapping[tuple[str, str], str],
+    cast: Cast,
 ) -> dict[str, Any]:
+    spec = spec_of(node.player, cast.catalogue, node.id)
     inputs: dict[str, Any] = dict(incoming)
     lists = []
     for port, port_type in spec.inputs.items():
         if port_type == PROJECT and port not in inputs:
-            inputs[port] = {"value": project}
+            inputs[port] = {"value": cast.project}
         sources = incoming.get(port, [])
         if element_type(port_type) is not None and sources:
-            types = [_output_type(by_id[s["node"]], s["port"], catalogue) for s in sources]
+            first = types.get((sources[0]["node"], sources[0]["port"]), ANY)
             # One source that is a list already passes as it is; anything else is gathered into one list.
-            if len(sources) > 1 or not lattice.is_below(types[0], port_type):
+            if len(sources) > 1 or not cast.lattice.is_below(first, port_type):
                 lists.append(port)
     params = {name: p.default for name, p in spec.params.items() if p.default is not None}
     params.update(node.params)
     is_control = spec.extension == CONTROL
+    resources = _resources(node, spec)
+    if cast.counts_nodes and not is_control:
+        resources[PLACES] = 1.0
     return {
         "id": node.id,
         "kind": node.kind,
-        "key": "" if is_control else pool_key(spec.extension),
+        "key": "" if is_control else cast.pool_key(spec.extension),
         "player": spec.player,
         "function": spec.function,
         "params": params,
@@ -123,18 +119,14 @@ def _plan_node(
         "list_inputs": lists,
         "optional_inputs": sorted(spec.optional),
         "outputs": dict(spec.outputs),
-        "timeout": node.timeout or (None if is_control else node_timeout),
+        "timeout": node.timeout or (None if is_control else cast.node_timeout),
         "retry": (node.retry or Retry()).model_dump(),
-        "resources": _resources(node, spec),
+        "resources": resources,
         "priority": 5,
         "effects": spec.effects,
         "seconds": spec.seconds,
-        "cache_key": _cache_base(spec, params, versions.get(spec.extension, "")),
+        "cache_key": _cache_base(spec, params, cast.versions.get(spec.extension, "")),
     }
-
-
-def _output_type(node: Node, port: str, catalogue: Mapping[str, FunctionSpec]) -> str:
-    return _spec_of(node, catalogue).outputs.get(port, "any")
 
 
 def _resources(node: Node, spec: FunctionSpec) -> dict[str, float]:
