@@ -363,3 +363,51 @@ def test_ten_thousand_nodes_without_a_player(theatre: Theatre) -> None:
     edges = [{"kind": "control", "from": f"n{i // 2}", "to": f"n{i}"} for i in range(1, 10_000)]
     assert theatre.play({**theatre.plan(nodes, edges), "dir": ""})["state"] == "succeeded"
     assert len(theatre.nodes("run")) == 10_000
+
+
+FULL = """
+import resource, sys
+sys.path.insert(0, {folder!r})
+from pathlib import Path
+from tests.pit.theatre import Theatre
+theatre = Theatre(Path({home!r}))
+nodes = [{{"id": f"n{{i}}", "kind": "pass"}} for i in range(200)]
+plan = theatre.plan(nodes, [{{"kind": "control", "from": f"n{{i - 1}}", "to": f"n{{i}}"}} for i in range(1, 200)])
+resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+end = theatre.play(plan)
+print(end["state"], end["error"]["code"], end["error"]["message"])
+theatre.runtime.stop(5.0)
+"""
+
+
+def test_a_journal_that_cannot_be_written_ends_the_run_and_tears_nothing(tmp_path: Path) -> None:
+    script = FULL.format(folder=str(Path(__file__).parents[2]), home=str(tmp_path))
+    host = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert host.stdout.startswith("failed storage_failed The run's journal could not be written"), host
+    theatre = Theatre(tmp_path)
+    try:
+        nodes: list[Json] = [{"id": f"n{i}", "kind": "pass"} for i in range(200)]
+        edges = [{"kind": "control", "from": f"n{i - 1}", "to": f"n{i}"} for i in range(1, 200)]
+        plan = theatre.plan(nodes, edges)
+        resumed = theatre.runtime.resume(plan["dir"], plan)
+        assert resumed["torn"] == 0 and resumed["left"] > 0
+        assert theatre.end("run")["state"] == "succeeded"
+    finally:
+        theatre.close()
+
+
+def test_large_values_pass(theatre: Theatre) -> None:
+    big = "x" * (3 << 20)
+    plan = theatre.plan(
+        [node("a", "echo", params={"value": big}), node("b", "echo", inputs={"value": source("a")})]
+    )
+    assert theatre.play(plan)["state"] == "succeeded"
+    assert theatre.runtime.outputs("run", "b")["value"] == big
+
+
+def test_many_calls_of_one_player_run_at_once(theatre: Theatre) -> None:
+    nodes = [node(f"n{i}", "slow", params={"seconds": 0.3}) for i in range(8)]
+    assert theatre.play(theatre.plan(nodes))["seconds"] < 8 * 0.3
+    assert theatre.runtime.stats()["players"]["loads"] == 1

@@ -1,5 +1,6 @@
 //! What the run loop and the Players tell Python: a queue behind one eventfd, drained in batches.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -61,7 +62,7 @@ pub(crate) enum Note {
 
 /// The queue. Rust threads push; one Python thread drains.
 pub(crate) struct EventQueue {
-    waiting: Mutex<Vec<Note>>,
+    waiting: Mutex<VecDeque<Note>>,
     eventfd: OwnedFd,
     dropped: AtomicU64,
 }
@@ -77,7 +78,7 @@ impl EventQueue {
             OwnedFd::from_raw_fd(fd)
         };
         Ok(Self {
-            waiting: Mutex::new(Vec::new()),
+            waiting: Mutex::new(VecDeque::new()),
             eventfd,
             dropped: AtomicU64::new(0),
         })
@@ -104,7 +105,7 @@ impl EventQueue {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        waiting.push(note);
+        waiting.push_back(note);
         if waiting.len() == 1 {
             self.wake();
         }
@@ -134,10 +135,9 @@ impl EventQueue {
         let mut waiting = self.waiting.lock();
         if waiting.len() <= limit {
             self.rest();
-            return std::mem::take(&mut *waiting);
+            return std::mem::take(&mut *waiting).into();
         }
-        let rest = waiting.split_off(limit);
-        std::mem::replace(&mut *waiting, rest)
+        waiting.drain(..limit).collect()
     }
 }
 
