@@ -47,8 +47,13 @@ class Pit:
         return dict(self.runtime.player_states())
 
     def resources(self) -> dict[str, Any]:
-        """What the Arbitration Engine has granted, and to whom."""
-        return dict(self.arbiter.fairness())
+        """What the Arbitration Engine has granted of each resource."""
+        amounts = self.arbiter.fairness()["resources"]
+        return {
+            name: {"used": amount["capacity"] - amount["free"], "total": amount["capacity"]}
+            for name, amount in amounts.items()
+            if amount["capacity"]
+        }
 
     # --- artifact store --------------------------------------------------------------------------
     def _open_store(self) -> None:

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self' ws:; worker-src 'self' blob:; frame-ancestors 'none'; "
+    "font-src 'self'; connect-src 'self'; worker-src 'self'; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'none'"
 )
 HEADERS = {
@@ -100,6 +100,7 @@ class PageServer:
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             await self._task
+        await self._pages.close()
 
     async def health_check(self) -> HealthStatus:
         """Failed when the server's task has ended."""
