@@ -2,7 +2,8 @@
 //!
 //! What depends on the call's number alone becomes a binary search over ranges of numbers: a list that is
 //! walked from its start costs a launch almost a millisecond, since the kernel tries a filter on every
-//! number when it is installed. What depends on arguments is compiled by seccompiler.
+//! number when it is installed. What depends on arguments is compiled by seccompiler and follows in the same
+//! program, since each program costs a launch its translation to machine code.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,6 +19,7 @@ const CONDITIONS: &str = "policy/conditions.json";
 const LOAD: u16 = 0x20;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const JUMP_IF_GREATER_OR_EQUAL: u16 = 0x35;
+const JUMP: u16 = 0x05;
 const ANSWER: u16 = 0x06;
 const KILL_PROCESS: u32 = 0x8000_0000;
 const ERROR: u32 = 0x0005_0000;
@@ -26,6 +28,9 @@ const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
 /// The first number of the x32 interface.
 const X32: u32 = 0x4000_0000;
+
+/// Stands for "the arguments decide" among the answers by number; no action of the kernel has this value.
+const ARGUMENTS: u32 = 0x1234_5678;
 
 type Instruction = (u16, u8, u8, u32);
 
@@ -51,6 +56,20 @@ fn main() {
         );
     }
     let conditions = fs::read_to_string(CONDITIONS).expect(CONDITIONS);
+    for name in conditions
+        .split("\"syscall\": \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+    {
+        let Some(number) = number(name, target) else {
+            continue;
+        };
+        let before = answers.insert(number, ARGUMENTS);
+        assert!(
+            matches!(before, Some(ALLOW | ARGUMENTS)),
+            "{CONDITIONS}: {name} is not among the allowed calls"
+        );
+    }
     let conditions = document(
         "{\"errno\": 1}",
         "\"allow\"",
@@ -58,14 +77,21 @@ fn main() {
     );
     let conditions = compile_from_json(conditions.as_bytes(), target)
         .unwrap_or_else(|error| panic!("{CONDITIONS}: {error}"));
-    let conditions: Vec<Instruction> = conditions["filter"]
-        .iter()
-        .map(|step| (step.code, step.jt, step.jf, step.k))
-        .collect();
 
-    let mut text = format!("const ALLOWED_COUNT: usize = {};\n", allowed.len());
-    text += &array("BY_NUMBER", &by_number(&answers, architecture));
-    text += &array("BY_ARGUMENTS", &conditions);
+    let mut program = by_number(&answers, architecture);
+    let end = program.len() as u32;
+    for (place, step) in (1..).zip(&mut program) {
+        if *step == (ANSWER, 0, 0, ARGUMENTS) {
+            *step = (JUMP, 0, 0, end - place);
+        }
+    }
+    program.extend(
+        conditions["filter"]
+            .iter()
+            .map(|step| (step.code, step.jt, step.jf, step.k)),
+    );
+    let text =
+        format!("const ALLOWED_COUNT: usize = {};\n", allowed.len()) + &array("FILTER", &program);
     fs::write(
         format!("{}/filters.rs", env::var("OUT_DIR").expect("OUT_DIR")),
         text,

@@ -64,9 +64,9 @@ def spec_for(
     layout = _Layout()
     layout.show_python()
     if extension_dir is not None:
-        layout.show(extension_dir, at=EXTENSION)
+        layout.show(extension_dir.resolve(), at=EXTENSION)
     if socket is not None:
-        layout.show(socket, at=SOCKET)
+        layout.show(socket.resolve(), at=SOCKET)
     is_project_shown = _show_granted(layout, [str(grant) for grant in grants], project)
     if workdir is not None:
         layout.show(_folder(workdir), mode="read_write")
@@ -119,7 +119,7 @@ def player_spec(
     for name, folder in _libraries().items():
         spec["mounts"].append(_mount(folder, f"{LIBRARY}/{name}", "read_only"))
     spec["loopback"] = False
-    spec["executables"] = [str(python), *_loaders()]
+    spec["executables"] = executables_of(python)
     return spec
 
 
@@ -141,11 +141,10 @@ def _libraries() -> dict[str, Path]:
     return found
 
 
-@lru_cache(maxsize=1)
-def _loaders() -> list[str]:
-    """The dynamic loaders, which the kernel executes beside a program."""
-    names = {*Path("/").glob("lib*/ld-*.so*"), *Path("/").glob("lib*/*/ld-*.so*")}
-    return sorted({str(name.resolve()) for name in names})
+def executables_of(program: Path) -> list[str]:
+    """What may be executed so that `program` alone runs: itself, and the dynamic loaders."""
+    loaders = {*Path("/").glob("lib*/ld-*.so*"), *Path("/").glob("lib*/*/ld-*.so*")}
+    return [str(program), *sorted({str(name.resolve()) for name in loaders})]
 
 
 def _environment(path: Sequence[str]) -> dict[str, str]:

@@ -279,6 +279,26 @@ def test_workdir_is_written_for_real(identity: Identity, folder: Path) -> None:
     assert (folder / "made.txt").stat().st_uid == identity.uid
 
 
+def test_a_player_executes_nothing_but_its_interpreter(identity: Identity) -> None:
+    from pit_native import sandbox_layers
+    from symphony.stage.sandbox import executables_of
+
+    if not any(layer["name"] == "landlock" and layer["available"] for layer in sandbox_layers()):
+        pytest.skip("this kernel has no Landlock")
+    python = Path(identity.python).resolve()
+    script = """
+import subprocess, sys
+print(subprocess.check_output([sys.executable, '-c', 'print(1)']))
+for program in ('/usr/bin/id', '/bin/sh'):
+    try: subprocess.run([program])
+    except PermissionError: print('refused')
+"""
+    outcome = identity.sandbox(
+        [str(python), "-I", "-c", script], change={"executables": executables_of(python)}
+    )
+    assert outcome.out.splitlines() == ["b'1\\n'", "refused", "refused"], outcome
+
+
 def test_folders_of_the_computer_can_be_granted(identity: Identity, folder: Path) -> None:
     identity.own(_write(folder / "data.txt", "here"))
     granted = identity.sandbox(["cat", str(folder / "data.txt")], grants=[f"read:{folder}/**"])

@@ -175,9 +175,14 @@ impl Drop for ControlGroup {
 /// Microseconds over which the kernel counts CPU time; its default.
 const PERIOD: u64 = 100_000;
 
-/// Microseconds of CPU time in each period.
+/// Microseconds of CPU time in each period; `None` when the machine has no more cores than are granted.
 fn quota(limits: &Limits) -> Option<u64> {
-    limits.cpu.map(|cores| (cores * PERIOD as f64) as u64)
+    let all =
+        std::thread::available_parallelism().map_or(f64::INFINITY, |cores| cores.get() as f64);
+    limits
+        .cpu
+        .filter(|cores| *cores < all)
+        .map(|cores| (cores * PERIOD as f64) as u64)
 }
 
 /// Swap accounting is a boot option; without it the memory limit alone holds.
