@@ -12,13 +12,12 @@ import numpy as np
 from conductor.assignment import coarse_of
 from conductor.context import Composition
 from conductor.document import melody_of
-from conductor.episode import STOP, Episode
+from conductor.episode import Episode
 from conductor.policy import Policy
 from conductor.refusal import Judge, Verdict
+from conductor.rules import STOP, Choice
 from conductor.words import content_words
 
-Choice = tuple[int, float]
-"""A Player's index or STOP, and how likely the chooser held it to be right."""
 Chooser = Callable[[Episode, list[int]], Choice]
 
 SERVED = 0.5
@@ -52,27 +51,6 @@ def by_policy(policy: Policy) -> Chooser:
         return (candidates[best] if best < len(candidates) else STOP), float(likely[best])
 
     return choose
-
-
-def by_rules(episode: Episode, candidates: list[int]) -> Choice:
-    """The baseline and fallback: the best Player of each clause, inputs planned, sources first."""
-    floor = 0.30 if episode.vectors is not None else 0.10
-    coverage = episode.coverage()
-    wanted: list[tuple[int, int, int]] = []
-    for clause in range(len(episode.by_clause)):
-        if coverage[clause] >= 0.92:
-            continue
-        scores = np.where(episode.usable, episode.by_clause[clause], -1.0)
-        best = int(scores.argmax())
-        if scores[best] >= floor and best in candidates:
-            wanted.append((episode.table.roles[best].order, clause, best))
-    if not wanted and not episode.draft.nodes and candidates:
-        best = max(candidates, key=lambda f: float(episode.overall[f]))
-        return best, float(min(1.0, episode.overall[best]))
-    if not wanted:
-        return STOP, 1.0
-    _, clause, best = min(wanted)
-    return best, float(min(1.0, episode.by_clause[clause, best]))
 
 
 def by_cosine(episode: Episode, candidates: list[int]) -> Choice:
@@ -150,13 +128,16 @@ def _judge(episode: Episode, judge: Judge | None, policy: Policy | None) -> _Jud
     lacking: dict[int, Verdict] = {}
     vectors = episode.vectors
     for index, clause in enumerate(episode.clauses):
-        if not clause.coarse or len(content_words(clause.text)) < 2:
+        words = len(content_words(clause.text))
+        if not clause.coarse or not words:
             continue
         vector = vectors[1 + index] if vectors is not None else None
-        verdict = judge.verdict(clause.text, vector, episode.by_clause[index], policy)
-        if verdict.served < SERVED and not episode.only_details[index]:
+        verdict = judge.verdict(episode.texts[1 + index], vector, episode.by_clause[index], policy)
+        if verdict.served < (SERVED if words > 1 else SERVED / 4) and not episode.only_details[index]:
             lacking[index] = verdict
-    whole = judge.verdict(episode.prompt, vectors[0] if vectors is not None else None, episode.whole, policy)
+    whole = judge.verdict(
+        episode.texts[0], vectors[0] if vectors is not None else None, episode.whole, policy
+    )
     return _Judgement(lacking, whole)
 
 

@@ -110,25 +110,24 @@ class Conductor:
         8,000 characters.
         """
         from conductor import composer
-        from conductor.episode import Episode, texts_of
+        from conductor.episode import Episode
+        from conductor.rules import by_rules
 
         prompt = checked_prompt(prompt)
         with self._lock:
             table, judge, seconds = self._table, self._judge, dict(self._seconds)
         if table is None or judge is None:
             raise SymphonyError("The Conductor knows no Players yet", remedy="try again in a moment")
-        vectors = self._encoder.embed(texts_of(prompt)) if self._encoder is not None else None
-        episode = Episode(table, prompt, vectors, context)
-        policy = self._policy if table.learned is not None and vectors is not None else None
+        embed = self._encoder.embed if self._encoder is not None else None
+        episode = Episode(table, prompt, embed, context)
+        policy = self._policy if table.learned is not None and embed is not None else None
         chooser: composer.Chooser
         if arm == "uniform":
             chooser = composer.by_chance(sum(map(ord, prompt)))
         elif arm == "cosine":
             chooser = composer.by_cosine
         else:
-            chooser = (
-                composer.by_policy(policy) if policy is not None and arm == "policy" else composer.by_rules
-            )
+            chooser = composer.by_policy(policy) if policy is not None and arm == "policy" else by_rules
         return composer.compose(episode, chooser, judge, policy, seconds)
 
     def embed(self, texts: Sequence[str]) -> Vectors:

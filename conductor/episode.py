@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,14 +15,19 @@ from conductor.draft import Draft, Typing, gathers, optional_inputs, required_in
 from conductor.params.fill import Filled, Scope, fill, is_file
 from conductor.params.mentions import Mention, mentions_of, plain_request
 from conductor.policy import MATCH, MOST_CANDIDATES, STATE
-from conductor.retrieval import Catalogue
+from conductor.retrieval import Catalogue, Embed
+from conductor.rules import by_rules
 from conductor.search import Plans, TypeIndex, cheapest_plans
 from conductor.words import clauses_of, content_words
 from symphony.types.players import FunctionSpec
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-STOP = -1
+_PREPOSITION = re.compile(
+    r"\b(?:in|under|inside|within|below|of|from|for|on|across|im|unter|für|dans|pour|en|para)\s+"
+    r"(?:the\s+|my\s+|our\s+|le\s+|la\s+|el\s+|dem\s+)?$",
+    re.IGNORECASE,
+)
 DETAILS = frozenset(("duration", "date", "until", "path", "folder", "glob", "count", "number", "text"))
 """Kinds of mentions that alone ask for nothing."""
 UNSERVED, CLEAR = 0.8, 0.55
@@ -67,8 +73,7 @@ class Episode:
     Args:
         table: the Players.
         prompt: what the user asked for.
-        vectors: sentence vectors of the prompt and of its clauses, in the order of `texts_of`; None
-            without an encoder.
+        embed: the sentence encoder, None without one.
         context: project, time, preferences.
         hidden: key texts that must not count (see `Catalogue.scores`).
     """
@@ -77,7 +82,7 @@ class Episode:
         self,
         table: Table,
         prompt: str,
-        vectors: Array | None,
+        embed: Embed | None,
         context: ComposeContext,
         hidden: np.ndarray[Any, Any] | None = None,
     ) -> None:
@@ -86,9 +91,11 @@ class Episode:
         self.context = context
         self.now = context.now or datetime.now()
         self.clauses = clauses_of(prompt)
-        self.vectors = vectors
-        self.scores = table.catalogue.scores(texts_of(prompt), vectors, hidden)
         self.mentions = mentions_of(prompt, context.project, self.now)
+        self.texts = texts_of(prompt, self.mentions)
+        self.vectors = embed(self.texts) if embed is not None else None
+        self.scores = table.catalogue.scores(self.texts, self.vectors, hidden)
+        self.evidence = table.catalogue.evidence(self.texts[0])
         self.only_details = np.array(
             [is_detail(prompt, c.start, c.end, self.mentions) for c in self.clauses], dtype=bool
         )
@@ -225,17 +232,25 @@ class Episode:
         facts[:, 6] = ((margins >= 0) * (1.0 - coverage[:, None])).max(axis=0)
         facts[:, 7] = (margins * (1.0 - coverage[:, None])).max(axis=0)
         facts[:, 8] = 1.0 - coverage[own]
-        facts[:, 9] = own / max(1, len(self.by_clause))
+        facts[:, 9] = chosen == by_rules(self, candidates)[0]
         facts[:, 10] = np.arange(len(candidates)) / 10.0
         facts[:, 11] = open_scores.max(axis=0) - open_scores.max()
         used = {m for node in self.draft.nodes for m in self.filled(node.function).used}
         wanted = [required_inputs(self.table.functions[f]) for f in candidates]
         for row, function in enumerate(candidates):
             self._structure(facts[row], function, wanted[row], used)
-        facts[:, 29] = len(self.draft.nodes) / 6.0
-        facts[:, 30] = coverage.mean()
+        facts[:, 29] = self.evidence[:, chosen].max(axis=0, initial=0.0)
+        facts[:, 30] = self.open_evidence()[:, chosen].max(axis=0, initial=0.0)
         facts[:, 31] = 1.0
         return facts
+
+    def open_evidence(self) -> Array:
+        """The evidence of the words that nothing in the draft accounts for."""
+        if not self.draft.nodes:
+            return self.evidence
+        explained = self.evidence[:, [n.function for n in self.draft.nodes]].max(axis=1, keepdims=True)
+        opened: Array = self.evidence * (1.0 - np.minimum(1.0, 2.0 * explained))
+        return opened
 
     def _structure(self, facts: Array, function: int, needed: list[str], used: set[Any]) -> None:
         """The facts that come from types, parameters and the graph so far."""
@@ -272,6 +287,8 @@ class Episode:
             facts[4:12] = matches[:, 0:8].max(axis=0)
             facts[12] = matches[:, 12].max()
             facts[13] = matches[:, 11].max()
+            facts[19] = matches[:, 30].max()
+            facts[20] = matches[:, 9].max() == 0.0
             presenting = matches[:, 20] > 0
             facts[14] = matches[presenting, 2].max() if presenting.any() else 0.0
             facts[15] = matches[presenting, 6].max() if presenting.any() else 0.0
@@ -333,6 +350,20 @@ def is_detail(prompt: str, start: int, end: int, mentions: Sequence[Mention]) ->
     return not content_words("".join(letters[start:end]))
 
 
-def texts_of(prompt: str) -> list[str]:
-    """The texts of a prompt that are compared: the whole and each clause, as plain requests."""
-    return [plain_request(prompt), *(plain_request(clause.text) for clause in clauses_of(prompt))]
+def texts_of(prompt: str, mentions: Sequence[Mention]) -> list[str]:
+    """The texts of a prompt that are compared: the whole and each clause, as plain requests.
+
+    Folders of the project are places, not wishes: `every note in the tests` is not about running tests.
+    """
+    letters = list(prompt)
+    for mention in mentions:
+        if mention.kind == "path" and "." not in prompt[mention.start : mention.end]:
+            ending = mention.value.rpartition(".")[2] if "." in mention.value else "txt"
+            letters[mention.start] = f"file.{ending}"
+            letters[mention.start + 1 : mention.end] = [""] * (mention.end - mention.start - 1)
+        if mention.kind == "folder":
+            before = _PREPOSITION.search(prompt[: mention.start])
+            start = before.start() if before is not None else mention.start
+            letters[start : mention.end] = " " * (mention.end - start)
+    spans = [(0, len(prompt)), *((c.start, c.end) for c in clauses_of(prompt))]
+    return [plain_request("".join(letters[a:b]).strip() or prompt[a:b].strip()) for a, b in spans]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ class Catalogue:
         if embed is not None and self.texts:
             self.vectors = cached_vectors(self.texts, embed, cache_dir, encoder_version)
         self.vocabulary = frozenset(w for text in self.texts for w in content_words(text))
+        self._shares = self._word_shares()
         self.means = self._means()
 
     def _means(self) -> Vectors | None:
@@ -96,6 +98,28 @@ class Catalogue:
         pooled: Vectors = BEST * usable[:, :, 0] + MEAN * usable.mean(axis=2)
         return pooled.astype(np.float32)
 
+    def _word_shares(self) -> dict[str, dict[int, float]]:
+        """For each word, how much of its use falls to each Player; only uses that are no accident count."""
+        uses: dict[str, Counter[int]] = {}
+        for function, (start, count) in enumerate(zip(self.starts, self.counts, strict=True)):
+            for text in self.texts[int(start) : int(start + count)]:
+                for word in set(map(_stem, content_words(text))):
+                    uses.setdefault(word, Counter())[function] += 1
+        return {
+            word: {f: (n - 0.5) / sum(by.values()) for f, n in by.items() if n > 1}
+            for word, by in uses.items()
+            if max(by.values()) > 1
+        }
+
+    def evidence(self, text: str) -> Vectors:
+        """How far single words speak for Players: `[words, functions]`, near 1 for a word that only one uses."""
+        rows = [shares for word in content_words(text) if (shares := self._shares.get(_stem(word)))]
+        found: Vectors = np.zeros((len(rows), len(self.functions)), dtype=np.float32)
+        for row, shares in enumerate(rows):
+            for function, share in shares.items():
+                found[row, function] = share
+        return found
+
     def closest_text(self, function: int, vector: Vectors | None, text: str) -> str:
         """The description or example of a Player that is closest to `text`."""
         span = slice(int(self.starts[function]), int(self.starts[function] + self.counts[function]))
@@ -110,6 +134,10 @@ class Catalogue:
         words = content_words(text)
         known = sum(fold(w) in self.vocabulary or fold(w).rstrip("s") in self.vocabulary for w in words)
         return known / len(words) if words else 0.0
+
+
+def _stem(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") else word
 
 
 def cached_vectors(texts: Sequence[str], embed: Embed, folder: Path | None, version: str) -> Vectors:

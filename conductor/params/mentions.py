@@ -182,6 +182,7 @@ def plain_request(text: str) -> str:
     for pattern in _COUNTS:
         bare = pattern.sub(lambda m: m.group().replace(m.group("n"), " "), bare)
     bare = re.sub(r"^\W*(?:the\s+)?top\s+", "", " ".join(bare.split()), flags=re.IGNORECASE)
+    bare = _CODE.sub("name", _QUOTED.sub("'text'", bare))
     bare = _FILE_IN_FOLDER.sub(r"file.\g<ending>", bare)
     bare = _SOME_FOLDER.sub(" ", bare)
     bare = " ".join(bare.split())

@@ -23,7 +23,8 @@ _NUMBERS = {
     "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "ten": 10,
     "twelve": 12, "thirty": 30, "couple of": 2, "few": 3, "several": 3, "half a": 0.5, "ein": 1, "eine": 1,
     "einem": 1, "einer": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5, "sechs": 6, "zehn": 10, "zwölf": 12,
-    "halben": 0.5, "deux": 2, "trois": 3, "six derniers": 6, "dos": 2, "tres": 3, "seis": 6, "half": 0.5,
+    "halben": 0.5, "un": 1, "une": 1, "una": 1, "deux": 2, "trois": 3, "six derniers": 6, "dos": 2, "tres": 3,
+    "seis": 6, "half": 0.5,
 }  # fmt: skip
 _NUMBER = r"(?:\d+|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + ")"
 

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from conductor.composer import by_chance, by_cosine, by_policy, by_rules
+from conductor.composer import by_chance, by_cosine, by_policy
 from conductor.encoder.runtime import Encoder
 from conductor.policy import BASIS, FORMAT, Policy, save
+from conductor.rules import by_rules
 from conductor.training import calibration
 from conductor.training.clone import Networks, clone, fit_value
 from conductor.training.dataset import (

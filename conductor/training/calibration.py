@@ -11,7 +11,7 @@ import numpy as np
 from conductor.episode import Table
 from conductor.params.mentions import plain_request
 from conductor.refusal import FACTS, Judge, foreign_requests
-from conductor.training.dataset import Embed
+from conductor.retrieval import Embed
 from conductor.training.levels import World
 
 Array = np.ndarray[Any, np.dtype[np.float32]]

@@ -14,12 +14,12 @@ import numpy as np
 from conductor.composer import Chooser
 from conductor.context import ComposeContext, ProjectFacts
 from conductor.draft import Typing
-from conductor.episode import STOP, Episode, Table, texts_of
-from conductor.retrieval import Catalogue
+from conductor.episode import Episode, Table
+from conductor.retrieval import Catalogue, Embed
+from conductor.rules import STOP
 from conductor.training.levels import Level, LevelMaker, World
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
-Embed = Callable[[Sequence[str]], Array]
 
 NOW = datetime(2026, 6, 15, 12)
 
@@ -81,7 +81,7 @@ def draw_levels(world: World, count: int, dice: random.Random) -> list[Level]:
 def episode_of(table: Table, level: Level, embed: Embed) -> Episode:
     """The start of a level."""
     context = ComposeContext(project=PROJECT, now=NOW)
-    return Episode(table, level.prompt, embed(texts_of(level.prompt)), context)
+    return Episode(table, level.prompt, embed, context)
 
 
 def right_actions(episode: Episode, level: Level, candidates: Sequence[int]) -> set[int] | None:

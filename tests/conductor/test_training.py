@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from conductor.encoder import Encoder
-from conductor.episode import STATE, STOP, Table
-from conductor.policy import ACTION, BASIS, MATCH, Policy, expected_shapes
+from conductor.episode import Table
+from conductor.policy import ACTION, BASIS, MATCH, STATE, Policy, expected_shapes
+from conductor.rules import STOP
 from conductor.training.dataset import Decision, decisions_of, draw_levels, open_world
 from conductor.training.levels import World, make_world
 from conductor.training.library import invented_library

@@ -1,0 +1,51 @@
+"""The planner's choices, by scores of clauses and by single words: baseline, fallback and advice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from conductor.episode import Episode
+
+STOP = -1
+
+Choice = tuple[int, float]
+"""A Player's index or STOP, and how likely the chooser held it to be right."""
+
+TELLING = 0.65
+"""From this share on a single word speaks for a Player."""
+
+
+def by_rules(episode: Episode, candidates: Sequence[int]) -> Choice:
+    """The baseline and fallback: the best Player of each clause, inputs planned, sources first."""
+    floor = 0.30 if episode.vectors is not None else 0.10
+    coverage = episode.coverage()
+    wanted: list[tuple[int, int, int]] = []
+    for clause in range(len(episode.by_clause)):
+        if coverage[clause] >= 0.92:
+            continue
+        scores = np.where(episode.usable, episode.by_clause[clause], -1.0)
+        best = int(scores.argmax())
+        if scores[best] >= floor and best in candidates:
+            wanted.append((episode.table.roles[best].order, clause, best))
+    wanted += _by_words(episode, candidates)
+    if not wanted and not episode.draft.nodes and candidates:
+        best = max(candidates, key=lambda f: float(episode.overall[f]))
+        return best, float(min(1.0, episode.overall[best]))
+    if not wanted:
+        return STOP, 1.0
+    _, clause, best = min(wanted)
+    return best, float(min(1.0, episode.by_clause[clause, best]))
+
+
+def _by_words(episode: Episode, candidates: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Candidates for which a word of the prompt speaks that nothing in the draft accounts for."""
+    evidence = episode.open_evidence()
+    return [
+        (episode.table.roles[c].order, int(episode.best_clause[c]), c)
+        for c in candidates
+        if evidence[:, c].max(initial=0.0) >= TELLING
+    ]
