@@ -29,36 +29,7 @@ pub(crate) fn collect(
 ) -> Result<(Collected, Vec<ArtifactId>)> {
     let start = now();
     let before = before.unwrap_or(start).min(start);
-    let keep: FxHashSet<ArtifactId> = keep.iter().copied().collect();
-    let doomed: FxHashMap<ArtifactId, u32> = {
-        let index = core.index.read();
-        index
-            .live_contents()
-            .filter(|(_, content)| !keep.contains(&content.id))
-            .filter(|(_, content)| {
-                index
-                    .newest(&content.id)
-                    .is_none_or(|entry| entry.created < before)
-            })
-            .map(|(_, content)| (content.id, content.newest))
-            .collect()
-    };
-    let mut collected = Collected::default();
-    let mut gone = Vec::new();
-    for batch in doomed
-        .keys()
-        .copied()
-        .collect::<Vec<_>>()
-        .chunks(REMOVE_BATCH)
-    {
-        // One that was put again since is wanted again.
-        let removed = core.remove(batch, |content| {
-            doomed.get(&content.id) == Some(&content.newest)
-        })?;
-        collected.removed += removed.len() as u64;
-        collected.bytes += removed.iter().map(|content| content.bytes).sum::<u64>();
-        gone.extend(removed.into_iter().map(|content| content.id));
-    }
+    let (mut collected, gone) = remove(core, &doomed(core, keep, before))?;
     let length = || -> Result<u64> {
         core.log
             .segments()
@@ -68,6 +39,45 @@ pub(crate) fn collect(
     let length_before = length()?;
     compact(core, &mut collected)?;
     collected.freed = length_before.saturating_sub(length()?);
+    Ok((collected, gone))
+}
+
+/// Contents that may go, with the newest entry that each has now.
+fn doomed(core: &Core, keep: &[ArtifactId], before: f64) -> FxHashMap<ArtifactId, u32> {
+    let keep: FxHashSet<ArtifactId> = keep.iter().copied().collect();
+    let index = core.index.read();
+    index
+        .live_contents()
+        .filter(|(_, content)| !keep.contains(&content.id))
+        .filter(|(_, content)| {
+            index
+                .newest(&content.id)
+                .is_none_or(|entry| entry.created < before)
+        })
+        .map(|(_, content)| (content.id, content.newest))
+        .collect()
+}
+
+/// Removes those that nobody has put again since; returns which went.
+fn remove(
+    core: &Core,
+    doomed: &FxHashMap<ArtifactId, u32>,
+) -> Result<(Collected, Vec<ArtifactId>)> {
+    let mut collected = Collected::default();
+    let mut gone = Vec::new();
+    for batch in doomed
+        .keys()
+        .copied()
+        .collect::<Vec<_>>()
+        .chunks(REMOVE_BATCH)
+    {
+        let removed = core.remove(batch, |content| {
+            doomed.get(&content.id) == Some(&content.newest)
+        })?;
+        collected.removed += removed.len() as u64;
+        collected.bytes += removed.iter().map(|content| content.bytes).sum::<u64>();
+        gone.extend(removed.into_iter().map(|content| content.id));
+    }
     Ok((collected, gone))
 }
 
@@ -266,4 +276,37 @@ fn move_batch(
         }
     }
     Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, Put, Store};
+
+    #[test]
+    fn what_is_put_again_while_a_collection_runs_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options {
+            search: false,
+            ..Options::default()
+        };
+        let store = Store::open(folder.path(), options).expect("opened");
+        let put = |run: &str| {
+            let meta = [("run".to_owned(), run.into())].into_iter().collect();
+            let put = Put {
+                name: "a".into(),
+                kind: "text/plain".into(),
+                meta,
+            };
+            store.put(b"wanted again", &put).expect("put")
+        };
+        let id = put("r1");
+        let core = store.core();
+        let doomed = doomed(&core, &[], now() + 1.0);
+        assert_eq!(doomed.len(), 1);
+        put("r2");
+        let (collected, gone) = remove(&core, &doomed).expect("removed");
+        assert_eq!((collected.removed, gone.len()), (0, 0));
+        assert_eq!(store.get(&id).expect("kept"), b"wanted again");
+    }
 }

@@ -80,6 +80,11 @@ impl Store {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> Arc<Core> {
+        Arc::clone(&self.using().open().expect("an open store").core)
+    }
+
     fn using(&self) -> Using<'_> {
         Using(self.open.read())
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 fn options() -> Options {
@@ -433,26 +434,33 @@ fn collection_never_races_a_put() {
         },
     )
     .expect("opened");
+    let begun = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        let store = &store;
+        let (store, begun) = (&store, &begun);
         for writer in 0..3u32 {
             scope.spawn(move || {
-                for step in 0..150u32 {
+                for step in 0..300u32 {
                     // The same contents come again and again, so that puts meet removals of them.
                     let content = (step % 10).to_le_bytes().repeat(100);
                     let put = named(&format!("w{writer}"), &format!("r{step}"));
+                    let before = begun.load(Ordering::SeqCst);
                     let id = store.put(&content, &put).expect("put");
-                    // From the acknowledgement on, only a collection that begins later may remove it.
-                    let entry = store.info(&id);
-                    assert!(
-                        matches!(entry, Ok(_) | Err(StoreError::NotFound(_))),
-                        "{entry:?}"
-                    );
+                    let found = store.get(&id);
+                    // Only a collection that begins after the put may remove what it put.
+                    if begun.load(Ordering::SeqCst) == before {
+                        assert_eq!(found.expect("there"), content);
+                    } else {
+                        assert!(
+                            matches!(found, Ok(_) | Err(StoreError::NotFound(_))),
+                            "{found:?}"
+                        );
+                    }
                 }
             });
         }
         scope.spawn(move || {
-            for _ in 0..15 {
+            for _ in 0..60 {
+                begun.fetch_add(1, Ordering::SeqCst);
                 store.gc(&[], None).expect("gc");
             }
         });
