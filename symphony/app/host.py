@@ -82,7 +82,9 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
         setup_logging(home, "host", configuration.get("logging.level"))
         hub = Hub()
         extensions = Extensions(home, configuration)
-        planner = Planner(conductor_files(home), extensions.catalogue)
+        planner = Planner(
+            conductor_files(home), extensions.catalogue, lambda: bool(configuration.get("model.endpoint"))
+        )
         pit = Pit(home, configuration, launcher())
         history = History(home.runs)
         melodies = PolyphonyStore(home.state)
@@ -222,4 +224,6 @@ def player_limits(configuration: Configuration) -> PlayerLimits:
         start_timeout=configuration.get("stage.player.start_timeout"),
         idle=configuration.get("stage.player.idle"),
         allow_missing=tuple(configuration.get("stage.sandbox.allow_missing")),
+        memory=configuration.get("stage.player.memory"),
+        cpu=configuration.get("stage.player.cpu"),
     )
