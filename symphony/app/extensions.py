@@ -52,7 +52,17 @@ class Extensions:
                 enabled = [i.manifest for i in installed if i.enabled]
                 names = {i.name for i in installed if i.enabled}
                 others = [m for m in self.registry.newest() if m.name not in names]
-                self._catalogue = build_catalogue(enabled, others)
+                # What is installed and switched off is known, too: the Conductor can say so.
+                disabled = [i.manifest for i in installed if not i.enabled]
+                offered = {m.name: m for m in (*others, *disabled)}
+                get = self._configuration.get
+                self._catalogue = build_catalogue(
+                    enabled,
+                    offered.values(),
+                    disabled=[m.name for m in disabled],
+                    cpu=get("pit.arbitration.cpu"),
+                    memory=get("pit.arbitration.memory"),
+                )
             return self._catalogue
 
     def cast(self) -> list[CastMember]:

@@ -6,22 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from symphony.app.catalogue import Catalogue
-from symphony.app.extensions import open_catalogue
+from symphony.app.extensions import Extensions, open_catalogue
+from symphony.app.limits import findings_of, play_limits
 from symphony.app.paths import conductor_files
 from symphony.app.planning import Planner
 from symphony.app.project import look_at, resolve_project
 from symphony.config import Configuration
 from symphony.config.home import Home
 from symphony.melody.formats import load
-from symphony.melody.validation import validate
 
 
 def compose_offline(prompt: str, project: Path) -> dict[str, Any]:
     """The `compose --json` answer, by a Conductor of this process."""
     place = resolve_project(project)
     home = Home.resolve()
-    catalogue = catalogue_offline(place)
-    planner = Planner(conductor_files(home), lambda: catalogue)
+    configuration = Configuration.load(home=home, project=place)
+    catalogue = open_catalogue(home, configuration)
+    planner = Planner(
+        conductor_files(home), lambda: catalogue, lambda: bool(configuration.get("model.endpoint"))
+    )
     return composition_json(planner.compose(prompt, look_at(place)))
 
 
@@ -52,6 +55,12 @@ def composition_json(composition: Any) -> dict[str, Any]:
 def validate_offline(file: Path) -> dict[str, Any]:
     """The `melody validate --json` answer for a file."""
     melody = load(file)
-    catalogue = catalogue_offline(None)
-    findings = [f.to_json() for f in validate(melody, catalogue.players, catalogue.lattice)]
+    home = Home.resolve()
+    configuration = Configuration.load(home=home, project=None)
+    extensions = Extensions(home, configuration)
+    try:
+        limits = play_limits(configuration, extensions.cast())
+        findings = findings_of(melody, extensions.catalogue(), limits)
+    finally:
+        extensions.close()
     return {"valid": not any(f["severity"] == "error" for f in findings), "findings": findings}

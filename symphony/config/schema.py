@@ -70,8 +70,8 @@ class HostSettings(_Component):
 class PlayerSettings(_Section):
     """`stage.player`"""
 
-    memory: Size = Field(default=4 << 30, ge=16 << 20, description="most memory of a Player that names none")
-    cpu: float = Field(default=2.0, gt=0, le=1024, description="most cores of a Player that names none")
+    memory: Size = Field(default=4 << 30, ge=16 << 20, description="most memory of a Player")
+    cpu: float = Field(default=2.0, gt=0, le=1024, description="most cores of a Player")
     idle: Duration = Field(default=120.0, description="a Player unused for so long is stopped")
     start_timeout: Duration = Field(default=10.0, gt=0, description="longest start of a Player")
 

@@ -102,17 +102,17 @@ def with_value(plan: Json, ports: Sequence[Port], value: Any) -> Json:
 
 
 def for_each(plan: Json, ports: Sequence[Port], items: Sequence[Any]) -> Json:
-    """One plan that plays `plan` for every item side by side; its nodes are called `INDEX/NODE`."""
+    """One plan that plays `plan` for every item side by side; its nodes are called `INDEX.NODE`."""
     nodes: list[Json] = []
     edges: list[Json] = []
     for index, item in enumerate(items):
         one = with_value(plan, ports, item)
         nodes += [
-            {**node, "id": f"{index}/{node['id']}", "inputs": _renamed(node["inputs"], index)}
+            {**node, "id": f"{index}.{node['id']}", "inputs": _renamed(node["inputs"], index)}
             for node in one["nodes"]
         ]
         edges += [
-            {**edge, "from": f"{index}/{edge['from']}", "to": f"{index}/{edge['to']}", "token": None}
+            {**edge, "from": f"{index}.{edge['from']}", "to": f"{index}.{edge['to']}", "token": None}
             for edge in one["edges"]
         ]
     return {**plan, "nodes": nodes, "edges": edges}
@@ -120,7 +120,7 @@ def for_each(plan: Json, ports: Sequence[Port], items: Sequence[Any]) -> Json:
 
 def _renamed(inputs: Json, index: int) -> Json:
     return {
-        port: [{**s, "node": f"{index}/{s['node']}"} for s in sources]
+        port: [{**s, "node": f"{index}.{s['node']}"} for s in sources]
         if isinstance(sources, list)
         else sources
         for port, sources in inputs.items()

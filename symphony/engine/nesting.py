@@ -110,13 +110,13 @@ class NestedRuns:
         plan = for_each(self._plan(melody, cast, child), ports, items)
 
         def explain(node: str) -> str:
-            index = int(node.partition("/")[0])
+            index = int(node.partition(".")[0])
             return f"Item {index + 1} of {len(items)} ({_short(items[index])})"
 
         made = await self._play(call.run, child, plan, explain, [p.node for p in outputs], len(items))
         answers = []
         for index in range(len(items)):
-            mine = {p.node: made[f"{index}/{p.node}"] for p in outputs if f"{index}/{p.node}" in made}
+            mine = {p.node: made[f"{index}.{p.node}"] for p in outputs if f"{index}.{p.node}" in made}
             answers.append(answer(outputs, mine))
         return {"items": answers}
 
@@ -263,7 +263,7 @@ class NestedRuns:
             raise
         if state.state != "succeeded":
             raise _failure(state, explain)
-        ids = [f"{i}/{node}" for i in range(copies) for node in wanted] if copies else wanted
+        ids = [f"{i}.{node}" for i in range(copies) for node in wanted] if copies else wanted
         played = [node for node in ids if state.states.get(node) == "succeeded"]
 
         def read() -> dict[str, Json]:

@@ -36,11 +36,16 @@ class CastMember:
 
 @dataclass(frozen=True, slots=True)
 class PlayerLimits:
-    """Settings that hold for every Player. Seconds; bytes; the layers that the user gave up by name."""
+    """Settings that hold for every Player. Seconds; bytes; the layers that the user gave up by name.
+
+    `memory` and `cpu` are ceilings: a manifest may ask for less, and gets no more.
+    """
 
     start_timeout: float = 10.0
     idle: float = 120.0
     allow_missing: tuple[str, ...] = ()
+    memory: int = 4 << 30
+    cpu: float = 2.0
 
 
 class Roster:
@@ -95,13 +100,14 @@ class Roster:
 
     def _launch(self, member: CastMember, project: Path | None) -> dict[str, Any]:
         limits = self._limits()
+        memory = min(member.manifest.resources.memory, limits.memory)
         spec = player_spec(
             member.granted,
             extension_dir=member.directory,
             entry=member.manifest.extension.entry,
             project=project,
-            memory=member.manifest.resources.memory,
-            cpu=member.manifest.resources.cpu,
+            memory=memory,
+            cpu=min(member.manifest.resources.cpu, limits.cpu),
             allow_missing=limits.allow_missing,
         )
         return {
@@ -112,6 +118,6 @@ class Roster:
             "configuration": dict(member.configuration),
             "project": str(project) if project else None,
             "start_timeout": limits.start_timeout,
-            "memory": member.manifest.resources.memory,
+            "memory": memory,
             "idle": limits.idle,
         }

@@ -6,7 +6,9 @@ import asyncio
 import time
 from typing import Any
 
+from pit_native import ArtifactStore
 from symphony.app.services import Services
+from symphony.engine.nesting import path_of, root_of
 from symphony.errors import NotFound
 
 Json = dict[str, Any]
@@ -21,14 +23,21 @@ class ArtifactMethods:
     async def list_artifacts(self, query: str = "", run: str | None = None, limit: int = 100) -> Json:
         """The best matches, or the newest."""
         store = self.services.pit.store
-        whole = self.services.history.get(run).info.id if run else None
+        record = self.services.history.get(run) if run else None
+        whole = record.info.id if record else None
 
         def look() -> list[Json]:
             if query.strip():
                 hits = store.search(query, limit=limit)
                 found = [{**store.info(hit["id"]), "snippet": hit.get("snippet", "")} for hit in hits]
-                return [a for a in found if whole is None or a.get("run") == whole]
-            return list(store.list(limit=limit, run=whole))
+                return [a for a in found if whole is None or root_of(a.get("run") or "") == whole]
+            listed = list(store.list(limit=limit, run=whole))
+            if record is not None:
+                known = {a["id"] for a in listed}
+                made = (a for node in record.info.nodes for a in node.artifacts)
+                nested = [a for a in dict.fromkeys(made) if a not in known]
+                listed += [_info(store, a) for a in nested[: limit - len(listed)]]
+            return [a for a in listed if a]
 
         return {"artifacts": [_shown(a) for a in await asyncio.to_thread(look)]}
 
@@ -85,8 +94,19 @@ class ArtifactMethods:
         raise NotFound(f"There is no artifact {artifact}", remedy="`symphony artifacts list` shows them")
 
 
+def _info(store: ArtifactStore, artifact: str) -> Json:
+    """What is known of an artifact; nothing once it was collected."""
+    try:
+        return dict(store.info(artifact))
+    except NotFound:
+        return {}
+
+
 def _shown(artifact: Json) -> Json:
     shown = {key: artifact[key] for key in _FIELDS if key in artifact}
+    run = shown.get("run") or ""
+    if "/" in run:  # made in a nested run
+        shown["run"], shown["node"] = root_of(run), path_of(run, shown.get("node") or "")
     if artifact.get("snippet"):
         shown["snippet"] = artifact["snippet"]
     return shown

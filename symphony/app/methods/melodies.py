@@ -6,13 +6,13 @@ import asyncio
 import uuid
 from typing import Any
 
+from symphony.app.limits import findings_of, play_limits
 from symphony.app.offline import composition_json
 from symphony.app.project import look_at
 from symphony.app.services import Draft, Services
 from symphony.errors import InvalidMelody, NotFound
 from symphony.melody.formats import from_document
 from symphony.melody.model import Melody
-from symphony.melody.validation import Limits, validate
 
 Json = dict[str, Any]
 
@@ -133,8 +133,5 @@ class MelodyMethods:
     def _findings(self, melody: Melody) -> list[Json]:
         services = self.services
         catalogue = services.catalogue()
-        limits = Limits(
-            max_nodes=services.configuration.get("engine.max_nodes"),
-            max_edges=services.configuration.get("engine.max_edges"),
-        )
-        return [f.to_json() for f in validate(melody, catalogue.players, catalogue.lattice, limits=limits)]
+        limits = play_limits(services.configuration, services.extensions.cast())
+        return findings_of(melody, catalogue, limits)

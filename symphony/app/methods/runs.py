@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from symphony.app.nested import all_nodes
 from symphony.app.services import Services
 from symphony.errors import BadInput, PermissionDenied
+from symphony.melody.control import EXTENSION as CONTROL
 from symphony.melody.formats import from_document
-from symphony.melody.model import Melody
+from symphony.melody.model import Melody, Node
 from symphony.stage.permissions import Grants
+from symphony.types.port_types import PROJECT
 
 Json = dict[str, Any]
 
@@ -35,10 +38,11 @@ class RunMethods:
     ) -> Json:
         """Starts a run, or goes on with `resume` under an edited Melody."""
         parsed, from_prompt = await self._playable(melody)
-        self._ask_first(parsed, agreed)
         services = self.services
+        nodes = await asyncio.to_thread(all_nodes, parsed, services.melodies.show)
+        self._ask_first(nodes, agreed)
         place = services.project(project)
-        self._needs_project(parsed, place)
+        self._needs_project(nodes, place)
         catalogue = services.catalogue()
         if resume is not None:
             record = services.history.get(resume)
@@ -118,19 +122,19 @@ class RunMethods:
             "resources": self.services.pit.resources(),
         }
 
-    def _ask_first(self, melody: Melody, agreed: bool) -> None:
+    def _ask_first(self, nodes: list[tuple[str, Node]], agreed: bool) -> None:
         """A Player that may start any program asks before each play."""
         if agreed:
             return
         questions = []
-        for node in melody.nodes:
-            if node.kind == "control":
+        for place, node in nodes:
+            if node.extension == CONTROL:
                 continue
             member = self.services.roster.member(node.extension)
             if "exec:*" in Grants(member.granted):
                 command = node.params.get("command")
                 shown = " ".join(map(str, command)) if isinstance(command, list) else "a program"
-                questions.append({"node": node.id, "message": f"{member.name} wants to run: {shown}"})
+                questions.append({"node": place, "message": f"{member.name} wants to run: {shown}"})
         if questions:
             raise PermissionDenied(
                 "This Melody runs programs of your choice in the sandbox",
@@ -139,12 +143,16 @@ class RunMethods:
                 findings=questions,
             )
 
-    def _needs_project(self, melody: Melody, place: Path | None) -> None:
+    def _needs_project(self, nodes: list[tuple[str, Node]], project: Path | None) -> None:
         players = self.services.catalogue().players
-        for node in melody.nodes:
-            if place is None and "project" in players[node.player_name].inputs.values():
+        for place, node in nodes:
+            spec = players.get(node.player_name)
+            wants = spec is not None and any(
+                kind == PROJECT and port not in spec.optional for port, kind in spec.inputs.items()
+            )
+            if project is None and wants:
                 raise BadInput(
-                    f"Node {node.id} works on a project, and none is open",
+                    f"Node {place} works on a project, and none is open",
                     remedy="open a folder or give --project",
                 )
 
