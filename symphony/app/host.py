@@ -82,9 +82,7 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
         setup_logging(home, "host", configuration.get("logging.level"))
         hub = Hub()
         extensions = Extensions(home, configuration)
-        planner = Planner(
-            conductor_files(home), extensions.catalogue, lambda: bool(configuration.get("model.endpoint"))
-        )
+        planner = Planner(conductor_files(home), extensions.catalogue)
         pit = Pit(home, configuration, launcher())
         history = History(home.runs)
         melodies = PolyphonyStore(home.state)
@@ -224,6 +222,4 @@ def player_limits(configuration: Configuration) -> PlayerLimits:
         start_timeout=configuration.get("stage.player.start_timeout"),
         idle=configuration.get("stage.player.idle"),
         allow_missing=tuple(configuration.get("stage.sandbox.allow_missing")),
-        memory=configuration.get("stage.player.memory"),
-        cpu=configuration.get("stage.player.cpu"),
     )

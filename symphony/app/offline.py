@@ -23,7 +23,7 @@ def compose_offline(prompt: str, project: Path) -> dict[str, Any]:
     configuration = Configuration.load(home=home, project=place)
     catalogue = open_catalogue(home, configuration)
     planner = Planner(
-        conductor_files(home), lambda: catalogue, lambda: bool(configuration.get("model.endpoint"))
+        conductor_files(home), lambda: catalogue
     )
     return composition_json(planner.compose(prompt, look_at(place)))
 

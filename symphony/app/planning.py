@@ -7,8 +7,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,15 +40,11 @@ class Planner:
 
     name = "conductor"
 
-    def __init__(
-        self, files: ConductorFiles, catalogue: Callable[[], Catalogue], has_model: Callable[[], bool]
-    ) -> None:
+    def __init__(self, files: ConductorFiles, catalogue: Callable[[], Catalogue]) -> None:
         self._files = files
         self._catalogue = catalogue
-        self._has_model = has_model
         self._lock = threading.Lock()
         self._conductor: Conductor | None = None
-        self._without_models: Conductor | None = None
         self._indexed = ""
         self._loading: asyncio.Task[None] | None = None
 
@@ -95,17 +90,9 @@ class Planner:
                 files=tuple(view.files),
                 branches=tuple(view.branches),
             )
-        context = ComposeContext(project=facts, now=datetime.now().astimezone())
         conductor = self._ready()
         with self._lock:
-            if not self._has_model() and self._without_models is not None:
-                # Without a model endpoint an Instrument is the last resort: what it says then helps to set one up.
-                plain = self._without_models.compose(words, context)
-                if plain.possible and not plain.missing:
-                    return plain
-                whole = conductor.compose(words, context)
-                return whole if whole.possible and not whole.missing else plain
-            return conductor.compose(words, context)
+            return conductor.compose(words, ComposeContext(project=facts, now=datetime.now().astimezone()))
 
     def embed(self, texts: Sequence[str]) -> Any:
         """Sentence embeddings, one row a text."""
@@ -125,10 +112,6 @@ class Planner:
             wanted = hashlib.sha256("\n".join(repr(f) for f in functions).encode()).hexdigest()
             if wanted != self._indexed:
                 self._conductor.index(functions, catalogue.lattice, self._files.cache)
-                # The second one shares encoder and policy; only its table of Players is its own.
-                plain = [replace(f, available=f.available and f.kind != "instrument") for f in functions]
-                self._without_models = copy(self._conductor)
-                self._without_models.index(plain, catalogue.lattice, self._files.cache)
                 self._indexed = wanted
             return self._conductor
 
