@@ -1,11 +1,14 @@
 //! The protections a sandbox consists of, and whether this machine has each.
 
+use std::ffi::c_void;
 use std::io;
 
 use serde::Serialize;
 
-use crate::clone::probe;
+use crate::clone::{clone_and_wait, probe, reap};
 use crate::control_groups;
+use crate::inside::PROC_OPTIONS;
+use crate::sys;
 
 /// One protection, as `symphony doctor` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -117,6 +120,7 @@ pub fn layers() -> Vec<Layer> {
         ));
     }
     found.push(layer("private_root", true, false, private_root()));
+    found.push(layer("private_proc", true, false, private_proc()));
     found.push(layer("overlay", false, false, overlay()));
     found.push(layer(
         "no_new_privileges",
@@ -160,34 +164,71 @@ fn layer(
 
 fn private_root() -> io::Result<String> {
     // An invalid descriptor: a kernel that has the call says so, one that lacks it says ENOSYS.
-    match crate::sys::restrict_mount(-1, c"", 0, false) {
+    match sys::restrict_mount(-1, c"", 0, false) {
         Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => Err(error),
         _ => Ok("mounts are made read-only with everything below them".into()),
     }
 }
 
-fn overlay() -> io::Result<String> {
-    let kinds = std::fs::read_to_string("/proc/filesystems")?;
-    if kinds
-        .lines()
-        .any(|line| line.trim_start_matches("nodev").trim() == "overlay")
-    {
-        return Ok("writes to a granted project go to a private layer".into());
+fn private_proc() -> io::Result<String> {
+    extern "C" fn mount(errno: *mut c_void) -> libc::c_int {
+        answer(
+            errno,
+            sys::mount(c"proc", c"/proc", c"proc", 0, PROC_OPTIONS),
+        )
     }
-    Err(io::Error::other(
-        "the kernel has no overlay file system loaded; grants of writing are refused",
-    ))
+    attempt(
+        libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID,
+        mount,
+    )?;
+    Ok("only the sandbox's own processes are seen, no setting of the kernel".into())
+}
+
+fn overlay() -> io::Result<String> {
+    extern "C" fn open(errno: *mut c_void) -> libc::c_int {
+        // Where it is a module, this loads it.
+        // SAFETY: the name is a constant.
+        let opened = unsafe { libc::syscall(libc::SYS_fsopen, c"overlay".as_ptr(), 0) };
+        answer(errno, sys::check(opened).map(drop))
+    }
+    attempt(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, open)?;
+    Ok("writes to a granted project go to a private layer".into())
+}
+
+/// Runs one system call in a process with `namespaces` of its own; its error, or that of the namespaces.
+fn attempt(
+    namespaces: libc::c_int,
+    entry: extern "C" fn(*mut c_void) -> libc::c_int,
+) -> io::Result<()> {
+    let mut errno: i32 = 0;
+    reap(&clone_and_wait(namespaces, entry, &mut errno)?);
+    if errno == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(errno))
+    }
+}
+
+/// Leaves an error's number where [`attempt`] reads it.
+fn answer(errno: *mut c_void, result: io::Result<()>) -> libc::c_int {
+    let number = result
+        .err()
+        .and_then(|error| error.raw_os_error())
+        .unwrap_or(0);
+    // SAFETY: `attempt` passes its own variable and is suspended until this process ends.
+    unsafe { *errno.cast::<i32>() = number };
+    0
 }
 
 fn flag_exists(operation: libc::c_int) -> io::Result<()> {
-    crate::sys::prctl(operation, 0, 0)
+    sys::prctl(operation, 0, 0)
 }
 
 fn seccomp() -> io::Result<String> {
     const GET_ACTION_AVAIL: libc::c_ulong = 2;
     let action: u32 = libc::SECCOMP_RET_KILL_PROCESS;
     // SAFETY: `action` lives across the call.
-    crate::sys::check(unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0, &action) })?;
+    sys::check(unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0, &action) })?;
     Ok(format!(
         "{} system calls are allowed, all others refused",
         crate::inside::filter::allowed_count()
@@ -206,7 +247,7 @@ pub(crate) fn landlock_version() -> io::Result<i32> {
             VERSION,
         )
     };
-    crate::sys::check(version).map(|version| version as i32)
+    sys::check(version).map(|version| version as i32)
 }
 
 fn landlock() -> io::Result<String> {

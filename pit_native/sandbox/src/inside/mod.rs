@@ -9,6 +9,8 @@ mod privileges;
 mod root;
 mod walls;
 
+pub(crate) use root::PROC_OPTIONS;
+
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;

@@ -18,6 +18,9 @@ const BASE: &CStr = c"/proc";
 const OLD: &CStr = c"/.host";
 const LAYERS: &str = "/.layers";
 
+/// How the private `/proc` is mounted.
+pub const PROC_OPTIONS: &CStr = c"subset=pid,hidepid=ptraceable";
+
 const SHOWN: u64 = attribute::READ_ONLY | attribute::NO_SUID | attribute::NO_DEVICES;
 const HARMLESS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
 
