@@ -73,7 +73,7 @@ class Conductor:
         """Makes these Players the ones that compositions draw on.
 
         Those with `available=False` serve only to say which extension would help. The sentence vectors
-        of their texts are kept in `cache_dir`, under a hash of the texts.
+        of their texts are kept in `cache_dir`, so that only new texts are embedded.
         """
         from conductor.draft import Typing
         from conductor.episode import Table

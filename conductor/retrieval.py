@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +19,9 @@ from symphony.types.players import FunctionSpec
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 Embed = Callable[[Sequence[str]], Vectors]
+
+MOST_CACHED = 50_000
+"""Texts whose vectors are kept between starts (75 MB)."""
 
 BEST, MEAN, LEXICAL = 0.75, 0.25, 0.30
 """Weights of the best text, the mean of the best three, and the likeness of words, in a score."""
@@ -35,7 +40,7 @@ class Catalogue:
     Args:
         functions: the Players; the order is that of every score vector.
         embed: the sentence encoder, or None: then words alone decide.
-        cache_dir: where vectors are kept between starts, under a hash of the texts and the encoder.
+        cache_dir: where vectors are kept between starts, by a hash of each text and of the encoder.
         encoder_version: part of that hash.
     """
 
@@ -141,29 +146,41 @@ def _stem(word: str) -> str:
 
 
 def cached_vectors(texts: Sequence[str], embed: Embed, folder: Path | None, version: str) -> Vectors:
-    """The texts' vectors, from the cache file when it has exactly these texts.
+    """The texts' vectors; those that an earlier start has embedded come from the cache file.
 
-    A file that is damaged or cannot be written costs the time of one embedding and nothing else.
+    A file that is damaged or cannot be written costs the time of embedding and nothing else.
     """
-    if folder is None:
+    if folder is None or not texts:
         return embed(texts)
-    digest = hashlib.sha256("\x00".join([version, *texts]).encode()).hexdigest()[:32]
-    file = folder / f"keys-{digest}.npy"
+    file = folder / f"keys-{version}.npz"
+    digests = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
+    known = _read_cache(file)
+    missing = [place for place, digest in enumerate(digests) if digest not in known]
+    if missing:
+        fresh = embed([texts[place] for place in missing])
+        known |= {digests[place]: fresh[row] for row, place in enumerate(missing)}
+        _write_cache(file, dict(list(known.items())[-MOST_CACHED:]))
+    return np.stack([known[digest] for digest in digests]).astype(np.float32)
+
+
+def _read_cache(file: Path) -> dict[str, Vectors]:
     try:
-        known: Vectors = np.load(file, allow_pickle=False)
-        if known.shape[0] == len(texts) and known.dtype == np.float32:
-            return known
-    except (OSError, ValueError, EOFError):
-        known = np.zeros((0, 0), dtype=np.float32)
-    vectors = embed(texts)
+        with np.load(file, allow_pickle=False) as stored:
+            digests, vectors = stored["digests"], stored["vectors"]
+        if len(digests) == len(vectors) and vectors.dtype == np.float32 and np.isfinite(vectors).all():
+            return dict(zip(map(str, digests), vectors, strict=True))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return {}
+    return {}
+
+
+def _write_cache(file: Path, known: dict[str, Vectors]) -> None:
+    """Through a file of this process' own: another Conductor may write at the same time."""
+    temporary = file.with_suffix(f".{os.getpid()}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(".new")
+        file.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as opened:
-            np.save(opened, vectors, allow_pickle=False)
+            np.savez(opened, digests=np.array(list(known)), vectors=np.stack(list(known.values())))
         temporary.replace(file)
-        for old in sorted(folder.glob("keys-*.npy"), key=lambda f: f.stat().st_mtime)[:-8]:
-            old.unlink(missing_ok=True)
     except OSError:
-        return vectors
-    return vectors
+        temporary.unlink(missing_ok=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from conductor.encoder import Encoder, EncoderMissing
+from conductor.retrieval import cached_vectors
 
 from .conftest import ENCODER
 
@@ -44,3 +46,22 @@ def test_missing_or_damaged_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(EncoderMissing, match="cannot be read"):
         Encoder(tmp_path)
+
+
+def test_only_new_texts_are_embedded_again(tmp_path: Path) -> None:
+    asked: list[list[str]] = []
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        asked.append(list(texts))
+        return np.array([[len(t)] * 384 for t in texts], dtype=np.float32)
+
+    first = cached_vectors(["a", "bb"], embed, tmp_path, "v1")
+    second = cached_vectors(["bb", "ccc", "a"], embed, tmp_path, "v1")
+    assert asked == [["a", "bb"], ["ccc"]]
+    assert np.array_equal(second[[2, 0]], first)
+    cached_vectors(["a"], embed, tmp_path, "v2")
+    assert asked[-1] == ["a"], "another encoder, other vectors"
+    for file in tmp_path.iterdir():
+        file.write_bytes(b"damaged")
+    cached_vectors(["a"], embed, tmp_path, "v1")
+    assert asked[-1] == ["a"]
