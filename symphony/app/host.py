@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from symphony.app.bootstrap import Bootstrap, Phase, StartPolicy
 from symphony.app.broker import build_broker
+from symphony.app.component_settings import check_enabled, start_policy
 from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
 from symphony.app.lock import HomeLock
@@ -18,6 +19,7 @@ from symphony.app.methods.melodies import MelodyMethods
 from symphony.app.methods.projects import ProjectMethods
 from symphony.app.methods.runs import RunMethods
 from symphony.app.methods.settings import SettingMethods
+from symphony.app.parts import LoopPart, Part
 from symphony.app.paths import conductor_files, launcher, page_files
 from symphony.app.pit import Pit
 from symphony.app.planning import Planner
@@ -28,8 +30,9 @@ from symphony.config import Configuration
 from symphony.config.home import Home
 from symphony.engine.engine import Engine
 from symphony.engine.history import History
+from symphony.errors import SymphonyError
 from symphony.melody.store import PolyphonyStore
-from symphony.ports.component import HealthStatus
+from symphony.ports.component import AsyncComponent, HealthStatus, Status
 from symphony.stage.audit import AuditLog
 from symphony.stage.roster import PlayerLimits, Roster
 from symphony.telemetry import setup_logging
@@ -79,19 +82,33 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
         home.create()
         project = self._project or (home.last_project() if self._page_at else None)
         self._configuration = configuration = Configuration.load(home=home, project=project)
-        setup_logging(home, "host", configuration.get("logging.level"))
+        setup_logging(
+            home,
+            "host",
+            configuration.get("logging.level"),
+            max_bytes=configuration.get("logging.max_bytes"),
+            backups=configuration.get("logging.backups"),
+        )
+        check_enabled(configuration)
         hub = Hub()
         extensions = Extensions(home, configuration)
-        planner = Planner(conductor_files(home), extensions.catalogue)
+        files = conductor_files(home, configuration.get("conductor.encoder"))
+        planner = Planner(files, extensions.catalogue)
         pit = Pit(home, configuration, launcher())
         history = History(home.runs)
         melodies = PolyphonyStore(home.state)
         audit = AuditLog(home.audit)
         await self._bootstrap.start(
             [
-                Phase("foundation", [_Parts("extensions", extensions.open, extensions.close)]),
-                Phase("the Pit", pit.components),
-                Phase("run loop", [pit.run_loop]),
+                Phase(
+                    "foundation",
+                    [
+                        Part("configuration", looking=lambda: _read_again(home, configuration.project)),
+                        Part("extensions", extensions.open, extensions.close),
+                    ],
+                ),
+                Phase("bus", [pit.bus]),
+                Phase("the Pit", pit.modules),
             ]
         )
         roster = Roster(pit.runtime, lambda: player_limits(configuration))
@@ -131,12 +148,21 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
             services.view = await asyncio.to_thread(look_at, project)
         wire = WireServer(self, home.socket)
         phases = [
-            Phase("engine", [_Parts("history", history.open, audit.close), _Following("engine", engine)]),
-            Phase("conductor", [planner]),
-            Phase("broker and socket", [_Following("broker", broker), _Following("socket", wire)]),
+            Phase(
+                "engine",
+                [
+                    Part("history", history.open, looking=history.look),
+                    Part("audit log", closing=audit.close, looking=audit.look),
+                    LoopPart("engine", engine),
+                ],
+            )
         ]
+        if configuration.get("conductor.enabled"):
+            phases.append(Phase("Conductor", [planner]))
+        surface: list[AsyncComponent] = [LoopPart("broker", broker), LoopPart("socket", wire)]
         if self._page_at is not None:
-            phases.append(Phase("page", [self._make_page()]))
+            surface.append(self._make_page(configuration.get("host.port")))
+        phases.append(Phase("health and page", surface))
         await self._bootstrap.start(phases)
         pit_registration = asyncio.to_thread(pit.register_artifacts)
         self._registering = asyncio.create_task(pit_registration)
@@ -159,17 +185,18 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
         """The health of every started component."""
         return await self._bootstrap.health()
 
-    def _make_page(self) -> PageServer:
+    def _make_page(self, usual_port: int) -> PageServer:
         from symphony.app.server import PageServer
         from symphony.ui.page import Pages
 
         assert self._page_at is not None
         bind, port = self._page_at
-        self._page = PageServer(Pages(self), page_files(), bind=bind, port=port)
+        self._page = PageServer(Pages(self), page_files(), bind=bind, port=port or usual_port)
         return self._page
 
     def _policy(self, component: str) -> StartPolicy:
-        return StartPolicy()
+        assert self._configuration is not None
+        return start_policy(self._configuration, component)
 
     async def _call_other(
         self, player: str, params: Any, inputs: Any, project: Path | None
@@ -180,46 +207,21 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
         return outputs
 
 
-class _Parts:
-    """A component whose start and stop are plain functions."""
-
-    def __init__(self, name: str, opening: Any, closing: Any) -> None:
-        self.name = name
-        self._opening = opening
-        self._closing = closing
-
-    async def start(self) -> None:
-        await asyncio.to_thread(self._opening)
-
-    async def stop(self) -> None:
-        await asyncio.to_thread(self._closing)
-
-    async def health_check(self) -> HealthStatus:
-        return HealthStatus(self.name, "ok", "", "")
-
-
-class _Following:
-    """A component that has `stop` and may have `start`, on the loop."""
-
-    def __init__(self, name: str, part: Any) -> None:
-        self.name = name
-        self._part = part
-
-    async def start(self) -> None:
-        if hasattr(self._part, "start"):
-            await self._part.start()
-
-    async def stop(self) -> None:
-        await self._part.stop()
-
-    async def health_check(self) -> HealthStatus:
-        return HealthStatus(self.name, "ok", "", "")
-
-
 def player_limits(configuration: Configuration) -> PlayerLimits:
     """The settings that hold for every Player."""
     return PlayerLimits(
         start_timeout=configuration.get("stage.player.start_timeout"),
         idle=configuration.get("stage.player.idle"),
         allow_missing=tuple(configuration.get("stage.sandbox.allow_missing")),
+        memory=configuration.get("stage.player.memory"),
+        cpu=configuration.get("stage.player.cpu"),
     )
+
+
+def _read_again(home: Home, project: Path | None) -> tuple[Status, str, str]:
+    """Whether the settings on the disk can still be read."""
+    try:
+        Configuration.load(home=home, project=project)
+    except SymphonyError as error:
+        return "degraded", error.message, error.remedy
+    return "ok", "", ""

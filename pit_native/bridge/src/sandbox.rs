@@ -52,7 +52,9 @@ impl SandboxChild {
     #[getter]
     fn cause(&self, py: Python<'_>) -> PyResult<Option<&'static str>> {
         let exit = self.wait_for_exit(py, Some(0.0))?;
-        Ok(exit.and_then(|exit| exit.cause).map(|Cause::Memory| "memory"))
+        Ok(exit
+            .and_then(|exit| exit.cause)
+            .map(|Cause::Memory| "memory"))
     }
 
     /// Sends a signal to the program and its process group.
@@ -67,7 +69,11 @@ impl SandboxChild {
 }
 
 impl SandboxChild {
-    fn wait_for_exit(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<sandbox::Exit>> {
+    fn wait_for_exit(
+        &self,
+        py: Python<'_>,
+        timeout: Option<f64>,
+    ) -> PyResult<Option<sandbox::Exit>> {
         let timeout = timeout
             .map(Duration::try_from_secs_f64)
             .transpose()
@@ -79,10 +85,18 @@ impl SandboxChild {
 
 /// Starts `spec["argv"]` in a sandbox and returns once it runs.
 #[pyfunction]
-fn sandbox_spawn(py: Python<'_>, launcher: PathBuf, spec: &Bound<'_, PyDict>) -> PyResult<SandboxChild> {
+fn sandbox_spawn(
+    py: Python<'_>,
+    launcher: PathBuf,
+    spec: &Bound<'_, PyDict>,
+) -> PyResult<SandboxChild> {
     let spec = spec_from_python(spec)?;
-    let child = py.detach(move || sandbox::spawn(&launcher, &spec)).map_err(sandbox_error)?;
-    Ok(SandboxChild { child: Arc::new(child) })
+    let child = py
+        .detach(move || sandbox::spawn(&launcher, &spec))
+        .map_err(sandbox_error)?;
+    Ok(SandboxChild {
+        child: Arc::new(child),
+    })
 }
 
 /// Every protection, and whether this machine has it.
@@ -106,7 +120,8 @@ fn sandbox_layers(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 pub(crate) fn spec_from_python(spec: &Bound<'_, PyAny>) -> PyResult<Spec> {
     let json = spec.py().import("json")?.call_method1("dumps", (spec,))?;
     let text: &str = &json.extract::<String>()?;
-    serde_json::from_str(text).map_err(|error| bad_input(&format!("the sandbox's spec: {error}"), ""))
+    serde_json::from_str(text)
+        .map_err(|error| bad_input(&format!("the sandbox's spec: {error}"), ""))
 }
 
 /// Maps a launch that did not happen. A program that cannot be started carries the exit status that a shell
@@ -115,21 +130,34 @@ pub(crate) fn sandbox_error(error: SandboxError) -> PyErr {
     let message = error.to_string();
     match error {
         SandboxError::InvalidSpec { .. } => bad_input(&message, ""),
-        SandboxError::Layer { .. } => raise_coded("EnvironmentLacks", &message, "", "sandbox_layer"),
-        SandboxError::Launcher { .. } => raise_coded("EnvironmentLacks", &message, "", "sandbox_launcher"),
-        SandboxError::Mount { .. } => {
-            raise_coded("BadInput", &message, "grant what exists and can be read", "sandbox_mount")
+        SandboxError::Layer { .. } => {
+            raise_coded("EnvironmentLacks", &message, "", "sandbox_layer")
         }
+        SandboxError::Launcher { .. } => {
+            raise_coded("EnvironmentLacks", &message, "", "sandbox_launcher")
+        }
+        SandboxError::Mount { .. } => raise_coded(
+            "BadInput",
+            &message,
+            "grant what exists and can be read",
+            "sandbox_mount",
+        ),
         SandboxError::Program { exit_code: 127, .. } => {
             let remedy = "check its name; only the system's programs and what is granted are there";
             raise_coded("BadInput", &message, remedy, "program_not_found")
         }
-        SandboxError::Program { .. } => {
-            raise_coded("BadInput", &message, "check that it is a program", "program_not_executable")
-        }
-        SandboxError::Lost(_) | SandboxError::Host { .. } => {
-            raise_coded("SymphonyError", &message, "see `symphony doctor`", "sandbox_failed")
-        }
+        SandboxError::Program { .. } => raise_coded(
+            "BadInput",
+            &message,
+            "check that it is a program",
+            "program_not_executable",
+        ),
+        SandboxError::Lost(_) | SandboxError::Host { .. } => raise_coded(
+            "SymphonyError",
+            &message,
+            "see `symphony doctor`",
+            "sandbox_failed",
+        ),
     }
 }
 
