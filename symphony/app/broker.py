@@ -20,7 +20,7 @@ def build_broker(services: Services, call_other: CallOther) -> Broker:
 
     def endpoint() -> models.Endpoint | None:
         url = get("model.endpoint")
-        if not url:
+        if not url or not get("model.enabled"):
             return None
         return models.Endpoint(url, get("model.name"), get("model.api_key") or "", get("model.timeout"))
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from symphony.app import paths
+from symphony.app.wire import HostClient
 from symphony.config import Configuration
 from symphony.config.home import Home
-from symphony.errors import SymphonyError
+from symphony.engine.history import History
+from symphony.errors import HostBusy, SymphonyError
 from symphony.ports.component import HealthStatus
+from symphony.stage.audit import examine_file
 
 MIN_PYTHON = (3, 11)
 
@@ -26,6 +30,7 @@ def examine(home: Home) -> list[HealthStatus]:
         _window,
         _conductor,
         _registry,
+        _files,
         _players,
     ]
     found: list[HealthStatus] = []
@@ -35,6 +40,25 @@ def examine(home: Home) -> list[HealthStatus]:
         except SymphonyError as error:
             found.append(HealthStatus(check.__name__.strip("_"), "failed", error.message, error.remedy))
     return found
+
+
+def diagnose(home: Home) -> dict[str, Any]:
+    """The `doctor --json` answer: that of the running host, which knows its components, else all that can be
+    seen without one.
+    """
+    if home.socket.exists():
+        try:
+            answer: dict[str, Any] = asyncio.run(HostClient(home.socket).health())
+            return answer
+        except HostBusy:
+            pass  # left by a killed host, or one that is ending
+    return report(examine(home))
+
+
+def report(statuses: list[HealthStatus]) -> dict[str, Any]:
+    """The shape of the contracts: healthy when nothing has failed."""
+    components = [s.to_json() for s in statuses]
+    return {"healthy": not any(c["status"] == "failed" for c in components), "components": components}
 
 
 def _python(_: Home) -> list[HealthStatus]:
@@ -124,6 +148,18 @@ def _registry(_: Home) -> list[HealthStatus]:
     if (paths.registry_files() / "index.json").exists():
         return [HealthStatus("registry", "ok", "", "")]
     return [HealthStatus("registry", "degraded", "no registry is embedded", "run `make build`")]
+
+
+def _files(home: Home) -> list[HealthStatus]:
+    """The audit log and the summaries of runs, read as they are."""
+    history = History(home.runs)
+    found = [HealthStatus("audit log", *examine_file(home.audit))]
+    unreadable = history.damaged()
+    if unreadable:
+        names = ", ".join(str(path) for path in unreadable[:3])
+        remedy = "restore it from a copy, or remove its folder"
+        found.append(HealthStatus("history", "degraded", f"{names} cannot be read", remedy))
+    return found
 
 
 def _players(home: Home) -> list[HealthStatus]:

@@ -24,8 +24,12 @@ class Extensions:
 
     def __init__(self, home: Home, configuration: Configuration) -> None:
         self._configuration = configuration
-        folder = configuration.get("registry.folder") or registry_files()
-        self.registry = Registry.open(folder, trusted=configuration.get("registry.trusted"))
+        trusted = configuration.get("registry.trusted")
+        if configuration.get("registry.enabled"):
+            folder = configuration.get("registry.folder") or registry_files()
+            self.registry = Registry.open(folder, trusted=trusted)
+        else:
+            self.registry = Registry(None, trusted=trusted)
         self.installer = Installer(home, registry=self.registry, bundled=bundled_folder())
         self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
@@ -78,6 +82,15 @@ class Extensions:
             )
             for i in self.installer.list()
             if i.enabled and i.manifest.functions
+        ]
+
+    def secrets(self) -> list[str]:
+        """The keys of settings that the manifests of installed extensions call secret."""
+        return [
+            f"extensions.{i.name}.{name}"
+            for i in self.installer.list()
+            for name, field in i.manifest.configuration.items()
+            if field.secret
         ]
 
     def rows(self, query: str, *, installed_only: bool) -> list[Json]:

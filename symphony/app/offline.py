@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from symphony.app.catalogue import Catalogue
 from symphony.app.extensions import Extensions, open_catalogue
 from symphony.app.limits import findings_of, play_limits
 from symphony.app.paths import conductor_files
@@ -22,20 +21,12 @@ def compose_offline(prompt: str, project: Path) -> dict[str, Any]:
     home = Home.resolve()
     configuration = Configuration.load(home=home, project=place)
     catalogue = open_catalogue(home, configuration)
-    planner = Planner(
-        conductor_files(home), lambda: catalogue
-    )
+    planner = Planner(conductor_files(home), lambda: catalogue)
     return composition_json(planner.compose(prompt, look_at(place)))
 
 
-def catalogue_offline(project: Path | None) -> Catalogue:
-    """The installed Players, read without a host."""
-    home = Home.resolve()
-    return open_catalogue(home, Configuration.load(home=home, project=project))
-
-
-def composition_json(composition: Any) -> dict[str, Any]:
-    """A composition in the shape of the contracts."""
+def composition_json(composition: Any, confidence: float = 0.0) -> dict[str, Any]:
+    """A composition in the shape of the contracts; choices below `confidence` say that they are unsure."""
     if not composition.possible:
         return {
             "possible": False,
@@ -45,7 +36,10 @@ def composition_json(composition: Any) -> dict[str, Any]:
     return {
         "possible": True,
         "melody": composition.melody,
-        "explanations": composition.explanations,
+        "explanations": [
+            {**e, "why": f"not sure: {e['why']}"} if e["confidence"] < confidence else e
+            for e in composition.explanations
+        ],
         "predicted_seconds": composition.predicted_seconds,
         "missing": list(composition.missing),
         "extensions": list(composition.extensions),

@@ -32,7 +32,8 @@ def launcher() -> Path:
     return Path(sys.prefix) / "bin" / "symphony-launcher"
 
 
-def conductor_files(home: Home) -> ConductorFiles:
-    """What the Conductor loads."""
+def conductor_files(home: Home, encoder: str = "") -> ConductorFiles:
+    """What the Conductor loads; `encoder` is the folder of another encoder than the built one."""
     weights = ROOT / "conductor" / "weights" / "policy.npz"
-    return ConductorFiles(encoder_files(), weights if weights.exists() else None, home.path / "cache")
+    place = Path(encoder).expanduser() if encoder else encoder_files()
+    return ConductorFiles(place, weights if weights.exists() else None, home.path / "cache")

@@ -1,19 +1,22 @@
-"""The Pit as components of the bootstrap: store, arbiter and stale manager side by side, then the run loop."""
+"""The Pit as components of the bootstrap: its five modules side by side, and the bus that Players connect to."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager
+from symphony.app.parts import Part, nothing
 from symphony.config import Configuration
 from symphony.config.home import Home
 from symphony.engine.plan import PLACES
 from symphony.errors import EnvironmentLacks
-from symphony.ports.component import HealthStatus, Status
+from symphony.ports.component import Status
+
+Health = tuple[Status, str, str]
 
 
 class Pit:
@@ -29,13 +32,20 @@ class Pit:
         self.runtime: Runtime = _unstarted()
         self.counts_nodes = False
         """Whether the arbiter hands out places for nodes, as `engine.max_parallel` says."""
-        self.components = [
-            PitModule("artifact store", self._open_store, self._close_store, self._store_health),
-            PitModule("arbitration engine", self._open_arbiter, _nothing, self._arbiter_health),
-            PitModule("stale manager", self._open_stale, _nothing, self._stale_health),
-        ]
-        self.run_loop = PitModule("run loop", self._open_runtime, self._close_runtime, self._runtime_health)
-        """The Pool Manager and the DAG Tracker live in here; it needs the other three."""
+        store = Part("artifact store", self._open_store, self._close_store, self._store_health)
+        arbiter = Part("arbitration engine", self._open_arbiter, nothing, self._arbiter_health)
+        stale = Part("stale manager", self._open_stale, nothing, self._stale_health)
+
+        async def others() -> None:
+            await asyncio.gather(*(part.opened.wait() for part in (store, arbiter, stale)))
+
+        dag = Part("dag tracker", self._open_runtime, self._close_runtime, self._runtime_health, others)
+        pool = Part("pool manager", nothing, nothing, self._pool_health, dag.opened.wait)
+        self.modules = [pool, dag, store, arbiter, stale]
+        """They start side by side. DAG Tracker and Pool Manager live in the run loop, which begins as soon
+        as the three that it works with are there."""
+        self.bus = Part("stage bus", self._open_bus, nothing, self._bus_health)
+        """Where Players connect: each gets a socket of its own in here."""
 
     def register_artifacts(self) -> None:
         """Tells the Stale Manager of everything that was kept by earlier hosts."""
@@ -62,9 +72,9 @@ class Pit:
     def _close_store(self) -> None:
         self.store.close()
 
-    def _store_health(self) -> tuple[Status, str]:
+    def _store_health(self) -> Health:
         stats = self.store.stats()
-        return "ok", f"{stats.get('artifacts', 0)} artifacts"
+        return "ok", f"{stats.get('artifacts', 0)} artifacts", ""
 
     # --- arbitration engine ----------------------------------------------------------------------
     def _open_arbiter(self) -> None:
@@ -76,9 +86,11 @@ class Pit:
             self.counts_nodes = True
         self.arbiter = ArbitrationEngine(capacities)
 
-    def _arbiter_health(self) -> tuple[Status, str]:
-        self.arbiter.fairness()
-        return "ok", ""
+    def _arbiter_health(self) -> Health:
+        state = self.arbiter.fairness()
+        cpu = state["resources"]["cpu"]
+        words = f"{cpu['free']:g} of {cpu['capacity']:g} cores free, {state['waiting']} waiting"
+        return "ok", words, ""
 
     # --- stale manager ---------------------------------------------------------------------------
     def _open_stale(self) -> None:
@@ -91,17 +103,25 @@ class Pit:
             }
         )
 
-    def _stale_health(self) -> tuple[Status, str]:
-        self.stale.plan(time.time())
-        return "ok", ""
+    def _stale_health(self) -> Health:
+        return "ok", f"{len(self.stale.plan(time.time()))} artifacts are due", ""
 
-    # --- run loop ----------------------------------------------------------------------------------
-    def _open_runtime(self) -> None:
+    # --- stage bus ---------------------------------------------------------------------------------
+    def _open_bus(self) -> None:
         if not self._launcher.exists():
             raise EnvironmentLacks(
                 f"The sandbox launcher {self._launcher} is missing", remedy="run `make build`"
             )
         self._home.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def _bus_health(self) -> Health:
+        if not os.access(self._home.sockets, os.W_OK):
+            return "failed", f"{self._home.sockets} cannot be written", "restart the host"
+        sessions = sum(s["pid"] is not None for s in self.runtime.player_states().values())
+        return "ok", f"{sessions} Players connected", ""
+
+    # --- run loop: DAG Tracker and Pool Manager ------------------------------------------------------
+    def _open_runtime(self) -> None:
         self.runtime = Runtime(
             self.store,
             self.stale,
@@ -114,43 +134,13 @@ class Pit:
     def _close_runtime(self) -> None:
         self.runtime.stop(5.0)
 
-    def _runtime_health(self) -> tuple[Status, str]:
+    def _runtime_health(self) -> Health:
+        return "ok", f"{self.runtime.stats()['playing']} runs play", ""
+
+    def _pool_health(self) -> Health:
         states = self.runtime.player_states().values()
         ready = sum(s["state"] in ("ready", "active") for s in states)
-        return "ok", f"{ready} Players ready"
-
-
-class PitModule:
-    """A native module under the bootstrap; what it does may block, so it runs in a thread."""
-
-    def __init__(
-        self,
-        name: str,
-        opening: Callable[[], None],
-        closing: Callable[[], None],
-        looking: Callable[[], tuple[Status, str]],
-    ) -> None:
-        self.name = name
-        self._opening = opening
-        self._closing = closing
-        self._looking = looking
-
-    async def start(self) -> None:
-        """Opens the module."""
-        await asyncio.to_thread(self._opening)
-
-    async def stop(self) -> None:
-        """Closes it."""
-        await asyncio.to_thread(self._closing)
-
-    async def health_check(self) -> HealthStatus:
-        """Asks the module something that it can only answer when it works."""
-        status, detail = await asyncio.to_thread(self._looking)
-        return HealthStatus(self.name, status, detail, "")
-
-
-def _nothing() -> None:
-    """These modules hold nothing that must be closed."""
+        return "ok", f"{ready} of {len(states)} Players ready", ""
 
 
 def _unstarted() -> Any:

@@ -21,10 +21,9 @@ MARKS = {
 @common
 def doctor(mode: Mode) -> None:
     """Every component's health, every sandbox layer, and what to do about what is missing."""
-    from symphony.app.doctor import examine
-    from symphony.app.methods.settings import report
+    from symphony.app.doctor import diagnose
 
-    answer = report(examine(Home.resolve()))
+    answer = diagnose(Home.resolve())
 
     def text() -> None:
         width = max(len(c["name"]) for c in answer["components"])

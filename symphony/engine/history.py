@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from symphony.errors import NotFound
+from symphony.ports.component import Status
 from symphony.types.runs import NodeRun, RunInfo
+
+log = logging.getLogger(__name__)
 
 SUMMARY = "run.json"
 
@@ -45,6 +49,8 @@ class History:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._records: dict[str, RunRecord] | None = None
+        self.unreadable: list[Path] = []
+        """Summaries that could not be read when the history was opened."""
 
     def folder(self, run: str) -> Path:
         """Where a run's files are."""
@@ -53,11 +59,15 @@ class History:
     def open(self) -> None:
         """Reads what is there. A run that was playing when its host ended is `interrupted` from now on."""
         self._records = {}
+        self.unreadable.clear()
         for path in sorted(self._folder.glob(f"*/{SUMMARY}")):
             try:
                 record = _read(path)
-            except (ValueError, KeyError, TypeError):
-                continue  # torn by a full disk; its journal is still there for `runs resume`
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                # Only this run is lost to sight; its folder stays as it is.
+                self.unreadable.append(path)
+                log.warning("%s cannot be read: %s", path, error, extra={"component": "history"})
+                continue
             if record.info.status == "running":
                 record.info.status = "interrupted"
                 for node in record.info.nodes:
@@ -66,6 +76,26 @@ class History:
                         node.started = None
                 self._write(record)
             self._records[record.info.id] = record
+
+    def damaged(self) -> list[Path]:
+        """The summaries that cannot be read; looks without opening the history."""
+        found = []
+        for path in sorted(self._folder.glob(f"*/{SUMMARY}")):
+            try:
+                _read(path)
+            except (OSError, ValueError, KeyError, TypeError):
+                found.append(path)
+        return found
+
+    def look(self) -> tuple[Status, str, str]:
+        """Degraded when a run could not be read."""
+        runs = f"{len(self._all())} runs"
+        if not self.unreadable:
+            return "ok", runs, ""
+        damaged = ", ".join(str(path) for path in self.unreadable[:3])
+        more = f" and {len(self.unreadable) - 3} more" if len(self.unreadable) > 3 else ""
+        remedy = "restore it from a copy, or remove its folder"
+        return "degraded", f"{runs}; {damaged}{more} cannot be read", remedy
 
     def add(self, record: RunRecord) -> None:
         """Keeps a new run, durable when it returns."""

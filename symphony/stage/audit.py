@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from symphony.errors import StorageFull
+from symphony.ports.component import Status
+
 _START = "0" * 64
 
 
@@ -24,7 +27,7 @@ class AuditLog:
         self._last = _START
         lines = _complete_lines(path)
         if lines:
-            self._last = json.loads(lines[-1])["hash"]
+            self._last = _hash_of(lines[-1])
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         whole = sum(len(line) + 1 for line in lines)
@@ -41,7 +44,7 @@ class AuditLog:
         run: str = "",
         node: str = "",
     ) -> None:
-        """Writes one entry at once."""
+        """Writes one entry at once. Raises StorageFull; then there is no part of it in the file."""
         entry: dict[str, Any] = {
             "time": time.time(),
             "extension": extension,
@@ -53,15 +56,28 @@ class AuditLog:
         }
         with self._lock:
             entry["hash"] = _chain(self._last, entry)
-            os.write(self._file, (json.dumps(entry, ensure_ascii=False) + "\n").encode())
+            self._append((json.dumps(entry, ensure_ascii=False) + "\n").encode())
             self._last = entry["hash"]
+
+    def _append(self, line: bytes) -> None:
+        end = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, line) == len(line):
+                return
+            problem = "there is no space for its next line"
+        except OSError as error:
+            problem = error.strerror or str(error)
+        os.ftruncate(self._file, end)  # half a line would damage the next one
+        raise StorageFull(
+            f"{self._path} cannot be written: {problem}", remedy="free some space and try again"
+        )
 
     def entries(self, extension: str | None = None, limit: int = 200) -> list[dict[str, Any]]:
         """The newest entries first, of one extension or of all."""
         found: list[dict[str, Any]] = []
         for line in reversed(_complete_lines(self._path)):
-            entry = json.loads(line)
-            if extension is None or entry["extension"] == extension:
+            entry = _entry(line)
+            if entry is not None and (extension is None or entry["extension"] == extension):
                 found.append(entry)
                 if len(found) >= limit:
                     break
@@ -69,18 +85,56 @@ class AuditLog:
 
     def verify(self) -> int | None:
         """The number of the first line (from 1) that does not follow from the one before it, or None."""
-        last = _START
-        for number, line in enumerate(_complete_lines(self._path), start=1):
-            entry = json.loads(line)
-            claimed = entry.pop("hash")
-            if claimed != _chain(last, entry):
-                return number
-            last = claimed
-        return None
+        return verify_file(self._path)
+
+    def look(self) -> tuple[Status, str, str]:
+        """Degraded when a line was changed or taken away."""
+        return examine_file(self._path)
 
     def close(self) -> None:
         """Closes the file."""
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def verify_file(path: Path) -> int | None:
+    """The number of the first line (from 1) of an audit log that was tampered with, or None."""
+    last = _START
+    for number, line in enumerate(_complete_lines(path), start=1):
+        entry = _entry(line)
+        if entry is None or entry.get("hash") != _chain(last, entry):
+            return number
+        last = entry["hash"]
+    return None
+
+
+def examine_file(path: Path) -> tuple[Status, str, str]:
+    """Status, detail and remedy of an audit log."""
+    bad = verify_file(path)
+    if bad is None:
+        return "ok", f"{len(_complete_lines(path))} entries", ""
+    return (
+        "degraded",
+        f"line {bad} of {path} was changed, or one before it taken away",
+        "find out who did it; move the file away to begin a new log",
+    )
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """The entry of a line, None when it is none."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and "extension" in entry else None
+
+
+def _hash_of(line: bytes) -> str:
+    """What the next line follows from; a line that cannot be read still takes part in the chain."""
+    entry = _entry(line)
+    claimed = entry.get("hash") if entry is not None else None
+    return claimed if isinstance(claimed, str) else hashlib.sha256(line).hexdigest()
 
 
 def _chain(last: str, entry: dict[str, Any]) -> str:

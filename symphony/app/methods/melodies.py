@@ -10,7 +10,7 @@ from symphony.app.limits import findings_of, play_limits
 from symphony.app.offline import composition_json
 from symphony.app.project import look_at
 from symphony.app.services import Draft, Services
-from symphony.errors import InvalidMelody, NotFound
+from symphony.errors import InvalidMelody, NotFound, NotPossible
 from symphony.melody.formats import from_document
 from symphony.melody.model import Melody
 
@@ -27,12 +27,17 @@ class MelodyMethods:
     async def submit_prompt(self, prompt: str, project: str | None = None) -> Json:
         """Composes a Melody and keeps it as a draft."""
         services = self.services
+        if not services.configuration.get("conductor.enabled"):
+            raise NotPossible(
+                "The Conductor is switched off (conductor.enabled is false)",
+                remedy="run `symphony config set conductor.enabled true`, or play a saved Melody",
+            )
         place = services.project(project)
         view = services.view
         if place is not None and (view is None or view.path != place):
             view = await asyncio.to_thread(look_at, place)
         composition = await asyncio.to_thread(services.planner.compose, prompt, view)
-        answer = composition_json(composition)
+        answer = composition_json(composition, services.configuration.get("conductor.confidence"))
         if answer["possible"]:
             answer["draft"] = self._keep_draft(answer["melody"], prompt)
         return answer
