@@ -16,7 +16,7 @@ from conductor.params.fill import Filled, Scope, fill, is_file
 from conductor.params.mentions import Mention, mentions_of, plain_request
 from conductor.policy import MATCH, MOST_CANDIDATES, STATE
 from conductor.retrieval import Catalogue, Embed
-from conductor.rules import by_rules
+from conductor.rules import TELLING, by_rules
 from conductor.search import Plans, TypeIndex, cheapest_plans
 from conductor.words import clauses_of, content_words
 from symphony.types.players import FunctionSpec
@@ -159,9 +159,10 @@ class Episode:
         return [f for f in self.retrieved if f in self.plans.cost and not self.draft.has(f)]
 
     def owed(self, candidates: Sequence[int]) -> list[int]:
-        """The candidates that serve a clause clearly best which nothing in the draft serves."""
+        """The candidates that a clause or a word clearly asks for which nothing in the draft answers."""
         coverage = self.coverage()
-        found = []
+        evidence = self.open_evidence()
+        found = [c for c in candidates if evidence[:, c].max(initial=0.0) >= TELLING]
         for clause in np.where(coverage < UNSERVED)[0]:
             floor = max(CLEAR, 0.97 * float(self.clause_best[clause]))
             found += [

@@ -15,9 +15,11 @@ Line = dict[str, Any]
 
 
 def prompts() -> list[Line]:
-    """The lines of `prompts.jsonl`."""
-    text = Path(__file__).with_name("prompts.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    """The lines of `prompts.jsonl` (seen while the Conductor was tuned), `prompts_fresh.jsonl` (written
+    later, tuned on from then) and `prompts_sealed.jsonl` (written before the last training, never tuned on).
+    """
+    files = sorted(Path(__file__).parent.glob("prompts*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def faults(line: Line, composition: Composition) -> list[str]:
