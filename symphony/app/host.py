@@ -28,6 +28,7 @@ from symphony.app.services import Services
 from symphony.app.wire import WireServer
 from symphony.config import Configuration
 from symphony.config.home import Home
+from symphony.engine.disk import explain
 from symphony.engine.engine import Engine
 from symphony.engine.history import History
 from symphony.errors import SymphonyError
@@ -73,7 +74,12 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
         """Starts everything; on failure all that was started is stopped and the lock given back."""
         try:
             await self._start()
+        except OSError as error:
+            await self._bootstrap.stop()
+            self._lock.release()
+            raise explain(error, self._home.path) from error
         except BaseException:
+            await self._bootstrap.stop()
             self._lock.release()
             raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -23,9 +24,10 @@ class HomeLock:
         except BlockingIOError:
             os.close(file)
             return False
-        os.truncate(file, 0)
-        os.write(file, str(os.getpid()).encode())
         self._file = file
+        with contextlib.suppress(OSError):  # on a full disk: the number is only for messages
+            os.truncate(file, 0)
+            os.write(file, str(os.getpid()).encode())
         return True
 
     def release(self) -> None:

@@ -16,7 +16,7 @@ from symphony.engine.control_call import ControlCall
 from symphony.engine.history import History, RunRecord
 from symphony.engine.nesting import FindMelody, NestedRuns, Progress, path_of, root_of
 from symphony.engine.plan import Cast, compile_plan
-from symphony.errors import BadInput, PlayerError, SymphonyError
+from symphony.errors import BadInput, EnvironmentLacks, PlayerError, SymphonyError
 from symphony.melody.conditions import evaluate
 from symphony.melody.control import EXTENSION as CONTROL
 from symphony.melody.model import Melody
@@ -325,7 +325,7 @@ class Engine:
 
     def _finish(self, record: RunRecord) -> None:
         run = record.info.id
-        self._history.save(record, durable=True)
+        self._save(record, durable=True)
         self._dirty.discard(run)
         del self._playing[run]
         self._casts.pop(run, None)
@@ -442,8 +442,16 @@ class Engine:
     def _flush(self) -> None:
         self._flusher = None
         for run in self._dirty:
-            self._history.save(self._history.get(run))
+            self._save(self._history.get(run))
         self._dirty.clear()
+
+    def _save(self, record: RunRecord, *, durable: bool = False) -> None:
+        """A summary that cannot be written does not end the run: its journal says more than the summary."""
+        try:
+            self._history.save(record, durable=durable)
+        except EnvironmentLacks as error:
+            log.error("%s", error, extra={"run": record.info.id})
+            self._emit({"event": "notice", "run": record.info.id, "message": str(error)})
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from symphony.engine.disk import explain
 from symphony.errors import NotFound
 from symphony.ports.component import Status
 from symphony.types.runs import NodeRun, RunInfo
@@ -74,7 +75,10 @@ class History:
                     if node.status in ("running", "ready", "waiting"):
                         node.status = "pending"
                         node.started = None
-                self._write(record)
+                try:
+                    self._write(record)
+                except OSError as error:  # it will be found to be interrupted again
+                    log.warning("%s", explain(error, path), extra={"component": "history"})
             self._records[record.info.id] = record
 
     def damaged(self) -> list[Path]:
@@ -98,14 +102,22 @@ class History:
         return "degraded", f"{runs}; {damaged}{more} cannot be read", remedy
 
     def add(self, record: RunRecord) -> None:
-        """Keeps a new run, durable when it returns."""
+        """Keeps a new run, durable when it returns. Raises StorageFull; then there is no such run."""
+        folder = self.folder(record.info.id)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._write(record, durable=True)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise explain(error, folder) from error
         self._all()[record.info.id] = record
-        self.folder(record.info.id).mkdir(parents=True, exist_ok=True)
-        self._write(record, durable=True)
 
     def save(self, record: RunRecord, *, durable: bool = False) -> None:
-        """Writes a run's summary again."""
-        self._write(record, durable=durable)
+        """Writes a run's summary again. Raises StorageFull; then the summary of before is there."""
+        try:
+            self._write(record, durable=durable)
+        except OSError as error:
+            raise explain(error, self.folder(record.info.id) / SUMMARY) from error
 
     def get(self, run: str) -> RunRecord:
         """A run by its id or an unambiguous beginning of it."""
