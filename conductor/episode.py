@@ -18,7 +18,7 @@ from conductor.policy import MATCH, MOST_CANDIDATES, STATE
 from conductor.retrieval import Catalogue, Embed
 from conductor.rules import TELLING, by_rules
 from conductor.search import Plans, TypeIndex, cheapest_plans
-from conductor.words import clauses_of, content_words
+from conductor.words import clauses_of, content_words, one_sentence
 from symphony.types.players import FunctionSpec
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -30,6 +30,8 @@ _PREPOSITION = re.compile(
 )
 DETAILS = frozenset(("duration", "date", "until", "path", "folder", "glob", "count", "number", "text"))
 """Kinds of mentions that alone ask for nothing."""
+JOINING = 0.5
+"""From this score on a Player that joins two results belongs to the prompt."""
 UNSERVED, CLEAR = 0.8, 0.55
 """A clause is unserved below this coverage, and a Player serves it clearly from this score on."""
 MOST_NODES = 24
@@ -153,16 +155,35 @@ class Episode:
         return cost + 4.0 * spec.effects + 1.0 * (spec.kind == "instrument") + min(1.0, spec.seconds / 20)
 
     def candidates(self) -> list[int]:
-        """Players that may be added now: retrieved, reachable, with their parameters, not yet there."""
+        """Players that may be added now: retrieved, reachable, with their parameters, not yet there.
+
+        When the draft has just what a Player joins into one, and one sentence asked for both, it comes first.
+        """
         if len(self.draft.nodes) >= MOST_NODES:
             return []
-        return [f for f in self.retrieved if f in self.plans.cost and not self.draft.has(f)]
+        found = [f for f in self.retrieved if f in self.plans.cost and not self.draft.has(f)]
+        return [f for f in found if self._joins(f)] or found
+
+    def _joins(self, function: int) -> bool:
+        """Whether a Player of the prompt's field takes two results that one sentence asked for, and no others."""
+        role, spec = self.table.roles[function], self.table.functions[function]
+        if not role.is_merger or role.generic or self.whole[function] < JOINING:
+            return False
+        feeders = []
+        for port in required_inputs(spec):
+            found = [o for _, o in self.draft.fresh_providers(spec.inputs[port])]
+            feeders += found[:1]
+        clauses = [self.draft.nodes[place].clause for place, _ in feeders]
+        if len(feeders) < len(spec.inputs) or -1 in clauses or len(set(clauses)) < len(clauses):
+            return False
+        places = [self.clauses[clause].start for clause in clauses if clause < len(self.clauses)]
+        return len(places) == len(clauses) and one_sentence(self.prompt, min(places), max(places))
 
     def owed(self, candidates: Sequence[int]) -> list[int]:
         """The candidates that a clause or a word clearly asks for which nothing in the draft answers."""
         coverage = self.coverage()
         evidence = self.open_evidence()
-        found = [c for c in candidates if evidence[:, c].max(initial=0.0) >= TELLING]
+        found = [c for c in candidates if evidence[:, c].max(initial=0.0) >= TELLING or self._joins(c)]
         for clause in np.where(coverage < UNSERVED)[0]:
             floor = max(CLEAR, 0.97 * float(self.clause_best[clause]))
             found += [

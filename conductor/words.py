@@ -96,6 +96,11 @@ def _pieces(text: str, offset: int, border: re.Pattern[str]) -> list[tuple[int, 
     return [(a, b) for a, b in spans if b > a]
 
 
+def one_sentence(prompt: str, start: int, end: int) -> bool:
+    """Whether no sentence ends between two places."""
+    return _SENTENCE.search(prompt[start:end]) is None
+
+
 def _counts(prompt: str, span: tuple[int, int]) -> int:
     """How many content words a span has."""
     return len(content_words(prompt[span[0] : span[1]]))

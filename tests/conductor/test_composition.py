@@ -41,6 +41,14 @@ def test_the_showcase_prompt_in_many_wordings(conductor: Conductor, prompt: str)
     assert not composition.missing
 
 
+def test_what_one_sentence_asks_of_the_same_files_is_joined(conductor: Conductor) -> None:
+    melody = conductor.compose(PARAPHRASES[0], CONTEXT).melody
+    assert melody is not None
+    edges = {(e["from"], e["to"]) for e in melody["edges"]}
+    assert ("churn.files", "hotspots.churn") in edges and ("complexity.files", "hotspots.complexity") in edges
+    assert ("hotspots.hotspots", "chart.items") in edges and ("hotspots.hotspots", "report.sections") in edges
+
+
 def test_every_melody_is_valid_and_most_do_what_was_asked(conductor: Conductor) -> None:
     functions, lattice = bundled()
     catalogue = {spec.player: spec for spec in functions}
