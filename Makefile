@@ -68,7 +68,7 @@ $(STAMPS)/bytecode: $(PYTHON_SOURCES) $(STAMPS)/venv
 $(STAMPS)/page: $(PAGE_SOURCES)
 	@mkdir -p $(STAMPS)
 	@echo "building the page"
-	@cd frontend && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@cd frontend && npm ci --loglevel=error --no-audit --no-fund && npm run --silent build
 	@touch $@
 
 # The encoder's graph is written from published weights; what that needs does not stay.
