@@ -64,6 +64,16 @@ class Planner:
         health = self._conductor.health()
         return HealthStatus(self.name, health["status"], health.get("detail", ""), health.get("remedy", ""))
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether a prompt is answered without waiting for the Conductor to be loaded."""
+        return self._conductor is not None
+
+    @property
+    def players(self) -> int:
+        """How many Players it composes with."""
+        return len(self._catalogue().composable())
+
     def compose(self, prompt: str, view: ProjectView | None) -> Composition:
         """A composition for a prompt. Blocks for a few milliseconds once the Conductor is loaded.
 

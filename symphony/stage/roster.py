@@ -55,16 +55,27 @@ class Roster:
         self._runtime = runtime
         self._limits = limits
         self._members: dict[str, CastMember] = {}
+        self._added: dict[str, CastMember] = {}
         self._keys: dict[str, tuple[CastMember, Path | None]] = {}
 
     def cast(self, members: Sequence[CastMember]) -> None:
         """Sets who may play. Entries of extensions that changed or went are unloaded."""
-        wanted = {member.name: member for member in members}
+        wanted = {**{member.name: member for member in members}, **self._added}
         for key, (member, _) in list(self._keys.items()):
             if wanted.get(member.name) != member:
                 del self._keys[key]
                 self._runtime.unregister_player(key)
         self._members = wanted
+
+    def add(self, member: CastMember) -> None:
+        """Lets one more play, which no installation knows of, until it is dropped."""
+        self._added[member.name] = member
+        self.cast(list(self._members.values()))
+
+    def drop(self, extension: str) -> None:
+        """Ends what `add` began; its Players are unloaded."""
+        self._added.pop(extension, None)
+        self.cast([member for name, member in self._members.items() if name != extension])
 
     def member(self, extension: str) -> CastMember:
         """Raises NotFound when the extension is not installed or not enabled."""

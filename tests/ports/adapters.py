@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pit_native import PoolManager
+from symphony.app.adapters import HostPit, PlannerConductor, SandboxedExtensions
+from symphony.app.host import Host
+from symphony.app.lock import HomeLock
+from symphony.config.home import Home
 from symphony.errors import PlayerError
 from symphony.ports.conductor import ConductorPort, OrchestrationResult
 from symphony.ports.doubles import InMemoryConductor, InMemoryExtensions, InMemoryPit, InMemoryTextEditing
@@ -115,7 +120,109 @@ async def _conductor_double(folder: Path) -> AsyncIterator[ConductorCase]:
     yield ConductorCase(InMemoryConductor({"echo it": answer}), "echo it", "fly to the moon")
 
 
+# --- real adapters -----------------------------------------------------------------------------------
+@asynccontextmanager
+async def _host(folder: Path) -> AsyncIterator[Host]:
+    home = Home(folder / "home")
+    lock = HomeLock(home.lock)
+    assert lock.acquire()
+    host = Host(home, lock=lock)
+    await host.start()
+    try:
+        yield host
+    finally:
+        await host.stop()
+
+
+def _scripts(*scripts: str) -> Document:
+    nodes = [
+        {
+            "id": f"n{i}",
+            "kind": "operator",
+            "player": "symphony/shell#run",
+            "params": {"command": ["sh", "-c", script]},
+        }
+        for i, script in enumerate(scripts)
+    ]
+    edges = [
+        {"kind": "data", "from": f"n{i}.stdout", "to": f"n{i + 1}.input"} for i in range(len(scripts) - 1)
+    ]
+    # What comes after a failure must need it: `input` is optional, the order is not.
+    edges += [{"kind": "control", "from": f"n{i}", "to": f"n{i + 1}"} for i in range(len(scripts) - 1)]
+    return {"format": "symphony.melody/1", "name": "test", "version": "1.0.0", "nodes": nodes, "edges": edges}
+
+
+@asynccontextmanager
+async def _pit_host(folder: Path) -> AsyncIterator[PitCase]:
+    project = folder / "project"
+    project.mkdir()
+    models = PoolManager(4)
+    models.register("model", lambda name: object())
+    async with _host(folder) as host:
+        good, failing = _scripts("echo 1", "cat"), _scripts("echo 1", "exit 3", "cat")
+        yield PitCase(HostPit(host, models, project), "model", good, failing, _scripts("sleep 300"))
+
+
+MANIFEST = """
+[extension]
+name = "test/test"
+version = "1.0.0"
+type = "operator"
+description = "For tests"
+license = "MIT"
+runtime = "python"
+entry = "player.py"
+"""
+FUNCTION = """
+[[functions]]
+name = "{name}"
+description = "For tests"
+outputs = {{ value = "any" }}
+params = {{ value = {{ type = "any", description = "anything" }} }}
+"""
+PLAYER = """
+import threading
+from symphony.sdk import PlayerFailure, player
+
+@player.function
+def echo(ctx, value=None):
+    return {"value": value}
+
+@player.function
+def fail(ctx, value=None):
+    raise PlayerFailure("It failed", remedy="do not do that")
+
+@player.function
+def hang(ctx, value=None):
+    threading.Event().wait()
+
+player.serve()
+"""
+
+
+@asynccontextmanager
+async def _extension_sandboxed(folder: Path) -> AsyncIterator[ExtensionCase]:
+    place = folder / "extension"
+    place.mkdir()
+    functions = "".join(FUNCTION.format(name=name) for name in ("echo", "fail", "hang"))
+    (place / "Symphony.toml").write_text(MANIFEST + functions)
+    (place / "player.py").write_text(PLAYER)
+    async with _host(folder) as host:
+        services = host.services
+        port = SandboxedExtensions(services.roster, services.engine.call, lambda manifest: manifest.grants())
+        yield ExtensionCase(port, place)
+
+
+@asynccontextmanager
+async def _conductor_planner(folder: Path) -> AsyncIterator[ConductorCase]:
+    async with _host(folder) as host:
+        planner = host.services.planner
+        await asyncio.to_thread(planner.embed, ["loaded by its first use"])
+        port = PlannerConductor(planner)
+        yield ConductorCase(port, "list all files", "order a pizza and have it delivered to my door")
+
+
 TEXT_EDITING: dict[str, Factory] = {"double": _text_double}
-PIT: dict[str, Factory] = {"double": _pit_double}
-EXTENSION: dict[str, Factory] = {"double": _extension_double}
-CONDUCTOR: dict[str, Factory] = {"double": _conductor_double}
+PIT: dict[str, Factory] = {"double": _pit_double, "host": _pit_host}
+EXTENSION: dict[str, Factory] = {"double": _extension_double, "sandboxed": _extension_sandboxed}
+CONDUCTOR: dict[str, Factory] = {"double": _conductor_double, "planner": _conductor_planner}
