@@ -37,4 +37,11 @@ def build_broker(services: Services, call_other: CallOther) -> Broker:
         **programs.capabilities(launcher(), lambda: tuple(get("stage.sandbox.allow_missing"))),
     }
     runtime = services.pit.runtime
-    return Broker(services.roster, services.audit, capabilities, runtime.respond, runtime.respond_error)
+    return Broker(
+        services.roster,
+        services.audit,
+        capabilities,
+        runtime.respond,
+        runtime.respond_error,
+        lambda method: services.meters.count("model" if method.startswith("model.") else "stage", method),
+    )

@@ -29,8 +29,6 @@ NEEDED = (
     "host",
     "stage",
     "engine",
-    "logging",
-    "ui",
     "pit.pool",
     "pit.dag",
     "pit.store",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from symphony.app.bootstrap import Bootstrap, Phase, StartPolicy
 from symphony.app.broker import build_broker
-from symphony.app.component_settings import check_enabled, start_policy
+from symphony.app.component_settings import SECTIONS, check_enabled, start_policy
 from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
 from symphony.app.lock import HomeLock
+from symphony.app.meters import Meters
 from symphony.app.methods.artifacts import ArtifactMethods
 from symphony.app.methods.extensions import ExtensionMethods
 from symphony.app.methods.melodies import MelodyMethods
@@ -87,23 +88,9 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
         home = self._home
         home.create()
         project = self._project or (home.last_project() if self._page_at else None)
-        self._configuration = configuration = Configuration.load(home=home, project=project)
-        setup_logging(
-            home,
-            "host",
-            configuration.get("logging.level"),
-            max_bytes=configuration.get("logging.max_bytes"),
-            backups=configuration.get("logging.backups"),
-        )
-        check_enabled(configuration)
-        hub = Hub()
+        configuration = self._configure(project)
         extensions = Extensions(home, configuration)
-        files = conductor_files(home, configuration.get("conductor.encoder"))
-        planner = Planner(files, extensions.catalogue)
         pit = Pit(home, configuration, launcher())
-        history = History(home.runs)
-        melodies = PolyphonyStore(home.state)
-        audit = AuditLog(home.audit)
         await self._bootstrap.start(
             [
                 Phase(
@@ -117,63 +104,91 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
                 Phase("the Pit", pit.modules),
             ]
         )
-        roster = Roster(pit.runtime, lambda: player_limits(configuration))
-        engine = Engine(
-            pit.runtime,
-            history,
-            pool_key=roster.key,
-            versions=roster.versions,
-            emit=hub.emit,
-            on_request=lambda event: broker.handle(event),
-            node_timeout=lambda: configuration.get("engine.node_timeout"),
-            find_melody=lambda name, version: asyncio.to_thread(melodies.show, name, version),
-            counts_nodes=pit.counts_nodes,
+        self.services = services = self._assemble(configuration, extensions, pit)
+        services.recast()
+        if project is not None and project.is_dir():
+            services.view = await asyncio.to_thread(look_at, project)
+        await self._bootstrap.start(self._upper_phases(services))
+        for component, seconds in self._bootstrap.seconds.items():
+            services.meters.observe(SECTIONS[component], f"start.{component}", seconds)
+        pit_registration = asyncio.to_thread(pit.register_artifacts)
+        self._registering = asyncio.create_task(pit_registration)
+        if self._page is not None:
+            home.write_address(self._page.address)
+
+    def _configure(self, project: Path | None) -> Configuration:
+        home = self._home
+        self._configuration = configuration = Configuration.load(home=home, project=project)
+        setup_logging(
+            home,
+            "host",
+            configuration.get("logging.level"),
+            max_bytes=configuration.get("logging.max_bytes"),
+            backups=configuration.get("logging.backups"),
         )
+        check_enabled(configuration)
+        return configuration
+
+    def _assemble(self, configuration: Configuration, extensions: Extensions, pit: Pit) -> Services:
+        """What works on top of the Pit. Nothing of it has started yet."""
+        home, hub, meters = self._home, Hub(), Meters(configuration)
+        history, melodies, audit = History(home.runs), PolyphonyStore(home.state), AuditLog(home.audit)
+        files = conductor_files(home, configuration.get("conductor.encoder"))
+        roster = Roster(pit.runtime, lambda: player_limits(configuration))
+
+        def emit(event: dict[str, Any]) -> None:
+            meters.follow(event)
+            hub.emit(event)
 
         def recast() -> None:
             roster.cast(extensions.cast())
             hub.emit({"event": "extensions"})
 
-        self.services = services = Services(
+        engine = Engine(
+            pit.runtime,
+            history,
+            pool_key=roster.key,
+            versions=roster.versions,
+            emit=emit,
+            on_request=lambda event: self._broker.handle(event),
+            node_timeout=lambda: configuration.get("engine.node_timeout"),
+            find_melody=lambda name, version: asyncio.to_thread(melodies.show, name, version),
+            counts_nodes=pit.counts_nodes,
+        )
+        services = Services(
             home=home,
             configuration=configuration,
             hub=hub,
             extensions=extensions,
-            planner=planner,
+            planner=Planner(files, extensions.catalogue),
             pit=pit,
             history=history,
             melodies=melodies,
             audit=audit,
             roster=roster,
             engine=engine,
+            meters=meters,
             recast=recast,
         )
-        broker = build_broker(services, self._call_other)
-        roster.cast(extensions.cast())
-        if project is not None and project.is_dir():
-            services.view = await asyncio.to_thread(look_at, project)
-        wire = WireServer(self, home.socket)
-        phases = [
-            Phase(
-                "engine",
-                [
-                    Part("history", history.open, looking=history.look),
-                    Part("audit log", closing=audit.close, looking=audit.look),
-                    LoopPart("engine", engine),
-                ],
-            )
+        self._broker = build_broker(services, self._call_other)
+        return services
+
+    def _upper_phases(self, services: Services) -> list[Phase]:
+        """Engine, Conductor, and what others reach the host by."""
+        history, audit, get = services.history, services.audit, services.configuration.get
+        engine: list[AsyncComponent] = [
+            Part("history", history.open, looking=history.look),
+            Part("audit log", closing=audit.close, looking=audit.look),
+            LoopPart("engine", services.engine),
         ]
-        if configuration.get("conductor.enabled"):
-            phases.append(Phase("Conductor", [planner]))
-        surface: list[AsyncComponent] = [LoopPart("broker", broker), LoopPart("socket", wire)]
+        surface: list[AsyncComponent] = [
+            LoopPart("broker", self._broker),
+            LoopPart("socket", WireServer(self, self._home.socket)),
+        ]
         if self._page_at is not None:
-            surface.append(self._make_page(configuration.get("host.port")))
-        phases.append(Phase("health and page", surface))
-        await self._bootstrap.start(phases)
-        pit_registration = asyncio.to_thread(pit.register_artifacts)
-        self._registering = asyncio.create_task(pit_registration)
-        if self._page is not None:
-            home.write_address(self._page.address)
+            surface.append(self._make_page(get("host.port")))
+        conductor = [Phase("Conductor", [services.planner])] if get("conductor.enabled") else []
+        return [Phase("engine", engine), *conductor, Phase("health and page", surface)]
 
     async def stop(self) -> None:
         """Ends everything in reverse order and gives the lock back."""

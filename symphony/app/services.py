@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from symphony.app.catalogue import Catalogue
 from symphony.app.hub import Hub
+from symphony.app.meters import Meters
 from symphony.app.planning import Planner
 from symphony.app.project import ProjectView
 from symphony.config import Configuration
@@ -47,6 +48,7 @@ class Services:
     audit: AuditLog
     roster: Roster
     engine: Engine
+    meters: Meters
     recast: Callable[[], None]
     """Tells roster and planner that the set of extensions has changed."""
 

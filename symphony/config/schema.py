@@ -63,7 +63,6 @@ class _Component(_Section):
 class HostSettings(_Component):
     """`host`"""
 
-    bind: str = Field(default="127.0.0.1", min_length=1, description="address the page is served on")
     port: int = Field(default=0, ge=0, le=65535, description="port of the page; 0 takes a free one")
 
 
@@ -192,7 +191,7 @@ class RegistrySettings(_Component):
     )
 
 
-class UiSettings(_Component):
+class UiSettings(_Section):
     """`ui`"""
 
     theme: Literal["system", "light", "dark"] = Field(
@@ -200,7 +199,7 @@ class UiSettings(_Component):
     )
 
 
-class LoggingSettings(_Component):
+class LoggingSettings(_Section):
     """`logging`"""
 
     level: Literal["debug", "info", "warning", "error"] = Field(

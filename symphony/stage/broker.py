@@ -57,12 +57,15 @@ class Broker:
         capabilities: Mapping[str, Capability],
         respond: Respond,
         respond_error: RespondError,
+        count: Callable[[str], None] = lambda method: None,
     ) -> None:
+        """`count` is told of each call's method."""
         self._roster = roster
         self._audit = audit
         self._capabilities = dict(capabilities)
         self._respond = respond
         self._respond_error = respond_error
+        self._count = count
         self._tasks: set[asyncio.Task[None]] = set()
 
     def handle(self, event: Json) -> None:
@@ -100,6 +103,7 @@ class Broker:
                 code="unknown_method",
                 remedy="see docs/stage-protocol.md",
             )
+        self._count(method)
         body = event["body"]
         if not isinstance(body, dict):
             raise PlayerError(f"The body of {method} must be a map", code="bad_input")

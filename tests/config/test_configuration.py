@@ -66,7 +66,7 @@ def test_every_setting_is_described_and_every_component_has_its_four(home: Home)
     rows = Configuration.load(home, env={}).show()
     assert all(row["description"] and row["type"] for row in rows)
     keys = {row["key"] for row in rows}
-    parts = ("host", "stage", "engine", "conductor", "model", "registry", "ui", "logging")
+    parts = ("host", "stage", "engine", "conductor", "model", "registry")
     for component in (*parts, "pit.pool", "pit.dag", "pit.store", "pit.arbitration", "pit.stale"):
         for name in ("enabled", "timeout", "retry_policy.attempts", "metrics_enabled"):
             assert f"{component}.{name}" in keys
@@ -77,7 +77,7 @@ def test_defaults_fit_their_own_schema(home: Home) -> None:
     for key, spec in catalogue().items():
         configuration.set(key, spec.default)
     assert all(row["source"].startswith("user") for row in configuration.show())
-    assert configuration.get("host.bind") == "127.0.0.1" and configuration.get("pit.pool.capacity") == 128
+    assert configuration.get("host.port") == 0 and configuration.get("pit.pool.capacity") == 128
 
 
 def test_set_keeps_comments_and_the_rest(home: Home) -> None:

@@ -36,7 +36,8 @@ class MelodyMethods:
         view = services.view
         if place is not None and (view is None or view.path != place):
             view = await asyncio.to_thread(look_at, place)
-        composition = await asyncio.to_thread(services.planner.compose, prompt, view)
+        with services.meters.timed("conductor", "compose"):
+            composition = await asyncio.to_thread(services.planner.compose, prompt, view)
         answer = composition_json(composition, services.configuration.get("conductor.confidence"))
         if answer["possible"]:
             answer["draft"] = self._keep_draft(answer["melody"], prompt)

@@ -118,6 +118,7 @@ class RunMethods:
             "p50": _quantile(times, 0.5),
             "p99": _quantile(times, 0.99),
             "nodes": len(times),
+            "components": self.services.meters.snapshot(),
             "players": self.services.pit.player_states(),
             "resources": self.services.pit.resources(),
         }
