@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,3 +117,43 @@ def test_waits_grow_as_the_policy_says() -> None:
     assert [exponential.wait(n) for n in (1, 2, 3)] == [1.0, 2.0, 4.0]
     assert StartPolicy(delay=1.0, backoff="fixed").wait(3) == 1.0
     assert StartPolicy(delay=1.0, backoff="none").wait(3) == 0.0
+
+
+def test_the_doctor_asks_the_running_host(symphony: Callable[..., Any], home: Path) -> None:
+    """Phases and the five modules of the Pit are named, in the log as well."""
+    process = subprocess.Popen(
+        [str(Path(sys.prefix) / "bin" / "symphony"), "serve"],
+        env={**os.environ, "SYMPHONY_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://")
+        answer = json.loads(symphony("doctor", "--json").out)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    components = {c["name"]: c for c in answer["components"]}
+    for module in (
+        "pool manager",
+        "dag tracker",
+        "artifact store",
+        "arbitration engine",
+        "stale manager",
+    ):
+        assert components[module]["status"] == "ok"
+        assert "phase the Pit" in components[module]["detail"]
+    assert "phase health and page" in components["page"]["detail"]
+    assert "phase foundation" in components["configuration"]["detail"]
+    text = (home / "logs" / "host.jsonl").read_text()
+    said = [json.loads(line)["message"] for line in text.splitlines() if '"phase ' in line]
+    assert [m.split(" is up")[0] for m in said] == [
+        "phase foundation",
+        "phase bus",
+        "phase the Pit",
+        "phase engine",
+        "phase Conductor",
+        "phase health and page",
+    ]
+    assert all(word in said[2] for word in ("pool manager", "dag tracker", "stale manager"))

@@ -13,12 +13,13 @@ import pytest
 from symphony.app.component_settings import NEEDED, SECTIONS, check_enabled, start_policy
 from symphony.app.extensions import Extensions
 from symphony.app.limits import findings_of, play_limits
+from symphony.app.meters import Meters
 from symphony.app.pit import Pit
 from symphony.config import Configuration
 from symphony.config.catalogue import catalogue
 from symphony.config.home import Home
 from symphony.engine.plan import PLACES
-from symphony.errors import InvalidConfig, PermissionDenied
+from symphony.errors import InvalidConfig
 from symphony.melody.formats import from_document
 from symphony.stage.roster import PlayerLimits, Roster
 
@@ -169,26 +170,49 @@ def test_trusted_keys_are_accepted(home: Path, tmp_path: Path) -> None:
     extensions.close()
 
 
-def test_secrets_of_extensions_are_hidden(home: Path, symphony: Run) -> None:
-    """An extension that is installed and calls a field of its configuration secret."""
+SECRETIVE = """
+[extension]
+name = "test/secretive"
+version = "1.0.0"
+type = "operator"
+description = "Has a key"
+license = "MIT"
+runtime = "python"
+entry = "player.py"
+
+[configuration]
+api_key = { type = "string", secret = true }
+region = { type = "string", default = "eu" }
+"""
+
+
+def test_secrets_of_extensions_are_hidden(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bundled" / "secretive"
+    folder.mkdir(parents=True)
+    (folder / "Symphony.toml").write_text(SECRETIVE)
+    (folder / "player.py").write_text("")
+    monkeypatch.setattr("symphony.app.extensions.bundled_folder", lambda: folder.parent)
     configuration = configured(home)
     extensions = Extensions(Home(home), configuration)
-    secret = {
-        m.name: [n for n, f in m.configuration.items() if f.secret] for m in extensions.registry.newest()
-    }
-    named = [(name, fields[0]) for name, fields in secret.items() if fields]
-    try:
-        if not named:
-            pytest.skip("no extension of the registry has a secret")
-        name, field = named[0]
-        try:
-            extensions.installer.install(name, [])
-        except PermissionDenied as asked:
-            extensions.installer.install(name, [str(f.get("grant", f)) for f in asked.findings])
-        key = f"extensions.{name}.{field}"
-        assert extensions.secrets() == [key]
-        configuration.set(key, "hush")
-        rows = configuration.show(extensions.secrets())
-        assert "hush" not in json.dumps(rows)
-    finally:
-        extensions.close()
+    configuration.set("extensions.test/secretive.api_key", "hush")
+    configuration.set("extensions.test/secretive.region", "us")
+    assert extensions.secrets() == ["extensions.test/secretive.api_key"]
+    rows = {row["key"]: row["value"] for row in configuration.show(extensions.secrets())}
+    extensions.close()
+    assert rows["extensions.test/secretive.region"] == "us"
+    assert "hush" not in json.dumps(list(rows.values()))
+    assert rows["extensions.test/secretive.api_key"]
+
+
+def test_a_component_counts_only_while_its_metrics_are_on(home: Path) -> None:
+    meters = Meters(configured(home, engine__metrics_enabled=False))
+    for section in ("engine", "stage"):
+        meters.count(section, "thing")
+        meters.observe(section, "work", 0.5)
+        with meters.timed(section, "block"):
+            pass
+    counted = meters.snapshot()
+    assert counted["counters"] == {"stage.thing": 1}
+    assert sorted(counted["timings"]) == ["stage.block", "stage.work"]
