@@ -34,6 +34,19 @@ def echo(ctx, text):
 
 player.serve()
 """
+MANIFEST = """
+[extension]
+name = "bench/echo"
+version = "1.0.0"
+type = "operator"
+
+[[functions]]
+name = "echo"
+description = "Gives back what it takes"
+examples = ["echo"]
+inputs = { text = "text" }
+outputs = { text = "text" }
+"""
 PEER = """
 import socket, struct, msgpack
 s = socket.socket(socket.AF_UNIX); s.connect({path!r})
@@ -51,6 +64,7 @@ def echo_launch(place: Path) -> dict[str, Any]:
     folder = place / "echo"
     folder.mkdir(exist_ok=True)
     (folder / "player.py").write_text(PLAYER)
+    (folder / "Symphony.toml").write_text(MANIFEST)
     return {
         "extension": "bench/echo",
         "version": "1.0.0",
@@ -81,12 +95,16 @@ def stage() -> Iterator[tuple[Runtime, str]]:
 
 
 def await_event(runtime: Runtime, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The first event that is wanted."""
-    while True:
-        select.select([runtime.fileno()], [], [], 30)
+    """The first event that is wanted; raises what keeps a Player from starting."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        select.select([runtime.fileno()], [], [], 1)
         for event in runtime.drain(1024):
             if wanted(event):
                 return event
+            if event["event"] == "player" and event.get("reason"):
+                raise RuntimeError(event["reason"])
+    raise RuntimeError("nothing came within a minute")
 
 
 def call(runtime: Runtime, token: int) -> None:
