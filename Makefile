@@ -28,7 +28,7 @@ run: build desktop ## build what is out of date and start the desktop applicatio
 	@exec $(VENV)/bin/symphony app
 
 .PHONY: build
-build: preflight $(STAMPS)/native $(STAMPS)/page $(STAMPS)/encoder $(STAMPS)/vendor $(STAMPS)/registry $(STAMPS)/bytecode ## all but the window: afterwards .venv/bin/symphony works
+build: preflight $(STAMPS)/native $(STAMPS)/page $(STAMPS)/encoder $(STAMPS)/vendor $(STAMPS)/registry $(STAMPS)/vectors $(STAMPS)/bytecode ## all but the window: afterwards .venv/bin/symphony works
 
 .PHONY: preflight
 preflight:
@@ -144,6 +144,11 @@ bench: build $(STAMPS)/test ## the benchmarks, each beside its peer; writes benc
 .PHONY: conductor-weights
 conductor-weights: learn ## train the Conductor's policy again from the levels in this repository
 	$(PY) -m conductor.training --out conductor/weights
+
+MANIFESTS := $(wildcard extensions/*/Symphony.toml extensions/registry/*/Symphony.toml)
+$(STAMPS)/vectors: $(MANIFESTS) $(wildcard conductor/*.py conductor/lexicon/*) $(STAMPS)/encoder $(STAMPS)/native
+	@$(PY) -m symphony.app.warm
+	@touch $@
 
 .PHONY: native
 native: ## a quick build of the native module, for development

@@ -115,6 +115,8 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
         self._registering = asyncio.create_task(pit_registration)
         if self._page is not None:
             home.write_address(self._page.address)
+            if configuration.get("conductor.enabled"):
+                services.planner.begin()
 
     def _configure(self, project: Path | None) -> Configuration:
         home = self._home

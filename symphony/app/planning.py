@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from symphony.app.catalogue import Catalogue
 from symphony.app.project import ProjectView
+from symphony.config.files import write_atomically
 from symphony.errors import BadInput, NotPossible
 from symphony.ports.component import HealthStatus
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PROMPT_LIMIT = 20_000
+PROMPT_LIMIT = 8_000
 """Characters. A longer prompt is a file that was pasted by mistake; it belongs into the project."""
 
 
@@ -49,7 +50,10 @@ class Planner:
         self._loading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begins to load; `compose` waits for the end of it."""
+        """Nothing is loaded yet: a page is shown first, and a command may not need a plan at all."""
+
+    def begin(self) -> None:
+        """Begins to load in a thread; a prompt that comes before its end waits for it."""
         self._loading = asyncio.create_task(asyncio.to_thread(self._ready_quietly))
 
     async def stop(self) -> None:
@@ -121,9 +125,18 @@ class Planner:
             functions = [*catalogue.composable(), *catalogue.offered]
             wanted = hashlib.sha256("\n".join(repr(f) for f in functions).encode()).hexdigest()
             if wanted != self._indexed:
+                self._take_built_vectors()
                 self._conductor.index(functions, catalogue.lattice, self._files.cache)
                 self._indexed = wanted
             return self._conductor
+
+    def _take_built_vectors(self) -> None:
+        """Copies the vectors that the build made: a new home need not embed what is the same everywhere."""
+        for built in self._files.encoder.glob("keys-*.npz"):
+            place = self._files.cache / built.name
+            if not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(place, built.read_bytes())
 
     def _ready_quietly(self) -> None:
         try:

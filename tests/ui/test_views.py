@@ -139,7 +139,7 @@ async def test_an_impossible_prompt_names_what_is_missing_and_leads_to_the_exten
     ("prompt", "says"),
     [
         ("   ", "The prompt is empty"),
-        ("x" * 100_000, "The prompt has 100,000 characters, the most is 20,000"),
+        ("x" * 100_000, "The prompt has 100,000 characters, the most is 8,000"),
     ],
 )
 async def test_bad_prompts_get_one_clear_line(page: Page, prompt: str, says: str) -> None:

@@ -15,7 +15,7 @@ from symphony.ui.views import editor, melody_graph
 if TYPE_CHECKING:
     from symphony.ui.page import Page
 
-LONGEST_PROMPT = 20_000
+LONGEST_PROMPT = 8_000
 """Characters; what is longer is refused before it reaches the Conductor."""
 
 LIKELY, UNSURE = 0.6, 0.35
