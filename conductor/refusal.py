@@ -22,6 +22,9 @@ FOREIGN = Path(__file__).parent / "weights" / "foreign.txt"
 """Requests that no development tool serves; what is closer to one of these than to any Player is refused."""
 
 FACTS = 8
+CLEARLY_BETTER = 0.18
+"""By how much a Player on offer must outscore every installed one for the request to be its."""
+
 PLAIN_THRESHOLD = 0.40
 """Without trained weights: the least score with which a text counts as served."""
 
@@ -92,6 +95,9 @@ class Judge:
             served = policy.refusal(facts)
         else:
             served = 1.0 if facts[0] >= PLAIN_THRESHOLD * (1.0 if vector is not None else 0.4) else 0.0
+        if facts[2] >= CLEARLY_BETTER:
+            # What is asked has a name, and it is that of an extension that is not installed.
+            served = 0.0
         better = np.where(~self._available & (scores > max(0.35, float(facts[0]) * 0.9)))[0]
         names = [self._functions[i].extension for i in better[np.argsort(-scores[better])]]
         return Verdict(served, tuple(dict.fromkeys(names))[:3])

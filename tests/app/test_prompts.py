@@ -130,3 +130,20 @@ def test_what_cannot_be_done_is_said(symphony: Callable[..., Any], repository: P
     answer = json.loads(done.out)
     assert answer["possible"] is False
     assert answer["missing"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "extension"),
+    [
+        ("Which licences do the dependencies of this project have?", "symphony/licenses"),
+        ("Write release notes from the commits", "symphony/changelog"),
+    ],
+)
+def test_an_extension_that_would_help_is_named(
+    symphony: Callable[..., Any], repository: Path, prompt: str, extension: str
+) -> None:
+    done = symphony("compose", prompt, "--project", repository, "--json")
+    assert done.code == 1, done.out
+    assert json.loads(done.out)["extensions"] == [extension]
+    # What is installed is not refused for it.
+    assert symphony("compose", "Find dead code", "--project", repository, "--json").code == 0
