@@ -30,6 +30,9 @@ _PREPOSITION = re.compile(
 )
 DETAILS = frozenset(("duration", "date", "until", "path", "folder", "glob", "count", "number", "text"))
 """Kinds of mentions that alone ask for nothing."""
+TIMES = frozenset(("duration", "date", "until"))
+TIMELESS = 0.15
+"""What a source loses that cannot take the time of its clause."""
 JOINING = 0.5
 """From this score on a Player that joins two results belongs to the prompt."""
 UNSERVED, CLEAR = 0.8, 0.55
@@ -63,6 +66,9 @@ class Role:
         self.presents = not any(typing.is_rows(t) for t in spec.outputs.values()) and bool(needed)
         self.generic = any(spec.inputs[p] in ("list<record>", "text", "any", "list<any>") for p in needed)
         self.takes_file = bool(optional_inputs(spec)) and any(map(is_file, spec.params.values()))
+        self.is_timeless = self.is_source and not any(
+            p.type in ("duration", "date") for p in spec.params.values()
+        )
         # Sources, then what merges or transforms, then what shows, then what gathers, then what changes something.
         self.order = 0 if self.is_source else 1 + self.presents + 2 * self.is_gatherer + 3 * spec.effects
         if self.takes_file:
@@ -96,7 +102,7 @@ class Episode:
         self.mentions = mentions_of(prompt, context.project, self.now)
         self.texts = texts_of(prompt, self.mentions)
         self.vectors = embed(self.texts) if embed is not None else None
-        self.scores = table.catalogue.scores(self.texts, self.vectors, hidden)
+        self.scores = self._timely(table.catalogue.scores(self.texts, self.vectors, hidden))
         self.evidence = table.catalogue.evidence(self.texts[0])
         self.only_details = np.array(
             [is_detail(prompt, c.start, c.end, self.mentions) for c in self.clauses], dtype=bool
@@ -118,6 +124,16 @@ class Episode:
         order = retrieved[np.argsort(-self.overall[retrieved], kind="stable")]
         self.retrieved: list[int] = [int(i) for i in order[:MOST_CANDIDATES]]
         self.plans = self._plan()
+
+    def _timely(self, scores: Array) -> Array:
+        """Where a clause says when, a source that knows no time answers something else."""
+        times = [m.start for m in self.mentions if m.kind in TIMES]
+        if not times:
+            return scores
+        said = [True, *(any(c.start <= start < c.end for start in times) for c in self.clauses)]
+        rows = np.array((said + [True] * len(scores))[: len(scores)], dtype=bool)
+        timeless = np.array([role.is_timeless for role in self.table.roles], dtype=bool)
+        return np.asarray(scores - TIMELESS * np.outer(rows, timeless), dtype=np.float32)
 
     def filled(self, function: int) -> Filled:
         """The parameters that the whole prompt would give to a Player."""
