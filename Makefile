@@ -17,7 +17,7 @@ RUST_SOURCES := $(shell find pit_native -name '*.rs' -o -name 'Cargo.toml' -path
 PAGE_SOURCES := $(shell find frontend -path frontend/node_modules -prune -o -path frontend/dist -prune -o -type f -print 2>/dev/null)
 PYTHON_SOURCES := $(shell find symphony conductor extensions -path '*/vendor' -prune -o -name '*.py' -print)
 VENDORED := $(wildcard extensions/*/requirements.lock extensions/registry/*/requirements.lock)
-REGISTRY_SOURCES := $(shell find extensions/registry -path '*/vendor' -prune -o -type f -print 2>/dev/null)
+REGISTRY_SOURCES := $(shell find extensions/registry \( -name vendor -o -name __pycache__ \) -prune -o -type f -print 2>/dev/null)
 
 .PHONY: help
 help: ## what there is
