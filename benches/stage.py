@@ -94,15 +94,15 @@ def stage() -> Iterator[tuple[Runtime, str]]:
             store.close()
 
 
-def await_event(runtime: Runtime, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The first event that is wanted; raises what keeps a Player from starting."""
+def await_event(runtime: Runtime, wanted: Callable[[dict[str, Any]], bool], key: str = "") -> dict[str, Any]:
+    """The first event that is wanted; raises what keeps the Player of `key` from starting."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         select.select([runtime.fileno()], [], [], 1)
         for event in runtime.drain(1024):
             if wanted(event):
                 return event
-            if event["event"] == "player" and event.get("reason"):
+            if event["event"] == "player" and event["key"] == key and event.get("reason"):
                 raise RuntimeError(event["reason"])
     raise RuntimeError("nothing came within a minute")
 
@@ -116,7 +116,7 @@ def call(runtime: Runtime, token: int) -> None:
         "context": {"run": "", "node": "", "project": None, "attempt": 1},
     }
     runtime.call_player(token, "echo", body, 30.0)
-    event = await_event(runtime, lambda e: e["event"] == "call_done" and e["token"] == token)
+    event = await_event(runtime, lambda e: e["event"] == "call_done" and e["token"] == token, "echo")
     assert not event.get("error"), event
 
 
@@ -173,7 +173,7 @@ def cold_start(name: str) -> Row:
             began = time.perf_counter()
             runtime.prewarm([key])
             await_event(
-                runtime, lambda e: e["event"] == "player" and e["key"] == key and e["state"] == "ready"
+                runtime, lambda e: e["event"] == "player" and e["key"] == key and e["state"] == "ready", key
             )
             took = time.perf_counter() - began
             runtime.unregister_player(key)
@@ -192,8 +192,8 @@ def _bwrap(*command: str) -> list[str]:
     ]
     packages = str(Path(msgpack.__file__).parents[1])
     return [
-        "bwrap", "--unshare-all", "--die-with-parent", *binds, "--ro-bind", packages, packages,
-        "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", *command,
+        "bwrap", "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
+        *binds, "--ro-bind", packages, packages, *command,
     ]  # fmt: skip
 
 
