@@ -16,7 +16,7 @@ import pytest
 
 from symphony.errors import NotFound, PermissionDenied, PlayerError, SymphonyError
 from symphony.stage.audit import AuditLog
-from symphony.stage.broker import Caller
+from symphony.stage.broker import Broker, Caller
 from symphony.stage.capabilities import files, http, models
 from symphony.stage.manifest import parse_manifest
 from symphony.stage.permissions import Grants
@@ -227,3 +227,39 @@ def test_a_changed_line_of_the_audit_log_is_found(tmp_path: Path) -> None:
     text = (tmp_path / "audit.jsonl").read_text()
     (tmp_path / "audit.jsonl").write_text(text.replace("two", "2wo"))
     assert AuditLog(tmp_path / "audit.jsonl").verify() == 2
+
+
+class Troupe:
+    """Where the broker looks up who asks."""
+
+    def __init__(self, who: Caller) -> None:
+        self.caller = who
+
+    def who(self, _key: str) -> tuple[CastMember, Path | None]:
+        return self.caller.member, self.caller.project
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("src/a.py", True), ("secret.env", False), ("src/link.py", False)]
+)
+def test_the_audit_log_says_what_was_refused(project: Path, tmp_path: Path, path: str, allowed: bool) -> None:
+    log = AuditLog(tmp_path / "audit.jsonl")
+    troupe = Troupe(caller(project, "read:project/src/**/*"))
+    answers: list[str] = []
+
+    async def ask_once() -> None:
+        broker = Broker(
+            troupe,  # type: ignore[arg-type]
+            log,
+            files.capabilities(tmp_path / "output"),
+            lambda _id, _body: answers.append("ok"),
+            lambda _id, code, _message, _remedy: answers.append(code),
+        )
+        broker.handle({"id": 1, "key": "door", "method": "fs.read", "body": {"path": path}})
+        while not answers:
+            await asyncio.sleep(0)
+
+    asyncio.run(ask_once())
+    assert answers == ["ok" if allowed else "permission_denied"]
+    assert [e["allowed"] for e in log.entries()] == [allowed]
+    log.close()
