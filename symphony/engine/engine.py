@@ -13,9 +13,11 @@ from typing import Any, Protocol
 
 from symphony.engine.control import ControlPlayers
 from symphony.engine.control_call import ControlCall
-from symphony.engine.history import History, RunRecord
+from symphony.engine.history import History
 from symphony.engine.nesting import FindMelody, NestedRuns, Progress, path_of, root_of
 from symphony.engine.plan import Cast, compile_plan
+from symphony.engine.record import RunRecord
+from symphony.engine.telling import Emit, Teller
 from symphony.errors import BadInput, EnvironmentLacks, PlayerError, SymphonyError
 from symphony.melody.conditions import evaluate
 from symphony.melody.control import EXTENSION as CONTROL
@@ -27,13 +29,9 @@ from symphony.types.runs import NodeRun, RunInfo
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-Emit = Callable[[Json], None]
 PoolKey = Callable[[str, Path | None], str]
 
 _DONE = frozenset({"succeeded", "failed", "cancelled", "skipped"})
-
-SUMMARY_INTERVAL = 0.25
-"""Seconds between two writings of a run's summary while it plays; the journal is written at once."""
 
 
 class Runtime(Protocol):
@@ -78,11 +76,11 @@ class Engine:
         self._pool_key = pool_key
         self._versions = versions
         self._emit = emit
+        self._teller = Teller(history, emit)
         self._node_timeout = node_timeout
         self._counts_nodes = counts_nodes
         self._playing: dict[str, RunRecord] = {}
         self._ended: dict[str, asyncio.Event] = {}
-        self._dirty: set[str] = set()
         self._calls: dict[int, asyncio.Future[Json]] = {}
         self._next_call = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -109,7 +107,6 @@ class Engine:
             "call_done": self._on_call_done,
         }
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._flusher: asyncio.TimerHandle | None = None
 
     # --- lifetime ----------------------------------------------------------------------------
     async def start(self) -> None:
@@ -130,9 +127,7 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._loop is not None:
             self._loop.remove_reader(self._runtime.fileno())
-        if self._flusher is not None:
-            self._flusher.cancel()
-        self._flush()
+        self._teller.close()
 
     # --- playing -----------------------------------------------------------------------------
     def play(
@@ -187,9 +182,8 @@ class Engine:
         info.status = "running"
         info.error = None
         known = {node.id: node for node in info.nodes}
-        info.nodes = [_again(known.get(n.id), NodeRun(n.id, n.player_name)) for n in melody.nodes]
-        record.melody = melody.to_document()
-        record.results.clear()
+        nodes = [_again(known.get(n.id), NodeRun(n.id, n.player_name)) for n in melody.nodes]
+        record.begin_again(nodes, melody.to_document())
         self._begin(record)
         try:
             self._runtime.resume(str(self._history.folder(info.id)), plan)
@@ -286,9 +280,9 @@ class Engine:
             made = event.get("artifacts") or []
             # What a nested run made is there already.
             node.artifacts = list(dict.fromkeys([*node.artifacts, *(a["id"] for a in made)]))
-            if state == "succeeded" and _is_last(record, node.id):
+            if state == "succeeded" and record.is_last(node.id):
                 record.results.extend(_artifact_json(a, run, node.id) for a in made)
-        self._changed(record, node)
+        self._teller.changed(record, node)
         if state == "failed":
             self._emit({"event": "taskError", "run": run, "node": node.to_json()})
 
@@ -304,7 +298,7 @@ class Engine:
             node.note = f"{progress.done} of {progress.total}"
         if node.status == "waiting" and not self.control.questions(root):
             node.status = "running"
-        self._changed(record, node)
+        self._teller.changed(record, node)
 
     def _on_run(self, event: Json) -> None:
         run = event["run"]
@@ -325,8 +319,7 @@ class Engine:
 
     def _finish(self, record: RunRecord) -> None:
         run = record.info.id
-        self._save(record, durable=True)
-        self._dirty.discard(run)
+        self._teller.ended(record)
         del self._playing[run]
         self._casts.pop(run, None)
         self._ended.pop(run).set()
@@ -340,7 +333,7 @@ class Engine:
         if record is not None:
             node = record.node(event["node"])
             node.progress, node.note = event.get("fraction"), event.get("note") or ""
-            self._changed(record, node)
+            self._teller.changed(record, node)
 
     def _on_log(self, event: Json) -> None:
         event = _in_root(event)
@@ -429,29 +422,7 @@ class Engine:
             node = record.node(path_of(call.run, call.node).partition("/")[0])
             node.status = "waiting"
             node.note = str(call.params.get("message") or "Shall this go on?")
-            self._changed(record, node)
-
-    # --- telling others --------------------------------------------------------------------------
-    def _changed(self, record: RunRecord, node: NodeRun) -> None:
-        record.info.seconds = time.time() - record.info.created
-        self._dirty.add(record.info.id)
-        if self._flusher is None and self._loop is not None:
-            self._flusher = self._loop.call_later(SUMMARY_INTERVAL, self._flush)
-        self._emit({"event": "taskProgress", "run": record.info.id, "node": node.to_json()})
-
-    def _flush(self) -> None:
-        self._flusher = None
-        for run in self._dirty:
-            self._save(self._history.get(run))
-        self._dirty.clear()
-
-    def _save(self, record: RunRecord, *, durable: bool = False) -> None:
-        """A summary that cannot be written does not end the run: its journal says more than the summary."""
-        try:
-            self._history.save(record, durable=durable)
-        except EnvironmentLacks as error:
-            log.error("%s", error, extra={"run": record.info.id})
-            self._emit({"event": "notice", "run": record.info.id, "message": str(error)})
+            self._teller.changed(record, node)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -477,14 +448,6 @@ def _again(before: NodeRun | None, fresh: NodeRun) -> NodeRun:
     if fresh.player.startswith(f"{CONTROL}#"):
         fresh.artifacts = list(before.artifacts)
     return fresh
-
-
-def _is_last(record: RunRecord, node: str) -> bool:
-    """Whether no other node takes this one's outputs: what it made is a result of the run."""
-    return not any(
-        edge.get("kind", "data") == "data" and str(edge["from"]).partition(".")[0] == node
-        for edge in record.melody.get("edges", ())
-    )
 
 
 def _artifact_json(artifact: Json, run: str, node: str) -> Json:

@@ -7,11 +7,10 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from symphony.engine.disk import explain
+from symphony.engine.record import RunRecord
 from symphony.errors import NotFound
 from symphony.ports.component import Status
 from symphony.types.runs import NodeRun, RunInfo
@@ -19,27 +18,6 @@ from symphony.types.runs import NodeRun, RunInfo
 log = logging.getLogger(__name__)
 
 SUMMARY = "run.json"
-
-
-@dataclass(slots=True)
-class RunRecord:
-    """A run with all that is needed to show it and to resume it."""
-
-    info: RunInfo
-    melody: dict[str, Any]
-    results: list[dict[str, Any]] = field(default_factory=list)
-    """ArtifactInfo of what the run's last nodes made."""
-
-    def node(self, node: str) -> NodeRun:
-        """The node with this id."""
-        for candidate in self.info.nodes:
-            if candidate.id == node:
-                return candidate
-        raise NotFound(f"The run {self.info.id} has no node {node}")
-
-    def to_json(self) -> dict[str, Any]:
-        """The `run --json` answer."""
-        return {"melody": self.melody, "run": self.info.to_json(), "artifacts": self.results}
 
 
 class History:
@@ -151,7 +129,7 @@ class History:
         path = self.folder(record.info.id) / SUMMARY
         temporary = path.with_suffix(".new")
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(record.to_json(), file, ensure_ascii=False)
+            file.write(record.to_text())
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
