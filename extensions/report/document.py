@@ -173,7 +173,19 @@ def _bitmap(content: bytes) -> Picture:
         return Picture(
             "data:application/octet-stream;base64," + base64.b64encode(content).decode("ascii"), "Data"
         )
-    return Picture(f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}", "Picture")
+    address = f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    return Picture(address, wording.escape(_title_of(content)))
+
+
+def _title_of(bitmap: bytes) -> str:
+    """The title that a PNG carries, as those of `chart` do."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(bitmap)) as opened:
+            return str(opened.info.get("Title") or "Picture")
+    except (OSError, ValueError, SyntaxError):
+        return "Picture"
 
 
 def _text(item: object) -> str:

@@ -1,4 +1,4 @@
-"""Draws one table as a chart in SVG with matplotlib."""
+"""Draws one table as a chart, in SVG and PNG, with matplotlib."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import re
 import tempfile
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,10 +26,21 @@ KINDS = ("auto", "bar", "barh", "line", "scatter", "pie")
 _INK, _SOFT, _GRID = "#1f2937", "#6b7280", "#e5e7eb"
 _PALETTE = ("#4f46e5", "#0d9488", "#d97706", "#db2777", "#2563eb", "#65a30d", "#7c3aed", "#94a3b8")
 _WIDTH = 8.0
+_DOTS = 192
+"""Dots of the PNG for each inch: twice those of a screen, so that it stays sharp in a README."""
 _LABEL = 42
 """Characters of a label: a longer path is shown by its end."""
 _LOCK = threading.Lock()
 """matplotlib's settings are global to the process, and calls run at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """One chart in both formats. `unshown` are the letters that the PNG has no glyph for; the SVG has them."""
+
+    svg: str
+    png: bytes
+    unshown: str
 
 
 @dataclass(slots=True)
@@ -105,32 +117,44 @@ def plan(
     )
 
 
-def draw(plot: Plot) -> str:
-    """The chart as SVG text; the same plot gives the same bytes."""
+def draw(plot: Plot) -> Drawing:
+    """The chart; the same plot gives the same bytes."""
     with _LOCK:
         matplotlib, figure_class = _matplotlib()
-        bars = len(plot.labels)
-        height = max(2.2, 0.34 * bars + 1.3) if plot.kind == "barh" else 4.4
-        with matplotlib.rc_context(_STYLE):
-            figure = figure_class(figsize=(_WIDTH, height), layout="constrained")
-            figure.get_layout_engine().set(w_pad=0.14, h_pad=0.12)
-            axes = figure.add_subplot()
-            if not plot.values:
-                axes.axis("off")
-                axes.text(0.5, 0.5, "Nothing to show", ha="center", va="center", color=_SOFT)
-            else:
-                _DRAWERS[plot.kind](axes, plot)
-            figure.suptitle(
-                wording.shortened(plot.title, 80),
-                x=0.02,
-                ha="left",
-                fontsize=13,
-                fontweight="bold",
-                color=_INK,
-            )
-            out = io.StringIO()
-            figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return _accessible(out.getvalue(), plot.title)
+        with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+            # Missing glyphs are told by `Drawing.unshown`.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            figure = _figure(figure_class, plot)
+            svg, png = io.StringIO(), io.BytesIO()
+            figure.savefig(svg, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+            figure.savefig(png, format="png", dpi=_DOTS, metadata={"Software": None, "Title": plot.title})
+        return Drawing(_accessible(svg.getvalue(), plot.title), png.getvalue(), _without_glyph(plot))
+
+
+def _figure(figure_class: Any, plot: Plot) -> Any:
+    bars = len(plot.labels)
+    height = max(2.2, 0.34 * bars + 1.3) if plot.kind == "barh" else 4.4
+    figure = figure_class(figsize=(_WIDTH, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.14, h_pad=0.12)
+    axes = figure.add_subplot()
+    if not plot.values:
+        axes.axis("off")
+        axes.text(0.5, 0.5, "Nothing to show", ha="center", va="center", color=_SOFT)
+    else:
+        _DRAWERS[plot.kind](axes, plot)
+    figure.suptitle(
+        wording.shortened(plot.title, 80), x=0.02, ha="left", fontsize=13, fontweight="bold", color=_INK
+    )
+    return figure
+
+
+def _without_glyph(plot: Plot) -> str:
+    """The letters that matplotlib's own font lacks, the only one that is there on every machine."""
+    from matplotlib.font_manager import findfont, get_font
+
+    text = "".join((plot.title, plot.label_title, plot.value_title, *plot.labels))
+    font = get_font(findfont("DejaVu Sans"))
+    return "".join(dict.fromkeys(c for c in text if not c.isspace() and not font.get_char_index(ord(c))))
 
 
 def _barh(axes: Any, plot: Plot) -> None:

@@ -28,10 +28,15 @@ def chart(
     value: str | None = None,
     title: str | None = None,
     limit: int = 15,
-) -> Artifact:
-    """A chart in SVG."""
-    plot = drawing.plan(items, kind, label, value, title, limit)
-    return Artifact(drawing.draw(plot), name="chart.svg", type="image/svg+xml")
+) -> dict[str, Artifact]:
+    """A chart, in SVG for documents and in PNG for what shows no SVG."""
+    drawn = drawing.draw(drawing.plan(items, kind, label, value, title, limit))
+    if drawn.unshown:
+        ctx.log(f"The PNG has no glyphs for {drawn.unshown[:40]}; the SVG shows them", level="warning")
+    return {
+        "chart": Artifact(drawn.svg, name="chart.svg", type="image/svg+xml"),
+        "png": Artifact(drawn.png, name="chart.png", type="image/png"),
+    }
 
 
 @player.function

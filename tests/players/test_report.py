@@ -36,6 +36,26 @@ def chart(report, rows, **params):
     return report.call("chart", params, {"items": rows})["chart"]
 
 
+@pytest.fixture
+def drawn(report, monkeypatch):
+    """Draws rows and decodes the chart's PNG, with the extension's own Pillow."""
+    monkeypatch.syspath_prepend(report.entry.parent / "vendor")
+
+    def draw(rows, **params):
+        from PIL import Image
+
+        with Image.open(io.BytesIO(report.call("chart", params, {"items": rows})["png"])) as opened:
+            opened.load()
+            return opened
+
+    return draw
+
+
+def ink(picture) -> int:
+    """How many pixels are not white."""
+    return sum(picture.convert("L").histogram()[:250])
+
+
 def texts(svg: str) -> list[str]:
     """All texts that the drawing shows."""
     return [
@@ -134,9 +154,48 @@ def test_a_bar_chart_shows_the_values(report):
 
 @pytest.mark.parametrize("kind", ["bar", "barh", "line", "scatter", "pie", "auto"])
 def test_every_kind_draws_and_repeats(report, kind):
-    svg = chart(report, FILES, kind=kind, title="Costs $5 & <more>")
-    assert svg == chart(report, FILES, kind=kind, title="Costs $5 & <more>")
-    assert any("Costs $5 & <more>" in text for text in texts(svg))
+    params = {"kind": kind, "title": "Costs $5 & <more>"}
+    outputs = report.call("chart", params, {"items": FILES})
+    assert outputs == report.call("chart", params, {"items": FILES})
+    assert any("Costs $5 & <more>" in text for text in texts(outputs["chart"]))
+    assert outputs["png"].startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_the_png_is_the_same_chart_sharp_and_on_white(report, drawn):
+    picture = drawn(FILES, title="Größe: α → ✓")
+    assert report.artifacts["png"] == {"name": "chart.png", "type": "image/png"}
+    assert picture.width >= 1500 and picture.info["Title"] == "Größe: α → ✓"
+    for x, y in ((0, 0), (picture.width - 1, picture.height - 1)):
+        assert picture.convert("RGBA").getpixel((x, y)) == (255, 255, 255, 255)
+    # The longest bar and a shorter one have their lengths, in the palette's colour.
+    colour, pixels = (0x4F, 0x46, 0xE5), picture.convert("RGB")
+    lengths = [
+        sum(pixels.getpixel((x, y)) == colour for x in range(pixels.width)) for y in range(pixels.height)
+    ]
+    lengths = [length for length in dict.fromkeys(lengths) if length > 50]
+    assert lengths[0] / lengths[-1] == pytest.approx(FILES[0]["commits"] / FILES[14]["commits"], rel=0.02)
+
+
+def test_the_png_shows_its_texts(drawn):
+    """Labels leave ink, each its own, without any font of the system."""
+    bars = [{"file": name, "commits": 3} for name in ("iiii", "MMMM")]
+    other = [{"file": name, "commits": 3} for name in ("iiii", "....")]
+    assert ink(drawn(bars)) > ink(drawn(other)) + 500
+
+
+def test_letters_that_the_png_lacks_are_told(report):
+    rows = [{"file": "日本.py", "commits": 3}, {"file": "größe.py", "commits": 2}]
+    assert any("日本.py" in text for text in texts(chart(report, rows)))
+    [told] = report.host.reported("log")
+    assert told["level"] == "warning" and "日本;" in told["message"] and "ö" not in told["message"]
+
+
+def test_a_png_in_a_report_is_named_by_its_title(report):
+    picture = report.call("chart", {"title": "A & B"}, {"items": FILES})["png"]
+    text = markdown(report, *FILES, picture, b"\x89PNG broken")
+    embedded = re.search(r"!\[A & B\]\(data:image/png;base64,([^)]+)\)", text)
+    assert embedded and base64.b64decode(embedded[1]) == picture
+    assert "![Picture](data:image/png;base64," in text
 
 
 def test_rows_without_numbers_are_counted(report):
