@@ -12,6 +12,7 @@
 mod body;
 mod checkpoint;
 mod collect;
+mod commit;
 mod core;
 mod error;
 mod index;

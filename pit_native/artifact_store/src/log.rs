@@ -1,10 +1,11 @@
 //! The append-only log of segments, and the group commit: one sync for all who wait.
 
 use crate::body::SegmentBody;
+use crate::commit::{Failed, GroupCommit, Mark, Parking};
 use crate::error::{Result, StoreError};
 use crate::record::{Header, Kind};
 use crate::segment::Segment;
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -38,16 +39,18 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
+    fn mark(&self) -> Mark {
+        Mark {
+            batch: self.written,
+            segment: self.segment.number,
+            end: self.end,
+        }
+    }
+
     /// The position behind the last record, and the sequence of the next one.
     pub(crate) fn position(&self) -> (u32, u64, u64) {
         (self.segment.number, self.end, self.next_sequence)
     }
-}
-
-struct Commit {
-    synced: u64,
-    has_leader: bool,
-    failure: Option<String>,
 }
 
 /// The log.
@@ -55,8 +58,7 @@ pub(crate) struct Log {
     folder: PathBuf,
     segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
     pub(crate) tail: Mutex<Tail>,
-    commit: Mutex<Commit>,
-    committed: Condvar,
+    group: GroupCommit<Parking>,
     limit: u64,
     head: SegmentBody,
     syncs: AtomicU64,
@@ -77,12 +79,22 @@ impl Log {
         let last = segments
             .last_key_value()
             .map(|(_, segment)| Arc::clone(segment));
+        if let Some(last) = &last {
+            // A writer that was killed may have left records that no sync has covered, and from here on
+            // they count as stored.
+            rustix::fs::fdatasync(&last.file).map_err(|error| last.read_failed(error.into()))?;
+        }
         let (segment, end) = match last {
             Some(segment) if !is_sealed => (segment, end),
             last => begin_segment(&folder, last.map_or(1, |last| last.number + 1), &head)?,
         };
         let mut segments = segments;
         segments.insert(segment.number, Arc::clone(&segment));
+        let group = GroupCommit::new(Mark {
+            batch: 0,
+            segment: segment.number,
+            end,
+        });
         Ok(Self {
             folder,
             segments: RwLock::new(segments),
@@ -93,12 +105,7 @@ impl Log {
                 written: 0,
                 failure: None,
             }),
-            commit: Mutex::new(Commit {
-                synced: 0,
-                has_leader: false,
-                failure: None,
-            }),
-            committed: Condvar::new(),
+            group,
             // Offsets are kept in 32 bits.
             limit: limit.clamp(4096, u64::from(u32::MAX)),
             head,
@@ -174,44 +181,16 @@ impl Log {
     /// Waits until the batch with this number, and with it all before, is on the disk. The first to
     /// come syncs for all that have been written by then.
     pub(crate) fn commit(&self, batch: u64) -> Result<()> {
-        let mut commit = self.commit.lock();
-        loop {
-            if commit.synced >= batch {
-                return Ok(());
-            }
-            if let Some(failure) = &commit.failure {
-                return Err(StoreError::Poisoned(failure.clone()));
-            }
-            if !commit.has_leader {
-                break;
-            }
-            self.committed.wait(&mut commit);
-        }
-        commit.has_leader = true;
-        drop(commit);
-        let (segment, written) = {
+        let written = || {
             let tail = self.tail.lock();
-            (Arc::clone(&tail.segment), tail.written)
+            (tail.mark(), Arc::clone(&tail.segment))
         };
-        let result = self.sync(&segment.file);
-        let mut commit = self.commit.lock();
-        commit.has_leader = false;
-        let outcome = match result {
-            Ok(()) => {
-                commit.synced = commit.synced.max(written);
-                Ok(())
-            }
-            Err(source) => {
-                commit.failure = Some(source.to_string());
-                Err(self.write_failed(&segment.path, source))
-            }
-        };
-        drop(commit);
-        self.committed.notify_all();
-        if let Err(error) = &outcome {
-            self.tail.lock().failure = Some(error.to_string());
-        }
-        outcome
+        let sync = |segment: &Arc<Segment>| self.sync(&segment.file);
+        let outcome = self.group.commit(batch, written, sync);
+        outcome.map_err(|failed| {
+            let mut tail = self.tail.lock();
+            self.sync_failed(&mut tail, failed)
+        })
     }
 
     /// Syncs all that has been written, with the tail held, so that nothing comes after it.
@@ -219,16 +198,37 @@ impl Log {
         if let Some(failure) = &tail.failure {
             return Err(StoreError::Poisoned(failure.clone()));
         }
-        if let Err(source) = self.sync(&tail.segment.file) {
-            tail.failure = Some(source.to_string());
-            return Err(self.write_failed(&tail.segment.path, source));
-        }
-        Ok(())
+        let outcome = self
+            .group
+            .sync(tail.mark(), || self.sync(&tail.segment.file));
+        outcome.map_err(|failed| self.sync_failed(tail, failed))
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(rustix::fs::fdatasync(file)?)
+    }
+
+    /// Nothing is written any more. What no sync has covered is cut off: the system may have dropped it
+    /// and still show it, and a put of the same content must not build on it after the next opening.
+    fn sync_failed(&self, tail: &mut Tail, failed: Failed<io::Error>) -> StoreError {
+        let path = tail.segment.path.clone();
+        let why = match &failed {
+            Failed::Now(source) => source.to_string(),
+            Failed::Before(why) => why.clone(),
+        };
+        if tail.failure.is_none() {
+            tail.failure = Some(why.clone());
+            let synced = self.group.synced();
+            if synced.segment == tail.segment.number {
+                // If even that fails, the next opening takes what it finds; nobody was told that it is there.
+                let _ = tail.segment.file.set_len(synced.end);
+            }
+        }
+        match failed {
+            Failed::Now(source) => self.write_failed(&path, source),
+            Failed::Before(why) => StoreError::Poisoned(why),
+        }
     }
 
     /// Ends the current segment, synced, and begins the next.
@@ -240,6 +240,7 @@ impl Log {
             .insert(segment.number, Arc::clone(&segment));
         tail.segment = segment;
         tail.end = end;
+        self.group.moved(tail.mark());
         Ok(())
     }
 

@@ -1,0 +1,168 @@
+//! The protocol in every order that a scheduler can make: callers that put, one that syncs with the
+//! log's end held, and a disk that fails once in the way that Linux does.
+
+use super::{Failed, GroupCommit, Mark, Monitor, State};
+use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler};
+use shuttle::sync::{Arc, Condvar, Mutex};
+use shuttle::{Config, Runner, thread};
+
+struct Model {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Monitor for Model {
+    fn until<R>(&self, mut step: impl FnMut(&mut State) -> Option<R>) -> R {
+        let mut state = self.state.lock().expect("locked");
+        loop {
+            if let Some(result) = step(&mut state) {
+                return result;
+            }
+            state = self.changed.wait(state).expect("woken");
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().expect("locked"));
+        self.changed.notify_all();
+    }
+}
+
+/// Pages in memory and on the disk. A write-back that fails drops its pages; the error goes to the
+/// first sync that ends afterwards, whoever called it, and later ones succeed.
+#[derive(Default)]
+struct Disk {
+    cached: Vec<u64>,
+    durable: Vec<u64>,
+    write_backs: usize,
+    error: bool,
+}
+
+struct Log {
+    group: GroupCommit<Model>,
+    /// The number of batches written, and whether more may be.
+    end: Mutex<(u64, bool)>,
+    disk: Mutex<Disk>,
+    fails_at: usize,
+}
+
+impl Log {
+    fn new(fails_at: usize) -> Arc<Self> {
+        Arc::new(Self {
+            group: GroupCommit(Model {
+                state: Mutex::new(State::at(Mark::default())),
+                changed: Condvar::new(),
+            }),
+            end: Mutex::new((0, false)),
+            disk: Mutex::new(Disk::default()),
+            fails_at,
+        })
+    }
+
+    fn sync(&self) -> Result<(), String> {
+        let pages = std::mem::take(&mut self.disk.lock().expect("disk").cached);
+        thread::yield_now();
+        let mut disk = self.disk.lock().expect("disk");
+        if !pages.is_empty() {
+            disk.write_backs += 1;
+            if disk.write_backs == self.fails_at {
+                disk.error = true;
+            } else {
+                disk.durable.extend(pages);
+            }
+        }
+        drop(disk);
+        thread::yield_now();
+        match std::mem::take(&mut self.disk.lock().expect("disk").error) {
+            true => Err("EIO".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    fn put(&self) -> Result<(), Failed<String>> {
+        let mut end = self.end.lock().expect("end");
+        if end.1 {
+            return Err(Failed::Before("refused".into()));
+        }
+        end.0 += 1;
+        let batch = end.0;
+        self.disk.lock().expect("disk").cached.push(batch);
+        drop(end);
+        let written = || (mark(self.end.lock().expect("end").0), ());
+        let outcome = self.group.commit(batch, written, |()| self.sync());
+        match &outcome {
+            Ok(()) => assert!(
+                self.disk.lock().expect("disk").durable.contains(&batch),
+                "batch {batch} was acknowledged and is lost"
+            ),
+            Err(_) => self.end.lock().expect("end").1 = true,
+        }
+        outcome
+    }
+
+    /// As a new segment or a checkpoint does.
+    fn sync_all(&self) -> Result<(), Failed<String>> {
+        let mut end = self.end.lock().expect("end");
+        if end.1 {
+            return Err(Failed::Before("refused".into()));
+        }
+        let outcome = self.group.sync(mark(end.0), || self.sync());
+        match &outcome {
+            Ok(()) => {
+                let disk = self.disk.lock().expect("disk");
+                assert!((1..=end.0).all(|batch| disk.durable.contains(&batch)));
+            }
+            Err(_) => end.1 = true,
+        }
+        outcome
+    }
+}
+
+fn mark(batch: u64) -> Mark {
+    Mark {
+        batch,
+        ..Mark::default()
+    }
+}
+
+/// `putters` put `puts` times each while somebody else syncs; the write-back numbered `fails_at` fails. A lost
+/// wake-up would be a deadlock, which the scheduler reports.
+fn play(putters: usize, puts: usize, fails_at: usize) {
+    let log = Log::new(fails_at);
+    let mut threads: Vec<_> = (0..putters)
+        .map(|_| {
+            let log = Arc::clone(&log);
+            thread::spawn(move || (0..puts).filter(|_| log.put().is_err()).count())
+        })
+        .collect();
+    let other = Arc::clone(&log);
+    threads.push(thread::spawn(move || {
+        usize::from(other.sync_all().is_err())
+    }));
+    let failed: usize = threads
+        .into_iter()
+        .map(|one| one.join().expect("joined"))
+        .sum();
+    let has_failed = log.disk.lock().expect("disk").write_backs >= fails_at;
+    assert_eq!(failed > 0, has_failed, "{failed} failures were told");
+    // After a failure nobody is told of success again.
+    assert!(!has_failed || log.put().is_err());
+}
+
+#[test]
+fn a_commit_returns_only_after_a_sync_that_covers_it() {
+    for fails_at in [usize::MAX, 1, 2, 3] {
+        let random = RandomScheduler::new_from_seed(7, 300);
+        Runner::new(random, Config::default()).run(move || play(3, 2, fails_at));
+        let rare = PctScheduler::new_from_seed(11, 3, 200);
+        Runner::new(rare, Config::default()).run(move || play(4, 1, fails_at));
+    }
+}
+
+#[test]
+fn every_order_of_one_put_and_one_sync_holds() {
+    for fails_at in [usize::MAX, 1] {
+        let all = DfsScheduler::new(Some(10_000), false);
+        Runner::new(all, Config::default()).run(move || play(1, 1, fails_at));
+    }
+}
