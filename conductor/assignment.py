@@ -8,6 +8,7 @@ from conductor.draft import Draft, DraftNode, gathers, optional_inputs
 from conductor.episode import Episode
 from conductor.params.fill import Filled, Scope, fill, is_count, is_file
 from conductor.params.mentions import Mention
+from conductor.topic import topic_of
 
 
 def coarse_of(episode: Episode, clause: int) -> int:
@@ -40,6 +41,7 @@ def assign(episode: Episode) -> list[Filled]:
     clause_of = {id(m): clause_at(episode, m.start) for m in episode.mentions}
     claimed = _claimed(episode, homes, clause_of)
     counters = _counting_nodes(draft, groups)
+    topic = topic_of(episode)
     results = []
     for place, node in enumerate(draft.nodes):
         friends = {homes[p] for p in range(len(draft.nodes)) if groups[p] == groups[place]}
@@ -50,19 +52,19 @@ def assign(episode: Episode) -> list[Filled]:
         ]
         if place not in counters:
             visible = [m for m in visible if m.kind != "count" or _is_named(m, node, episode.prompt)]
-        filled = fill(node.spec, _scope(episode, homes[place], visible))
+        filled = fill(node.spec, _scope(episode, homes[place], visible, topic))
         if filled.missing or _lacks_file(node, filled):
-            filled = fill(node.spec, _scope(episode, homes[place], episode.mentions))
+            filled = fill(node.spec, _scope(episode, homes[place], episode.mentions, topic))
         _drop_file(node, filled)
         results.append(filled)
     _widen_presentations(draft, groups, results, episode.mentions)
     return results
 
 
-def _scope(episode: Episode, home: int, mentions: Sequence[Mention]) -> Scope:
+def _scope(episode: Episode, home: int, mentions: Sequence[Mention], topic: str = "") -> Scope:
     clause = episode.clauses[home].text if home >= 0 else episode.prompt
     context = episode.context
-    return Scope(episode.prompt, clause, mentions, context.project, episode.now, context.preferences)
+    return Scope(episode.prompt, clause, mentions, context.project, episode.now, context.preferences, topic)
 
 
 def _home(episode: Episode, place: int) -> int:

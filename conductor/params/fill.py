@@ -33,6 +33,13 @@ _FREE = re.compile(
     r"\b(?:question|instruction|what to (?:change|do|write|say|explain|draw))\b", re.IGNORECASE
 )
 _SOUGHT = re.compile(r"\b(?:look for|search|query|find|contains?)\b", re.IGNORECASE)
+_ASKED = re.compile(r"\bwhat (?:is|was) asked\b", re.IGNORECASE)
+_TITLE = re.compile(r"^(?:the|an?)\s+(?:[\w']+\s+)?(?:headline|title)\b", re.IGNORECASE)
+_TITLED = re.compile(
+    r"\b(?:titled?|entitled|called|named|headed|headline|heading|titel|überschrift|namens|intitulée?|titre|"
+    r"titulad[oa]|título)\s*:?\s*$",
+    re.IGNORECASE,
+)
 _NEGATED = r"(?:no|not|without|except|ohne|nicht|keine|sans|sin)\s+(?:\w+\s+)?"
 _SYNONYMS = {"average": "mean", "total": "sum", "durchschnitt": "mean", "summe": "sum", "unique": "distinct",
              "bars": "bar", "lines": "line", "balkendiagramm": "bar", "kuchendiagramm": "pie",
@@ -53,6 +60,8 @@ class Scope:
     project: ProjectFacts | None
     now: datetime
     preferences: Mapping[str, Any] = field(default_factory=dict)
+    topic: str = ""
+    """What the prompt asks about, as a headline; known when the draft is finished."""
 
     def of(self, *kinds: str) -> list[Mention]:
         """The mentions of these kinds, in order of place."""
@@ -255,6 +264,11 @@ def _text(name: str, param: ParamSpec, scope: Scope, revisions: list[str]) -> tu
     if "column" in words:
         mentions = [m for m in scope.of("columns") if _is_by(m, scope)] if name == "by" else []
         return (mentions[0].value[0], mentions[0]) if mentions else (None, None)
+    if _TITLE.search(words):
+        given = [m for m in scope.of("text") if _TITLED.search(scope.prompt[: m.start])]
+        if given:
+            return given[0].value, given[0]
+        return (scope.topic or None) if _ASKED.search(words) else None, None
     if _FREE.search(words):
         return (scope.prompt.strip() if param.required else None), None
     if "message" in words:

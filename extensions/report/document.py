@@ -58,7 +58,7 @@ def report(parts: Sequence[Table | Picture | str], title: str, introduction: str
     """The whole document. It opens with what was found; pictures stand before the tables that they show."""
     tables = [part for part in parts if isinstance(part, Table)]
     pictures = [part for part in parts if isinstance(part, Picture)]
-    blocks = [f"# {title or _title(tables)}"]
+    blocks = [f"# {wording.escape(title) if title.strip() else _title(tables)}"]
     if introduction:
         blocks.append(introduction.strip())
     found = [sentence for table in tables for sentence in findings.of(table)]

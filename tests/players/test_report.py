@@ -114,6 +114,12 @@ def test_cells_cannot_break_the_table(report):
     assert "<script>" not in text
 
 
+def test_a_headline_is_text(report):
+    text = markdown(report, *FILES, title="Which *.py files\nuse <b>?")
+    assert text.splitlines()[0] == r"# Which \*.py files use \<b\>?"
+    assert markdown(report, *FILES, title=" ").startswith("# Files by commits")
+
+
 def test_nothing_is_said_to_be_nothing(report):
     assert "Nothing was found." in markdown(report)
     assert "Nothing was found." in report.call("table", inputs={"items": []})["table"]
