@@ -105,6 +105,24 @@ class DamagedArtifact(SymphonyError):
     code = "damaged_artifact"
 
 
+class ArtifactRemote(SymphonyError):
+    """An artifact whose bytes are kept in another tier."""
+
+    code = "artifact_remote"
+
+
+class ArtifactHeld(SymphonyError):
+    """An artifact that must not be removed while a hold is on it."""
+
+    code = "artifact_held"
+
+
+class TierUnreachable(EnvironmentLacks):
+    """A tier that cannot be read or written now."""
+
+    code = "tier_unreachable"
+
+
 class CycleError(BadInput):
     """A graph that is no directed acyclic graph. `cycle` holds the ids in order."""
 

@@ -4,6 +4,7 @@ use crate::error::{Result, StoreError};
 use crate::record::{COMPRESSED, SEALED};
 use crate::seal::{OVERHEAD, Seal};
 use crate::types::ArtifactId;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -46,6 +47,23 @@ impl EntryBody {
             .and_then(Value::as_str)
             .unwrap_or_default()
     }
+}
+
+/// The body of an eviction, after the digest of its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EvictionBody {
+    pub(crate) bytes: u64,
+    /// The beginning of a text, for the search.
+    pub(crate) excerpt: String,
+}
+
+/// The body of a hold, after the digest of its content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HoldBody {
+    /// Why it is held; nothing when the hold is lifted.
+    pub(crate) reason: Option<String>,
+    /// Seconds since the epoch.
+    pub(crate) at: f64,
 }
 
 /// Bytes before a content's payload in a store that is sealed or not.
@@ -191,6 +209,15 @@ pub(crate) fn read_entry(
     flags: u8,
     seal: Option<&Seal>,
 ) -> Option<(ArtifactId, EntryBody)> {
+    read_message(body, flags, seal)
+}
+
+/// The digest and the message after it.
+pub(crate) fn read_message<T: DeserializeOwned>(
+    body: Vec<u8>,
+    flags: u8,
+    seal: Option<&Seal>,
+) -> Option<(ArtifactId, T)> {
     let (id, message) = read_tagged(body, flags, seal)?;
     Some((id, rmp_serde::from_slice(&message).ok()?))
 }

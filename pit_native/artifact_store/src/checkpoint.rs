@@ -4,7 +4,7 @@
 //! ahead of the log, the log is read instead. Rows that are gone are left out.
 
 use crate::error::{Result, StoreError};
-use crate::index::{Content, Entry, Index, NONE, Standing};
+use crate::index::{Content, Entry, Held, Index, NONE, Standing};
 use crate::log::Place;
 use crate::seal::Seal;
 use crate::types::ArtifactId;
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-const MAGIC: &[u8; 8] = b"SyIndex\x01";
+const MAGIC: &[u8; 8] = b"SyIndex\x02";
 /// Bytes of one content and of one entry.
 const CONTENT: usize = 32 + 4 * 3 + 8;
 const ENTRY: usize = 4 * 10 + 8 + 1;
@@ -131,7 +131,47 @@ pub(crate) fn encode(index: &Index, reach: Reach) -> Vec<u8> {
         out.extend_from_slice(&entry.created.to_le_bytes());
         out.push(entry.standing as u8);
     }
+    encode_marks(index, &content_rows, &mut out);
     out
+}
+
+/// Which contents are elsewhere, and which are held.
+fn encode_marks(index: &Index, rows: &[u32], out: &mut Vec<u8>) {
+    let mut remote: Vec<u32> = index.remote.iter().map(|row| moved(rows, *row)).collect();
+    remote.sort_unstable();
+    out.extend_from_slice(&(remote.len() as u64).to_le_bytes());
+    for row in remote {
+        out.extend_from_slice(&row.to_le_bytes());
+    }
+    let mut holds: Vec<(u32, &Held)> = index
+        .holds
+        .iter()
+        .map(|(row, held)| (moved(rows, *row), held))
+        .collect();
+    holds.sort_unstable_by_key(|(row, _)| *row);
+    out.extend_from_slice(&(holds.len() as u64).to_le_bytes());
+    for (row, held) in holds {
+        for number in [row, held.place.segment, held.place.offset] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(&(held.reason.len() as u32).to_le_bytes());
+        out.extend_from_slice(held.reason.as_bytes());
+    }
+}
+
+fn decode_marks(reader: &mut Reader<'_>, index: &mut Index) -> Option<()> {
+    let contents = index.contents.len();
+    let known = |row: u32| ((row as usize) < contents).then_some(row);
+    for _ in 0..reader.count(4)? {
+        index.remote.insert(known(reader.u32()?)?);
+    }
+    for _ in 0..reader.count(16)? {
+        let row = known(reader.u32()?)?;
+        let place = reader.place()?;
+        let reason = reader.text()?.into();
+        index.holds.insert(row, Held { place, reason });
+    }
+    Some(())
 }
 
 /// From old to new row numbers; `NONE` for rows that are left out.
@@ -236,6 +276,7 @@ fn decode(plain: &[u8]) -> Option<(Index, Reach)> {
         index.newest_of_name.insert(entry.name, row as u32);
         index.entries.push(entry);
     }
+    decode_marks(&mut reader, &mut index)?;
     reader.0.is_empty().then_some((index, reach))
 }
 
@@ -300,12 +341,22 @@ mod tests {
         ) {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("checkpoint");
-            let index = sample(&steps);
+            let mut index = sample(&steps);
+            let place = Place { segment: 1, offset: 7 };
+            if index.content(&ArtifactId::of(&[0])).is_some() {
+                index.mark_remote(ArtifactId::of(&[0]), 1, place);
+            }
+            index.set_hold(&ArtifactId::of(&[1]), Some("a lawsuit"), place);
             let reach = Reach { store: 7, segment: 1, end: 100, next_sequence: 50 };
             write(&path, encode(&index, reach), None).expect("written");
             let (again, reached) = read(&path, 7, None).expect("read");
             prop_assert_eq!(reached, reach);
             prop_assert_eq!(seen(&again), seen(&index));
+            for content in 0..6 {
+                let id = ArtifactId::of(&[content]);
+                prop_assert_eq!(again.is_remote(&id), index.is_remote(&id));
+                prop_assert_eq!(again.hold(&id), index.hold(&id));
+            }
             for name in 0..4 {
                 let name = format!("n{name}");
                 let versions = |index: &Index| -> Vec<u32> {

@@ -48,7 +48,7 @@ fn doomed(core: &Core, keep: &[ArtifactId], before: f64) -> FxHashMap<ArtifactId
     let index = core.index.read();
     index
         .live_contents()
-        .filter(|(_, content)| !keep.contains(&content.id))
+        .filter(|(row, content)| !keep.contains(&content.id) && !index.holds.contains_key(row))
         .filter(|(_, content)| {
             index
                 .newest(&content.id)
@@ -141,7 +141,7 @@ struct Survey {
     has_live_damage: bool,
     /// Something that no longer counts does not check out.
     has_dead_damage: bool,
-    /// Live records and removals.
+    /// Live records, and those that may undo what an older segment says.
     records: Vec<(u32, Header)>,
 }
 
@@ -150,6 +150,7 @@ struct Survey {
 enum Row {
     Content(u32),
     Entry(u32),
+    Hold(u32),
 }
 
 /// The rows whose records lie in a segment, by offset.
@@ -163,7 +164,12 @@ fn rows_in(core: &Core, segment: u32) -> FxHashMap<u32, Row> {
         .live_contents()
         .filter(|(_, content)| content.place.segment == segment)
         .map(|(row, content)| (content.place.offset, Row::Content(row)));
-    entries.chain(contents).collect()
+    let holds = index
+        .holds
+        .iter()
+        .filter(|(_, held)| held.place.segment == segment)
+        .map(|(row, held)| (held.place.offset, Row::Hold(*row)));
+    entries.chain(contents).chain(holds).collect()
 }
 
 fn survey(core: &Core, segment: &Segment) -> Result<Survey> {
@@ -188,7 +194,7 @@ fn survey(core: &Core, segment: &Segment) -> Result<Survey> {
             Found::DamagedBody { header, offset } => {
                 survey.all += header.record_bytes();
                 let is_live = u32::try_from(offset).is_ok_and(|offset| rows.contains_key(&offset));
-                let is_needed = is_live || header.kind == Kind::Removal;
+                let is_needed = is_live || header.kind.undoes();
                 survey.has_live_damage |= is_needed;
                 survey.has_dead_damage |= !is_needed;
             }
@@ -202,7 +208,7 @@ fn survey(core: &Core, segment: &Segment) -> Result<Survey> {
                 if is_live {
                     survey.alive += header.record_bytes();
                 }
-                if is_live || header.kind == Kind::Removal {
+                if is_live || header.kind.undoes() {
                     survey.records.push((offset, header));
                 }
             }
@@ -219,8 +225,8 @@ fn move_all(core: &Core, segment: &Segment, survey: Survey, is_oldest: bool) -> 
     let mut size = 0;
     let mut last = None;
     let mut records = survey.records.into_iter().peekable();
-    while let Some((offset, header)) = records.next() {
-        if header.kind != Kind::Removal || !is_oldest {
+    while let Some((offset, _)) = records.next() {
+        if !is_oldest || rows.contains_key(&offset) {
             let Some((header, body)) = segment.record_at(u64::from(offset))? else {
                 return Err(StoreError::Io {
                     doing: "cannot read back a record of",
@@ -254,7 +260,11 @@ fn move_batch(
         let still = |(offset, header, _): &&(u32, Header, Vec<u8>)| match rows.get(offset) {
             Some(Row::Entry(row)) => index.entries[*row as usize].standing != Standing::Gone,
             Some(Row::Content(row)) => index.contents[*row as usize].place == here(*offset),
-            None => header.kind == Kind::Removal,
+            Some(Row::Hold(row)) => index
+                .holds
+                .get(row)
+                .is_some_and(|held| held.place == here(*offset)),
+            None => header.kind.undoes(),
         };
         batch.iter().filter(still).collect()
     };
@@ -272,6 +282,11 @@ fn move_batch(
         match rows.get(offset) {
             Some(Row::Entry(row)) => index.entries[*row as usize].place = place,
             Some(Row::Content(row)) => index.contents[*row as usize].place = place,
+            Some(Row::Hold(row)) => {
+                if let Some(held) = index.holds.get_mut(row) {
+                    held.place = place;
+                }
+            }
             None => {}
         }
     }

@@ -128,8 +128,8 @@ impl Core {
         })
     }
 
-    /// Removes contents with all their entries, in one batch; of those that are there, the ones that
-    /// `is_wanted` says. Returns them.
+    /// Removes contents with all their entries, in one batch; of those that are there and not held, the
+    /// ones that `is_wanted` says. Returns them.
     pub(crate) fn remove(
         &self,
         ids: &[ArtifactId],
@@ -144,7 +144,7 @@ impl Core {
         let mut going = Vec::with_capacity(ids.len());
         let index = self.index.read();
         for (id, (flags, body)) in ids.iter().zip(&bodies) {
-            if index.content(id).is_some_and(&is_wanted) {
+            if index.content(id).is_some_and(&is_wanted) && index.hold(id).is_none() {
                 let header = Header::of(Kind::Removal, *flags, &[body]);
                 batch.push(Pending {
                     header,
@@ -177,6 +177,9 @@ impl Core {
                 let content = index
                     .content(id)
                     .ok_or_else(|| StoreError::NotFound(id.to_string()))?;
+                if index.is_remote(id) {
+                    return Err(StoreError::Remote(*id));
+                }
                 (content.place, content.bytes)
             };
             let Some(segment) = self.log.segment(place.segment) else {

@@ -24,6 +24,17 @@ pub enum StoreError {
     /// Nothing is stored under this name or id.
     #[error("no artifact {0}")]
     NotFound(String),
+    /// Its bytes are kept elsewhere.
+    #[error("the bytes of artifact {0} are kept in another tier")]
+    Remote(ArtifactId),
+    /// It is held, and cannot be removed.
+    #[error("artifact {id} is held: {reason}")]
+    Held {
+        /// Which.
+        id: ArtifactId,
+        /// Why, as was said when the hold was placed.
+        reason: String,
+    },
     /// Stored bytes do not match their checksum.
     #[error("artifact {id} is damaged: {detail}")]
     Damaged {

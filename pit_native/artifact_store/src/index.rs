@@ -123,6 +123,17 @@ pub(crate) struct Index {
     pub(crate) newest_of_name: FxHashMap<u32, u32>,
     /// Contents whose stored bytes were found damaged; putting them again repairs them.
     damaged: FxHashSet<u32>,
+    /// Contents whose bytes are kept elsewhere; their place is that of the note that says so.
+    pub(crate) remote: FxHashSet<u32>,
+    /// Contents that must not be removed.
+    pub(crate) holds: FxHashMap<u32, Held>,
+}
+
+/// Why a content must not be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) place: Place,
+    pub(crate) reason: Box<str>,
 }
 
 fn hash_of(id: &ArtifactId) -> u64 {
@@ -157,8 +168,44 @@ impl Index {
     pub(crate) fn has_sound(&self, id: &ArtifactId) -> bool {
         let row = self.content_row(id);
         row.is_some_and(|row| {
-            self.contents[row as usize].place != LOST && !self.damaged.contains(&row)
+            self.contents[row as usize].place != LOST
+                && !self.damaged.contains(&row)
+                && !self.remote.contains(&row)
         })
+    }
+
+    /// Whether the bytes of a content are kept elsewhere.
+    pub(crate) fn is_remote(&self, id: &ArtifactId) -> bool {
+        self.content_row(id)
+            .is_some_and(|row| self.remote.contains(&row))
+    }
+
+    /// Notes that the bytes of a content are kept elsewhere; `place` is that of the note.
+    pub(crate) fn mark_remote(&mut self, id: ArtifactId, bytes: u64, place: Place) {
+        let row = self.add_content(id, bytes, place);
+        self.remote.insert(row);
+    }
+
+    /// Why a content is held.
+    pub(crate) fn hold(&self, id: &ArtifactId) -> Option<&str> {
+        let row = self.content_row(id)?;
+        self.holds.get(&row).map(|held| &*held.reason)
+    }
+
+    /// Holds a content, or lifts its hold.
+    pub(crate) fn set_hold(&mut self, id: &ArtifactId, reason: Option<&str>, place: Place) {
+        let Some(row) = self.content_row(id) else {
+            return;
+        };
+        match reason {
+            Some(reason) => {
+                let reason = reason.into();
+                self.holds.insert(row, Held { place, reason });
+            }
+            None => {
+                self.holds.remove(&row);
+            }
+        }
     }
 
     /// Notes that the stored bytes of a content do not check out.
@@ -172,6 +219,7 @@ impl Index {
     pub(crate) fn add_content(&mut self, id: ArtifactId, bytes: u64, place: Place) -> u32 {
         if let Some(row) = self.content_row(&id) {
             self.damaged.remove(&row);
+            self.remote.remove(&row);
             let content = &mut self.contents[row as usize];
             content.place = place;
             content.bytes = bytes;
@@ -259,6 +307,8 @@ impl Index {
         let (row, _) = found.ok()?.remove();
         let content = self.contents[row as usize];
         self.contents[row as usize].place = LOST;
+        self.remote.remove(&row);
+        self.holds.remove(&row);
         let mut at = content.newest;
         while let Some(entry) = self.entries.get_mut(at as usize) {
             entry.standing = Standing::Gone;

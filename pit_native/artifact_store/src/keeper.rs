@@ -165,7 +165,7 @@ fn find(core: &Core, text: &TextIndex, query: &str, limit: usize) -> Result<Vec<
         let Ok(id) = found.id.parse::<ArtifactId>() else {
             continue;
         };
-        let content = match core.get(&id) {
+        let content = match core.searchable(&id) {
             Ok(content) => content,
             Err(StoreError::NotFound(_)) => continue,
             // A damaged artifact is found by its words, and reading it says what is wrong.
@@ -379,7 +379,7 @@ impl Worker {
             Err(error) => return Err(error),
         };
         let id: ArtifactId = info.id.parse()?;
-        let content = core.get(&id).unwrap_or_default();
+        let content = core.searchable(&id).unwrap_or_default();
         let sequence = self.sequence_of(row)?;
         let Some((text, writer)) = self.text_and_writer()? else {
             return Ok(());

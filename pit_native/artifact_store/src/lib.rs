@@ -18,6 +18,7 @@ mod error;
 mod index;
 mod keeper;
 mod log;
+mod marks;
 pub mod quality;
 mod query;
 mod record;

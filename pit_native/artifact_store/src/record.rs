@@ -27,13 +27,30 @@ pub(crate) enum Kind {
     Entry = 3,
     /// The removal of a content with all its entries.
     Removal = 4,
+    /// The bytes of a content were dropped here, for they are kept elsewhere.
+    Eviction = 5,
+    /// A content is held, or its hold is lifted.
+    Hold = 6,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Segment, Self::Content, Self::Entry, Self::Removal]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        [
+            Self::Segment,
+            Self::Content,
+            Self::Entry,
+            Self::Removal,
+            Self::Eviction,
+            Self::Hold,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
+    }
+
+    /// Whether a record of this kind may undo what an older segment says, so that it must be kept
+    /// although nothing refers to it.
+    pub(crate) fn undoes(self) -> bool {
+        matches!(self, Self::Removal | Self::Hold)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Opening a store: finding its segments, reading the checkpoint, applying what came after it.
 
-use crate::body::{SegmentBody, prefix_bytes, read_entry, read_prefix, read_tagged};
+use crate::body::{
+    EvictionBody, HoldBody, SegmentBody, prefix_bytes, read_entry, read_message, read_prefix,
+    read_tagged,
+};
 use crate::checkpoint;
 use crate::error::{Result, StoreError};
 use crate::index::{Index, NewEntry};
@@ -50,6 +53,14 @@ enum What {
     },
     Removal {
         id: ArtifactId,
+    },
+    Eviction {
+        id: ArtifactId,
+        bytes: u64,
+    },
+    Hold {
+        id: ArtifactId,
+        reason: Option<String>,
     },
 }
 
@@ -126,6 +137,8 @@ fn apply(index: &mut Index, mut changes: Vec<Change>) {
             What::Removal { id } => {
                 index.remove(&id);
             }
+            What::Eviction { id, bytes } => index.mark_remote(id, bytes, change.place),
+            What::Hold { id, reason } => index.set_hold(&id, reason.as_deref(), change.place),
             What::Entry { id, body } => {
                 index.add_entry(&NewEntry {
                     id,
@@ -173,6 +186,20 @@ fn read_change(
         Kind::Removal => What::Removal {
             id: read_tagged(body.to_vec(), header.flags, seal)?.0,
         },
+        Kind::Eviction => {
+            let (id, note) = read_message::<EvictionBody>(body.to_vec(), header.flags, seal)?;
+            What::Eviction {
+                id,
+                bytes: note.bytes,
+            }
+        }
+        Kind::Hold => {
+            let (id, note) = read_message::<HoldBody>(body.to_vec(), header.flags, seal)?;
+            What::Hold {
+                id,
+                reason: note.reason,
+            }
+        }
     };
     Some(Change {
         sequence: header.sequence,

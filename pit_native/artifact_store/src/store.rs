@@ -136,16 +136,75 @@ impl Store {
         self.using().open()?.keeper.flush()
     }
 
-    /// Removes a content with all its entries. False when it is not there.
+    /// Drops the bytes of a content that is kept elsewhere; its entries stay, and it is still found.
+    /// False when they had been dropped before. The space comes back with the next [`Self::gc`].
+    pub fn evict(&self, id: &ArtifactId) -> Result<bool> {
+        self.using().open()?.core.evict(id)
+    }
+
+    /// Puts the bytes of an evicted, damaged or lost content back. False when they are here.
+    pub fn restore(&self, id: &ArtifactId, content: &[u8]) -> Result<bool> {
+        self.using().open()?.core.restore(id, content)
+    }
+
+    /// Whether the bytes of a content are here, and nothing is known against them.
+    pub fn is_local(&self, id: &ArtifactId) -> Result<bool> {
+        Ok(self.using().open()?.core.index.read().has_sound(id))
+    }
+
+    /// The contents whose bytes are kept elsewhere, in the order of their ids.
+    pub fn remote(&self) -> Result<Vec<ArtifactId>> {
+        let using = self.using();
+        let index = using.open()?.core.index.read();
+        let rows = index.remote.iter();
+        let mut ids: Vec<ArtifactId> = rows.map(|row| index.contents[*row as usize].id).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Holds a content for a reason: until [`Self::lift_hold`] nobody can remove it, and no collection
+    /// does. False when it is held for that reason already.
+    pub fn hold(&self, id: &ArtifactId, reason: &str) -> Result<bool> {
+        self.using().open()?.core.set_hold(id, Some(reason))
+    }
+
+    /// Lifts a hold. False when there is none.
+    pub fn lift_hold(&self, id: &ArtifactId) -> Result<bool> {
+        self.using().open()?.core.set_hold(id, None)
+    }
+
+    /// The contents that are held, with the reasons, in the order of their ids.
+    pub fn held(&self) -> Result<Vec<(ArtifactId, String)>> {
+        let using = self.using();
+        let index = using.open()?.core.index.read();
+        let mut held: Vec<(ArtifactId, String)> = index
+            .holds
+            .iter()
+            .map(|(row, held)| (index.contents[*row as usize].id, held.reason.to_string()))
+            .collect();
+        held.sort_unstable();
+        Ok(held)
+    }
+
+    /// Removes a content with all its entries. False when it is not there; [`StoreError::Held`] when it
+    /// is held.
     pub fn remove(&self, id: &ArtifactId) -> Result<bool> {
         let using = self.using();
         let open = using.open()?;
         let removed = open.core.remove(&[*id], |_| true)?;
+        if removed.is_empty()
+            && let Some(reason) = open.core.index.read().hold(id)
+        {
+            return Err(StoreError::Held {
+                id: *id,
+                reason: reason.to_owned(),
+            });
+        }
         open.keeper.note_removed(&[*id]);
         Ok(!removed.is_empty())
     }
 
-    /// Removes every content that is not in `keep` and was last put before `before` (seconds since the
+    /// Removes every content that is not in `keep`, is not held and was last put before `before` (seconds since the
     /// epoch; what is put from the call on is never removed), then gives the space back.
     pub fn gc(&self, keep: &[ArtifactId], before: Option<f64>) -> Result<Collected> {
         let using = self.using();
@@ -172,6 +231,7 @@ impl Store {
         let index = open.core.index.read();
         Ok(Stats {
             artifacts: index.content_count() as u64,
+            remote: index.remote.len() as u64,
             versions: index.live_entries() as u64,
             bytes: index
                 .live_contents()

@@ -132,6 +132,8 @@ pub struct Hit {
 pub struct Stats {
     /// Distinct contents.
     pub artifacts: u64,
+    /// Those whose bytes are kept elsewhere.
+    pub remote: u64,
     /// Entries: versions and their repetitions by other runs.
     pub versions: u64,
     /// Plain bytes of the distinct contents.

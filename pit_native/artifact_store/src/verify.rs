@@ -1,6 +1,8 @@
 //! Reads every stored byte and says what does not check out.
 
-use crate::body::{prefix_bytes, read_entry, read_prefix, read_tagged};
+use crate::body::{
+    EvictionBody, HoldBody, prefix_bytes, read_entry, read_message, read_prefix, read_tagged,
+};
 use crate::core::Core;
 use crate::error::Result;
 use crate::index::LOST;
@@ -61,8 +63,13 @@ fn owners_in(core: &Core, segment: u32) -> FxHashMap<u32, ArtifactId> {
         .entries
         .iter()
         .map(|entry| (entry.place, index.contents[entry.content as usize].id));
+    let holds = index
+        .holds
+        .iter()
+        .map(|(row, held)| (held.place, index.contents[*row as usize].id));
     contents
         .chain(entries)
+        .chain(holds)
         .filter(|(place, _)| place.segment == segment)
         .map(|(place, id)| (place.offset, id))
         .collect()
@@ -152,6 +159,8 @@ impl Report<'_> {
                     Kind::Entry => "an artifact's metadata",
                     Kind::Removal => "a removal",
                     Kind::Segment => "the segment's head",
+                    Kind::Eviction => "a content that is kept elsewhere",
+                    Kind::Hold => "a hold",
                 };
                 let code = if header.kind == Kind::Entry {
                     "damaged_metadata"
@@ -182,6 +191,8 @@ impl Report<'_> {
             Kind::Segment => rmp_serde::from_slice::<crate::body::SegmentBody>(body).is_ok(),
             Kind::Entry => read_entry(body.to_vec(), flags, seal).is_some(),
             Kind::Removal => read_tagged(body.to_vec(), flags, seal).is_some(),
+            Kind::Eviction => read_message::<EvictionBody>(body.to_vec(), flags, seal).is_some(),
+            Kind::Hold => read_message::<HoldBody>(body.to_vec(), flags, seal).is_some(),
             Kind::Content => {
                 let prefix = body
                     .get(..prefix_bytes(flags))

@@ -1,0 +1,150 @@
+//! What is noted about a content beside its bytes: that they are kept elsewhere, and that it is held.
+//!
+//! An evicted content keeps its entries, versions and words; its place in the log becomes that of the
+//! note. Putting or restoring the content makes it local again. A held content cannot be removed by
+//! anybody until the hold is lifted.
+
+use crate::body::{EvictionBody, HoldBody, content_body, tagged_body};
+use crate::core::{Core, now};
+use crate::error::{Result, StoreError};
+use crate::log::Pending;
+use crate::record::{Header, Kind};
+use crate::text::text_of;
+use crate::types::ArtifactId;
+use std::sync::atomic::Ordering;
+
+/// Bytes of a text that the note of its eviction keeps, so that it can be searched when the search
+/// index has to be built anew.
+const EXCERPT: usize = 4096;
+
+impl Core {
+    /// Drops the bytes of a content and keeps its entries. False when they are elsewhere already.
+    ///
+    /// The caller has made sure that somebody else has the bytes. They are read once more: what is
+    /// damaged here is not declared to be elsewhere.
+    pub(crate) fn evict(&self, id: &ArtifactId) -> Result<bool> {
+        let content = match self.get(id) {
+            Ok(content) => content,
+            Err(StoreError::Remote(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let note = EvictionBody {
+            bytes: content.len() as u64,
+            excerpt: excerpt(&content).to_owned(),
+        };
+        let (flags, body) = tagged_body(id, Some(&note), self.seal.as_ref())?;
+        let header = Header::of(Kind::Eviction, flags, &[&body]);
+        let mut tail = self.log.tail.lock();
+        if !self.index.read().has_sound(id) {
+            // Somebody was quicker.
+            return Ok(false);
+        }
+        let batch = [Pending {
+            header,
+            parts: vec![&body],
+            is_moved: false,
+        }];
+        let (places, number) = self.log.append(&mut tail, &batch)?;
+        self.index.write().mark_remote(*id, note.bytes, places[0]);
+        drop(tail);
+        self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
+        self.log.commit(number)?;
+        Ok(true)
+    }
+
+    /// Puts the bytes of a known content back, whether they were evicted, damaged or lost. False when
+    /// they are here.
+    pub(crate) fn restore(&self, id: &ArtifactId, content: &[u8]) -> Result<bool> {
+        if ArtifactId::of(content) != *id {
+            return Err(StoreError::BadInput(format!(
+                "what was given as {id} has another SHA-256"
+            )));
+        }
+        let body = content_body(id, content, self.seal.as_ref())?;
+        let header = Header::of(Kind::Content, body.flags, &[&body.prefix, &body.payload]);
+        let mut tail = self.log.tail.lock();
+        {
+            let index = self.index.read();
+            if index.content(id).is_none() {
+                return Err(StoreError::NotFound(id.to_string()));
+            }
+            if index.has_sound(id) {
+                return Ok(false);
+            }
+        }
+        let batch = [Pending {
+            header,
+            parts: vec![&body.prefix, &body.payload],
+            is_moved: false,
+        }];
+        let (places, number) = self.log.append(&mut tail, &batch)?;
+        self.index
+            .write()
+            .add_content(*id, content.len() as u64, places[0]);
+        drop(tail);
+        self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
+        self.log.commit(number)?;
+        Ok(true)
+    }
+
+    /// Holds a content (a reason is given) or lifts its hold. False when nothing changes.
+    pub(crate) fn set_hold(&self, id: &ArtifactId, reason: Option<&str>) -> Result<bool> {
+        let note = HoldBody {
+            reason: reason.map(str::to_owned),
+            at: now(),
+        };
+        let (flags, body) = tagged_body(id, Some(&note), self.seal.as_ref())?;
+        let header = Header::of(Kind::Hold, flags, &[&body]);
+        let mut tail = self.log.tail.lock();
+        {
+            let index = self.index.read();
+            if index.content(id).is_none() {
+                return Err(StoreError::NotFound(id.to_string()));
+            }
+            if index.hold(id) == reason {
+                return Ok(false);
+            }
+        }
+        let batch = [Pending {
+            header,
+            parts: vec![&body],
+            is_moved: false,
+        }];
+        let (places, number) = self.log.append(&mut tail, &batch)?;
+        self.index.write().set_hold(id, reason, places[0]);
+        drop(tail);
+        self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
+        self.log.commit(number)?;
+        Ok(true)
+    }
+
+    /// The text by which a content is found: its own, or what the note of its eviction keeps.
+    pub(crate) fn searchable(&self, id: &ArtifactId) -> Result<Vec<u8>> {
+        match self.get(id) {
+            Err(StoreError::Remote(_)) => Ok(self.excerpt_of(id)?.unwrap_or_default()),
+            other => other,
+        }
+    }
+
+    fn excerpt_of(&self, id: &ArtifactId) -> Result<Option<Vec<u8>>> {
+        let place = self.index.read().content(id).map(|content| content.place);
+        let Some((place, segment)) =
+            place.and_then(|place| Some((place, self.log.segment(place.segment)?)))
+        else {
+            return Ok(None);
+        };
+        let record = segment.record_at(u64::from(place.offset))?;
+        Ok(record
+            .filter(|(header, _)| header.kind == Kind::Eviction)
+            .and_then(|(header, body)| {
+                crate::body::read_message::<EvictionBody>(body, header.flags, self.seal.as_ref())
+            })
+            .map(|(_, note)| note.excerpt.into_bytes()))
+    }
+}
+
+/// The beginning of a text, cut between two characters.
+fn excerpt(content: &[u8]) -> &str {
+    let text = text_of(content);
+    &text[..text.floor_char_boundary(EXCERPT)]
+}
