@@ -108,7 +108,26 @@ class ArtifactStore:
 
         Raises StorageFull when the disk is full, and then nothing is lost."""
     def get(self, id: str) -> bytes:
-        """The content. Raises NotFound, or DamagedArtifact when it does not match its digest."""
+        """The content. Raises NotFound, DamagedArtifact when it does not match its digest, or
+        ArtifactRemote when its bytes were evicted."""
+    def evict(self, id: str) -> bool:
+        """Drops the bytes of a content, durably; its entries, versions and the words of it that are
+        searched stay. The caller has made sure that another tier holds the bytes. False when they
+        were evicted before. The space comes back with the next `gc`."""
+    def restore(self, id: str, content: bytes | bytearray | memoryview) -> bool:
+        """Puts the bytes of an evicted, damaged or lost content back, durably. False when they are
+        here. Raises BadInput when `content` has another SHA-256, NotFound when it was removed."""
+    def is_local(self, id: str) -> bool:
+        """Whether the bytes are here, and nothing is known against them."""
+    def remote(self) -> builtins.list[str]:
+        """The contents whose bytes were evicted."""
+    def hold(self, id: str, reason: str) -> bool:
+        """Holds a content, durably: until `lift_hold` neither `remove` nor `gc` removes it. False when
+        it is held for that reason already. Raises NotFound."""
+    def lift_hold(self, id: str) -> bool:
+        """Lifts a hold, durably. False when there is none."""
+    def held(self) -> dict[str, str]:
+        """The contents that are held, each with its reason."""
     def info(self, id: str) -> dict[str, Any]:
         """The newest entry of a content: id, name, type, bytes, quality (0 to 1), reasons (of the
         quality), created (seconds since the epoch), run, node, version, meta."""
@@ -132,16 +151,17 @@ class ArtifactStore:
     def flush_search(self) -> None:
         """Waits until `search` finds all that was put before."""
     def stats(self) -> dict[str, int]:
-        """artifacts, versions, bytes, stored_bytes, segments, syncs, puts, unindexed."""
+        """artifacts, remote (those of them that were evicted), versions, bytes, stored_bytes, segments,
+        syncs, puts, unindexed."""
     def verify(self) -> builtins.list[dict[str, Any]]:
         """Reads every stored byte. One finding for each place that does not check out: code, file,
         offset, id (or None), message."""
     def remove(self, id: str) -> bool:
-        """Removes a content with all its entries. False when it is not there."""
+        """Removes a content with all its entries. False when it is not there. Raises ArtifactHeld."""
     def gc(self, keep: Iterable[str], before: float | None = None) -> dict[str, int]:
-        """Removes every content that is not in `keep` and was last put before `before` (seconds since
-        the epoch; at the latest before this call), and gives the space back: removed, bytes, freed,
-        segments. A put that runs meanwhile is never lost."""
+        """Removes every content that is not in `keep`, is not held and was last put before `before`
+        (seconds since the epoch; at the latest before this call), and gives the space back: removed,
+        bytes, freed, segments. A put that runs meanwhile is never lost."""
     def close(self) -> None:
         """Waits for running calls and gives the folder free. Later calls raise (code `closed`)."""
     def __enter__(self) -> Self: ...

@@ -78,6 +78,16 @@ pub(crate) fn store_error(error: StoreError) -> PyErr {
             "free some space or run `symphony artifacts gc`; everything stored so far is kept",
         ),
         StoreError::NotFound(_) => not_found(&message, "see `symphony artifacts list`"),
+        StoreError::Remote(_) => raise(
+            "ArtifactRemote",
+            &message,
+            "read it through `symphony artifacts show`, which brings it back",
+        ),
+        StoreError::Held { .. } => raise(
+            "ArtifactHeld",
+            &message,
+            "lift the hold first, if you may: `symphony artifacts release`",
+        ),
         StoreError::Damaged { .. } => raise(
             "DamagedArtifact",
             &message,
@@ -131,6 +141,18 @@ pub(crate) fn pool_error(error: PoolError) -> PyErr {
             "timeout",
         ),
         PoolError::Load { .. } => raise_coded("SymphonyError", &message, "", "load_failed"),
+        PoolError::GivenUp { .. } => raise_coded(
+            "SymphonyError",
+            &message,
+            "mend what it fails of; it is tried again from time to time",
+            "given_up",
+        ),
+        PoolError::TooLarge { .. } => raise_coded(
+            "EnvironmentLacks",
+            &message,
+            "give the pool more memory, or the entry less",
+            "too_large",
+        ),
         PoolError::Released => {
             raise_coded("BadInput", &message, "allocate a new handle", "released")
         }

@@ -49,7 +49,9 @@ impl Artifacts for PitArtifacts {
     }
 
     fn contains(&self, id: &str) -> bool {
-        id.parse().is_ok_and(|id| self.store.info(&id).is_ok())
+        // A content whose bytes are elsewhere cannot be handed to the next node.
+        id.parse()
+            .is_ok_and(|id| self.store.is_local(&id).unwrap_or(false))
     }
 }
 
@@ -64,6 +66,10 @@ fn store_failure(error: &StoreError) -> NodeError {
     let (code, remedy) = match error {
         StoreError::Full { .. } => ("storage_full", "free some space, then resume the run"),
         StoreError::NotFound(_) => ("not_found", "play the melody again"),
+        StoreError::Remote(_) => (
+            "artifact_remote",
+            "bring it back with `symphony artifacts show`, then resume the run",
+        ),
         StoreError::Damaged { .. } => ("damaged_artifact", "play the melody again to make it anew"),
         _ => ("storage_failed", "check the disk, then resume the run"),
     };

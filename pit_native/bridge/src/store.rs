@@ -151,6 +151,47 @@ impl PyArtifactStore {
         serialised(py, &findings)
     }
 
+    fn evict(&self, py: Python<'_>, id: &str) -> PyResult<bool> {
+        let id = parse(id)?;
+        py.detach(|| self.store.evict(&id)).map_err(store_error)
+    }
+
+    fn restore(&self, py: Python<'_>, id: &str, content: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let id = parse(id)?;
+        let content = Content::of(content)?;
+        py.detach(|| self.store.restore(&id, content.bytes()))
+            .map_err(store_error)
+    }
+
+    fn is_local(&self, id: &str) -> PyResult<bool> {
+        self.store.is_local(&parse(id)?).map_err(store_error)
+    }
+
+    fn remote(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let ids = py.detach(|| self.store.remote()).map_err(store_error)?;
+        Ok(ids.iter().map(ArtifactId::to_string).collect())
+    }
+
+    fn hold(&self, py: Python<'_>, id: &str, reason: &str) -> PyResult<bool> {
+        let id = parse(id)?;
+        py.detach(|| self.store.hold(&id, reason))
+            .map_err(store_error)
+    }
+
+    fn lift_hold(&self, py: Python<'_>, id: &str) -> PyResult<bool> {
+        let id = parse(id)?;
+        py.detach(|| self.store.lift_hold(&id)).map_err(store_error)
+    }
+
+    fn held<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let held = py.detach(|| self.store.held()).map_err(store_error)?;
+        let dict = PyDict::new(py);
+        for (id, reason) in held {
+            dict.set_item(id.to_string(), reason)?;
+        }
+        Ok(dict)
+    }
+
     fn remove(&self, py: Python<'_>, id: &str) -> PyResult<bool> {
         let id = parse(id)?;
         py.detach(|| self.store.remove(&id)).map_err(store_error)
