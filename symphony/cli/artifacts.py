@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -10,7 +11,11 @@ import click
 from symphony.cli.connection import ask
 from symphony.cli.output import Mode, common, describe
 from symphony.cli.tables import table
+from symphony.errors import BadInput
 from symphony.types.quantities import readable_size
+
+
+EMBEDDED = re.compile(r"(data:[\w.+/-]+;base64,)[A-Za-z0-9+/=]{40,}")
 
 
 @click.group()
@@ -68,8 +73,22 @@ def show(mode: Mode, artifact: str) -> None:
             body = {"base64": base64.b64encode(content).decode()}
         mode.show({"artifact": info, **body}, lambda: None)
         return
-    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.write(for_terminal(info, content) if sys.stdout.isatty() else content)
     sys.stdout.buffer.flush()
+
+
+def for_terminal(info: dict[str, Any], content: bytes) -> bytes:
+    """A content as a terminal may have it: embedded pictures are cut short, other bytes than text are refused."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise BadInput(
+            f"{info['name']} is no text but {info['type']}, and would upset the terminal",
+            remedy=f"Write it to a file: symphony artifacts show {info['id'][:19]} > {info['name']}",
+        )
+    return EMBEDDED.sub(r"\1…", text).encode()
 
 
 @artifacts.command()

@@ -1,0 +1,56 @@
+"""What a person sees in a real terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pit_native import ArtifactStore
+from symphony.config.home import Home
+
+PICTURE = "data:image/png;base64," + "A" * 4000
+
+
+def in_terminal(home: Path, *arguments: str) -> tuple[int, str]:
+    """The command with a terminal as its output: exit status and what stood there."""
+    ours, theirs = pty.openpty()
+    program = str(Path(sys.prefix) / "bin" / "symphony")
+    child = subprocess.Popen(
+        [program, *arguments],
+        env={**os.environ, "SYMPHONY_HOME": str(home)},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = bytearray()
+    try:
+        while piece := os.read(ours, 65536):
+            seen += piece
+    except OSError:  # a terminal whose last writer is gone says so
+        pass
+    finally:
+        os.close(ours)
+    return child.wait(timeout=60), seen.decode()
+
+
+def test_a_content_is_fit_for_the_terminal(home: Path, symphony: Callable[..., Any]) -> None:
+    where = Home(home)
+    where.create()
+    with ArtifactStore(where.store) as store:
+        report = f"# Report\n\n![chart]({PICTURE})\n\nGrüße\n"
+        store.put(report.encode(), name="report.md", type="text/markdown")
+        store.put(b"\x89PNG\r\n\x1a\n\0\0", name="chart.png", type="image/png")
+    code, seen = in_terminal(home, "artifacts", "show", "report.md")
+    assert code == 0
+    assert "Grüße" in seen and "![chart](data:image/png;base64,…)" in seen
+    code, seen = in_terminal(home, "artifacts", "show", "chart.png")
+    assert code == 2
+    assert "\0" not in seen and "image/png" in seen and "> chart.png" in seen
+    # A file gets every byte.
+    assert symphony("artifacts", "show", "report.md").out == report
