@@ -14,7 +14,6 @@ from symphony.cli.tables import table
 from symphony.errors import BadInput
 from symphony.types.quantities import readable_size
 
-
 EMBEDDED = re.compile(r"(data:[\w.+/-]+;base64,)[A-Za-z0-9+/=]{40,}")
 
 
