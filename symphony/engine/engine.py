@@ -18,7 +18,7 @@ from symphony.engine.nesting import FindMelody, NestedRuns, Progress, path_of, r
 from symphony.engine.plan import Cast, compile_plan
 from symphony.engine.record import RunRecord
 from symphony.engine.telling import Emit, Teller
-from symphony.errors import BadInput, EnvironmentLacks, PlayerError, SymphonyError
+from symphony.errors import BadInput, PlayerError, SymphonyError
 from symphony.melody.conditions import evaluate
 from symphony.melody.control import EXTENSION as CONTROL
 from symphony.melody.model import Melody
@@ -284,6 +284,8 @@ class Engine:
                 record.results.extend(_artifact_json(a, run, node.id) for a in made)
         self._teller.changed(record, node)
         if state == "failed":
+            said = (node.error or {}).get("message") or "it failed"
+            log.error("%s: %s", node.player, said, extra={"run": run, "node": node.id})
             self._emit({"event": "taskError", "run": run, "node": node.to_json()})
 
     def _nested_progress(self, progress: Progress) -> None:
@@ -323,6 +325,10 @@ class Engine:
         del self._playing[run]
         self._casts.pop(run, None)
         self._ended.pop(run).set()
+        info = record.info
+        log.info(
+            "%s %s after %.2f s", info.name or "the Melody", info.status, info.seconds, extra={"run": run}
+        )
         self._emit({"event": "workflowComplete", "run": record.info.to_json(), "artifacts": record.results})
         self._emit({"event": "runs", "run": run})
         if record.results:
