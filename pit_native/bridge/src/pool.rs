@@ -6,7 +6,7 @@
 use crate::errors::{bad_input, not_found, pool_error};
 use parking_lot::Mutex;
 use pool_manager::{
-    Config, Entry, Lease, LoadError, Loader, PoolError, PoolManager, State, UnloadHook,
+    Config, Entry, Lease, LoadError, Loader, PoolError, PoolManager, Restarts, State, UnloadHook,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -247,7 +247,10 @@ impl PyPoolManager {
             idle: idle.map(seconds).transpose()?,
             cooling: seconds(cooling)?,
             loaders,
-            backoff: seconds(backoff)?,
+            restarts: Restarts {
+                first: seconds(backoff)?,
+                ..Restarts::default()
+            },
             ..Config::default()
         };
         let pool = match unload {

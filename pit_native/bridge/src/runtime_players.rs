@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ipc_bus::{Bus, Closed, Responder};
 use parking_lot::{Condvar, Mutex};
-use pool_manager::{EntryOptions, Lease, PoolError, PoolManager};
+use pool_manager::{EntryOptions, Kind, Lease, PoolError, PoolManager};
 use rmpv::Value;
 use run_loop::ports::{Call, NodeError, Promise, Seat, Stage};
 use rustc_hash::FxHashMap;
@@ -84,7 +84,11 @@ impl Theatre {
 
     /// Makes a Player known; one of the same key that runs is replaced.
     pub(crate) fn register(self: &Arc<Self>, key: Arc<str>, launch: Launch) {
-        let options = EntryOptions { idle: launch.idle };
+        let options = EntryOptions {
+            idle: launch.idle,
+            kind: Kind::Player,
+            ..EntryOptions::default()
+        };
         let launch = Arc::new(launch);
         self.launches.lock().insert(key.clone(), launch.clone());
         let loader = PlayerLoader {

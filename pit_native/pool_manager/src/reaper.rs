@@ -1,4 +1,4 @@
-//! The thread that lets idle entries cool down and unloads what nobody asked back.
+//! The thread that lets idle entries cool down, unloads what nobody asked back, and brings back what died.
 
 use crate::pool::Shared;
 use crate::state::State;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// What the reaper saw of an entry at its last look.
-struct Seen {
+pub(crate) struct Seen {
     entry: usize,
     allocations: u64,
     since: Instant,
@@ -28,10 +28,14 @@ fn run<T: Clone + Send + Sync + 'static>(weak: &Weak<Shared<T>>) {
     let mut seen = FxHashMap::default();
     loop {
         let Some(shared) = weak.upgrade() else { return };
-        let pause = shared.look(&mut seen);
+        let mut pause = shared.look(&mut seen, Instant::now());
         let mut slow = shared.slow.lock();
         if slow.is_closed {
             return;
+        }
+        let now = Instant::now();
+        if let Some(next) = shared.bring_back(&mut slow, now) {
+            pause = pause.min(next.saturating_duration_since(now));
         }
         shared.closing.wait_for(&mut slow, pause);
         if slow.is_closed {
@@ -42,20 +46,19 @@ fn run<T: Clone + Send + Sync + 'static>(weak: &Weak<Shared<T>>) {
 
 impl<T: Clone + Send + Sync + 'static> Shared<T> {
     /// Moves every entry that is due one step on, and says when to look again.
-    fn look(&self, seen: &mut FxHashMap<Box<str>, Seen>) -> Duration {
+    pub(crate) fn look(&self, seen: &mut FxHashMap<Box<str>, Seen>, now: Instant) -> Duration {
         let entries = self.entries.load_full();
         seen.retain(|id, _| entries.contains_key(id));
         let mut pause = Duration::from_secs(1);
-        let now = Instant::now();
         for (id, entry) in entries.iter() {
-            let Some(idle) = entry.options.idle.or(self.config.idle) else {
+            let Some(idle) = entry.idle_time() else {
                 continue;
             };
             pause = pause.min(idle.min(self.config.cooling) / 4);
             let state = entry.state();
             let is_cooling = state == State::Cooling;
             let address = Arc::as_ptr(entry).addr();
-            let allocations = entry.word.allocations();
+            let allocations = entry.slot.allocations();
             let last = seen.entry(id.clone()).or_insert(Seen {
                 entry: address,
                 allocations,
@@ -75,9 +78,9 @@ impl<T: Clone + Send + Sync + 'static> Shared<T> {
                 };
                 continue;
             }
-            let age = now.duration_since(last.since);
+            let age = now.saturating_duration_since(last.since);
             if state == State::Ready && age >= idle {
-                if entry.word.change(State::Ready, State::Cooling) {
+                if entry.slot.cool() {
                     *last = Seen {
                         entry: address,
                         allocations,
@@ -91,7 +94,7 @@ impl<T: Clone + Send + Sync + 'static> Shared<T> {
                 slow.counts.idle_unloads += u64::from(value.is_some());
                 drop(slow);
                 if value.is_some() {
-                    self.changed.notify_all();
+                    self.bell.changed.notify_all();
                 }
                 self.finish_unload(id, value);
             }

@@ -1,6 +1,6 @@
 //! The states of an entry, and the atomic word that holds state, holders and count together.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Where an entry is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,20 @@ impl State {
             Self::Cooling => "cooling",
         }
     }
+
+    /// Whether an entry may go from this state to `next` in one step.
+    pub fn may_become(self, next: Self) -> bool {
+        use State::{Active, Cooling, Loading, Ready, Unloaded, Warming};
+        matches!(
+            (self, next),
+            (Unloaded, Loading)
+                | (Loading, Warming | Unloaded)
+                | (Warming, Ready | Unloaded)
+                | (Ready, Active | Cooling)
+                | (Active, Ready)
+                | (Cooling, Ready | Unloaded)
+        )
+    }
 }
 
 const STATE_MASK: u64 = 0b111;
@@ -68,8 +82,8 @@ fn state_of(word: u64) -> State {
 }
 
 impl Word {
-    pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(State::Unloaded as u64))
+    pub(crate) fn new(state: State) -> Self {
+        Self(AtomicU64::new(state as u64))
     }
 
     pub(crate) fn state(&self) -> State {
@@ -88,9 +102,14 @@ impl Word {
         self.0.load(Ordering::Acquire) & DETACHED != 0
     }
 
+    /// The state, read so that the next change by another thread sees what this one did before.
+    pub(crate) fn observe(&self) -> State {
+        state_of(self.0.fetch_add(0, Ordering::AcqRel))
+    }
+
     /// Adds a holder if a value is there. The value cannot be taken away while there are holders.
     #[inline]
-    pub(crate) fn hold(&self) -> bool {
+    pub(crate) fn hold(&self, is_use: bool) -> bool {
         let mut word = self.0.load(Ordering::Acquire);
         loop {
             let is_loaded = (word & STATE_MASK) >= State::Ready as u64;
@@ -99,10 +118,10 @@ impl Word {
             }
             let next = ((word & !STATE_MASK) | State::Active as u64)
                 .wrapping_add(HOLDER)
-                .wrapping_add(ALLOCATION);
+                .wrapping_add(if is_use { ALLOCATION } else { 0 });
             match self
                 .0
-                .compare_exchange_weak(word, next, Ordering::SeqCst, Ordering::Acquire)
+                .compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) => return true,
                 Err(seen) => word = seen,
@@ -122,7 +141,7 @@ impl Word {
             }
             match self
                 .0
-                .compare_exchange_weak(word, next, Ordering::SeqCst, Ordering::Acquire)
+                .compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) if !is_last => return Given::Held,
                 Ok(_) if word & DETACHED != 0 => return Given::Orphaned,
@@ -134,20 +153,34 @@ impl Word {
 
     /// Goes from one state to another; false when it was in a third.
     pub(crate) fn change(&self, from: State, to: State) -> bool {
+        debug_assert!(from.may_become(to), "{from:?} → {to:?}");
         self.0
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
                 (state_of(word) == from).then_some((word & !STATE_MASK) | to as u64)
             })
             .is_ok()
     }
 
-    /// Cuts the entry off from new holders, for ever. Returns whether it has holders now.
+    /// Cooling → Unloaded, unless the entry is detached: then who detached it has the value.
+    pub(crate) fn take_cooled(&self) -> bool {
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+                (state_of(word) == State::Cooling && word & DETACHED == 0)
+                    .then_some((word & !STATE_MASK) | State::Unloaded as u64)
+            })
+            .is_ok()
+    }
+
+    /// Cuts the entry off from new holders, for ever. True for who may take its value now: it is loaded,
+    /// nobody holds it, and nobody has detached it before.
     pub(crate) fn detach(&self) -> bool {
-        self.0.fetch_or(DETACHED, Ordering::SeqCst) & HOLDERS_MASK != 0
+        let word = self.0.fetch_or(DETACHED, Ordering::AcqRel);
+        word & (HOLDERS_MASK | DETACHED) == 0
+            && matches!(state_of(word), State::Ready | State::Cooling)
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "model-check")))]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -162,8 +195,8 @@ mod tests {
             (State::Active, true),
             (State::Cooling, true),
         ] {
-            let word = Word(AtomicU64::new(state as u64));
-            assert_eq!(word.hold(), expected, "{state:?}");
+            let word = Word::new(state);
+            assert_eq!(word.hold(true), expected, "{state:?}");
             if expected {
                 assert_eq!(word.state(), State::Active);
                 assert_eq!(word.give_back(), Given::Idle);
@@ -174,10 +207,10 @@ mod tests {
 
     #[test]
     fn a_detached_entry_is_orphaned_with_its_last_holder() {
-        let word = Word(AtomicU64::new(State::Ready as u64));
-        assert!(word.hold() && word.hold());
-        assert!(word.detach());
-        assert!(!word.hold());
+        let word = Word::new(State::Ready);
+        assert!(word.hold(true) && word.hold(true));
+        assert!(!word.detach());
+        assert!(!word.hold(true));
         assert_eq!(word.give_back(), Given::Held);
         assert_eq!(word.give_back(), Given::Orphaned);
     }
@@ -185,11 +218,11 @@ mod tests {
     proptest! {
         #[test]
         fn holders_and_allocations_are_counted_exactly(steps in prop::collection::vec(any::<bool>(), 0..200)) {
-            let word = Word(AtomicU64::new(State::Ready as u64));
+            let word = Word::new(State::Ready);
             let (mut holders, mut allocations) = (0u64, 0u64);
             for hold in steps {
                 if hold {
-                    prop_assert!(word.hold());
+                    prop_assert!(word.hold(true));
                     holders += 1;
                     allocations += 1;
                 } else if holders > 0 {

@@ -1,6 +1,6 @@
 //! Waiting for an entry that is not loaded: who gets room first, and for how long one waits.
 
-use crate::PoolError;
+use crate::config::PoolError;
 use crate::entry::{Entry, LoadError};
 use crate::lease::Lease;
 use crate::pool::{Shared, Slow};
@@ -27,6 +27,10 @@ impl Queue {
         let ticket = (9 - priority.min(9), self.next);
         self.tickets.insert(ticket);
         ticket
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tickets.is_empty()
     }
 
     fn leave(&mut self, ticket: (u8, u64)) {
@@ -89,7 +93,7 @@ impl<T: Clone + Send + Sync + 'static> Shared<T> {
                 .into_iter()
                 .flatten()
                 .fold(now + SLICE, Instant::min);
-            self.changed.wait_until(&mut slow, slice);
+            self.bell.changed.wait_until(&mut slow, slice);
             if MutexGuard::unlocked(&mut slow, &mut *is_interrupted) {
                 break Err(PoolError::Interrupted);
             }
@@ -123,44 +127,61 @@ impl<T: Clone + Send + Sync + 'static> Shared<T> {
         if entry.state() != State::Unloaded {
             return Step::Wait("its loader still runs", None);
         }
-        let retry_at = entry.history.lock().retry_at;
-        if let Some(retry_at) = retry_at.filter(|moment| *moment > Instant::now()) {
-            return Step::Wait(
-                "its loader failed before and is tried again after a pause",
-                Some(retry_at),
-            );
+        if let Some(step) = self.refusal(&entry) {
+            return step;
         }
-        // Counted before looking for idle entries, so that a lease given back in between signals.
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let may_load =
-            slow.queue.is_first(wait.ticket, wait.priority) && self.make_room(slow, &[wait.id]);
-        if may_load {
-            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        // Counted before looking for idle entries, so that a lease given back in between rings.
+        self.bell.join();
+        let victims = match slow.queue.is_first(wait.ticket, wait.priority) {
+            true => self.make_room(slow, &entry, &[wait.id], f64::INFINITY),
+            false => None,
+        };
+        if let Some(victims) = victims {
+            self.bell.leave();
             if let Some(ticket) = wait.ticket.take() {
                 slow.queue.leave(ticket);
-                self.waiting.fetch_sub(1, Ordering::SeqCst);
-                self.changed.notify_all();
+                self.bell.leave();
+                self.bell.changed.notify_all();
             }
-            self.start_load(slow, &entry, wait.priority);
+            self.start_load(slow, &entry, wait.priority, victims);
             return Step::Wait("its loader still runs", None);
         }
         match wait.ticket {
-            Some(_) => {
-                self.waiting.fetch_sub(1, Ordering::SeqCst);
-            }
+            Some(_) => self.bell.leave(),
             None => wait.ticket = Some(slow.queue.join(wait.priority)),
         }
         Step::Wait("the pool is full of entries in use", None)
+    }
+
+    /// Why an entry that is not loaded cannot be loaded now.
+    fn refusal(&self, entry: &Entry<T>) -> Option<Step<T>> {
+        if let Some(why) = self.why_never(entry) {
+            let id = entry.id.to_string();
+            return Some(Step::Failed(PoolError::TooLarge { id, why }));
+        }
+        let history = entry.history.lock();
+        let retry_at = history.pause_until(Instant::now())?;
+        if history.is_given_up(&self.config.restarts) {
+            return Some(Step::Failed(PoolError::GivenUp {
+                id: entry.id.to_string(),
+                failures: history.failures,
+                error: history.error.clone().unwrap_or_else(|| LoadError::new("")),
+            }));
+        }
+        Some(Step::Wait(
+            "its loader failed before and is tried again after a pause",
+            Some(retry_at),
+        ))
     }
 
     fn stop_waiting(&self, slow: &mut Slow<T>, wait: &mut Wait<'_, T>) {
         wait.detach();
         if let Some(ticket) = wait.ticket.take() {
             slow.queue.leave(ticket);
-            self.waiting.fetch_sub(1, Ordering::SeqCst);
+            self.bell.leave();
         }
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.changed.notify_all();
+        if self.bell.is_awaited() {
+            self.bell.changed.notify_all();
         }
     }
 }

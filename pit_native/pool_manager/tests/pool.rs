@@ -1,6 +1,8 @@
 //! The pool as its users see it: loading, sharing, eviction, priorities, failures, idleness.
 
-use pool_manager::{Config, EntryOptions, LoadError, Loader, PoolError, PoolManager, State};
+use pool_manager::{
+    Config, EntryOptions, LoadError, Loader, PoolError, PoolManager, Restarts, State,
+};
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
@@ -12,8 +14,15 @@ fn config(capacity: usize) -> Config {
     Config {
         capacity,
         idle: None,
-        backoff: Duration::from_millis(1),
+        restarts: quick(1),
         ..Config::default()
+    }
+}
+
+fn quick(milliseconds: u64) -> Restarts {
+    Restarts {
+        first: Duration::from_millis(milliseconds),
+        ..Restarts::default()
     }
 }
 
@@ -187,7 +196,7 @@ fn a_failed_load_is_reported_and_tried_again_after_a_pause() {
         attempts: AtomicUsize::new(0),
     });
     let pool: PoolManager<Arc<str>> = PoolManager::new(Config {
-        backoff: Duration::from_millis(40),
+        restarts: quick(40),
         ..config(2)
     });
     pool.register("a", Arc::clone(&loader) as Arc<dyn Loader<_>>);
@@ -323,6 +332,7 @@ fn an_idle_entry_cools_down_and_comes_back_when_asked() {
     pool.register("a", Arc::new(echo));
     let options = EntryOptions {
         idle: Some(Duration::from_secs(3600)),
+        ..EntryOptions::default()
     };
     pool.register_with("patient", Arc::new(echo), options);
     for id in ["a", "patient"] {
