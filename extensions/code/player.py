@@ -11,9 +11,9 @@ import linting
 import notes
 import syntax
 import unused
-from source_tree import ProjectFile, inside, require_project, walk
 
 from symphony.sdk import Context, PlayerFailure, player
+from symphony.sdk.project import ProjectFile, existing, require_project, walk
 
 Rows = list[dict[str, object]]
 
@@ -79,13 +79,7 @@ def lint(
 ) -> Rows:
     """What ruff finds."""
     root = require_project(project)
-    place = inside(root, path) if path else "."
-    if not (root / place).exists():
-        raise PlayerFailure(
-            f"There is no file or folder {place} in the project",
-            remedy="give its path relative to the project",
-            code="bad_input",
-        )
+    place = existing(root, path) if path else "."
     return linting.lint(ctx, root, place, select or [])[:limit]
 
 

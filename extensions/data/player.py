@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import reading
 import tables
 from values import Row, Rows, recognise
 
 from symphony.sdk import Context, PlayerFailure, player
+from symphony.sdk.project import text_or_file
 
 
 @player.function
@@ -22,7 +22,7 @@ def parse_csv(
     header: bool = True,
 ) -> Rows:
     """Rows of CSV."""
-    return reading.csv_rows(_document(project, text, path), delimiter, header)
+    return reading.csv_rows(text_or_file(project, text, path), delimiter, header)
 
 
 @player.function
@@ -34,7 +34,7 @@ def parse_json(
     query: str | None = None,
 ) -> Rows:
     """Rows of JSON."""
-    return reading.json_rows(_document(project, text, path), query)
+    return reading.json_rows(text_or_file(project, text, path), query)
 
 
 @player.function
@@ -46,7 +46,7 @@ def parse_xml(
     element: str | None = None,
 ) -> Rows:
     """Rows of XML."""
-    return reading.xml_rows(_document(project, text, path), element)
+    return reading.xml_rows(text_or_file(project, text, path), element)
 
 
 @player.function
@@ -66,7 +66,7 @@ def regex(
         raise PlayerFailure(
             f"{pattern!r} is no regular expression: {error}", remedy="mend it at that place", code="bad_input"
         ) from error
-    document = _document(project, text, path)
+    document = text_or_file(project, text, path)
     names = {number: name for name, number in wanted.groupindex.items()}
     rows: Rows = []
     line, counted = 1, 0
@@ -137,25 +137,6 @@ def _names(value: list[str] | str) -> list[str]:
     if not names:
         raise PlayerFailure("No column is named", remedy="name at least one", code="bad_input")
     return names
-
-
-def _document(project: str | None, text: str | None, path: str | None) -> str:
-    """The connected text, or else the file. Raises PlayerFailure when there is neither."""
-    if text is not None:
-        return text
-    if not path or not project:
-        raise PlayerFailure(
-            "There is no text to read", remedy="connect a text, or name a file", code="bad_input"
-        )
-    root = Path(project).resolve()
-    file = (root / path).resolve()
-    if not file.is_relative_to(root) or not file.is_file():
-        raise PlayerFailure(
-            f"There is no file {path} in the project",
-            remedy="check the path, relative to the project",
-            code="bad_input",
-        )
-    return file.read_bytes().decode("utf-8-sig", "replace")
 
 
 if __name__ == "__main__":

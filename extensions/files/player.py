@@ -6,9 +6,9 @@ import re
 from datetime import UTC, datetime
 
 from languages import language_of
-from source_tree import ProjectFile, inside, read_text, require_project, walk
 
 from symphony.sdk import Artifact, Context, PlayerFailure, player
+from symphony.sdk.project import ProjectFile, inside, read_text, require_project, walk
 
 Rows = list[dict[str, object]]
 

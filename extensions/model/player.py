@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from symphony.sdk import Artifact, Context, PlayerFailure, player
+from symphony.sdk.project import text_or_file
 
 _LIMIT = 200_000
 """Characters of material: more is cut in the middle, and said so, since no model reads it all."""
@@ -43,7 +44,7 @@ def explain(
     model: str | None = None,
 ) -> Artifact:
     """What a text or a file means, in plain words."""
-    material = _material(project, text, path)
+    material = text_or_file(project, text, path)
     system = (
         f"You explain source code and technical text to {audience}. Say first what it is for, then how it works, "
         "then what is surprising in it. Use plain words and Markdown. Do not invent what is not there."
@@ -65,7 +66,7 @@ def edit(
     """The text rewritten, and the difference; no file is changed."""
     if not instruction.strip():
         raise PlayerFailure("The instruction is empty", remedy="say what to change", code="bad_input")
-    before = _material(project, text, path)
+    before = text_or_file(project, text, path)
     if len(before) > _LIMIT:
         raise PlayerFailure(
             f"The text has {len(before):,} characters, more than {_LIMIT:,}",
@@ -116,28 +117,6 @@ def _ask(
             "The model gave an empty answer", remedy="try again, or choose another model", code="unavailable"
         )
     return answer.text
-
-
-def _material(project: str | None, text: str | None, path: str | None) -> str:
-    """The connected text, or else the file. Raises PlayerFailure when there is neither."""
-    if text is not None:
-        return text
-    if not path or not project:
-        raise PlayerFailure(
-            "There is no text to work on", remedy="connect a text, or name a file", code="bad_input"
-        )
-    root = Path(project).resolve()
-    file = (root / path).resolve()
-    if not file.is_relative_to(root) or not file.is_file():
-        raise PlayerFailure(
-            f"There is no file {path} in the project",
-            remedy="check the path, relative to the project",
-            code="bad_input",
-        )
-    content = file.read_bytes()
-    if b"\0" in content[:8192]:
-        raise PlayerFailure(f"{path} is no text file", remedy="choose a text file", code="bad_input")
-    return content.decode("utf-8", "replace")
 
 
 def _fenced(material: str) -> str:

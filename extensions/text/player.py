@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from pathlib import Path
 
 import prose
 import ranking
 
 from symphony.sdk import Artifact, Context, PlayerFailure, player
+from symphony.sdk.project import text_or_file
 
 Rows = list[dict[str, object]]
 
@@ -28,7 +28,7 @@ def summary(
     sentences: int = 5,
 ) -> Artifact:
     """The most central sentences, in their order."""
-    document = _document(project, text, path)
+    document = text_or_file(project, text, path)
     found = prose.sentences(document, prose.detect_language(document))
     found = [s for s in dict.fromkeys(found) if 4 <= len(prose.WORD.findall(s)) <= 80] or found
     if not found:
@@ -54,7 +54,7 @@ def keywords(
     language: str = "auto",
 ) -> Rows:
     """Words and phrases with their weight from 0 to 1: candidates by RAKE, ranked by meaning."""
-    document = _document(project, text, path)
+    document = text_or_file(project, text, path)
     found = [p.text for p in prose.passages(document)] or [document]
     candidates = _phrases(
         found, prose.detect_language(document) if language == "auto" else language.lower(), limit
@@ -88,7 +88,7 @@ def similarity(
     """Passages by how close they are in meaning to a query."""
     if not query.strip():
         raise PlayerFailure("There is nothing to compare with", remedy="give a query", code="bad_input")
-    found = [p for p in prose.passages(_document(project, text, path)) if prose.WORD.search(p.text)][:4000]
+    found = [p for p in prose.passages(text_or_file(project, text, path)) if prose.WORD.search(p.text)][:4000]
     if not found:
         return []
     vectors = ranking.embed(ctx, [query, *(f"{p.heading}: {p.text}" if p.heading else p.text for p in found)])
@@ -115,7 +115,7 @@ def count_words(
     common: bool = False,
 ) -> dict[str, object]:
     """How often each word occurs, and how many words there are."""
-    document = _document(project, text, path)
+    document = text_or_file(project, text, path)
     words = Counter(word.lower() for word in prose.WORD.findall(document))
     hidden = frozenset[str]() if common else prose.stop_words(prose.detect_language(document))
     ranked = sorted(
@@ -152,28 +152,6 @@ def _phrases(passages: list[str], language: str, wanted: int) -> dict[str, int]:
             break
         best[phrase] = count
     return best
-
-
-def _document(project: str | None, text: str | None, path: str | None) -> str:
-    """The connected text, or else the file. Raises PlayerFailure when there is neither."""
-    if text is not None:
-        return text
-    if not path or not project:
-        raise PlayerFailure(
-            "There is no text to read", remedy="connect a text, or name a file", code="bad_input"
-        )
-    root = Path(project).resolve()
-    file = (root / path).resolve()
-    if not file.is_relative_to(root) or not file.is_file():
-        raise PlayerFailure(
-            f"There is no file {path} in the project",
-            remedy="check the path, relative to the project",
-            code="bad_input",
-        )
-    content = file.read_bytes()
-    if b"\0" in content[:8192]:
-        raise PlayerFailure(f"{path} is no text file", remedy="choose a text file", code="bad_input")
-    return content.decode("utf-8", "replace")
 
 
 if __name__ == "__main__":

@@ -222,8 +222,8 @@ def test_files_of_the_project(player, history):
     assert data.call("parse_csv", {"path": "daten/überblick größe.csv"})["items"] == [
         {"name": "ä", "größe": 1}
     ]
-    for path in ("../x.csv", "nothing.csv"):
-        with pytest.raises(PlayerFailure, match="no file"):
+    for path, message in (("../x.csv", "not inside the project"), ("nothing.csv", "no file nothing.csv")):
+        with pytest.raises(PlayerFailure, match=message):
             data.call("parse_csv", {"path": path})
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import packages
 from families import family as family_of
 
-from symphony.sdk import Context, PlayerFailure, player
+from symphony.sdk import Context, player
+from symphony.sdk.project import existing, require_project
 
 Rows = list[dict[str, object]]
 
@@ -49,21 +50,15 @@ _HEAD = 3000
 @player.function
 def dependencies(ctx: Context, project: str, family: str | None = None) -> Rows:
     """Packages with their licences."""
-    rows = packages.find(_root(project))
+    rows = packages.find(require_project(project))
     return [row for row in rows if not family or row["family"] == family]
 
 
 @player.function
 def headers(ctx: Context, project: str, path: str | None = None, missing_only: bool = False) -> Rows:
     """What each source file's header states."""
-    root = _root(project)
-    start = (root / (path or ".")).resolve()
-    if not start.is_relative_to(root.resolve()) or not start.exists():
-        raise PlayerFailure(
-            f"There is no folder {path} in the project",
-            remedy="check the path, relative to the project",
-            code="bad_input",
-        )
+    root = require_project(project).resolve()
+    start = root / existing(root, path or ".")
     rows: Rows = []
     for file in _sources(start):
         head = file.read_bytes()[:_HEAD].decode("utf-8", "replace")
@@ -73,19 +68,13 @@ def headers(ctx: Context, project: str, path: str | None = None, missing_only: b
             continue
         rows.append(
             {
-                "file": file.relative_to(root.resolve()).as_posix(),
+                "file": file.relative_to(root).as_posix(),
                 "license": license,
                 "family": family_of(license),
                 "copyright": owner[0].strip(" */#") if owner else "",
             }
         )
     return rows
-
-
-def _root(project: str) -> Path:
-    if not project or not Path(project).is_dir():
-        raise PlayerFailure("No project is open", remedy="open a project folder", code="bad_input")
-    return Path(project)
 
 
 def _sources(folder: Path) -> Iterator[Path]:

@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import structure
 
-from symphony.sdk import Artifact, Context, PlayerFailure, player
+from symphony.sdk import Artifact, Context, player
+from symphony.sdk.project import existing, require_project, text_or_file
 
 Rows = list[dict[str, object]]
 
@@ -30,10 +31,10 @@ _STYLE = (
 @player.function
 def links(ctx: Context, project: str, path: str | None = None, all: bool = False) -> Rows:
     """Links whose file or heading does not exist; outside addresses are not asked."""
-    root = _root(project)
+    root = require_project(project).resolve()
     rows: Rows = []
     anchors: dict[Path, set[str]] = {}
-    for file in _documents(_inside(root, path or ".")):
+    for file in _documents(root / existing(root, path or ".")):
         place = file.relative_to(root).as_posix()
         for link in structure.links(_text(file)):
             problem = _problem(root, file, link.target, anchors)
@@ -55,7 +56,7 @@ def contents(
     ctx: Context, project: str | None = None, text: str | None = None, path: str | None = None, depth: int = 3
 ) -> dict[str, object]:
     """Headings, and a table of contents made of them."""
-    found = [h for h in structure.headings(_document(project, text, path)) if h.level <= depth]
+    found = [h for h in structure.headings(text_or_file(project, text, path)) if h.level <= depth]
     top = min((h.level for h in found), default=1)
     lines = [f"{'  ' * (h.level - top)}- [{h.text}](#{h.anchor})" for h in found]
     return {
@@ -75,7 +76,7 @@ def html(
     title: str | None = None,
 ) -> Artifact:
     """A page that stands alone."""
-    document = _document(project, text, path)
+    document = text_or_file(project, text, path)
     first = structure.headings(document)
     name = title or (first[0].text if first else "Document")
     parser = structure.parser()
@@ -128,36 +129,6 @@ def _documents(place: Path) -> Iterator[Path]:
                 yield from _documents(entry)
         elif entry.suffix.lower() in (".md", ".markdown"):
             yield entry
-
-
-def _root(project: str | None) -> Path:
-    if not project or not Path(project).is_dir():
-        raise PlayerFailure("No project is open", remedy="open a project folder", code="bad_input")
-    return Path(project).resolve()
-
-
-def _inside(root: Path, path: str) -> Path:
-    place = (root / path).resolve()
-    if not place.is_relative_to(root) or not place.exists():
-        raise PlayerFailure(
-            f"There is no file or folder {path} in the project",
-            remedy="check the path, relative to the project",
-            code="bad_input",
-        )
-    return place
-
-
-def _document(project: str | None, text: str | None, path: str | None) -> str:
-    if text is not None:
-        return text
-    if not path:
-        raise PlayerFailure(
-            "There is no text to read", remedy="connect a text, or name a file", code="bad_input"
-        )
-    file = _inside(_root(project), path)
-    if not file.is_file():
-        raise PlayerFailure(f"{path} is a folder", remedy="name a document in it", code="bad_input")
-    return _text(file)
 
 
 def _text(file: Path) -> str:

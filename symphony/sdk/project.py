@@ -1,38 +1,33 @@
-"""Walks a project's files as git would see them: what .gitignore names is left out, links are not followed."""
+"""The files of the project as a Player reads them: paths that stay inside, one text, the tree as git sees it.
+
+    from symphony.sdk.project import require_project, text_or_file, walk
+
+    for file in walk(require_project(project), pattern="*.py"):
+        text = file.text()
+
+A Player needs the capability `files = ["read:project/**"]` for all of this: the sandbox shows it the
+project's folder then, and nothing else. `walk` matches with `pathspec`, which an extension that walks
+has among its own requirements.
+"""
 
 from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from symphony.sdk import PlayerFailure
+from symphony.sdk.failures import PlayerFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 TEXT_LIMIT = 8 << 20
 """Bytes: a larger file is data, not text that somebody wrote."""
 
-
-@dataclass(frozen=True, slots=True)
-class ProjectFile:
-    """A regular file. `path` is relative to the project, with forward slashes; `modified` is seconds since 1970."""
-
-    root: Path
-    path: str
-    size: int
-    modified: float
-
-    def text(self) -> str | None:
-        """Its content as text, or None when it is binary, too large or cannot be read."""
-        if self.size > TEXT_LIMIT:
-            return None
-        try:
-            content = (self.root / self.path).read_bytes()
-        except OSError:
-            return None
-        return None if b"\0" in content[:8192] else content.decode("utf-8", "replace")
+_HEAD = 8192
+"""Bytes in which a zero tells a binary file, as for git."""
 
 
 def require_project(project: object) -> Path:
@@ -48,7 +43,10 @@ def require_project(project: object) -> Path:
 
 
 def inside(root: Path, path: object) -> str:
-    """`path` relative to the project in its normal form; raises PlayerFailure when it leads out of it."""
+    """`path` relative to the project in its normal form; raises PlayerFailure when it leads out of it.
+
+    A link inside the project that points out of it leads out. The path need not exist.
+    """
     text = str(path)
     if text.startswith("/") and Path(text).is_relative_to(root):
         text = str(Path(text).relative_to(root))
@@ -63,23 +61,31 @@ def inside(root: Path, path: object) -> str:
     return text
 
 
-def read_text(root: Path, path: object, encoding: str = "utf-8") -> str:
-    """The text of one file of the project; raises PlayerFailure when there is none, or it is no text."""
+def existing(root: Path, path: object) -> str:
+    """`path` as `inside` gives it; raises PlayerFailure, too, when there is no such file or folder."""
     place = inside(root, path)
-    file = root / place
-    if not file.is_file():
+    if not (root / place).exists():
         raise PlayerFailure(
-            f"There is no file {place} in the project",
+            f"There is no file or folder {place} in the project",
             remedy="check the path, relative to the project",
             code="bad_input",
         )
-    if file.stat().st_size > TEXT_LIMIT:
+    return place
+
+
+def read_text(root: Path, path: object, encoding: str = "utf-8") -> str:
+    """The text of one file of the project, of at most 8 MiB.
+
+    Raises PlayerFailure when there is no such file, or it is no text in that encoding.
+    """
+    place = _file(root, path)
+    if (root / place).stat().st_size > TEXT_LIMIT:
         raise PlayerFailure(
             f"{place} is larger than {TEXT_LIMIT >> 20} MiB", remedy="choose a smaller file", code="bad_input"
         )
-    content = file.read_bytes()
-    if b"\0" in content[:8192] and encoding.lower().replace("-", "").startswith("utf8"):
-        raise PlayerFailure(f"{place} is no text file", remedy="choose a text file", code="bad_input")
+    content = (root / place).read_bytes()
+    if encoding.lower().replace("-", "").startswith("utf8"):
+        _refuse_binary(place, content)
     try:
         return content.decode(encoding)
     except (UnicodeDecodeError, LookupError) as error:
@@ -88,22 +94,63 @@ def read_text(root: Path, path: object, encoding: str = "utf-8") -> str:
         ) from error
 
 
+def text_or_file(project: object, text: str | None, path: object) -> str:
+    """The text that is connected, or else that of a file: for a function with both, each optional.
+
+    The file is UTF-8 of any size; a byte order mark is dropped, and what is no UTF-8 becomes replacement
+    characters. Raises PlayerFailure when there is neither, or the file is none of the project or no text.
+    """
+    if text is not None:
+        return text
+    if not path or not project:
+        raise PlayerFailure(
+            "There is no text to work on", remedy="connect a text, or name a file", code="bad_input"
+        )
+    root = require_project(project)
+    place = _file(root, path)
+    content = (root / place).read_bytes()
+    _refuse_binary(place, content)
+    return content.decode("utf-8-sig", "replace")
+
+
+class ProjectFile:
+    """A regular file. `path` is relative to `root`, with forward slashes; `modified` is seconds since 1970."""
+
+    __slots__ = ("modified", "path", "root", "size")
+
+    def __init__(self, root: Path, path: str, size: int, modified: float) -> None:
+        self.root = root
+        self.path = path
+        self.size = size
+        """Bytes."""
+        self.modified = modified
+
+    def text(self) -> str | None:
+        """Its content as text, or None when it is binary, larger than 8 MiB or cannot be read."""
+        if self.size > TEXT_LIMIT:
+            return None
+        try:
+            content = (self.root / self.path).read_bytes()
+        except OSError:
+            return None
+        return None if b"\0" in content[:_HEAD] else content.decode("utf-8", "replace")
+
+    def __repr__(self) -> str:
+        return f"ProjectFile({self.path!r}, {self.size} bytes)"
+
+
 def walk(
     root: Path, *, below: str | None = None, pattern: str | None = None, ignored: bool = False
 ) -> Iterator[ProjectFile]:
-    """Files in order of their paths.
+    """The project's files as git would see them, in order of their paths: links are not followed.
 
     `below` limits it to one folder or file, `pattern` to a glob as in .gitignore, so that `*.py` matches in
     every folder. With `ignored` it yields what .gitignore names, too. `.git` is never entered.
+
+    Raises PlayerFailure for a folder that does not exist, and for a pattern that is no glob.
     """
-    place = inside(root, below) if below else "."
+    place = existing(root, below) if below else "."
     start = root / place
-    if not start.exists():
-        raise PlayerFailure(
-            f"There is no file or folder {place} in the project",
-            remedy="give its path relative to the project",
-            code="bad_input",
-        )
     wanted = _spec([pattern]) if pattern and pattern not in ("**", "*", "**/*") else None
     rules = _Rules(root, active=not ignored)
     if start.is_file():
@@ -115,6 +162,22 @@ def walk(
     for step in range(prefix.count("/")):
         rules.enter("/".join(prefix.split("/")[:step]))
     yield from _folder(root, prefix, rules, wanted)
+
+
+def _file(root: Path, path: object) -> str:
+    place = inside(root, path)
+    if not (root / place).is_file():
+        raise PlayerFailure(
+            f"There is no file {place} in the project",
+            remedy="check the path, relative to the project",
+            code="bad_input",
+        )
+    return place
+
+
+def _refuse_binary(place: str, content: bytes) -> None:
+    if b"\0" in content[:_HEAD]:
+        raise PlayerFailure(f"{place} is no text file", remedy="choose a text file", code="bad_input")
 
 
 def _folder(root: Path, prefix: str, rules: _Rules, wanted: Any) -> Iterator[ProjectFile]:
@@ -201,6 +264,7 @@ def _read_spec(file: Path) -> Any:
 
 
 def _spec(lines: list[str]) -> Any:
+    # The extension's own: only those that walk carry it.
     import pathspec
 
     try:
