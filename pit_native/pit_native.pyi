@@ -173,28 +173,49 @@ class ArtifactStore:
 class StaleManager:
     """Plans which artifacts move to a colder tier or go. Pure: it reads no clock and moves nothing.
 
-    `policy`: active_days (7), archive_days (30), cloud (False: old artifacts stay archived),
-    delete_days (None: never), disk_budget (bytes of the active tier, None: no limit), keep_value (0.9:
-    what is worth as much is never deleted). Raises InvalidConfig for a policy that makes no sense.
-    After a restart, register what the store lists.
+    `policy`: active_days (7), archive_days (30), archive (True), cloud (False): which tiers there are;
+    delete_days (None: never), keep_value (0.9: what is worth as much is never deleted), disk_budget
+    (bytes of the active tier, None: no limit), min_free (bytes that should stay free on its disk),
+    pressure_delete (False: pressure only moves), half_life_days (7: days without use after which a byte
+    is worth half as much to stay near). Days count from creation or last use. Raises InvalidConfig for a
+    policy that makes no sense. After a restart, register what the store lists.
     """
 
     def __new__(cls, policy: dict[str, Any] | None = None) -> StaleManager: ...
     def register(self, id: str, size: int, created: float, value: float) -> None:
         """Adds an artifact of `size` bytes, created at `created` (seconds since the epoch), worth
-        `value` (0 to 1); of a known one tier and pin stay, and the later time counts."""
+        `value` (0 to 1); of a known one all else stays, and the later time counts."""
     def pin(self, id: str) -> None:
         """Keeps an artifact where it is. Raises NotFound."""
     def unpin(self, id: str) -> None:
         """Lets the policy decide again. Raises NotFound."""
+    def set_hold(self, id: str, held: bool) -> None:
+        """Says whether an artifact is held: a held one may move, and is never deleted. Raises NotFound."""
+    def used(self, id: str, at: float) -> None:
+        """Notes that an artifact was read at `at` (seconds since the epoch). Raises NotFound."""
     def moved(self, id: str, tier: str) -> None:
         """Notes that an action was executed: the artifact is in `active`, `archive` or `cloud`."""
     def forget(self, id: str) -> bool:
         """Drops an artifact that is gone. False when it was not registered."""
     def item(self, id: str) -> dict[str, Any] | None:
-        """size, created, value, tier, is_pinned."""
-    def plan(self, now: float) -> list[dict[str, str]]:
-        """What is due at `now`, oldest first: action (`archive`, `cloud` or `delete`), id, reason."""
+        """size, created, used, value, tier, is_pinned, is_held."""
+    def plan(self, now: float, free: int | None = None) -> list[dict[str, Any]]:
+        """What is due at `now`: action (`archive`, `cloud` or `delete`), id, from (the tier), bytes, reason.
+        What age asks for comes first, oldest first; then what disk pressure asks for, least worth for each
+        byte first. `free` are the bytes free on the store's disk. Once executed, nothing is due."""
+    def explain(self, id: str, now: float) -> str:
+        """What age asks for, or why the artifact stays where it is. Raises NotFound."""
+    @staticmethod
+    def assess(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What runs are worth to learn from: run, value (0 to 1), reasons (strongest first).
+
+        A run is `{"run", "task", "status": "running" | "succeeded" | "failed" | "cancelled" | "interrupted",
+        "created", "players": [each once], "reward": 0 to 1 | None, "corrections": n, "feedback": -1 | 0 | 1,
+        "retries": n}`; those after `players` may be left out. The value is 1 − Π(1 − s) over the strengths
+        of its signals: judged 0.8, corrected 0.7, failed with a later success of its task (or the first
+        such success) 0.6, reward ½ r, distance of the reward from the task's others ½ d, rarest Player in
+        n runs 0.4 ÷ √n, retries 0.2; divided by √k for the k-th newest of runs with the same task, status
+        and Players. Raises BadInput."""
     def policy(self) -> dict[str, Any]:
         """The policy with its defaults."""
     def __len__(self) -> int: ...
@@ -218,7 +239,22 @@ class DagTracker(Generic[_Id]):
         integers, source, target, source, target, …, each the *position* of a node.
 
         Raises CycleError (its `cycle` lists the ids in order, the first again at the end) and BadInput
-        for an edge that names no node or an id that is there twice.
+        for an edge that names no node or an id that is there twice. Several edges between two nodes are
+        no error.
+        """
+    @staticmethod
+    def validate(
+        node_ids: Iterable[_Id] | int, edges: Iterable[Sequence[_Id]] | Buffer
+    ) -> list[dict[str, Any]]:
+        """All that is wrong with a graph, arguments as of the constructor; empty when nothing is.
+
+        Each finding is `{"code", "severity", "message", "nodes", "edges"}`: ids of the nodes and
+        positions of the edges that it is about. Errors, with which no tracker can be made:
+        `duplicate_node`, `malformed_edge`, `unknown_node`, `self_loop`, `cycle` (one shortest cycle for
+        each knot of nodes that reach each other, the first id again at the end), `blocked` (all nodes
+        behind a cycle) and `unreachable` (all nodes to which no path leads from a node without incoming
+        edges). Warnings: `duplicate_edge` (the first such edge and this one) and `orphan` (all nodes
+        without an edge, unless there is but one node).
         """
     def topological_order(self) -> list[_Id]:
         """All ids, each after its sources."""
@@ -230,6 +266,8 @@ class DagTracker(Generic[_Id]):
         """Marks a ready node as running. BadInput when it is not ready, NotFound when there is none."""
     def complete(self, node: _Id) -> list[_Id]:
         """Marks a node that runs or is ready as done; the ids that became ready by it."""
+    def complete_many(self, nodes: Iterable[_Id]) -> list[_Id]:
+        """`complete` of many nodes at once; if one cannot be completed or is named twice, none is."""
     def fail(self, node: _Id) -> list[_Id]:
         """Marks a node that runs or is ready as failed; the ids that can never run now."""
     def state(self, node: _Id) -> str:
@@ -486,3 +524,13 @@ def sandbox_spawn(launcher: str | PathLike[str], spec: dict[str, Any]) -> Sandbo
 
 def sandbox_layers() -> list[dict[str, Any]]:
     """Every protection: name, available, required, can_be_waived, detail, remedy. Asks the kernel for each."""
+
+# --- Melody files -----------------------------------------------------------------------------------
+
+def encode_melody(document: dict[str, Any]) -> bytes:
+    """The binary file of a Melody's document (plain values with text as keys): postcard under a checksum,
+    each text and each set of keys once. Raises BadInput for what is nested deeper than 64 levels."""
+
+def decode_melody(data: bytes) -> dict[str, Any]:
+    """The document of such a file, its keys in their order. Raises BadInput for anything else, whoever wrote
+    it; no input costs more memory than its size accounts for, but for texts up to 256 MiB."""

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use serde_json::Value;
-use stale_manager::{Policy, StaleManager, Tier};
+use stale_manager::{Policy, RunFacts, StaleManager, Tier, assess};
 use std::sync::Arc;
 
 /// See `pit_native.pyi`.
@@ -26,11 +26,15 @@ impl PyStaleManager {
         if change(&mut self.manager.lock()) {
             return Ok(());
         }
-        Err(not_found(
-            &format!("the stale manager does not know {id}"),
-            "register it first",
-        ))
+        Err(unknown(id))
     }
+}
+
+fn unknown(id: &str) -> PyErr {
+    not_found(
+        &format!("the stale manager does not know {id}"),
+        "register it first",
+    )
 }
 
 #[pymethods]
@@ -57,11 +61,19 @@ impl PyStaleManager {
     }
 
     fn pin(&self, id: &str) -> PyResult<()> {
-        self.known(id, |manager| manager.pin(id))
+        self.known(id, |manager| manager.set_pin(id, true))
     }
 
     fn unpin(&self, id: &str) -> PyResult<()> {
-        self.known(id, |manager| manager.unpin(id))
+        self.known(id, |manager| manager.set_pin(id, false))
+    }
+
+    fn set_hold(&self, id: &str, held: bool) -> PyResult<()> {
+        self.known(id, |manager| manager.set_hold(id, held))
+    }
+
+    fn used(&self, id: &str, at: f64) -> PyResult<()> {
+        self.known(id, |manager| manager.used(id, at))
     }
 
     fn moved(&self, id: &str, tier: &str) -> PyResult<()> {
@@ -86,18 +98,49 @@ impl PyStaleManager {
         item.map(|item| serialised(py, &item)).transpose()
     }
 
-    fn plan<'py>(&self, py: Python<'py>, now: f64) -> PyResult<Bound<'py, PyList>> {
+    #[pyo3(signature = (now, free=None))]
+    fn plan<'py>(
+        &self,
+        py: Python<'py>,
+        now: f64,
+        free: Option<u64>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let manager = Arc::clone(&self.manager);
-        let actions = py.detach(|| manager.lock().plan(now));
+        let actions = py.detach(|| manager.lock().plan(now, free));
         let list = PyList::empty(py);
         for action in actions {
             let dict = PyDict::new(py);
             dict.set_item("action", action.kind.word())?;
             dict.set_item("id", action.id)?;
+            dict.set_item("from", action.from.word())?;
+            dict.set_item("bytes", action.bytes)?;
             dict.set_item("reason", action.reason)?;
             list.append(dict)?;
         }
         Ok(list)
+    }
+
+    fn explain(&self, id: &str, now: f64) -> PyResult<String> {
+        let said = self.manager.lock().explain(id, now);
+        said.ok_or_else(|| unknown(id))
+    }
+
+    #[staticmethod]
+    fn assess<'py>(py: Python<'py>, runs: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let mut facts: Vec<RunFacts> = Vec::new();
+        for run in runs.try_iter()? {
+            let run = run?;
+            let map = to_map(Some(run.cast::<PyDict>()?))?;
+            let read = serde_json::from_value(Value::Object(map));
+            facts.push(read.map_err(|error| {
+                bad_input(
+                    &format!("what is said of a run cannot be read: {error}"),
+                    "",
+                )
+            })?);
+        }
+        let assessed = py.detach(|| assess(&facts));
+        serialised(py, &assessed)
     }
 
     fn policy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

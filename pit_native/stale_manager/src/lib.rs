@@ -1,56 +1,23 @@
-//! Plans which artifacts stay, move to a colder tier or go.
+//! Plans which artifacts stay, move to a colder tier or go, and says what runs are worth.
 //!
-//! Everything here is pure: time is an argument, nothing is read or written. The plan is computed
-//! from the registered items alone, so registering the store's list again after a restart gives the
-//! same plan; whoever executes an action reports it with [`StaleManager::moved`] or
+//! Everything here is pure: time and free space are arguments, nothing is read or written. The plan is
+//! computed from the registered items alone, so registering the store's list again after a restart
+//! gives the same plan; whoever executes an action reports it with [`StaleManager::moved`] or
 //! [`StaleManager::forget`].
 
+mod item;
 mod plan;
 mod policy;
+mod pressure;
+mod training;
 
+pub use item::{Item, Tier};
 pub use plan::{Action, ActionKind};
 pub use policy::{Policy, PolicyError};
+pub use training::{Assessment, Outcome, RunFacts, assess};
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-
-/// Where an artifact's bytes are. Order is from warm to cold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tier {
-    /// In the store.
-    Active,
-    /// In the archive folder.
-    Archive,
-    /// In the object store.
-    Cloud,
-}
-
-impl Tier {
-    /// The lower-case word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Archive => "archive",
-            Self::Cloud => "cloud",
-        }
-    }
-}
-
-/// What is known of one artifact.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Item {
-    /// Bytes of the content.
-    pub size: u64,
-    /// Seconds since the epoch.
-    pub created: f64,
-    /// What it is worth keeping, 0 to 1.
-    pub value: f64,
-    /// Where it is now.
-    pub tier: Tier,
-    /// A pinned item is never moved nor deleted.
-    pub is_pinned: bool,
-}
 
 /// The register of artifacts and the policy that plans their tiers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -73,7 +40,8 @@ impl StaleManager {
         &self.policy
     }
 
-    /// Adds an artifact, or refreshes what is known of it; tier and pin of a known one stay.
+    /// Adds an artifact, or refreshes what is known of it; tier, pin, hold and last use of a known one
+    /// stay.
     ///
     /// `created` is in seconds since the epoch; of two registrations the later time counts, for the
     /// content was produced again. `value` is clamped to 0..=1, a value that is no number counts 0.
@@ -94,38 +62,44 @@ impl StaleManager {
                 let item = Item {
                     size,
                     created,
+                    used: created,
                     value,
                     tier: Tier::Active,
                     is_pinned: false,
+                    is_held: false,
                 };
                 self.items.insert(id.to_owned(), item);
             }
         }
     }
 
-    /// Keeps an artifact where it is. False when it is not registered.
-    pub fn pin(&mut self, id: &str) -> bool {
-        self.set_pin(id, true)
+    /// Keeps an artifact where it is, or lets the policy decide again. False when it is not registered.
+    pub fn set_pin(&mut self, id: &str, is_pinned: bool) -> bool {
+        self.change(id, |item| item.is_pinned = is_pinned)
     }
 
-    /// Lets the policy decide again. False when it is not registered.
-    pub fn unpin(&mut self, id: &str) -> bool {
-        self.set_pin(id, false)
+    /// Forbids to delete an artifact, or lifts that. False when it is not registered.
+    pub fn set_hold(&mut self, id: &str, is_held: bool) -> bool {
+        self.change(id, |item| item.is_held = is_held)
     }
 
-    fn set_pin(&mut self, id: &str, is_pinned: bool) -> bool {
-        self.items
-            .get_mut(id)
-            .map(|item| item.is_pinned = is_pinned)
-            .is_some()
+    /// Notes that an artifact was read at `at` (seconds since the epoch). False when it is not
+    /// registered.
+    pub fn used(&mut self, id: &str, at: f64) -> bool {
+        self.change(id, |item| {
+            if at.is_finite() {
+                item.used = item.used.max(at);
+            }
+        })
     }
 
     /// Notes that an artifact now is in `tier`. False when it is not registered.
     pub fn moved(&mut self, id: &str, tier: Tier) -> bool {
-        self.items
-            .get_mut(id)
-            .map(|item| item.tier = tier)
-            .is_some()
+        self.change(id, |item| item.tier = tier)
+    }
+
+    fn change(&mut self, id: &str, change: impl FnOnce(&mut Item)) -> bool {
+        self.items.get_mut(id).map(change).is_some()
     }
 
     /// Drops an artifact that is gone. False when it is not registered.
@@ -149,8 +123,16 @@ impl StaleManager {
     }
 
     /// The actions that bring every artifact to where the policy wants it at `now` (seconds since the
-    /// epoch), oldest first. The same register and time give the same plan.
-    pub fn plan(&self, now: f64) -> Vec<Action> {
-        plan::plan(&self.policy, &self.items, now)
+    /// epoch): those that age asks for, oldest first, then those of disk pressure, least worth per byte
+    /// first. `free` are the bytes free on the store's disk, when they are known. The same register,
+    /// time and space give the same plan, and there is nothing left to plan after it was executed.
+    pub fn plan(&self, now: f64, free: Option<u64>) -> Vec<Action> {
+        plan::plan(&self.policy, &self.items, now, free)
+    }
+
+    /// Why an artifact stays where it is as far as age goes, or what is due with it; nothing when it is
+    /// not registered.
+    pub fn explain(&self, id: &str, now: f64) -> Option<String> {
+        Some(plan::explain(&self.policy, self.items.get(id)?, now))
     }
 }

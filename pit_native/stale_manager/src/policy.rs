@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How long artifacts stay in each tier. Days are periods of 86,400 seconds since creation.
+/// How long artifacts stay in each tier. Days are periods of 86,400 seconds since creation or last use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
@@ -11,12 +11,20 @@ pub struct Policy {
     pub active_days: f64,
     /// From `active_days` until this age it is in the archive, then in the cloud.
     pub archive_days: f64,
+    /// Whether there is an archive; without one, artifacts stay in the store until the cloud's age.
+    pub archive: bool,
     /// Whether there is a cloud tier; without one, old artifacts stay in the archive.
     pub cloud: bool,
     /// Older than this it is deleted; never, when absent.
     pub delete_days: Option<f64>,
-    /// Bytes that the active tier may hold; above it the least valuable leave early.
+    /// Bytes that the active tier may hold; above it, what is least worth leaves early.
     pub disk_budget: Option<u64>,
+    /// Bytes that should stay free on the store's disk; below it, what is least worth leaves early.
+    pub min_free: Option<u64>,
+    /// Whether disk pressure may delete when there is no colder tier to move to.
+    pub pressure_delete: bool,
+    /// Days without use after which a byte is worth half as much to stay near.
+    pub half_life_days: f64,
     /// An artifact worth at least this is never deleted, only moved.
     pub keep_value: f64,
 }
@@ -26,9 +34,13 @@ impl Default for Policy {
         Self {
             active_days: 7.0,
             archive_days: 30.0,
+            archive: true,
             cloud: false,
             delete_days: None,
             disk_budget: None,
+            min_free: None,
+            pressure_delete: false,
+            half_life_days: 7.0,
             keep_value: 0.9,
         }
     }
@@ -77,6 +89,12 @@ impl Policy {
             return Err(PolicyError(format!(
                 "keep_value is {}; give 0 to 1",
                 self.keep_value
+            )));
+        }
+        if !self.half_life_days.is_finite() || self.half_life_days <= 0.0 {
+            return Err(PolicyError(format!(
+                "half_life_days is {}; give a number of days above 0",
+                self.half_life_days
             )));
         }
         Ok(self)
