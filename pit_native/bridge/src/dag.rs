@@ -3,32 +3,33 @@
 use std::path::{Path, PathBuf};
 
 use dag_tracker::{
-    Cycle, Graph, GraphError, LogError, SnapshotError, State, Tracker, TrackerJournal,
-    TransitionError, recover,
+    Cycle, End, Finding, Graph, GraphError, LogError, SnapshotError, State, Tracker,
+    TrackerJournal, TransitionError, recover,
 };
 use parking_lot::Mutex;
-use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyList, PyRange, PySequence, PyString, PyTuple, PyType};
-use rustc_hash::FxHashMap;
+use pyo3::types::{PyDict, PyInt, PyList, PyString, PyType};
+use smallvec::SmallVec;
 
+use crate::dag_ids::{Edges, Ids, shown};
 use crate::errors::{bad_input, cycle_error, not_found, raise, raise_coded};
 
 /// See `pit_native.pyi`. Ids are the caller's own objects; the tracker knows their positions.
 #[pyclass(name = "DagTracker", module = "pit_native", frozen)]
 pub(crate) struct PyDagTracker {
-    ids: Vec<Py<PyAny>>,
-    index: Py<PyDict>,
+    ids: Ids,
+    /// Never held while Python may run: a finalizer could enter again.
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     tracker: Tracker,
-    edges: Vec<(u32, u32)>,
     journal: Option<TrackerJournal>,
-    scratch: Vec<u32>,
 }
+
+/// The nodes that a step made ready; mostly few.
+type Few = SmallVec<[u32; 16]>;
 
 #[pymethods]
 impl PyDagTracker {
@@ -38,20 +39,55 @@ impl PyDagTracker {
         node_ids: &Bound<'_, PyAny>,
         edges: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
-        let names = Names::read(node_ids)?;
-        let edges = match flat_pairs(edges)? {
-            Some(edges) => edges,
-            None => names.edges(edges)?,
-        };
-        let built = py.detach(|| Graph::new(names.ids.len(), &edges).map(Tracker::new));
-        let tracker = built.map_err(|error| graph_error(py, &error, &names.ids))?;
-        let tracker = tracker.map_err(|cycle| cycle_of(py, &cycle, &names.ids))?;
-        Ok(Self::around(names, tracker, edges, None))
+        let ids = Ids::read_distinct(node_ids)?;
+        let edges = ids.edges(edges)?;
+        let built = py.detach(|| Graph::new(ids.len(), &edges.pairs).map(Tracker::new));
+        let tracker = built.map_err(|error| graph_error(py, &error, &edges))?;
+        let tracker = tracker.map_err(|cycle| cycle_of(py, &cycle, &ids))?;
+        Ok(Self::around(ids, tracker, None))
+    }
+
+    #[staticmethod]
+    fn validate<'py>(
+        py: Python<'py>,
+        node_ids: &Bound<'py, PyAny>,
+        edges: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let (mut findings, mut repeated) = (Vec::new(), Vec::new());
+        let ids = Ids::read(node_ids, &mut |node, first, _| {
+            findings.push(Finding::DuplicateNode { node, first });
+            repeated.push(node);
+            Ok(())
+        })?;
+        let edges = ids.edges(edges)?;
+        let found = py.detach(|| dag_tracker::validate(ids.len(), &edges.pairs));
+        for mut finding in found.map_err(|error| graph_error(py, &error, &edges))? {
+            match &mut finding {
+                Finding::UnknownNode { edge, end, .. } if edges.is_malformed(*edge) => {
+                    if *end == End::Target {
+                        continue;
+                    }
+                    finding = Finding::MalformedEdge { edge: *edge };
+                }
+                // Edges lead to the first node of a name, so that the others have none.
+                Finding::Orphans(nodes) => {
+                    nodes.retain(|node| repeated.binary_search(node).is_err());
+                    if nodes.is_empty() {
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+            findings.push(finding);
+        }
+        let told = findings.iter();
+        let told = told.map(|finding| finding_dict(py, finding, &ids, &edges));
+        PyList::new(py, told.collect::<PyResult<Vec<_>>>()?)
     }
 
     fn topological_order<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let order = self.inner.lock().tracker.graph().topological_order();
-        self.list(py, &order.map_err(|cycle| cycle_of(py, &cycle, &self.ids))?)
+        let order = self.inner.lock().tracker.order().to_vec();
+        self.ids.list(py, &order)
     }
 
     fn critical_path<'py>(
@@ -60,49 +96,64 @@ impl PyDagTracker {
         weights: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
         let mut seconds = Vec::with_capacity(self.ids.len());
-        for id in &self.ids {
-            let weight = weights.get_item(id);
-            let weight = weight.map_err(|_| {
-                bad_input(
-                    &format!("the weights lack the node {}", shown(id.bind(py))),
-                    "",
-                )
-            })?;
+        for at in 0..self.ids.len() as u32 {
+            let id = self.ids.get(py, at);
+            let weight = weights
+                .get_item(&id)
+                .map_err(|_| bad_input(&format!("the weights lack the node {}", shown(&id)), ""))?;
             let weight: f64 = weight.extract()?;
             if !weight.is_finite() || weight < 0.0 {
-                let message = format!(
-                    "the weight of {} is {weight}, which is no duration",
-                    shown(id.bind(py))
-                );
+                let name = shown(&id);
+                let message = format!("the weight of {name} is {weight}, which is no duration");
                 return Err(bad_input(&message, "give seconds that are not negative"));
             }
             seconds.push(weight);
         }
-        let path = self.inner.lock().tracker.graph().critical_path(&seconds);
-        self.list(py, &path.map_err(|cycle| cycle_of(py, &cycle, &self.ids))?)
+        let path = py.detach(|| {
+            let tracker = &self.inner.lock().tracker;
+            tracker.graph().critical_path(tracker.order(), &seconds)
+        });
+        self.ids.list(py, &path)
     }
 
     fn ready<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let ready = self.inner.lock().tracker.ready().to_vec();
-        self.list(py, &ready)
+        self.ids.list(py, &ready)
     }
 
     fn start(&self, node: &Bound<'_, PyAny>) -> PyResult<()> {
         let at = self.position(node)?;
         let inner = &mut *self.inner.lock();
-        inner
-            .tracker
-            .start(at)
-            .map_err(|error| transition_error(node, &error))?;
-        inner.record(at, State::Running)
+        let started = inner.tracker.start(at);
+        started
+            .map_err(|error| Refused::Step(at, error))
+            .and_then(|()| inner.record(&[at], State::Running))
+            .map_err(|refused| self.raise(node.py(), refused))
     }
 
     fn complete<'py>(&self, node: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-        self.step(node, State::Done, Tracker::complete)
+        let at = self.position(node)?;
+        let ready = self.inner.lock().complete(at);
+        let ready = ready.map_err(|refused| self.raise(node.py(), refused))?;
+        self.ids.list(node.py(), &ready)
+    }
+
+    fn complete_many<'py>(&self, nodes: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        let py = nodes.py();
+        let mut places = Vec::with_capacity(nodes.len().unwrap_or(0));
+        for node in nodes.try_iter()? {
+            places.push(self.position(&node?)?);
+        }
+        let ready = self.inner.lock().complete_many(&places);
+        let ready = ready.map_err(|refused| self.raise(py, refused))?;
+        self.ids.list(py, &ready)
     }
 
     fn fail<'py>(&self, node: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-        self.step(node, State::Failed, Tracker::fail)
+        let at = self.position(node)?;
+        let skipped = self.inner.lock().fail(at);
+        let skipped = skipped.map_err(|refused| self.raise(node.py(), refused))?;
+        self.ids.list(node.py(), &skipped)
     }
 
     fn state(&self, node: &Bound<'_, PyAny>) -> PyResult<&'static str> {
@@ -121,24 +172,37 @@ impl PyDagTracker {
 
     fn journal(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let mut ids = Vec::with_capacity(self.ids.len());
-        for id in &self.ids {
-            ids.push(id_to_bytes(id.bind(py))?);
+        for at in 0..self.ids.len() as u32 {
+            ids.push(id_to_bytes(&self.ids.get(py, at))?);
         }
-        let inner = &mut *self.inner.lock();
-        let journal = TrackerJournal::create(&path, &ids, &inner.edges, &inner.tracker);
-        inner.journal = Some(journal.map_err(|error| log_error(&error))?);
-        Ok(())
+        let begun = py.detach(|| {
+            let inner = &mut *self.inner.lock();
+            inner.journal = Some(TrackerJournal::create(&path, &ids, &inner.tracker)?);
+            Ok(())
+        });
+        begun.map_err(|error| log_error(&error))
     }
 
     fn sync(&self, py: Python<'_>) -> PyResult<()> {
-        let synced = py.detach(|| {
-            self.inner
-                .lock()
-                .journal
-                .as_ref()
-                .map_or(Ok(()), TrackerJournal::sync)
-        });
-        synced.map_err(|error| log_error(&error))
+        let handle = self
+            .inner
+            .lock()
+            .journal
+            .as_ref()
+            .map(TrackerJournal::handle);
+        let Some(handle) = handle else {
+            return Ok(());
+        };
+        let handle = handle.map_err(|error| log_error(&error))?;
+        py.detach(|| handle.sync_data()).map_err(|error| {
+            let message = format!("the journal cannot be synced: {error}");
+            raise_coded(
+                "EnvironmentLacks",
+                &message,
+                "check the disk",
+                "storage_failed",
+            )
+        })
     }
 
     #[classmethod]
@@ -153,276 +217,135 @@ impl PyDagTracker {
             .detach(|| recover(&path))
             .map_err(|error| snapshot_error(&path, &error))?;
         let ids: PyResult<Vec<_>> = found.ids.iter().map(|id| id_from_bytes(py, id)).collect();
-        let names = Names::of(py, ids?)?;
-        let graph = found.tracker.graph();
-        let mut edges = vec![(0, 0); graph.edges()];
-        for node in 0..graph.nodes() as u32 {
-            for (&edge, &target) in graph.out_edges(node).iter().zip(graph.successors(node)) {
-                edges[edge as usize] = (node, target);
-            }
-        }
-        Ok(Self::around(
-            names,
-            found.tracker,
-            edges,
-            Some(found.journal),
-        ))
+        let ids = Ids::read_distinct(PyList::new(py, ids?)?.as_any())?;
+        Ok(Self::around(ids, found.tracker, Some(found.journal)))
     }
 }
 
-type Step = fn(&mut Tracker, u32, &mut Vec<u32>) -> Result<(), TransitionError>;
+/// Why a step was not taken.
+enum Refused {
+    /// The state of a node does not allow it.
+    Step(u32, TransitionError),
+    /// It was taken, but could not be journalled.
+    Log(LogError),
+}
 
 impl PyDagTracker {
-    fn around(
-        names: Names,
-        tracker: Tracker,
-        edges: Vec<(u32, u32)>,
-        journal: Option<TrackerJournal>,
-    ) -> Self {
-        let inner = Mutex::new(Inner {
-            tracker,
-            edges,
-            journal,
-            scratch: Vec::new(),
-        });
-        Self {
-            ids: names.ids,
-            index: names.index,
-            inner,
-        }
+    fn around(ids: Ids, tracker: Tracker, journal: Option<TrackerJournal>) -> Self {
+        let inner = Mutex::new(Inner { tracker, journal });
+        Self { ids, inner }
     }
 
     #[inline]
     fn position(&self, node: &Bound<'_, PyAny>) -> PyResult<u32> {
-        match self.index.bind(node.py()).get_item(node)? {
-            Some(at) => at.extract(),
-            None => Err(not_found(
-                &format!("the graph has no node {}", shown(node)),
-                "",
-            )),
+        self.ids.position(node)?.ok_or_else(|| {
+            let message = format!("the graph has no node {}", shown(node));
+            not_found(&message, "")
+        })
+    }
+
+    #[cold]
+    fn raise(&self, py: Python<'_>, refused: Refused) -> PyErr {
+        match refused {
+            Refused::Step(node, error) => transition_error(&self.ids.name(py, node), &error),
+            Refused::Log(error) => log_error(&error),
         }
-    }
-
-    #[inline]
-    fn step<'py>(
-        &self,
-        node: &Bound<'py, PyAny>,
-        state: State,
-        step: Step,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let at = self.position(node)?;
-        let inner = &mut *self.inner.lock();
-        inner.scratch.clear();
-        step(&mut inner.tracker, at, &mut inner.scratch)
-            .map_err(|error| transition_error(node, &error))?;
-        inner.record(at, state)?;
-        self.list(node.py(), &inner.scratch)
-    }
-
-    fn list<'py>(&self, py: Python<'py>, nodes: &[u32]) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(
-            py,
-            nodes.iter().map(|&node| self.ids[node as usize].bind(py)),
-        )
     }
 }
 
 impl Inner {
-    fn record(&mut self, node: u32, state: State) -> PyResult<()> {
-        let Some(journal) = &mut self.journal else {
-            return Ok(());
-        };
-        journal.step(node, state).map_err(|error| log_error(&error))
+    #[inline]
+    fn complete(&mut self, node: u32) -> Result<Few, Refused> {
+        let ready = self.tracker.complete(node);
+        let ready = Few::from_slice(ready.map_err(|error| Refused::Step(node, error))?);
+        self.record(&[node], State::Done)?;
+        Ok(ready)
+    }
+
+    fn complete_many(&mut self, nodes: &[u32]) -> Result<Vec<u32>, Refused> {
+        let ready = self.tracker.complete_many(nodes);
+        let ready = ready
+            .map_err(|error| Refused::Step(error.node, error))?
+            .to_vec();
+        self.record(nodes, State::Done)?;
+        Ok(ready)
+    }
+
+    fn fail(&mut self, node: u32) -> Result<Vec<u32>, Refused> {
+        let mut skipped = Vec::new();
+        let failed = self.tracker.fail(node, &mut skipped);
+        failed.map_err(|error| Refused::Step(node, error))?;
+        self.record(&[node], State::Failed)?;
+        Ok(skipped)
+    }
+
+    #[inline]
+    fn record(&mut self, nodes: &[u32], state: State) -> Result<(), Refused> {
+        match &mut self.journal {
+            Some(journal) => journal.steps(nodes, state).map_err(Refused::Log),
+            None => Ok(()),
+        }
     }
 }
 
-/// The caller's ids in order, and where each is.
-struct Names {
-    ids: Vec<Py<PyAny>>,
-    index: Py<PyDict>,
-}
-
-impl Names {
-    /// A number stands for the ids 0, 1, … below it.
-    fn read(node_ids: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let py = node_ids.py();
-        if node_ids.is_instance_of::<PyInt>() {
-            let count: isize = node_ids.extract()?;
-            let range = PyRange::new(py, 0, count.max(0))?;
-            return Self::of(
-                py,
-                range
-                    .try_iter()?
-                    .map(|id| Ok(id?.unbind()))
-                    .collect::<PyResult<_>>()?,
-            );
-        }
-        Self::of(
-            py,
-            node_ids
-                .try_iter()?
-                .map(|id| Ok(id?.unbind()))
-                .collect::<PyResult<_>>()?,
-        )
-    }
-
-    fn of(py: Python<'_>, ids: Vec<Py<PyAny>>) -> PyResult<Self> {
-        let index = PyDict::new(py);
-        for (at, id) in ids.iter().enumerate() {
-            index.set_item(id, at as u32)?;
-        }
-        if index.len() < ids.len() {
-            let twice = ids.iter().enumerate().find(|(at, id)| {
-                index
-                    .get_item(id)
-                    .ok()
-                    .flatten()
-                    .and_then(|last| last.extract::<usize>().ok())
-                    != Some(*at)
-            });
-            let name = twice.map_or_else(String::new, |(_, id)| shown(id.bind(py)));
-            return Err(bad_input(
-                &format!("the node {name} is there twice"),
-                "give each node an id of its own",
-            ));
-        }
-        Ok(Self {
-            ids,
-            index: index.unbind(),
-        })
-    }
-
-    /// Edges given as pairs of ids. Most ids of edges are the very objects of the node list, so they are
-    /// found by address; the others by equality.
-    fn edges(&self, edges: &Bound<'_, PyAny>) -> PyResult<Vec<(u32, u32)>> {
-        let py = edges.py();
-        let by_address: FxHashMap<usize, u32> = self
-            .ids
-            .iter()
-            .enumerate()
-            .map(|(at, id)| (id.as_ptr() as usize, at as u32))
-            .collect();
-        let index = self.index.bind(py);
-        let find = |edge: usize, id: &Bound<'_, PyAny>| -> PyResult<u32> {
-            if let Some(&at) = by_address.get(&(id.as_ptr() as usize)) {
-                return Ok(at);
-            }
-            match index.get_item(id)? {
-                Some(at) => at.extract(),
-                None => {
-                    let message = format!("edge {edge} names {}, which is no node", shown(id));
-                    Err(raise_coded(
-                        "BadInput",
-                        &message,
-                        "add the node or remove the edge",
-                        "unknown_node",
-                    ))
-                }
-            }
-        };
-        let mut pairs = Vec::with_capacity(edges.len().unwrap_or(0));
-        let mut add = |pair: &Bound<'_, PyAny>| -> PyResult<()> {
-            let at = pairs.len();
-            let (source, target) = match pair.cast_exact::<PyTuple>() {
-                Ok(pair) if pair.len() == 2 => (
-                    find(at, &*pair.get_borrowed_item(0)?)?,
-                    find(at, &*pair.get_borrowed_item(1)?)?,
-                ),
-                _ => {
-                    let ends = pair
-                        .cast::<PySequence>()
-                        .ok()
-                        .filter(|ends| ends.len().is_ok_and(|length| length == 2));
-                    let ends = ends.filter(|ends| !ends.is_instance_of::<PyString>());
-                    let ends =
-                        ends.ok_or_else(|| bad_input(&format!("edge {at} is no pair of ids"), ""))?;
-                    (find(at, &ends.get_item(0)?)?, find(at, &ends.get_item(1)?)?)
-                }
-            };
-            pairs.push((source, target));
-            Ok(())
-        };
-        if let Ok(list) = edges.cast_exact::<PyList>() {
-            for pair in list.iter() {
-                add(&pair)?;
-            }
+fn finding_dict<'py>(
+    py: Python<'py>,
+    finding: &Finding,
+    ids: &Ids,
+    edges: &Edges,
+) -> PyResult<Bound<'py, PyDict>> {
+    let name = |at: u32| {
+        if (at as usize) < ids.len() {
+            ids.name(py, at)
         } else {
-            for pair in edges.try_iter()? {
-                add(&pair?)?;
-            }
+            edges.unknown_name(py, at)
         }
-        Ok(pairs)
-    }
-}
-
-/// Edges given as one buffer of integers: source, target, source, target, …, each a position.
-fn flat_pairs(edges: &Bound<'_, PyAny>) -> PyResult<Option<Vec<(u32, u32)>>> {
-    fn read<T: pyo3::buffer::Element + TryInto<u32>>(
-        edges: &Bound<'_, PyAny>,
-    ) -> Option<PyResult<Vec<u32>>> {
-        let buffer = PyBuffer::<T>::get(edges).ok()?;
-        let convert = |number: T| {
-            number
-                .try_into()
-                .map_err(|_| bad_input("an edge names a position below 0 or above 2^32", ""))
-        };
-        Some(
-            buffer
-                .to_vec(edges.py())
-                .and_then(|numbers| numbers.into_iter().map(convert).collect()),
-        )
-    }
-    if edges.is_instance_of::<PyList>() || edges.is_instance_of::<PyTuple>() {
-        return Ok(None);
-    }
-    let found = read::<u32>(edges)
-        .or_else(|| read::<i64>(edges))
-        .or_else(|| read::<u64>(edges))
-        .or_else(|| read::<i32>(edges));
-    let Some(numbers) = found else {
-        return Ok(None);
     };
-    let numbers = numbers?;
-    if numbers.len() % 2 == 1 {
-        return Err(bad_input(
-            "the buffer of edges has an odd length",
-            "give pairs of positions",
-        ));
-    }
-    Ok(Some(
-        numbers
-            .chunks_exact(2)
-            .map(|pair| (pair[0], pair[1]))
-            .collect(),
-    ))
+    let dict = PyDict::new(py);
+    dict.set_item("code", finding.code())?;
+    let severity = if finding.is_error() {
+        "error"
+    } else {
+        "warning"
+    };
+    dict.set_item("severity", severity)?;
+    dict.set_item("message", finding.words(name))?;
+    dict.set_item("nodes", ids.list(py, finding.nodes())?)?;
+    dict.set_item("edges", finding.edges())?;
+    Ok(dict)
 }
 
-fn shown(id: &Bound<'_, PyAny>) -> String {
-    id.str().map(|text| text.to_string()).unwrap_or_default()
-}
-
-fn cycle_of(py: Python<'_>, cycle: &Cycle, ids: &[Py<PyAny>]) -> PyErr {
-    let names: Vec<String> = cycle
-        .0
-        .iter()
-        .map(|&node| shown(ids[node as usize].bind(py)))
-        .collect();
+fn cycle_of(py: Python<'_>, cycle: &Cycle, ids: &Ids) -> PyErr {
+    let names: Vec<String> = cycle.0.iter().map(|&node| ids.name(py, node)).collect();
     cycle_error(&names)
 }
 
-fn graph_error(py: Python<'_>, error: &GraphError, ids: &[Py<PyAny>]) -> PyErr {
-    let known = ids.first().map(|id| shown(id.bind(py))).unwrap_or_default();
-    let remedy = format!("positions count from 0, which is {known}");
-    raise_coded("BadInput", &error.to_string(), &remedy, "unknown_node")
+fn graph_error(py: Python<'_>, error: &GraphError, edges: &Edges) -> PyErr {
+    match *error {
+        GraphError::UnknownNode { edge, .. } if edges.is_malformed(edge as u32) => bad_input(
+            &format!("edge {edge} is no pair of ids"),
+            "give (source, target)",
+        ),
+        GraphError::UnknownNode { edge, node, .. } => {
+            let name = edges.unknown_name(py, node);
+            let message = format!("edge {edge} names {name}, which is no node");
+            raise_coded(
+                "BadInput",
+                &message,
+                "add the node or remove the edge",
+                "unknown_node",
+            )
+        }
+        GraphError::TooLarge => bad_input(&error.to_string(), ""),
+    }
 }
 
-fn transition_error(node: &Bound<'_, PyAny>, error: &TransitionError) -> PyErr {
-    let (name, state) = (shown(node), error.state.word());
-    let remedy = "start what ready() names, complete or fail what was started";
+fn transition_error(name: &str, error: &TransitionError) -> PyErr {
+    let (step, state) = (error.step, error.state.word());
     raise_coded(
         "BadInput",
-        &format!("cannot {} the node {name}, which is {state}", error.step),
-        remedy,
+        &format!("cannot {step} the node {name}, which is {state}"),
+        "start what ready() names, complete or fail what was started",
         "wrong_state",
     )
 }

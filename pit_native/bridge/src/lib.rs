@@ -4,8 +4,10 @@ use pyo3::prelude::*;
 
 mod arbitration;
 mod dag;
+mod dag_ids;
 mod errors;
 mod json;
+mod melody_file;
 mod pool;
 mod runtime;
 mod runtime_events;
@@ -30,5 +32,6 @@ fn pit_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     stale::register(module)?;
     runtime::register(module)?;
     sandbox::register(module)?;
+    melody_file::register(module)?;
     virtual_dom::register(module)
 }

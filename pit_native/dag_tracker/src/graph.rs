@@ -34,18 +34,20 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Builds the graph of `nodes` nodes and `edges`; an edge's id is its position in `edges`.
+    /// Builds the graph of `nodes` nodes and `edges`, each a source and a target; an edge's id is its
+    /// position in `edges`.
     ///
     /// Several edges between the same two nodes are kept, and so are cycles: ask
     /// [`Graph::topological_order`] whether there are any.
-    pub fn new(nodes: usize, edges: &[(u32, u32)]) -> Result<Self, GraphError> {
+    pub fn new<E: Copy + Into<(u32, u32)>>(nodes: usize, edges: &[E]) -> Result<Self, GraphError> {
         let limit = u32::MAX as usize - 1;
         if nodes > limit || edges.len() > limit {
             return Err(GraphError::TooLarge);
         }
         let mut offsets = vec![0u32; nodes + 1];
         let mut in_degrees = vec![0u32; nodes];
-        for (edge, &(source, target)) in edges.iter().enumerate() {
+        for (edge, &ends) in edges.iter().enumerate() {
+            let (source, target) = ends.into();
             let node = source.max(target);
             if node as usize >= nodes {
                 return Err(GraphError::UnknownNode {
@@ -63,7 +65,8 @@ impl Graph {
         let mut next = offsets.clone();
         let mut targets = vec![0u32; edges.len()];
         let mut edge_ids = vec![0u32; edges.len()];
-        for (edge, &(source, target)) in edges.iter().enumerate() {
+        for (edge, &ends) in edges.iter().enumerate() {
+            let (source, target) = ends.into();
             let slot = next[source as usize] as usize;
             next[source as usize] += 1;
             targets[slot] = target;
@@ -92,7 +95,8 @@ impl Graph {
         &self.in_degrees
     }
 
-    fn range(&self, node: u32) -> std::ops::Range<usize> {
+    /// Where `node`'s edges lie in the arrays of targets and edge ids.
+    pub(crate) fn range(&self, node: u32) -> std::ops::Range<usize> {
         self.offsets[node as usize] as usize..self.offsets[node as usize + 1] as usize
     }
 
@@ -106,8 +110,29 @@ impl Graph {
         &self.edge_ids[self.range(node)]
     }
 
+    /// Source and target of every edge, by the edge's id.
+    pub fn pairs(&self) -> Vec<(u32, u32)> {
+        let mut pairs = vec![(0, 0); self.edges()];
+        for node in 0..self.nodes() as u32 {
+            for (&edge, &target) in self.out_edges(node).iter().zip(self.successors(node)) {
+                pairs[edge as usize] = (node, target);
+            }
+        }
+        pairs
+    }
+
     /// All nodes, each after its sources (Kahn's algorithm), or a cycle.
     pub fn topological_order(&self) -> Result<Vec<u32>, Cycle> {
+        let (order, waiting) = self.sort();
+        if order.len() == self.nodes() {
+            Ok(order)
+        } else {
+            Err(self.cycle_among(&waiting))
+        }
+    }
+
+    /// The nodes that can be put in order, and for each node how many of its edges come from others.
+    pub(crate) fn sort(&self) -> (Vec<u32>, Vec<u32>) {
         let mut waiting = self.in_degrees.clone();
         let mut order: Vec<u32> = Vec::with_capacity(self.nodes());
         order.extend((0..self.nodes() as u32).filter(|&i| waiting[i as usize] == 0));
@@ -123,11 +148,7 @@ impl Graph {
                 }
             }
         }
-        if order.len() == self.nodes() {
-            Ok(order)
-        } else {
-            Err(self.cycle_among(&waiting))
-        }
+        (order, waiting)
     }
 
     /// Follows edges backwards among the nodes that Kahn's algorithm left over: each of them has a
@@ -177,9 +198,10 @@ impl Graph {
     }
 
     /// The nodes of the heaviest path, first to last; of equal ones that with the smaller nodes.
-    pub fn critical_path(&self, weights: &[f64]) -> Result<Vec<u32>, Cycle> {
-        let order = self.topological_order()?;
-        let levels = self.bottom_levels(&order, weights);
+    ///
+    /// `order` and `weights` as in [`Graph::bottom_levels`].
+    pub fn critical_path(&self, order: &[u32], weights: &[f64]) -> Vec<u32> {
+        let levels = self.bottom_levels(order, weights);
         let heaviest = |candidates: &mut dyn Iterator<Item = u32>| {
             candidates.reduce(|best, node| {
                 let (a, b) = (levels[best as usize], levels[node as usize]);
@@ -197,7 +219,7 @@ impl Graph {
             path.push(node);
             next = heaviest(&mut self.successors(node).iter().copied());
         }
-        Ok(path)
+        path
     }
 }
 
@@ -229,14 +251,13 @@ mod tests {
     #[test]
     fn the_critical_path_is_the_heaviest() {
         let graph = Graph::new(5, &[(0, 1), (0, 2), (1, 3), (2, 3), (3, 4)]).unwrap();
+        let order = graph.topological_order().unwrap();
         assert_eq!(
-            graph.critical_path(&[1.0, 1.0, 5.0, 1.0, 1.0]).unwrap(),
+            graph.critical_path(&order, &[1.0, 1.0, 5.0, 1.0, 1.0]),
             [0, 2, 3, 4]
         );
-        assert_eq!(
-            Graph::new(0, &[]).unwrap().critical_path(&[]).unwrap(),
-            [0u32; 0]
-        );
+        let none = Graph::new::<(u32, u32)>(0, &[]).unwrap();
+        assert!(none.critical_path(&[], &[]).is_empty());
     }
 
     #[test]
@@ -244,14 +265,11 @@ mod tests {
         let n = 100_000u32;
         let mut edges: Vec<_> = (0..n - 1).map(|i| (i, i + 1)).collect();
         let graph = Graph::new(n as usize, &edges).unwrap();
-        assert_eq!(
-            graph.topological_order().unwrap(),
-            (0..n).collect::<Vec<_>>()
-        );
-        assert_eq!(
-            graph.critical_path(&vec![1.0; n as usize]).unwrap().len(),
-            n as usize
-        );
+        let order = graph.topological_order().unwrap();
+        assert_eq!(order, (0..n).collect::<Vec<_>>());
+        assert_eq!(graph.pairs(), edges);
+        let path = graph.critical_path(&order, &vec![1.0; n as usize]);
+        assert_eq!(path.len(), n as usize);
         edges.push((n - 1, 0));
         let ring = Graph::new(n as usize, &edges).unwrap();
         assert_eq!(

@@ -3,11 +3,13 @@
 //! Nodes are integers from zero; whoever has names keeps the table. Nothing here recurses, so a chain
 //! of a hundred thousand nodes is as safe as a wide graph.
 
+mod findings;
 mod graph;
 mod record_log;
 mod snapshot;
 mod tracker;
 
+pub use findings::{End, Finding, validate};
 pub use graph::{Cycle, Graph, GraphError};
 pub use record_log::{LogError, RecordLog, Records, read_records};
 pub use snapshot::{Recovered, SnapshotError, TrackerJournal, recover};

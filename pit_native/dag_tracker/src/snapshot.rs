@@ -1,5 +1,6 @@
 //! A tracker's journal on disk: the graph with its names first, then every step.
 
+use std::fs::File;
 use std::path::Path;
 
 use thiserror::Error;
@@ -45,12 +46,7 @@ pub struct TrackerJournal {
 
 impl TrackerJournal {
     /// Begins a journal at `path` with the graph and where it stands, synced to disk.
-    pub fn create(
-        path: &Path,
-        ids: &[Vec<u8>],
-        edges: &[(u32, u32)],
-        tracker: &Tracker,
-    ) -> Result<Self, LogError> {
+    pub fn create(path: &Path, ids: &[Vec<u8>], tracker: &Tracker) -> Result<Self, LogError> {
         let mut log = RecordLog::create(path, MAGIC)?;
         let mut table = Vec::new();
         table.extend_from_slice(&(ids.len() as u32).to_le_bytes());
@@ -58,14 +54,13 @@ impl TrackerJournal {
             table.extend_from_slice(&(id.len() as u32).to_le_bytes());
             table.extend_from_slice(id);
         }
-        for (source, target) in edges {
+        for (source, target) in tracker.graph().pairs() {
             table.extend_from_slice(&source.to_le_bytes());
             table.extend_from_slice(&target.to_le_bytes());
         }
         log.push(&table);
         // Steps are replayed through the tracker's own rules, so sources come before their targets.
-        let order = tracker.graph().topological_order().unwrap_or_default();
-        for node in order {
+        for &node in tracker.order() {
             match tracker.state(node) {
                 state @ (State::Running | State::Done | State::Failed) => {
                     log.push(&step_record(node, state))
@@ -84,9 +79,17 @@ impl TrackerJournal {
         self.log.flush()
     }
 
-    /// Waits until all steps are on the disk.
-    pub fn sync(&self) -> Result<(), LogError> {
-        self.log.sync()
+    /// Records that all of `nodes` went to `state`, in one write.
+    pub fn steps(&mut self, nodes: &[u32], state: State) -> Result<(), LogError> {
+        for &node in nodes {
+            self.log.push(&step_record(node, state));
+        }
+        self.log.flush()
+    }
+
+    /// A second handle on the file: `sync_data` on it waits until all steps so far are on the disk.
+    pub fn handle(&self) -> Result<File, LogError> {
+        self.log.handle()
     }
 }
 
@@ -120,7 +123,7 @@ pub fn recover(path: &Path) -> Result<Recovered, SnapshotError> {
         match state {
             // Whether it finished is not known, so it runs again.
             State::Running => Ok(()),
-            State::Done => tracker.complete(node, &mut scratch),
+            State::Done => tracker.complete(node).map(drop),
             State::Failed => tracker.fail(node, &mut scratch),
             State::Pending | State::Ready | State::Skipped => {
                 return Err(damaged("a step has no meaning"));
@@ -181,13 +184,12 @@ mod tests {
             .map(|s| s.as_bytes().to_vec())
             .collect();
         let mut tracker = Tracker::new(Graph::new(4, &edges).unwrap()).unwrap();
-        let mut journal = TrackerJournal::create(&path, &ids, &edges, &tracker).unwrap();
+        let mut journal = TrackerJournal::create(&path, &ids, &tracker).unwrap();
         let first = std::fs::read(&path).unwrap().len();
-        let mut scratch = Vec::new();
         for node in [0, 2, 1, 3] {
             tracker.start(node).unwrap();
             journal.step(node, State::Running).unwrap();
-            tracker.complete(node, &mut scratch).unwrap();
+            tracker.complete(node).unwrap();
             journal.step(node, State::Done).unwrap();
         }
         let whole = std::fs::read(&path).unwrap();
@@ -216,13 +218,13 @@ mod tests {
         let ids = vec![b"a".to_vec(), b"b".to_vec(), b"c".to_vec(), b"d".to_vec()];
         let mut tracker = Tracker::new(Graph::new(4, &edges).unwrap()).unwrap();
         let mut scratch = Vec::new();
-        tracker.complete(0, &mut scratch).unwrap();
+        tracker.complete(0).unwrap();
         tracker.fail(2, &mut scratch).unwrap();
-        drop(TrackerJournal::create(&path, &ids, &edges, &tracker).unwrap());
+        drop(TrackerJournal::create(&path, &ids, &tracker).unwrap());
         let mut found = recover(&path).unwrap();
         assert_eq!(found.tracker.ready(), [1]);
         assert_eq!(found.tracker.state(3), State::Skipped);
-        found.tracker.complete(1, &mut scratch).unwrap();
+        found.tracker.complete(1).unwrap();
         found.journal.step(1, State::Done).unwrap();
         assert!(recover(&path).unwrap().tracker.is_finished());
     }

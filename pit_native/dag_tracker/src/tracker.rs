@@ -65,6 +65,7 @@ pub struct TransitionError {
 #[derive(Debug, Clone)]
 pub struct Tracker {
     graph: Graph,
+    order: Vec<u32>,
     states: Vec<State>,
     waiting: Vec<u32>,
     /// Nodes that were made ready, in order; those that have left the state are dropped on reading.
@@ -75,7 +76,7 @@ pub struct Tracker {
 impl Tracker {
     /// A tracker with nothing started, or the cycle that forbids it.
     pub fn new(graph: Graph) -> Result<Self, Cycle> {
-        graph.topological_order()?;
+        let order = graph.topological_order()?;
         let waiting = graph.in_degrees().to_vec();
         let mut states = vec![State::Pending; graph.nodes()];
         let ready: Vec<u32> = (0..graph.nodes() as u32)
@@ -87,11 +88,17 @@ impl Tracker {
         let unfinished = graph.nodes();
         Ok(Self {
             graph,
+            order,
             states,
             waiting,
             ready,
             unfinished,
         })
+    }
+
+    /// All nodes, each after its sources.
+    pub fn order(&self) -> &[u32] {
+        &self.order
     }
 
     /// The graph.
@@ -129,30 +136,55 @@ impl Tracker {
         Ok(())
     }
 
-    /// Marks a running (or ready) node as done; adds to `newly_ready` what became ready by it.
-    pub fn complete(
-        &mut self,
-        node: u32,
-        newly_ready: &mut Vec<u32>,
-    ) -> Result<(), TransitionError> {
+    /// Marks a running (or ready) node as done; the nodes that became ready by it.
+    pub fn complete(&mut self, node: u32) -> Result<&[u32], TransitionError> {
         self.expect(node, "complete", &[State::Running, State::Ready])?;
         self.states[node as usize] = State::Done;
+        let from = self.trim_ready();
+        self.release_targets(node);
+        Ok(&self.ready[from..])
+    }
+
+    /// Marks all of `nodes`, which run or are ready, as done; the nodes that became ready by it.
+    ///
+    /// When one of them cannot be completed, or is named twice, nothing has changed.
+    pub fn complete_many(&mut self, nodes: &[u32]) -> Result<&[u32], TransitionError> {
+        let mut before = Vec::with_capacity(nodes.len());
+        for &node in nodes {
+            if let Err(error) = self.expect(node, "complete", &[State::Running, State::Ready]) {
+                for (&node, &state) in nodes.iter().zip(&before) {
+                    self.states[node as usize] = state;
+                }
+                return Err(error);
+            }
+            before.push(self.states[node as usize]);
+            self.states[node as usize] = State::Done;
+        }
+        let from = self.trim_ready();
+        for &node in nodes {
+            self.release_targets(node);
+        }
+        Ok(&self.ready[from..])
+    }
+
+    /// Clears what has left the ready set before the list can outgrow the graph; its length.
+    fn trim_ready(&mut self) -> usize {
+        if self.ready.len() >= 2 * self.graph.nodes().max(16) {
+            self.ready();
+        }
+        self.ready.len()
+    }
+
+    fn release_targets(&mut self, node: u32) {
         self.unfinished -= 1;
-        let from = newly_ready.len();
         for &target in self.graph.successors(node) {
             let left = &mut self.waiting[target as usize];
             *left -= 1;
             if *left == 0 && self.states[target as usize] == State::Pending {
                 self.states[target as usize] = State::Ready;
-                newly_ready.push(target);
+                self.ready.push(target);
             }
         }
-        // What has left the set is cleared before the list can outgrow the graph.
-        if self.ready.len() >= 2 * self.graph.nodes().max(16) {
-            self.ready();
-        }
-        self.ready.extend_from_slice(&newly_ready[from..]);
-        Ok(())
     }
 
     /// Marks a running (or ready) node as failed; adds to `skipped` what can never run now.
@@ -196,90 +228,4 @@ impl Tracker {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn diamond() -> Tracker {
-        Tracker::new(Graph::new(4, &[(0, 1), (0, 2), (1, 3), (2, 3)]).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn a_node_is_ready_when_all_sources_are_done() {
-        let mut tracker = diamond();
-        let mut new = Vec::new();
-        assert_eq!(tracker.ready(), [0]);
-        tracker.start(0).unwrap();
-        assert_eq!(tracker.ready(), [0u32; 0]);
-        tracker.complete(0, &mut new).unwrap();
-        assert_eq!(new, [1, 2]);
-        new.clear();
-        tracker.complete(1, &mut new).unwrap();
-        assert!(new.is_empty());
-        tracker.complete(2, &mut new).unwrap();
-        assert_eq!(
-            (new.as_slice(), tracker.ready()),
-            ([3].as_slice(), [3].as_slice())
-        );
-        tracker.complete(3, &mut new).unwrap();
-        assert!(tracker.is_finished());
-    }
-
-    #[test]
-    fn what_depends_on_a_failure_is_skipped_once() {
-        let mut tracker = diamond();
-        let (mut new, mut skipped) = (Vec::new(), Vec::new());
-        tracker.complete(0, &mut new).unwrap();
-        tracker.fail(1, &mut skipped).unwrap();
-        assert_eq!(skipped, [3]);
-        skipped.clear();
-        tracker.fail(2, &mut skipped).unwrap();
-        assert!(skipped.is_empty() && tracker.is_finished());
-        assert_eq!(
-            tracker.start(3),
-            Err(TransitionError {
-                node: 3,
-                step: "start",
-                state: State::Skipped
-            })
-        );
-    }
-
-    #[test]
-    fn a_failure_reaches_down_a_chain_of_a_hundred_thousand() {
-        let n = 100_000u32;
-        let edges: Vec<_> = (0..n - 1).map(|i| (i, i + 1)).collect();
-        let mut tracker = Tracker::new(Graph::new(n as usize, &edges).unwrap()).unwrap();
-        let mut skipped = Vec::new();
-        tracker.fail(0, &mut skipped).unwrap();
-        assert_eq!(skipped.len(), n as usize - 1);
-    }
-
-    proptest! {
-        #[test]
-        fn no_node_is_ready_before_its_sources_and_all_end(
-            n in 1usize..25, raw in proptest::collection::vec((0u32..25, 0u32..25), 0..60),
-            fails in proptest::collection::vec(proptest::bool::weighted(0.15), 25),
-            picks in proptest::collection::vec(0usize..1000, 25),
-        ) {
-            let edges: Vec<_> = raw.into_iter()
-                .map(|(a, b)| (a % n as u32, b % n as u32))
-                .filter(|(a, b)| a != b).map(|(a, b)| (a.min(b), a.max(b))).collect();
-            let mut tracker = Tracker::new(Graph::new(n, &edges).unwrap()).unwrap();
-            let mut steps = 0;
-            while !tracker.ready().is_empty() {
-                let ready = tracker.ready();
-                let node = ready[picks[steps % picks.len()] % ready.len()];
-                steps += 1;
-                for &(a, b) in &edges {
-                    if b == node { prop_assert_eq!(tracker.state(a), State::Done); }
-                }
-                tracker.start(node).unwrap();
-                let mut out = Vec::new();
-                if fails[node as usize] { tracker.fail(node, &mut out).unwrap(); }
-                else { tracker.complete(node, &mut out).unwrap(); }
-            }
-            prop_assert!(tracker.is_finished());
-        }
-    }
-}
+mod tests;
