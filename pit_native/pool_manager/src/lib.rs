@@ -55,6 +55,8 @@ mod loading;
 #[cfg(not(feature = "model-check"))]
 mod pool;
 #[cfg(not(feature = "model-check"))]
+pub mod predictor;
+#[cfg(not(feature = "model-check"))]
 mod prewarming;
 #[cfg(not(feature = "model-check"))]
 mod reaper;
