@@ -65,6 +65,9 @@ class Context:
         """The node's id; empty when the function is called alone."""
         self.attempt: int = about.get("attempt") or 1
         """1 for the first try."""
+        self.idempotency_key: str = about.get("idempotency_key") or ""
+        """Names the work of this node, the same in every attempt and after a resume: what is done once in the
+        world is marked with it."""
         self.configuration = configuration
         """The extension's settings. Secrets are not among them; they stay with the host."""
 

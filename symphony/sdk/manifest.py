@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from symphony.sdk.declared import DeclaredOutputs
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -30,11 +32,11 @@ class Manifest:
                 self._content = {}
         return self._content
 
-    def outputs(self, function: str) -> list[str] | None:
+    def outputs(self, function: str) -> DeclaredOutputs | None:
         """The declared outputs of a function, or None when it is not declared."""
         for declared in self.content.get("functions", []):
             if declared.get("name") == function:
-                return list(declared.get("outputs", {}))
+                return DeclaredOutputs(declared.get("outputs", {}), self.content.get("types"))
         return None
 
     def identity(self) -> tuple[str, str]:

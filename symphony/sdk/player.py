@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from symphony.sdk.declared import DeclaredOutputs
 from symphony.sdk.failures import PlayerFailure
 from symphony.sdk.values import Artifact, check_plain
 
@@ -90,14 +91,14 @@ class Player:
         ctx: Context,
         inputs: dict[str, Any],
         params: dict[str, Any],
-        ports: Callable[[], Sequence[str] | None],
+        declared: Callable[[], DeclaredOutputs | None],
     ) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
         """Calls a function and gives its outputs, and name and type of those that are artifacts.
 
-        `ports` gives the declared outputs when they are needed and not given in the decorator.
+        `declared` gives the manifest's outputs when the decorator does not name them.
 
-        Raises `PlayerFailure` for an unknown function, wrong names, or outputs that cannot travel,
-        and whatever the function raises.
+        Raises `PlayerFailure` for an unknown function, wrong names, outputs that cannot travel or are not
+        of their declared types, and whatever the function raises.
         """
         entry = self._functions.get(name)
         if entry is None:
@@ -105,7 +106,10 @@ class Player:
             raise PlayerFailure(f"there is no function {name!r}; there are: {known}", code="bad_input")
         arguments = entry.bind({**params, **inputs}, ctx)
         result = entry.function(ctx, **arguments)
-        return _in_order(name, result, entry.outputs if entry.outputs is not None else ports())
+        if entry.outputs is not None:
+            return _in_order(name, result, entry.outputs)
+        outputs = declared()
+        return _in_order(name, result, None if outputs is None else list(outputs), outputs)
 
     def serve(self) -> None:
         """Speaks with the host until it ends the session. Does nothing in a test harness."""
@@ -155,7 +159,7 @@ class _Entry:
 
 
 def _in_order(
-    name: str, result: Any, ports: Sequence[str] | None
+    name: str, result: Any, ports: Sequence[str] | None, declared: DeclaredOutputs | None = None
 ) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
     outputs: dict[str, Any] = {}
     artifacts: dict[str, dict[str, str]] = {}
@@ -164,6 +168,8 @@ def _in_order(
             artifacts[port] = {"name": value.name, "type": value.type}
             value = value.content
         check_plain(value, f"{name}: output {port}")
+        if declared is not None:
+            declared.check(name, port, value)
         outputs[port] = value
     return outputs, artifacts
 

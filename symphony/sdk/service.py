@@ -8,6 +8,7 @@ import sys
 
 from symphony.sdk.connection import Connection
 from symphony.sdk.context import Call, Context
+from symphony.sdk.declared import DeclaredOutputs
 from symphony.sdk.failures import Cancelled, error_body
 from symphony.sdk.manifest import Manifest
 from symphony.sdk.wire import PROTOCOL_VERSION, ProtocolError
@@ -80,13 +81,13 @@ class Service:
         if self._broken is not None:
             raise self._broken
         context = Context(self._connection, call, body.get("context") or {}, self._configuration)
-        function, declared = body["function"], body.get("outputs")
+        function, told = body["function"], body.get("outputs")
         outputs, artifacts = self._player.invoke(
             function,
             context,
             body.get("inputs") or {},
             body.get("params") or {},
-            lambda: declared if declared is not None else self._manifest.outputs(function),
+            lambda: DeclaredOutputs(told) if told is not None else self._manifest.outputs(function),
         )
         return {"outputs": outputs, "artifacts": artifacts}
 

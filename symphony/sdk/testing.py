@@ -11,7 +11,6 @@ host would; values go through the wire format, so that what cannot travel fails 
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from symphony.sdk import player as player_module_instance
 from symphony.sdk import service
 from symphony.sdk.context import Call, Context
 from symphony.sdk.local_host import LocalHost
+from symphony.sdk.manifest import Manifest
 from symphony.sdk.player import Player
 from symphony.sdk.values import Artifact
 
@@ -51,7 +51,8 @@ class Harness:
     ) -> None:
         self.entry = Path(entry).resolve()
         self.project = Path(project).resolve() if project is not None else None
-        self.manifest = _read_manifest(self.entry.parent)
+        self._declared = Manifest(str(self.entry))
+        self.manifest = self._declared.content
         self.host = host or LocalHost(self.project, self.manifest, capabilities or {})
         self.artifacts: dict[str, dict[str, str]] = {}
         self._configuration = dict(configuration or {})
@@ -95,7 +96,7 @@ class Harness:
                 context,
                 _travel(inputs or {}),
                 _travel(params or {}),
-                lambda: self.outputs_of(function),
+                lambda: self._declared.outputs(function),
             )
         result: dict[str, Any] = _travel(outputs)
         return result
@@ -104,13 +105,6 @@ class Harness:
         """The output of a port with its name and type, as the host would store it."""
         about = self.artifacts.get(port, {})
         return Artifact(outputs[port], name=about.get("name", ""), type=about.get("type", ""))
-
-    def outputs_of(self, function: str) -> list[str] | None:
-        """The outputs that the manifest declares for a function; None when it does not declare it."""
-        for declared in self.manifest.get("functions", []):
-            if declared.get("name") == function:
-                return list(declared.get("outputs", {}))
-        return None
 
     def _load(self) -> Player:
         """Runs the entry with a `Player` of its own in the place of the process's only one."""
@@ -152,11 +146,6 @@ class Harness:
         return (
             file is not None and Path(file).parent.is_relative_to(self.entry.parent) and "vendor" not in file
         )
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "Symphony.toml"
-    return tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
 def _travel(value: Any) -> Any:

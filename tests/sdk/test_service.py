@@ -292,6 +292,21 @@ async def test_the_manifest_names_the_extension_and_its_outputs(start_player: St
     assert answer["body"]["outputs"] == {"record": {"a": 1}}, "serve() at the end may be left out"
 
 
+async def test_the_host_may_tell_the_outputs(start_player: Start) -> None:
+    """Then the manifest is not read, and what is returned is held to the types that were told."""
+    source = "from symphony.sdk import player\n@player.function\ndef rows(ctx, items):\n    return items\n"
+    host = await start_player(source)
+    await host.ask("activate", {"configuration": {}})
+    body = {"function": "rows", "params": {}, "context": {}, "outputs": {"found": "list<record>"}}
+    answer = await host.ask("call", {**body, "inputs": {"items": [{"a": 1}]}})
+    assert answer["outputs"] == {"found": [{"a": 1}]}
+    refused = await host.ask("call", {**body, "inputs": {"items": 5}})
+    assert refused["code"] == "bad_output"
+    assert refused["message"] == (
+        "rows: output found is declared list<record>, so it must be a list, but it is an integer"
+    )
+
+
 async def test_nothing_heavy_is_imported(start_player: Start) -> None:
     host = await activated(start_player)
     names = (await host.answer(host.call("modules")))["body"]["outputs"]["names"]

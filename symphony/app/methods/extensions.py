@@ -101,6 +101,7 @@ class ExtensionMethods:
             "function": function,
             "params": values,
             "inputs": given,
+            "outputs": dict(spec.outputs),
             "context": {"run": "", "node": "", "project": str(place) if place else None, "attempt": 1},
         }
         timeout = services.configuration.get("engine.node_timeout")
