@@ -36,26 +36,52 @@ class PoolManager:
     """Hands out things that are costly to load: Players and local models.
 
     An entry goes unloaded → loading → warming → ready ⇄ active; ready → cooling when nobody held it for
-    `idle` seconds (None: never), then back to ready if asked for within `cooling` seconds, else unloaded. At most
-    `capacity` entries are loaded; the one that was used longest ago and is not held makes room.
-    `loaders` loads run at once. After a failed load the next allocation waits `backoff` seconds, doubled with
-    each further failure, and tries again. `unload(id, value)` is called with each value that leaves.
+    `idle` seconds (None: never), then back to ready if asked for within `cooling` seconds, else unloaded.
+    `unload(id, value)` is called with each value that leaves.
+
+    At most `capacity` entries are loaded, and they occupy at most `memory` bytes (None: unlimited) and
+    `gpu_memory` bytes of GPUs (None: what NVML says is free when the first entry that needs some is
+    registered). Idle entries make room, those first that are worth least: seldom used, quick to load, large.
+    One that is held never does. `loaders` loads run at once.
+
+    After a failed load the next allocation waits `backoff` seconds, doubled with each further failure and
+    lengthened by up to a quarter at random, at most 10 s, and tries again. A value that is found dead
+    (`report_dead`, or `is_healthy` below) comes back by itself if it was warm, at once the first time, then
+    after such pauses. After `give_up_after` failures and early deaths in a row (30 s alive is healthy and
+    forgives) it does not any more, and `allocate` raises at once, but for one try every 10 seconds.
+
+    A value may have methods, called on threads of the pool: `warm()` after its load; `memory_in_use()` →
+    bytes, or (bytes, bytes of GPU memory), after its load and every `check` seconds (None: never);
+    `is_healthy()` → bool every `check` seconds, which must not wait. One that is not healthy, or raises, is dead.
     """
 
     def __new__(
         cls,
         capacity: int = 128,
         *,
+        memory: int | None = None,
+        gpu_memory: int | None = None,
         idle: float | None = 300.0,
         cooling: float = 2.0,
         loaders: int = 8,
         backoff: float = 0.05,
+        give_up_after: int = 6,
+        check: float | None = None,
         unload: Callable[[str, Any], object] | None = None,
     ) -> PoolManager: ...
-    def register(self, id: str, loader: Callable[[str], Any]) -> None:
-        """Makes `id` known. `loader(id)` runs on a worker thread when it is first asked for; if its
-        result has a method `warm`, that is called before the entry is ready. A known id gets the new
-        loader and loses what it had loaded."""
+    def register(
+        self,
+        id: str,
+        loader: Callable[[str], Any],
+        *,
+        kind: str = "model",
+        memory: int = 0,
+        gpu_memory: int = 0,
+        idle: float | None = None,
+    ) -> None:
+        """Makes `id` known. `loader(id)` runs on a worker thread when it is first asked for. A known id gets
+        the new loader and loses what it had loaded. `kind` is `player` or `model`; `memory` and
+        `gpu_memory` (bytes) count as long as nothing was measured; `idle` (seconds) is its own."""
     def unregister(self, id: str) -> bool:
         """Forgets `id`; handles that are out stay good. False when it was not known."""
     def allocate(self, id: str, priority: int = 5, timeout: float | None = None) -> PoolHandle:
@@ -63,21 +89,32 @@ class PoolManager:
         lock and with the GIL held. Otherwise the GIL is released until it is ready, at most for
         `timeout` seconds; room goes to the highest priority (0 to 9), then to who came first.
 
-        Raises NotFound for an unknown id, SymphonyError with code `timeout`, or with code `load_failed`
-        and the loader's exception as its cause."""
+        Raises NotFound for an unknown id, SymphonyError with code `timeout`, with code `load_failed`
+        and the loader's exception as its cause, or with code `given_up`; EnvironmentLacks (code
+        `too_large`) when it needs more memory than the pool has, or a GPU and there is none."""
     def release(self, handle: PoolHandle) -> None:
         """Gives a handle back. Raises BadInput (code `released`) the second time."""
     def discard(self, id: str) -> bool:
-        """Drops what `id` has loaded, because it was found dead: the next allocation loads it anew.
-        False when nothing was loaded."""
+        """Drops what `id` has loaded; the next allocation loads it anew. False when nothing was loaded."""
+    def report_dead(self, handle: PoolHandle, reason: str) -> bool:
+        """Gives a handle back whose value has died, and drops that value for all: see above. False when
+        the pool has another value by now. Raises BadInput for a handle that was released."""
     def prewarm(self, ids: list[str]) -> int:
         """Starts to load those that are not loaded, as far as there is room; idle entries that are not
-        among them make room. Returns the number of loads started, at once."""
+        among them make room, but nobody who waits for room is made to wait longer. Returns the number of
+        loads started, at once."""
     def state(self, id: str) -> str:
         """`unloaded`, `loading`, `warming`, `ready`, `active` or `cooling`."""
+    def describe(self, id: str) -> dict[str, Any]:
+        """state, kind, memory, gpu_memory (bytes), measured (bool: else as declared), load_seconds (smoothed, None
+        before the first load), failures (in a row), given_up, reason (the last failure or death), pause
+        (seconds until it may be loaded again, or None). NotFound."""
     def stats(self) -> dict[str, Any]:
-        """capacity, entries, loaded, states (word → count), held, allocations, waits, loads, failures,
-        evictions, idle_unloads, discards."""
+        """capacity, entries, loaded, memory and gpu_memory (bytes booked), memory_limit, gpu_memory_limit,
+        gpu_absent (why there is no GPU, or None), states (word → count), held, allocations, waits, loads,
+        failures, evictions, idle_unloads, discards, deaths, restarts (by itself, after a death), given_up
+        (entries now), prewarmed (loads begun before anybody asked), prewarm_hits (of these, used),
+        prewarm_misses (unloaded unused)."""
     def close(self) -> None:
         """Unloads everything that is not held and refuses further allocations."""
 
@@ -87,14 +124,18 @@ class PoolManager:
 class ArtifactStore:
     """A content-addressed store in the folder `path`; an id is `sha256:` and the content's digest.
 
-    One process writes a store at a time; a second is told so (HostBusy). With `key` (32 bytes) all that
-    is on the disk is under AES-256-GCM, and the same key must be given each time (else BadInput, code
-    `wrong_key`). The folder may be moved; `index/` in it can be deleted, it is built anew. All methods release
+    One process writes a store at a time; a second is told so (HostBusy). With `key` (32 bytes, or a
+    passphrase as text, from which Argon2id derives one) all that is on the disk is under AES-256-GCM, and
+    the same key must be given each time (else BadInput, code `wrong_key`) until `rotate_key` changes it.
+    A store that is not encrypted is refused with a key, unless `encrypt` says that it becomes one, see
+    `reencrypt`. The folder may be moved; `index/` in it can be deleted, it is built anew. All methods release
     the GIL and may be called from many threads. After a failed sync the store refuses to write until it is opened again
     (EnvironmentLacks, code `storage_failed`).
     """
 
-    def __new__(cls, path: str | PathLike[str], key: bytes | None = None) -> ArtifactStore: ...
+    def __new__(
+        cls, path: str | PathLike[str], key: bytes | str | None = None, *, encrypt: bool = False
+    ) -> ArtifactStore: ...
     def put(
         self,
         content: bytes | bytearray | memoryview,
@@ -162,6 +203,16 @@ class ArtifactStore:
         """Removes every content that is not in `keep`, is not held and was last put before `before`
         (seconds since the epoch; at the latest before this call), and gives the space back: removed,
         bytes, freed, segments. A put that runs meanwhile is never lost."""
+    def rotate_key(self, key: bytes | str, *, renew: bool = False) -> None:
+        """Makes `key` the one that opens the store, at once and durably: a crash leaves the old or the
+        new one. Nothing is moved; with `renew` what is put from now on is under a new data key, and
+        `reencrypt` brings the rest under it. BadInput for a store that is not encrypted."""
+    def reencrypt(self) -> dict[str, Any]:
+        """Encrypts what is plain or under an older data key, while the store is used, drops the older
+        keys, and answers as `encryption`. Goes on where an interrupted one ended; does nothing when
+        nothing is left. It takes as long as the store is large: call it in a thread of its own."""
+    def encryption(self) -> dict[str, Any]:
+        """is_on, data_keys (one, and those that `reencrypt` has still to replace), segments_left."""
     def close(self) -> None:
         """Waits for running calls and gives the folder free. Later calls raise (code `closed`)."""
     def __enter__(self) -> Self: ...

@@ -6,7 +6,8 @@
 use crate::errors::{bad_input, not_found, pool_error};
 use parking_lot::Mutex;
 use pool_manager::{
-    Config, Entry, Lease, LoadError, Loader, PoolError, PoolManager, Restarts, State, UnloadHook,
+    Config, Description, Entry, EntryOptions, Kind, Lease, LoadError, Loader, PoolError,
+    PoolManager, Restarts, Size, State, Stats, UnloadHook,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -122,15 +123,56 @@ impl Loader<Value> for PyLoader {
 
     fn warm(&self, id: &str, value: &Value) -> Result<(), LoadError> {
         Python::attach(|py| {
-            let value = value.bind(py);
-            let warmed = match value.getattr_opt("warm") {
-                Ok(Some(warm)) if warm.is_callable() => warm.call0().map(drop),
-                Ok(_) => Ok(()),
-                Err(error) => Err(error),
-            };
+            let warmed = method(value.bind(py), "warm").and_then(|warm| match warm {
+                Some(warm) => warm.call0().map(drop),
+                None => Ok(()),
+            });
             warmed.map_err(|error| self.failed(py, id, error))
         })
     }
+
+    fn measure(&self, _id: &str, value: &Value) -> Option<Size> {
+        Python::attach(|py| {
+            let value = value.bind(py);
+            size_in_use(value).unwrap_or_else(|error| {
+                error.write_unraisable(py, Some(value));
+                None
+            })
+        })
+    }
+
+    fn check(&self, _id: &str, value: &Value) -> Result<(), String> {
+        Python::attach(|py| {
+            let healthy = method(value.bind(py), "is_healthy").and_then(|ask| match ask {
+                Some(ask) => ask.call0()?.is_truthy(),
+                None => Ok(true),
+            });
+            match healthy {
+                Ok(true) => Ok(()),
+                Ok(false) => Err("it said that it is not healthy".to_owned()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    }
+}
+
+/// The method of a value, if it has it.
+fn method<'py>(value: &Bound<'py, PyAny>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let found = value.getattr_opt(name)?;
+    Ok(found.filter(|method| method.is_callable()))
+}
+
+/// What `memory_in_use` answers: bytes of memory, or these and bytes of GPU memory.
+fn size_in_use(value: &Bound<'_, PyAny>) -> PyResult<Option<Size>> {
+    let Some(ask) = method(value, "memory_in_use")? else {
+        return Ok(None);
+    };
+    let answer = ask.call0()?;
+    let (memory, gpu) = match answer.extract::<(u64, u64)>() {
+        Ok(both) => both,
+        Err(_) => (answer.extract()?, 0),
+    };
+    Ok(Some(Size { memory, gpu }))
 }
 
 /// Places in the cache of keys; a power of two.
@@ -225,33 +267,42 @@ impl PyPoolManager {
 impl PyPoolManager {
     #[new]
     #[pyo3(
-        signature = (capacity=128, *, idle=Some(300.0), cooling=2.0, loaders=8, backoff=0.05, unload=None),
-        text_signature = "(capacity=128, *, idle=300.0, cooling=2.0, loaders=8, backoff=0.05, unload=None)"
+        signature = (
+            capacity=128, *, memory=None, gpu_memory=None, idle=Some(300.0), cooling=2.0, loaders=8, backoff=0.05,
+            give_up_after=6, check=None, unload=None
+        ),
+        text_signature = "(capacity=128, *, memory=None, gpu_memory=None, idle=300.0, cooling=2.0, loaders=8, backoff=0.05, give_up_after=6, check=None, unload=None)"
     )]
+    #[allow(clippy::too_many_arguments, reason = "settings, by name")]
     fn new(
         capacity: usize,
+        memory: Option<u64>,
+        gpu_memory: Option<u64>,
         idle: Option<f64>,
         cooling: f64,
         loaders: usize,
         backoff: f64,
+        give_up_after: u32,
+        check: Option<f64>,
         unload: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        if capacity == 0 || loaders == 0 {
-            return Err(bad_input(
-                "a pool needs a capacity and loaders of at least 1",
-                "",
-            ));
+        if capacity == 0 || loaders == 0 || give_up_after == 0 {
+            let message = "a pool needs a capacity, loaders and attempts of at least 1";
+            return Err(bad_input(message, ""));
         }
         let config = Config {
             capacity,
+            memory,
+            gpu_memory,
             idle: idle.map(seconds).transpose()?,
             cooling: seconds(cooling)?,
             loaders,
+            check: check.map(seconds).transpose()?,
             restarts: Restarts {
                 first: seconds(backoff)?,
+                attempts: give_up_after,
                 ..Restarts::default()
             },
-            ..Config::default()
         };
         let pool = match unload {
             None => PoolManager::new(config),
@@ -265,19 +316,42 @@ impl PyPoolManager {
         })
     }
 
-    #[pyo3(signature = (id, loader))]
-    fn register(&self, py: Python<'_>, id: &str, loader: Bound<'_, PyAny>) -> PyResult<()> {
+    #[pyo3(signature = (id, loader, *, kind="model", memory=0, gpu_memory=0, idle=None))]
+    #[allow(clippy::too_many_arguments, reason = "options, by name")]
+    fn register(
+        &self,
+        py: Python<'_>,
+        id: &str,
+        loader: Bound<'_, PyAny>,
+        kind: &str,
+        memory: u64,
+        gpu_memory: u64,
+        idle: Option<f64>,
+    ) -> PyResult<()> {
         if !loader.is_callable() {
             return Err(bad_input(
                 &format!("the loader of {id:?} cannot be called"),
                 "",
             ));
         }
+        let kinds = [Kind::Player, Kind::Model];
+        let kind = kinds
+            .into_iter()
+            .find(|known| known.word() == kind)
+            .ok_or_else(|| bad_input(&format!("there is no kind {kind:?}"), "player or model"))?;
+        let options = EntryOptions {
+            idle: idle.map(seconds).transpose()?,
+            kind,
+            size: Size {
+                memory,
+                gpu: gpu_memory,
+            },
+        };
         let loader = PyLoader {
             loader: loader.unbind(),
             causes: Arc::clone(&self.causes),
         };
-        py.detach(|| self.pool.register(id, Arc::new(loader)));
+        py.detach(|| self.pool.register_with(id, Arc::new(loader), options));
         Ok(())
     }
 
@@ -317,6 +391,19 @@ impl PyPoolManager {
         py.detach(|| self.pool.discard(id))
     }
 
+    fn report_dead(
+        &self,
+        py: Python<'_>,
+        handle: &Bound<'_, PyPoolHandle>,
+        reason: &str,
+    ) -> PyResult<bool> {
+        let lease = handle
+            .get()
+            .take(py)
+            .ok_or_else(|| pool_error(PoolError::Released))?;
+        Ok(py.detach(|| self.pool.report_dead(&lease, reason)))
+    }
+
     fn prewarm(&self, py: Python<'_>, ids: Vec<String>) -> PyResult<usize> {
         py.detach(|| {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -334,31 +421,78 @@ impl PyPoolManager {
         })
     }
 
+    fn describe<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyDict>> {
+        let description = self.pool.describe(id).ok_or_else(|| {
+            not_found(
+                &format!("the pool has no entry {id:?}"),
+                "register it first",
+            )
+        })?;
+        let dict = PyDict::new(py);
+        describe(&dict, &description)?;
+        Ok(dict)
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = py.detach(|| self.pool.stats());
-        let states = PyDict::new(py);
-        for (state, count) in State::ALL.into_iter().zip(stats.states) {
-            states.set_item(state.word(), count)?;
-        }
-        let dict = PyDict::new(py);
-        dict.set_item("capacity", stats.capacity)?;
-        dict.set_item("entries", stats.entries)?;
-        dict.set_item("loaded", stats.loaded)?;
-        dict.set_item("states", states)?;
-        dict.set_item("held", stats.held)?;
-        dict.set_item("allocations", stats.allocations)?;
-        dict.set_item("waits", stats.waits)?;
-        dict.set_item("loads", stats.loads)?;
-        dict.set_item("failures", stats.failures)?;
-        dict.set_item("evictions", stats.evictions)?;
-        dict.set_item("idle_unloads", stats.idle_unloads)?;
-        dict.set_item("discards", stats.discards)?;
-        Ok(dict)
+        pool_stats(py, &stats)
     }
 
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.pool.close());
     }
+}
+
+/// What is known of an entry, as `describe` gives it.
+pub(crate) fn describe(dict: &Bound<'_, PyDict>, known: &Description) -> PyResult<()> {
+    dict.set_item("state", known.state.word())?;
+    dict.set_item("kind", known.kind.word())?;
+    dict.set_item("memory", known.size.memory)?;
+    dict.set_item("gpu_memory", known.size.gpu)?;
+    dict.set_item("measured", known.is_measured)?;
+    dict.set_item("load_seconds", known.load_seconds)?;
+    dict.set_item("failures", known.failures)?;
+    dict.set_item("given_up", known.is_given_up)?;
+    dict.set_item("reason", &known.reason)?;
+    dict.set_item("pause", known.pause.map(|pause| pause.as_secs_f64()))
+}
+
+/// A pool in numbers, as `stats` gives it.
+pub(crate) fn pool_stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDict>> {
+    let states = PyDict::new(py);
+    for (state, count) in State::ALL.into_iter().zip(stats.states) {
+        states.set_item(state.word(), count)?;
+    }
+    let dict = PyDict::new(py);
+    dict.set_item("capacity", stats.capacity)?;
+    dict.set_item("entries", stats.entries)?;
+    dict.set_item("loaded", stats.loaded)?;
+    dict.set_item("memory", stats.used.memory)?;
+    dict.set_item("memory_limit", stats.memory)?;
+    dict.set_item("gpu_memory", stats.used.gpu)?;
+    let gpu = stats.gpu.as_ref();
+    dict.set_item("gpu_memory_limit", gpu.and_then(|gpu| gpu.as_ref().ok()))?;
+    dict.set_item("gpu_absent", gpu.and_then(|gpu| gpu.as_ref().err()))?;
+    dict.set_item("states", states)?;
+    for (name, count) in [
+        ("held", stats.held),
+        ("allocations", stats.allocations),
+        ("waits", stats.waits),
+        ("loads", stats.loads),
+        ("failures", stats.failures),
+        ("evictions", stats.evictions),
+        ("idle_unloads", stats.idle_unloads),
+        ("discards", stats.discards),
+        ("deaths", stats.deaths),
+        ("restarts", stats.restarts),
+        ("given_up", stats.given_up as u64),
+        ("prewarmed", stats.prewarmed),
+        ("prewarm_hits", stats.prewarm_hits),
+        ("prewarm_misses", stats.prewarm_misses),
+    ] {
+        dict.set_item(name, count)?;
+    }
+    Ok(dict)
 }
 
 /// Calls `unload(id, value)`; what it raises is reported as unraisable, for nobody waits for it.
