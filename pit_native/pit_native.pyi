@@ -213,6 +213,16 @@ class ArtifactStore:
         nothing is left. It takes as long as the store is large: call it in a thread of its own."""
     def encryption(self) -> dict[str, Any]:
         """is_on, data_keys (one, and those that `reencrypt` has still to replace), segments_left."""
+    def rotate_key(self, key: bytes | str, *, renew: bool = False) -> None:
+        """Makes `key` the one that opens the store, at once and durably: a crash leaves the old or the
+        new one. Nothing is moved; with `renew` what is put from now on is under a new data key, and
+        `reencrypt` brings the rest under it. BadInput for a store that is not encrypted."""
+    def reencrypt(self) -> dict[str, Any]:
+        """Encrypts what is plain or under an older data key, while the store is used, drops the older
+        keys, and answers as `encryption`. Goes on where an interrupted one ended; does nothing when
+        nothing is left. It takes as long as the store is large: call it in a thread of its own."""
+    def encryption(self) -> dict[str, Any]:
+        """is_on, data_keys (one, and those that `reencrypt` has still to replace), segments_left."""
     def close(self) -> None:
         """Waits for running calls and gives the folder free. Later calls raise (code `closed`)."""
     def __enter__(self) -> Self: ...

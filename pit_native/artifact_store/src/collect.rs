@@ -9,6 +9,7 @@ use crate::error::{Result, StoreError};
 use crate::index::Standing;
 use crate::log::{Pending, Place};
 use crate::record::{Header, Kind};
+use crate::rotation::renewed;
 use crate::segment::{Found, Segment};
 use crate::types::{ArtifactId, Collected};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -27,6 +28,7 @@ pub(crate) fn collect(
     keep: &[ArtifactId],
     before: Option<f64>,
 ) -> Result<(Collected, Vec<ArtifactId>)> {
+    let _alone = core.rewriting.lock();
     let start = now();
     let before = before.unwrap_or(start).min(start);
     let (mut collected, gone) = remove(core, &doomed(core, keep, before))?;
@@ -93,40 +95,67 @@ fn compact(core: &Core, collected: &mut Collected) -> Result<()> {
     if candidates.is_empty() {
         return Ok(());
     }
-    // The checkpoint names old places; without it the log is read, whatever happens from here on.
-    match std::fs::remove_file(core.checkpoint_path()) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            return Err(StoreError::Io {
-                doing: "cannot delete",
-                path: core.checkpoint_path(),
-                source,
-            });
-        }
-        _ => {}
-    }
+    forget_checkpoint(core)?;
     for (segment, survey) in candidates {
-        {
-            let mut tail = core.log.tail.lock();
-            if tail.position().0 == segment.number {
-                core.log.roll(&mut tail)?;
-            }
-        }
-        // What was written between survey and roll is not in the survey.
-        let survey = if segment.length()? == survey.until {
-            survey
-        } else {
-            self::survey(core, &segment)?
-        };
-        let is_oldest = core
-            .log
-            .segments()
-            .first()
-            .is_some_and(|first| first.number == segment.number);
-        move_all(core, &segment, survey, is_oldest)?;
-        core.log.drop_segment(segment.number)?;
+        rewrite(core, &segment, survey)?;
         collected.segments += 1;
     }
     core.checkpoint()
+}
+
+/// Encrypts the oldest segment below `below` under the newest key, but for those in `kept`. False when
+/// there is none; one that must stay, for something in it is damaged, is added to `kept`.
+pub(crate) fn renew(core: &Core, below: u32, kept: &mut FxHashSet<u32>) -> Result<bool> {
+    let _alone = core.rewriting.lock();
+    let segments = core.log.segments();
+    let mut old = segments.iter().filter(|one| one.number < below);
+    let Some(segment) = old.find(|one| !kept.contains(&one.number)) else {
+        return Ok(false);
+    };
+    let survey = survey(core, segment)?;
+    if survey.has_live_damage {
+        kept.insert(segment.number);
+        return Ok(true);
+    }
+    forget_checkpoint(core)?;
+    rewrite(core, segment, survey)?;
+    core.checkpoint()?;
+    Ok(true)
+}
+
+/// The checkpoint names old places; without it the log is read, whatever happens from here on.
+fn forget_checkpoint(core: &Core) -> Result<()> {
+    match std::fs::remove_file(core.checkpoint_path()) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(StoreError::Io {
+            doing: "cannot delete",
+            path: core.checkpoint_path(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Moves what counts of a segment to the end of the log, and deletes it.
+fn rewrite(core: &Core, segment: &Segment, survey: Survey) -> Result<()> {
+    {
+        let mut tail = core.log.tail.lock();
+        if tail.position().0 == segment.number {
+            core.log.roll(&mut tail)?;
+        }
+    }
+    // What was written between survey and roll is not in the survey.
+    let survey = if segment.length()? == survey.until {
+        survey
+    } else {
+        self::survey(core, segment)?
+    };
+    let is_oldest = core
+        .log
+        .segments()
+        .first()
+        .is_some_and(|first| first.number == segment.number);
+    move_all(core, segment, survey, is_oldest)?;
+    core.log.drop_segment(segment.number)
 }
 
 /// What a segment holds.
@@ -234,6 +263,7 @@ fn move_all(core: &Core, segment: &Segment, survey: Survey, is_oldest: bool) -> 
                     source: std::io::ErrorKind::InvalidData.into(),
                 });
             };
+            let (header, body) = renewed(core.seal.as_ref(), header, body)?;
             size += header.record_bytes();
             batch.push((offset, header, body));
         }

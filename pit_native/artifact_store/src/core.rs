@@ -13,7 +13,7 @@ use crate::record::{HEADER, Header, Kind};
 use crate::seal::Seal;
 use crate::segment::Segment;
 use crate::types::{ArtifactId, Filter, Info, Put};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub(crate) struct Core {
     pub(crate) index: RwLock<Index>,
     pub(crate) seal: Option<Seal>,
     pub(crate) puts: AtomicU64,
+    /// Held by whoever rewrites segments.
+    pub(crate) rewriting: Mutex<()>,
     /// Records since the last checkpoint.
     pub(crate) since_checkpoint: AtomicU64,
 }
@@ -245,6 +247,10 @@ impl Core {
                 "the header of its record does not match its checksum".into()
             ));
         };
+        if header.flags & crate::record::SEALED != flags {
+            // It was put before the store was encrypted.
+            return self.read_whole(segment, place, id, bytes);
+        }
         let prefix = &front[HEADER..];
         let length = header.length as usize;
         if header.kind != Kind::Content || count < HEADER + length || length < prefix.len() {

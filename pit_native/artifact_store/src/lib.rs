@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! STORE/lock              the kernel's lock of the one writer
+//! STORE/keys, keys.copy   the keys of an encrypted store, wrapped under the user's key
 //! STORE/segments/N.log    the append log: every byte is under a CRC-32, every content under its SHA-256
 //! STORE/index/            a checkpoint of the index and the full-text index; both can be built anew
 //! ```
@@ -17,12 +18,14 @@ mod core;
 mod error;
 mod index;
 mod keeper;
+mod keys;
 mod log;
 mod marks;
 pub mod quality;
 mod query;
 mod record;
 mod recovery;
+mod rotation;
 mod seal;
 mod segment;
 mod store;
@@ -31,5 +34,8 @@ mod types;
 mod verify;
 
 pub use error::{Result, StoreError};
+pub use keys::{Cost, Key};
 pub use store::Store;
-pub use types::{ArtifactId, Collected, Filter, Finding, Hit, Info, Options, Put, Stats};
+pub use types::{
+    ArtifactId, Collected, Encryption, Filter, Finding, Hit, Info, Options, Put, Stats,
+};

@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 /// The format that this version writes and reads.
 pub(crate) const FORMAT: u16 = 1;
+/// In the place of a sealed constant, when a file of keys tells a wrong one.
+const IN_KEY_FILE: &[u8] = b"keys";
 /// What is sealed to find a wrong key.
 const KEY_CHECK: &[u8] = b"symphony artifact store";
 
@@ -64,14 +66,31 @@ enum What {
     },
 }
 
+/// The number of the newest segment, and whether the newest with an intact head is of an encrypted store.
+pub(crate) fn glance(folder: &Path) -> Result<Option<(u32, bool)>> {
+    let numbers = segment_numbers(folder)?;
+    for number in numbers.iter().rev() {
+        let found = Segment::open(folder, *number, false)?.record_at(0)?;
+        let head = found.and_then(|(_, body)| rmp_serde::from_slice::<SegmentBody>(&body).ok());
+        if let Some(head) = head {
+            return Ok(numbers
+                .last()
+                .map(|last| (*last, !head.key_check.is_empty())));
+        }
+    }
+    // A first segment whose making was interrupted counts for nothing.
+    Ok(None)
+}
+
 /// Reads what is in `folder` (the segments) and `checkpoint`. Only torn tails are cut off.
 pub(crate) fn recover(
     folder: &Path,
     checkpoint_path: &Path,
     seal: Option<&Seal>,
+    has_key_file: bool,
 ) -> Result<Recovered> {
     let mut segments = find_segments(folder)?;
-    let head = read_head(folder, &mut segments, seal)?;
+    let head = read_head(folder, &mut segments, seal, has_key_file)?;
     let covered = checkpoint::read(checkpoint_path, head.store, seal).filter(|(_, reach)| {
         let segment = segments.get(&reach.segment);
         segment.is_some_and(|segment| segment.length().is_ok_and(|length| length >= reach.end))
@@ -209,22 +228,28 @@ fn read_change(
 }
 
 fn find_segments(folder: &Path) -> Result<BTreeMap<u32, Arc<Segment>>> {
+    let mut segments = BTreeMap::new();
+    for number in segment_numbers(folder)? {
+        segments.insert(number, Arc::new(Segment::open(folder, number, false)?));
+    }
+    Ok(segments)
+}
+
+/// The segments in a folder, oldest first.
+fn segment_numbers(folder: &Path) -> Result<Vec<u32>> {
     let failed = |source| StoreError::Io {
         doing: "cannot read",
         path: folder.into(),
         source,
     };
-    let mut segments = BTreeMap::new();
+    let mut numbers = Vec::new();
     for file in std::fs::read_dir(folder).map_err(failed)? {
         let name = file.map_err(failed)?.file_name();
-        let number = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".log")?.parse::<u32>().ok());
-        if let Some(number) = number {
-            segments.insert(number, Arc::new(Segment::open(folder, number, false)?));
-        }
+        let name = name.to_str().and_then(|name| name.strip_suffix(".log"));
+        numbers.extend(name.and_then(|name| name.parse::<u32>().ok()));
     }
-    Ok(segments)
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 /// What the segments' first records say; a new store's when there are none. A last segment whose
@@ -233,6 +258,7 @@ fn read_head(
     folder: &Path,
     segments: &mut BTreeMap<u32, Arc<Segment>>,
     seal: Option<&Seal>,
+    has_key_file: bool,
 ) -> Result<SegmentBody> {
     let mut found = None;
     let numbers: Vec<u32> = segments.keys().copied().collect();
@@ -278,6 +304,14 @@ fn read_head(
         })
     };
     match (found, seal) {
+        (Some(head), Some(_)) if has_key_file => Ok(SegmentBody {
+            key_check: IN_KEY_FILE.to_vec(),
+            ..head
+        }),
+        (None, Some(_)) if has_key_file => Ok(SegmentBody {
+            key_check: IN_KEY_FILE.to_vec(),
+            ..new_head(None)?
+        }),
         (Some(head), None) if head.key_check.is_empty() => Ok(head),
         (Some(_), None) => wrong("it is encrypted, and no key was given"),
         (Some(head), Some(_)) if head.key_check.is_empty() => {
@@ -285,7 +319,7 @@ fn read_head(
         }
         (Some(head), Some(seal)) => match seal.open(&head.key_check, KEY_CHECK) {
             Some(_) => Ok(head),
-            None => wrong("it was encrypted with another key"),
+            None => wrong("it was encrypted with another key, or its files of keys are lost"),
         },
         (None, seal) => new_head(seal),
     }

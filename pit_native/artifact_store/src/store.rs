@@ -4,12 +4,12 @@ use crate::collect;
 use crate::core::Core;
 use crate::error::{Result, StoreError};
 use crate::keeper::Keeper;
+use crate::keys::{Keys, Wanted};
 use crate::log::{Log, sync_folder};
-use crate::recovery::recover;
-use crate::seal::Seal;
+use crate::recovery::{glance, recover};
 use crate::types::{ArtifactId, Collected, Filter, Finding, Hit, Info, Options, Put, Stats};
 use crate::verify;
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use rustix::fs::FlockOperation;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -21,20 +21,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Store {
     /// Operations hold it for reading, closing takes it: so the lock on the folder outlives every
     /// operation.
-    open: RwLock<Option<Open>>,
+    pub(crate) open: RwLock<Option<Open>>,
 }
 
-struct Open {
-    core: Arc<Core>,
+pub(crate) struct Open {
+    pub(crate) core: Arc<Core>,
+    pub(crate) keys: Option<Keys>,
     keeper: Keeper,
     lock: File,
 }
 
 /// What an operation works on while it runs.
-struct Using<'a>(RwLockReadGuard<'a, Option<Open>>);
+pub(crate) struct Using<'a>(RwLockReadGuard<'a, Option<Open>>);
 
 impl Using<'_> {
-    fn open(&self) -> Result<&Open> {
+    pub(crate) fn open(&self) -> Result<&Open> {
         self.0.as_ref().ok_or(StoreError::Closed)
     }
 }
@@ -51,9 +52,22 @@ impl Store {
         make_folder(&segments)?;
         make_folder(&path.join("index"))?;
         sync_folder(path)?;
-        let seal = options.key.as_ref().map(Seal::new);
+        let newest = glance(&segments)?;
+        let wanted = Wanted {
+            key: options.key.as_ref(),
+            cost: options.passphrase_cost,
+            encrypts: options.encrypt,
+            newest_segment: newest.map(|(number, _)| number),
+            is_sealed: newest.is_some_and(|(_, is_sealed)| is_sealed),
+        };
+        let keys = Keys::unlock(path, &wanted)?;
+        let seal = keys.as_ref().map(Keys::seal);
+        if seal.is_some() {
+            remove_plain_words(&path.join("index"))?;
+        }
+        let has_key_file = keys.as_ref().is_some_and(Keys::has_file);
         let checkpoint = path.join("index").join("checkpoint");
-        let found = recover(&segments, &checkpoint, seal.as_ref())?;
+        let found = recover(&segments, &checkpoint, seal.as_ref(), has_key_file)?;
         let store = found.head.store;
         let replayed = found.replayed as u64;
         let log = Log::open(
@@ -72,11 +86,17 @@ impl Store {
             index: RwLock::new(found.index),
             seal,
             puts: AtomicU64::new(0),
+            rewriting: Mutex::new(()),
             since_checkpoint: AtomicU64::new(replayed),
         });
         let keeper = Keeper::start(Arc::clone(&core), options.search)?;
         Ok(Self {
-            open: RwLock::new(Some(Open { core, keeper, lock })),
+            open: RwLock::new(Some(Open {
+                core,
+                keys,
+                keeper,
+                lock,
+            })),
         })
     }
 
@@ -85,7 +105,7 @@ impl Store {
         Arc::clone(&self.using().open().expect("an open store").core)
     }
 
-    fn using(&self) -> Using<'_> {
+    pub(crate) fn using(&self) -> Using<'_> {
         Using(self.open.read())
     }
 
@@ -216,7 +236,13 @@ impl Store {
 
     /// Reads every stored byte and returns what does not check out.
     pub fn verify(&self) -> Result<Vec<Finding>> {
-        verify::verify(&self.using().open()?.core)
+        let using = self.using();
+        let open = using.open()?;
+        let mut findings = verify::verify(&open.core)?;
+        if let Some(keys) = &open.keys {
+            findings.extend(keys.verify(&open.core.path)?);
+        }
+        Ok(findings)
     }
 
     /// The store in numbers.
@@ -279,6 +305,19 @@ impl Drop for Store {
 fn make_folder(path: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| crate::log::write_error(path.to_path_buf(), path, source))
+}
+
+/// Deletes what a store has left that was not encrypted before: the words of its contents.
+fn remove_plain_words(index: &Path) -> Result<()> {
+    let folder = index.join("text");
+    match std::fs::remove_dir_all(&folder) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(StoreError::Io {
+            doing: "cannot delete",
+            path: folder,
+            source,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Takes the kernel's lock; the descriptor is close-on-exec, as all of std's are.

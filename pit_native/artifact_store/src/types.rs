@@ -1,5 +1,6 @@
 //! What goes in and out of the store.
 
+use crate::keys::{Cost, Key};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -179,11 +180,27 @@ pub struct Collected {
     pub segments: u64,
 }
 
+/// How a store is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Encryption {
+    /// Whether what is put is encrypted.
+    pub is_on: bool,
+    /// The data keys: one, and those that [`crate::Store::reencrypt`] has still to replace.
+    pub data_keys: u64,
+    /// Segments whose records are under older keys, or plain.
+    pub segments_left: u64,
+}
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Turns on AES-256-GCM at rest. The same key must be given each time.
-    pub key: Option<[u8; 32]>,
+    /// Turns on AES-256-GCM at rest. The same key must be given each time, see [`crate::Store::rotate_key`].
+    pub key: Option<Key>,
+    /// With a key: a store that holds plain contents becomes an encrypted one. What it holds is encrypted
+    /// by [`crate::Store::reencrypt`]. Without this such a store is refused.
+    pub encrypt: bool,
+    /// What a passphrase costs whoever tries it, where it is set: in a new store and at a rotation.
+    pub passphrase_cost: Cost,
     /// A segment is closed when it has grown beyond this many bytes.
     pub segment_bytes: u64,
     /// Whether contents are searchable by their text.
@@ -194,6 +211,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             key: None,
+            encrypt: false,
+            passphrase_cost: Cost::default(),
             segment_bytes: 256 << 20,
             search: true,
         }

@@ -1,6 +1,6 @@
 //! The store as its users see it: what was acknowledged stays, and what is damaged is found.
 
-use artifact_store::{ArtifactId, Filter, Options, Put, Store, StoreError};
+use artifact_store::{ArtifactId, Filter, Key, Options, Put, Store, StoreError};
 use proptest::prelude::*;
 
 use std::collections::BTreeMap;
@@ -142,7 +142,10 @@ fn bad_arguments_are_refused() {
 #[test]
 fn an_encrypted_store_shows_nothing_and_opens_only_with_its_key() {
     let dir = folder();
-    let with = |key: Option<[u8; 32]>| Store::open(dir.path(), Options { key, ..options() });
+    let with = |key: Option<[u8; 32]>| {
+        let key = key.map(Key::from);
+        Store::open(dir.path(), Options { key, ..options() })
+    };
     let store = with(Some([1; 32])).expect("opened");
     let secret = b"the secret content ".repeat(3000);
     let id = store
@@ -173,7 +176,7 @@ fn an_encrypted_store_shows_nothing_and_opens_only_with_its_key() {
     let opened = Store::open(
         plain.path(),
         Options {
-            key: Some([1; 32]),
+            key: Some([1; 32].into()),
             ..options()
         },
     );
@@ -387,7 +390,7 @@ proptest! {
     ) {
         let dir = folder();
         let options = Options {
-            segment_bytes: 4096, key: is_sealed.then_some([9; 32]), ..options()
+            segment_bytes: 4096, key: is_sealed.then(|| [9; 32].into()), ..options()
         };
         let mut store = Store::open(dir.path(), options.clone()).expect("opened");
         let mut model: BTreeMap<ArtifactId, Vec<u8>> = BTreeMap::new();

@@ -2,10 +2,10 @@
 
 use crate::errors::store_error;
 use crate::json::{map_to_python, serialised, to_map};
-use artifact_store::{ArtifactId, Filter, Info, Options, Put, Store};
+use artifact_store::{ArtifactId, Filter, Info, Key, Options, Put, Store};
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,20 +29,16 @@ impl PyArtifactStore {
 #[pymethods]
 impl PyArtifactStore {
     #[new]
-    #[pyo3(signature = (path, key=None))]
-    fn new(py: Python<'_>, path: PathBuf, key: Option<&[u8]>) -> PyResult<Self> {
-        let key = match key.map(<[u8; 32]>::try_from) {
-            None => None,
-            Some(Ok(key)) => Some(key),
-            Some(Err(_)) => {
-                return Err(crate::errors::bad_input(
-                    "the store's key must have 32 bytes",
-                    "",
-                ));
-            }
-        };
+    #[pyo3(signature = (path, key=None, *, encrypt=false))]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        key: Option<&Bound<'_, PyAny>>,
+        encrypt: bool,
+    ) -> PyResult<Self> {
         let options = Options {
-            key,
+            key: key.map(key_of).transpose()?,
+            encrypt,
             ..Options::default()
         };
         let store = py
@@ -214,6 +210,23 @@ impl PyArtifactStore {
         serialised(py, &collected)
     }
 
+    #[pyo3(signature = (key, *, renew=false))]
+    fn rotate_key(&self, py: Python<'_>, key: &Bound<'_, PyAny>, renew: bool) -> PyResult<()> {
+        let key = key_of(key)?;
+        py.detach(|| self.store.rotate_key(&key, renew))
+            .map_err(store_error)
+    }
+
+    fn reencrypt<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let encryption = py.detach(|| self.store.reencrypt()).map_err(store_error)?;
+        serialised(py, &encryption)
+    }
+
+    fn encryption<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let encryption = py.detach(|| self.store.encryption()).map_err(store_error)?;
+        serialised(py, &encryption)
+    }
+
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.store.close()).map_err(store_error)
     }
@@ -230,6 +243,21 @@ impl PyArtifactStore {
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         self.close(py)
+    }
+}
+
+/// 32 bytes, or a passphrase.
+fn key_of(object: &Bound<'_, PyAny>) -> PyResult<Key> {
+    if let Ok(words) = object.cast::<PyString>() {
+        return Ok(words.to_cow()?.as_ref().into());
+    }
+    let bytes = object.extract::<&[u8]>().ok();
+    match bytes.map(<[u8; 32]>::try_from) {
+        Some(Ok(key)) => Ok(key.into()),
+        _ => Err(crate::errors::bad_input(
+            "the store's key must be 32 bytes, or a passphrase",
+            "",
+        )),
     }
 }
 
