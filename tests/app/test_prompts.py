@@ -66,6 +66,12 @@ def test_the_showcase_on_this_repository(symphony: Callable[..., Any]) -> None:
     assert len(content(symphony, answer, "report.md")) > 500
 
 
+def test_a_chart_as_a_png(symphony: Callable[..., Any], repository: Path, tmp_path: Path) -> None:
+    answer = play(symphony, "Which files change most? Show me a bar chart as a PNG", repository)
+    [picture] = [a for a in answer["artifacts"] if a["type"] == "image/png"]
+    assert (picture["name"], picture["quality"]) == ("chart.png", 1.0) and picture["bytes"] > 5000
+
+
 def test_commits_by_author(symphony: Callable[..., Any], repository: Path) -> None:
     answer = play(symphony, "How many commits did each author make?", repository)
     lines = subprocess.run(

@@ -49,6 +49,23 @@ def test_what_one_sentence_asks_of_the_same_files_is_joined(conductor: Conductor
     assert ("hotspots.hotspots", "chart.items") in edges and ("hotspots.hotspots", "report.sections") in edges
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Which files change most? Show me a bar chart as a PNG",
+        "Who commits most? As a PNG please",
+        "How many files per language? Export a pie chart as PNG",
+        "Welche Dateien wurden am häufigsten geändert? Zeig mir ein Balkendiagramm als PNG",
+    ],
+)
+def test_a_picture_may_be_asked_for_by_its_format(conductor: Conductor, prompt: str) -> None:
+    composition = conductor.compose(prompt, CONTEXT)
+    assert composition.melody and not composition.missing
+    [chart] = [n for n in composition.melody["nodes"] if n["player"] == "symphony/report#chart"]
+    made = next(spec for spec in bundled()[0] if spec.player == chart["player"]).outputs
+    assert "image/png" in made.values()
+
+
 def test_every_melody_is_valid_and_most_do_what_was_asked(conductor: Conductor) -> None:
     functions, lattice = bundled()
     catalogue = {spec.player: spec for spec in functions}
