@@ -8,6 +8,7 @@ export interface Option {
 export interface ViewLink {
   id: string
   title: string
+  short: string
   badge: number
 }
 export interface ProjectInfo {
@@ -79,13 +80,15 @@ export interface Catalogue {
       theme: 'system' | 'light' | 'dark'
     }
   }
-  /** Says a change of status to assistive tools, politely. */
+  /** Says a change of status to assistive tools, politely; to the eye as well where it is asked to. */
   LiveRegion: {
     props: {
       /** what to say */
       text: string
       /** grows with each message */
       count: number
+      /** whether it is shown for a while */
+      shown?: boolean
     }
     events: {
     }
@@ -108,6 +111,8 @@ export interface Catalogue {
     props: {
       /** the space between them */
       gap?: 'none' | 'small' | 'normal' | 'large'
+      /** whether it scrolls by itself where there is no room for all */
+      scroll?: boolean
     }
     events: {
     }
@@ -137,7 +142,7 @@ export interface Catalogue {
   /** A main part and a side part, below each other where it is narrow. */
   Split: {
     props: {
-      /** where the second child stands */
+      /** where the side part stands, first or second child */
       side?: 'start' | 'end'
       /** full height */
       fill?: boolean
@@ -196,6 +201,8 @@ export interface Catalogue {
       small?: boolean
       /** letters of equal width */
       mono?: boolean
+      /** whether it is left out where it is narrow */
+      wide?: boolean
     }
     events: {
     }
@@ -436,6 +443,8 @@ export interface Catalogue {
       title: string
       /** what to do */
       text: string
+      /** whether it is left out where it is narrow */
+      wide?: boolean
     }
     events: {
     }

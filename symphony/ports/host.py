@@ -71,15 +71,20 @@ class HostPort(Protocol):
         ...
 
     async def get_run(self, run: str) -> Json:
-        """`{"run": RunInfo, "melody": document, "artifacts": [ArtifactInfo], "questions": [open approvals]}`."""
+        """`{"run": RunInfo, "melody": document, "artifacts": [ArtifactInfo], "questions": [open approvals]}`.
+
+        An open approval is `{"node", "message"}`; the message is empty when the Melody has none.
+        """
         ...
 
     async def cancel_run(self, run: str) -> Json:
         """Stops a run in order: `{"run": id}`."""
         ...
 
-    async def resume_run(self, run: str) -> Json:
-        """Goes on with an interrupted, failed or cancelled run under its id: `{"run": id}`."""
+    async def resume_run(self, run: str, *, agreed: bool = False) -> Json:
+        """Goes on with an interrupted, failed or cancelled run under its id: `{"run": id}`. Raises
+        PermissionDenied with code `consent_needed` for what was not agreed to when it was started.
+        """
         ...
 
     async def answer(self, run: str, node: str, approved: bool, comment: str = "") -> Json:
@@ -101,7 +106,9 @@ class HostPort(Protocol):
         ...
 
     async def metrics(self, run: str | None = None) -> Json:
-        """`{"throughput", "average", "p50", "p99", "players": {...}, "resources": {...}}`; seconds."""
+        """`{"throughput", "nodes", "average", "p50", "p99", "queue", "cpu_seconds", "peak_memory", "gpu_share",
+        "by_player": {player: the same}, "players": {...}, "resources": {...}}`; seconds and bytes.
+        """
         ...
 
     # --- artifacts ---------------------------------------------------------------------------

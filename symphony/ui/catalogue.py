@@ -39,7 +39,7 @@ def may(ts: str, doc: str) -> Prop:
 
 SHAPES: dict[str, dict[str, str]] = {
     "Option": {"value": "string", "label": "string", "hint?": "string"},
-    "ViewLink": {"id": "string", "title": "string", "badge": "number"},
+    "ViewLink": {"id": "string", "title": "string", "short": "string", "badge": "number"},
     "ProjectInfo": {"name": "string", "path": "string", "git": "boolean"},
     "Port": {"name": "string", "type": "string", "optional?": "boolean"},
     "GraphNode": {
@@ -89,8 +89,12 @@ COMPONENTS: dict[str, Component] = {
         {"navigate": "string", "project": "null", "theme": "'system' | 'light' | 'dark'"},
     ),
     "LiveRegion": Component(
-        "Says a change of status to assistive tools, politely.",
-        {"text": need("string", "what to say"), "count": need("number", "grows with each message")},
+        "Says a change of status to assistive tools, politely; to the eye as well where it is asked to.",
+        {
+            "text": need("string", "what to say"),
+            "count": need("number", "grows with each message"),
+            "shown": may("boolean", "whether it is shown for a while"),
+        },
         {},
     ),
     "View": Component(
@@ -104,7 +108,10 @@ COMPONENTS: dict[str, Component] = {
     ),
     "Stack": Component(
         "Children below each other.",
-        {"gap": may("'none' | 'small' | 'normal' | 'large'", "the space between them")},
+        {
+            "gap": may("'none' | 'small' | 'normal' | 'large'", "the space between them"),
+            "scroll": may("boolean", "whether it scrolls by itself where there is no room for all"),
+        },
         {},
     ),
     "Line": Component(
@@ -126,7 +133,7 @@ COMPONENTS: dict[str, Component] = {
     "Split": Component(
         "A main part and a side part, below each other where it is narrow.",
         {
-            "side": may("'start' | 'end'", "where the second child stands"),
+            "side": may("'start' | 'end'", "where the side part stands, first or second child"),
             "fill": may("boolean", "full height"),
         },
         {},
@@ -153,6 +160,7 @@ COMPONENTS: dict[str, Component] = {
             "tone": may("Tone | 'muted'", "its colour"),
             "small": may("boolean", "smaller letters"),
             "mono": may("boolean", "letters of equal width"),
+            "wide": may("boolean", "whether it is left out where it is narrow"),
         },
         {},
     ),
@@ -281,6 +289,7 @@ COMPONENTS: dict[str, Component] = {
             "icon": need("string", "name of a symbol"),
             "title": need("string", "what is missing"),
             "text": need("string", "what to do"),
+            "wide": may("boolean", "whether it is left out where it is narrow"),
         },
         {},
     ),

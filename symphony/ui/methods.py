@@ -15,7 +15,7 @@ from symphony.ui.state import Json
 CHUNK = 1 << 20
 """The most bytes of an artifact that one answer carries."""
 
-ENDINGS = {"pretty": "json"}
+ENDINGS = {"pretty": "json", "postcard": "melody"}
 """The endings of files whose format is called otherwise."""
 
 

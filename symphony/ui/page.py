@@ -11,6 +11,7 @@ from typing import Any
 
 from symphony.errors import BadInput, SymphonyError
 from symphony.ports.host import HostPort
+from symphony.ui import words
 from symphony.ui.actions import ACTIONS
 from symphony.ui.live import Feed
 from symphony.ui.state import Json, PageState, Problem, Question
@@ -34,6 +35,7 @@ class Page:
         self._listeners: set[Callable[[], None]] = set()
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._reloads: set[str] = set()
+        self._waiting: set[tuple[str, str]] = set()
 
     # --- what actions use --------------------------------------------------------------------
     def changed(self) -> None:
@@ -41,15 +43,16 @@ class Page:
         for listener in self._listeners:
             listener()
 
-    def announce(self, text: str) -> None:
-        """Says a change of status to assistive tools."""
+    def announce(self, text: str, show: bool = False) -> None:
+        """Says a change of status to assistive tools, and with `show` to the eye as well."""
         self.state.announcement = text
         self.state.announcements += 1
+        self.state.is_shown = show
         self.changed()
 
     def fail(self, error: SymphonyError) -> None:
         """Shows an error with its remedy and details."""
-        items = [str(finding.get("message", finding)) for finding in error.findings]
+        items = [words.finding(item) for item in error.findings]
         self.state.problem = Problem(error.message, error.remedy, items)
         self.announce(str(error))
 
@@ -99,6 +102,9 @@ class Page:
         action = ACTIONS.get((element, event))
         if action is None:
             raise BadInput(f"Nothing answers to {event!r} of {element!r}", remedy="reload the page")
+        if event != "change":  # a problem speaks of the last thing that was done, not of the next
+            self.state.problem = None
+            self.changed()
         self.spawn(action(self, argument, value), element)
 
     def spawn(self, work: Coroutine[Any, Any, None] | Awaitable[None], name: str) -> None:
@@ -163,8 +169,10 @@ class Page:
         """Takes an event of the host: loads again what it says has changed, and tells the user of ends."""
         kind = event.get("event")
         if kind == "workflowComplete":
-            self.announce(shell.end_of_run(event["run"]))
+            self.announce(shell.end_of_run(event["run"]), show=self.state.view != "board")
             self.reload("board")
+        elif kind == "taskProgress":
+            self._look_for_question(str(event["run"]), event["node"])
         elif kind == "taskError":
             self.announce(f"{event.get('node', 'A step')} failed")
         elif kind == "notice":
@@ -179,6 +187,17 @@ class Page:
             self._outdated("market")
         elif kind in _LISTS:
             self._outdated(_LISTS[kind])
+
+    def _look_for_question(self, run: str, node: Json) -> None:
+        """A step that waits for the user says so once; what it asks is shown on the board."""
+        place = (run, str(node["id"]))
+        if node["status"] != "waiting":
+            self._waiting.discard(place)
+            return
+        if place not in self._waiting:
+            self._waiting.add(place)
+            self.announce(f"{node['id']} waits for your answer", show=self.state.view != "board")
+        self.reload("board")
 
     def _outdated(self, view: str) -> None:
         if view in (self.state.view, "board"):

@@ -151,8 +151,14 @@ class PageSession:
         while True:
             await self._dirty.wait()
             self._dirty.clear()
+            try:
+                tree = shell.render(self.page.state)
+            except Exception:
+                # One thing that cannot be drawn must not end all that comes after it.
+                logger.exception("the page could not be drawn")
+                continue
             async with self._writing:
-                text = self._tree.patch(shell.render(self.page.state))
+                text = self._tree.patch(tree)
                 if text is not None:
                     await self._send(text)
 

@@ -32,6 +32,7 @@ class ComposeState:
     mode: str = "maestro"
     prompt: str = ""
     prompt_version: int = 0
+    prompt_problem: str = ""
     answer: Json | None = None
     melody: Json | None = None
     draft: str | None = None
@@ -59,6 +60,7 @@ class ArtifactsState:
 
     query: str = ""
     items: list[Json] = field(default_factory=list)
+    limit: int = 100
     loaded: bool = False
     selected: Json | None = None
     versions: list[Json] = field(default_factory=list)
@@ -113,6 +115,7 @@ class PageState:
     question: Question | None = None
     announcement: str = ""
     announcements: int = 0
+    is_shown: bool = False
     compose: ComposeState = field(default_factory=ComposeState)
     board: BoardState = field(default_factory=BoardState)
     artifacts: ArtifactsState = field(default_factory=ArtifactsState)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 STATE_TONES = {
     "running": "info",
@@ -17,14 +19,32 @@ STATE_TONES = {
 
 
 def seconds(value: float) -> str:
-    """A duration: `0.3 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    """A duration: `320 ms`, `2.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if value < 0.0005:
+        return "0 s"
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms"
     if value < 10:
-        return f"{value:.1f} s" if value >= 0.05 else "0 s" if value == 0 else f"{value * 1000:.0f} ms"
+        return f"{value:.1f} s"
     if value < 60:
         return f"{value:.0f} s"
     if value < 3600:
         return f"{int(value // 60)} min {int(value % 60)} s"
     return f"{int(value // 3600)} h {int(value % 3600 // 60)} min"
+
+
+def finding(item: Mapping[str, Any]) -> str:
+    """One finding of an error: where it is, as far as that is known, and what it says."""
+    place = f"line {item['line']}, column {item['column']}" if item.get("line") else ""
+    key = str(item.get("key") or "")
+    message = str(item.get("message", item))
+    return ": ".join(part for part in (place, f"{key} {message}".strip()) if part)
+
+
+def label(name: str) -> str:
+    """The name of a parameter as words: `follow_renames` is `Follow renames`."""
+    spoken = name.replace("_", " ").strip()
+    return spoken[:1].upper() + spoken[1:]
 
 
 def size(count: int) -> str:

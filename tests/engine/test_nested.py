@@ -148,7 +148,7 @@ async def test_a_person_is_asked_inside_a_nested_melody(stage: Stage) -> None:
     engine = stage.host.services.engine
     await until(lambda: engine.control.questions(run))
     shown = await stage.host.get_run(run)
-    assert shown["questions"] == ["m/ask"]
+    assert shown["questions"] == [{"node": "m/ask", "message": ""}]
     assert node(shown, "m")["status"] == "waiting"
     await stage.host.answer(run, "m", True)
     ended = await stage.end(run)

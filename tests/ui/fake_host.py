@@ -286,7 +286,7 @@ class FakeHost:
         self.emit({"event": "workflowComplete", "run": copy.deepcopy(info)})
         return {"run": run}
 
-    async def resume_run(self, run: str) -> Json:
+    async def resume_run(self, run: str, *, agreed: bool = False) -> Json:
         self.fail_node = ""
         for node in self.runs[run]["nodes"]:
             if node["status"] != "succeeded":

@@ -13,6 +13,7 @@ import pytest
 from symphony.ui import Pages, PageSession
 from symphony.ui.live import Feed
 from symphony.ui.methods import METHODS
+from symphony.ui.views import shell
 from tests.ui.fake_host import FakeHost
 
 
@@ -215,3 +216,24 @@ def test_many_changes_of_a_node_travel_as_one() -> None:
         ("taskError", {"run": "r", "node": "a", "error": {}}),
     ]
     assert feed.drain() == []
+
+
+async def test_what_cannot_be_drawn_does_not_end_the_page(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = Pages(host)
+    client = Client(pages)
+    await client.session.start()
+    page = client.session.page
+    await page.idle()
+    whole = shell.render
+    monkeypatch.setattr(shell, "render", lambda state: whole(state) if state.view != "store" else 1 / 0)
+    page.state.view = "store"
+    page.changed()
+    while "the page could not be drawn" not in caplog.text:
+        await asyncio.sleep(0)
+    page.state.view = "settings"
+    page.changed()
+    await client.until(lambda message: "view.settings" in json.dumps(message))
+    await client.session.close()
+    await pages.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from symphony.ui.catalogue import COMPONENTS, check
 from symphony.ui.node import Node
 from symphony.ui.page import Page
 from symphony.ui.state import PageState
-from symphony.ui.views import VIEWS, shell
+from symphony.ui.views import VIEWS, board, shell
 from tests.ui.fake_host import FakeHost
 
 
@@ -144,9 +145,12 @@ async def test_an_impossible_prompt_names_what_is_missing_and_leads_to_the_exten
 )
 async def test_bad_prompts_get_one_clear_line(page: Page, prompt: str, says: str) -> None:
     await do(page, "compose.form", "submit", {"prompt": prompt})
-    assert problem(page) == says
-    await do(page, "problem", "close")
-    assert page.state.problem is None
+    (box,) = find(page, "TextBox", kind="prompt")
+    assert box["props"]["problem"].startswith(says)
+    assert not page.host.calls  # type: ignore[attr-defined]
+    await composed(page)
+    (box,) = find(page, "TextBox", kind="prompt")
+    assert "problem" not in box["props"]
 
 
 async def test_an_example_fills_the_prompt(page: Page) -> None:
@@ -286,12 +290,117 @@ async def test_an_unknown_folder_is_refused_and_the_dialog_stays(page: Page) -> 
     await do(page, "shell", "project")
     await do(page, "project.form", "submit", {"path": "/missing"})
     assert find(page, "Dialog", title="Open a project")
-    assert "does not exist" in problem(page)
+    (box,) = find(page, "TextBox", label="Folder")
+    assert "does not exist" in box["props"]["problem"]
+    assert box["props"]["value"] == "/missing"
+
+
+async def test_without_a_project_the_first_view_leads_to_one() -> None:
+    page = Page(FakeHost(project=None))
+    await page.begin()
+    assert find(page, "EmptyState", title="No project is open")
+    await do(page, "compose.project")
+    await do(page, "project.form", "submit", {"path": "/projects/orchard"})
+    assert not find(page, "EmptyState")
+    assert page.state.announcement == "orchard is open"
+    await page.close()
+
+
+async def test_a_problem_goes_with_the_next_thing_that_is_done(page: Page) -> None:
+    await composed(page)
+    await do(page, "compose.param:top/count", "change", "many")
+    assert problem(page)
+    await do(page, "shell", "navigate", "artifacts")
+    assert page.state.problem is None
+
+
+async def test_a_problem_of_a_dialog_is_said_in_the_dialog(page: Page) -> None:
+    await composed(page)
+    await do(page, "compose.save")
+    await do(page, "save.form", "submit", {"name": " "})
+    (dialog,) = find(page, "Dialog")
+    assert dialog["children"][0]["props"]["title"] == "The Melody has no name"
+    assert len(find(page, "Alert", title="The Melody has no name")) == 1
+
+
+async def test_the_findings_of_a_file_say_where_they_are(page: Page) -> None:
+    bad = b"format: symphony.melody/1\nname: x\nnodes:\n  - id: a\n    kind: operator\n    playr: a/b#c\n"
+    file = {"name": "x.yaml", "content": base64.b64encode(bad).decode()}
+    await do(page, "store.import", "pick", file)
+    assert page.state.problem
+    assert "line 6, column 5: nodes.0.playr is no key of a melody" in page.state.problem.items
+
+
+async def test_a_step_that_waits_for_the_user_shows_what_it_asks(page: Page) -> None:
+    await played(page)
+    host = page.host
+    assert isinstance(host, FakeHost)
+    run = page.state.board.run
+    host.questions[run] = [{"node": "report", "message": "Publish it?"}]
+    waiting = {"event": "taskProgress", "run": run, "node": {"id": "report", "status": "waiting"}}
+    said = page.state.announcements
+    page.notice(waiting)
+    page.notice(waiting)
+    assert page.state.announcements == said + 1
+    await page.idle()
+    assert find(page, "Heading", text="Publish it?")
+    assert {"Approve", "Decline"} <= labels(page)
+    await do(page, "board.answer:report", "submit", {"comment": "yes"})
+    assert not find(page, "Heading", text="Publish it?")
+
+
+async def test_a_run_with_many_results_shows_the_few_that_say_something(page: Page) -> None:
+    await played(page)
+    detail = page.state.board.detail
+    assert detail
+    detail["artifacts"] = [
+        {"id": f"a{number}", "name": f"out{number}.txt", "type": "text", "bytes": number % 2, "node": "n"}
+        for number in range(300)
+    ]
+    tree = shell.render(page.state)
+    assert check(tree) == []
+    (results,) = [node for node in walk(tree) if node["key"] == "board.results"]
+    first, rest = results["children"]
+    assert [link["props"]["label"] for link in first["children"]] == [f"out{n}.txt" for n in range(1, 13, 2)]
+    assert rest["props"]["label"] == "294 more"
+    assert len(rest["children"][0]["children"]) == board.MOST_RESULTS
+
+
+async def test_a_failed_run_opens_at_the_step_that_failed(page: Page) -> None:
+    host = page.host
+    assert isinstance(host, FakeHost)
+    host.fail_node = "chart"
+    await played(page)
+    assert page.state.board.selected == "chart"
+    await do(page, "board.unselect")
+    await page.load("board")
+    assert page.state.board.selected == ""
+
+
+async def test_more_artifacts_are_listed_on_request(page: Page) -> None:
+    host = page.host
+    assert isinstance(host, FakeHost)
+    for number in range(150):
+        host.keep(f"a{number}.txt", "text", str(number).encode())
+    await page.open("artifacts")
+    assert len(page.state.artifacts.items) == 100
+    await do(page, "artifacts.more")
+    assert len(page.state.artifacts.items) == 150
+    assert "Show more" not in labels(page)
 
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0, "0 s"), (0.012, "12 ms"), (1.23, "1.2 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+    [
+        (0, "0 s"),
+        (0.012, "12 ms"),
+        (0.32, "320 ms"),
+        (0.9997, "1.0 s"),
+        (1.23, "1.2 s"),
+        (59, "59 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+    ],
 )
 def test_durations_in_words(value: float, shown: str) -> None:
     assert words.seconds(value) == shown

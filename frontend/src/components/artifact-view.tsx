@@ -5,6 +5,7 @@ import { Button } from '@/components/ui/button'
 import { Picture } from '@/components/viewers/image'
 import { imageType, viewerFor } from '@/components/viewers/kind'
 import type { TableData } from '@/components/viewers/table-data'
+import { RemoteError } from '@/connection'
 import { fetchContent } from '@/store/content'
 import { usePage } from '@/store/context'
 import { size } from '@/lib/words'
@@ -23,7 +24,7 @@ export function ArtifactView({ props }: ElementOf<'ArtifactView'>) {
   const page = usePage()
   const [bytes, setBytes] = useState<Uint8Array<ArrayBuffer> | null>(null)
   const [part, setPart] = useState(0)
-  const [problem, setProblem] = useState('')
+  const [problem, setProblem] = useState<Error | null>(null)
   useEffect(() => {
     let current = true
     fetchContent(page, id, total, MOST, (done) => {
@@ -33,24 +34,39 @@ export function ArtifactView({ props }: ElementOf<'ArtifactView'>) {
         if (current) setBytes(content)
       })
       .catch((error: unknown) => {
-        if (current) setProblem(error instanceof Error ? error.message : String(error))
+        if (current) setProblem(error instanceof Error ? error : new Error(String(error)))
       })
     return () => {
       current = false
     }
   }, [page, id, total])
-  if (problem)
-    return <p className="rounded-lg border border-bad/35 bg-bad-soft p-3 text-sm text-bad">{problem}</p>
+  if (problem) return <Problem error={problem} />
   if (!bytes) return <Loading part={part} />
   return (
     <Suspense fallback={<Loading part={1} />}>
       {total > bytes.length && (
-        <p className="rounded-md bg-warning-soft px-3 py-1.5 text-sm text-warning">
-          The first {size(bytes.length)} of {size(total)} are shown. Download it to have the whole.
-        </p>
+        <Part shown={`The first ${size(bytes.length)} of ${size(total)} are shown.`} />
       )}
       <Content {...props} content={bytes} />
     </Suspense>
+  )
+}
+
+function Problem({ error }: { error: Error }) {
+  const remedy = error instanceof RemoteError ? error.remedy : ''
+  return (
+    <div role="alert" className="rounded-lg border border-bad/35 bg-bad-soft p-3 text-sm">
+      <p className="font-medium wrap-anywhere text-bad">{error.message}</p>
+      {remedy && <p className="wrap-anywhere first-letter:uppercase">{remedy}</p>}
+    </div>
+  )
+}
+
+function Part({ shown }: { shown: string }) {
+  return (
+    <p className="rounded-md bg-warning-soft px-3 py-1.5 text-sm text-warning">
+      {shown} Download it to have the whole.
+    </p>
   )
 }
 
@@ -70,20 +86,27 @@ function Content({ name, mime, content }: { name: string; mime: string; content:
       </p>
     )
   }
+  if (text === '') {
+    return <p className="rounded-lg border border-dashed p-6 text-center text-muted">It is empty.</p>
+  }
   const rendered = viewer === 'markdown' || viewer === 'table'
-  const shown = text.length > MOST_TEXT ? text.slice(0, MOST_TEXT) : text
+  const isWhole = text.length <= MOST_TEXT
+  const shown = isWhole ? text : text.slice(0, MOST_TEXT)
   return (
-    <div className="flex flex-col gap-2">
+    <div className="relative flex flex-col gap-2">
       {rendered && (
         <Button
           variant="ghost"
           size="small"
-          className="self-end"
+          className={raw ? 'self-end' : 'absolute top-1.5 right-1.5 z-10'}
           aria-pressed={raw}
           onClick={() => setRaw(!raw)}
         >
           {raw ? 'Rendered' : 'Source'}
         </Button>
+      )}
+      {!isWhole && (viewer !== 'table' || raw) && (
+        <Part shown={`The first ${size(MOST_TEXT)} of the text are shown.`} />
       )}
       {viewer === 'markdown' && !raw ? (
         <Markdown text={shown} />

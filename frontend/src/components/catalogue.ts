@@ -19,7 +19,7 @@ const LazyGraph = lazy(() => import('@/components/graph/graph'))
 
 function Graph(element: ElementOf<'Graph'>) {
   const fallback = createElement('div', {
-    className: 'h-[clamp(16rem,46vh,34rem)] rounded-lg border bg-sunken',
+    className: 'h-64 rounded-lg border bg-sunken',
   })
   return createElement(Suspense, { fallback }, createElement(LazyGraph, element))
 }

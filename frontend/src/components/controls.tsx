@@ -61,6 +61,7 @@ export function Link({ id, props, send }: ElementOf<'Link'>) {
           aria-label={props.label}
           aria-describedby={about}
           aria-current={props.current ? 'true' : undefined}
+          title={props.label}
           onClick={(event) => {
             event.preventDefault()
             send('press', null)

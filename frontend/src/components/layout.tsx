@@ -19,7 +19,18 @@ export function View({ props, children }: ElementOf<'View'>) {
 }
 
 export function Stack({ props, children }: ElementOf<'Stack'>) {
-  return <div className={cn('flex min-w-0 flex-col', GAPS[props.gap ?? 'normal'])}>{children}</div>
+  return (
+    <div
+      className={cn(
+        'flex min-w-0 flex-col',
+        GAPS[props.gap ?? 'normal'],
+        // The room at the edges is for the focus rings of what scrolls.
+        props.scroll && '-mx-1 -mb-1 min-h-0 overflow-y-auto px-1 pb-1',
+      )}
+    >
+      {children}
+    </div>
+  )
 }
 
 export function Line({ props, children }: ElementOf<'Line'>) {
@@ -28,7 +39,7 @@ export function Line({ props, children }: ElementOf<'Line'>) {
       className={cn(
         'flex min-w-0 flex-wrap items-center',
         GAPS[props.gap ?? 'small'],
-        props.spread && '[&>*:last-child:not(:first-child)]:ml-auto',
+        props.spread && 'sm:[&>*:last-child:not(:first-child)]:ml-auto',
       )}
     >
       {children}
@@ -47,14 +58,16 @@ export function Grid({ props, children }: ElementOf<'Grid'>) {
   )
 }
 
+/** A list at the start scrolls by itself: beside what it opens where it is wide, above it where it is narrow. */
+const LIST_FIRST =
+  'lg:grid-cols-[18rem_minmax(0,1fr)] lg:[&>*:first-child]:sticky lg:[&>*:first-child]:top-4 lg:[&>*:first-child]:max-h-[calc(100dvh-6.5rem)] max-lg:[&:not(:has(>[data-wide]))>*:first-child]:max-h-72'
+
 export function Split({ props, children }: ElementOf<'Split'>) {
   return (
     <div
       className={cn(
         'grid min-w-0 items-start gap-5 [&>*]:min-w-0',
-        props.side === 'start'
-          ? 'lg:grid-cols-[18rem_minmax(0,1fr)] lg:[&>*:last-child]:order-first'
-          : 'lg:grid-cols-[minmax(0,1fr)_21rem]',
+        props.side === 'start' ? LIST_FIRST : 'lg:grid-cols-[minmax(0,1fr)_21rem]',
       )}
     >
       {children}

@@ -47,8 +47,9 @@ export function Logs({ props }: ElementOf<'Logs'>) {
   }, [connection, runId, node, beat, running])
 
   useEffect(() => {
-    if (!running) return
-    const timer = setInterval(() => setBeat((beat) => beat + 1), REFRESH_PAUSE)
+    // Once more after the end: the last records are written when it is over.
+    const again = () => setBeat((beat) => beat + 1)
+    const timer = running ? setInterval(again, REFRESH_PAUSE) : setTimeout(again, REFRESH_PAUSE)
     return () => clearInterval(timer)
   }, [running])
 
@@ -76,7 +77,9 @@ export function Logs({ props }: ElementOf<'Logs'>) {
       >
         {problem && <p className="text-bad">{problem}</p>}
         {records !== null && shown.length === 0 && (
-          <p className="text-muted">No records{query ? ' match' : ' yet'}.</p>
+          <p className="text-muted">
+            {query ? 'No record matches.' : running ? 'No records yet.' : 'Nothing was logged.'}
+          </p>
         )}
         {shown.map((record, index) => (
           <div key={index} className="flex gap-2.5 py-px">

@@ -20,8 +20,8 @@ interface PlayerNumbers extends Times {
 const COLUMNS: { title: string; show: (numbers: PlayerNumbers) => string | undefined }[] = [
   { title: 'Calls', show: ({ calls }) => calls?.toString() },
   { title: 'Average', show: ({ average }) => (average == null ? undefined : seconds(average)) },
-  { title: 'p50', show: ({ p50 }) => (p50 == null ? undefined : seconds(p50)) },
-  { title: 'p99', show: ({ p99 }) => (p99 == null ? undefined : seconds(p99)) },
+  { title: 'Median', show: ({ p50 }) => (p50 == null ? undefined : seconds(p50)) },
+  { title: '99th percentile', show: ({ p99 }) => (p99 == null ? undefined : seconds(p99)) },
   { title: 'Memory', show: ({ memory }) => (memory ? size(memory) : undefined) },
   { title: 'State', show: ({ state }) => state },
 ]
@@ -34,7 +34,8 @@ interface MetricsAnswer extends Times {
 
 export function Metrics({ props }: ElementOf<'Metrics'>) {
   const page = usePage()
-  const status = useRun(props.run)?.status
+  const run = useRun(props.run)
+  const status = run?.status
   const [metrics, setMetrics] = useState<MetricsAnswer | null>(null)
   useEffect(() => {
     let current = true
@@ -51,19 +52,26 @@ export function Metrics({ props }: ElementOf<'Metrics'>) {
     }
   }, [page, props.run, status])
   if (!metrics) return <p className="text-sm text-muted">The numbers come with the first finished step.</p>
-  const players = Object.entries(metrics.players ?? {})
+  const used = new Set([...(run?.nodes.values() ?? [])].map(({ player }) => extensionOf(player)))
+  const players = Object.entries(metrics.players ?? {}).filter(([name]) => used.has(extensionOf(name)))
   return (
     <div className="flex flex-col gap-3">
       <dl className="grid grid-cols-2 gap-2 sm:grid-cols-4">
         <Figure label="Average" value={time(metrics.average)} />
-        <Figure label="p50" value={time(metrics.p50)} />
-        <Figure label="p99" value={time(metrics.p99)} />
+        <Figure label="Median" value={time(metrics.p50)} />
+        <Figure label="99th percentile" value={time(metrics.p99)} />
         <Figure label="Steps a second" value={metrics.throughput?.toFixed(1) ?? '–'} />
       </dl>
       {players.length > 0 && <Players players={players} />}
       <Resources resources={metrics.resources ?? {}} />
     </div>
   )
+}
+
+/** `git` of `symphony/git#log`, of `symphony/git` and of `git`, for hosts that name their Players shortly. */
+function extensionOf(player: string): string {
+  const name = player.split('#')[0] ?? ''
+  return name.slice(name.lastIndexOf('/') + 1)
 }
 
 function Players({ players }: { players: [string, PlayerNumbers][] }) {

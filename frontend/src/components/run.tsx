@@ -1,5 +1,5 @@
 /** What is live of a run beside its graph: the summary, and the details of one node. */
-import { useEffect, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import type { ElementOf } from '@/element'
 import type { LiveRun } from '@/store/runs'
 import { STATE_TONES } from '@/components/tones'
@@ -26,8 +26,9 @@ export function RunSummary({ props }: ElementOf<'RunSummary'>) {
   if (!run) return null
   const counts = new Map<string, number>()
   for (const { status } of run.nodes.values()) counts.set(status, (counts.get(status) ?? 0) + 1)
-  const done = (counts.get('succeeded') ?? 0) + (counts.get('skipped') ?? 0)
+  const done = counts.get('succeeded') ?? 0
   const failed = counts.get('failed') ?? 0
+  const skipped = counts.get('skipped') ?? 0
   return (
     <div className="flex flex-wrap items-center gap-1.5" data-run={run.id} data-run-state={run.status}>
       <Badge tone={STATE_TONES[run.status] ?? 'neutral'}>{run.status}</Badge>
@@ -35,6 +36,7 @@ export function RunSummary({ props }: ElementOf<'RunSummary'>) {
         {done} of {run.nodes.size} done
       </Badge>
       {failed > 0 && <Badge tone="bad">{failed} failed</Badge>}
+      {skipped > 0 && <Badge>{skipped} skipped</Badge>}
       <Badge>{seconds(elapsed)}</Badge>
     </div>
   )
@@ -42,11 +44,18 @@ export function RunSummary({ props }: ElementOf<'RunSummary'>) {
 
 export function NodeDetails({ props }: ElementOf<'NodeDetails'>) {
   const node = useNodeRun(props.run, props.node)
+  const place = useRef<HTMLDivElement>(null)
+  const known = node !== undefined
+  // A row of the timeline stands below the details that it opens.
+  useEffect(() => {
+    if (known && document.activeElement?.closest('[data-timeline]'))
+      place.current?.closest('section')?.scrollIntoView({ block: 'nearest' })
+  }, [known, props.node])
   if (!node) return <p className="text-sm text-muted">Nothing is known of this step yet.</p>
   const { error } = node
   const lasted = node.started !== null && node.ended !== null ? node.ended - node.started : null
   return (
-    <div className="flex flex-col gap-3 text-sm">
+    <div ref={place} className="flex flex-col gap-3 text-sm">
       <div className="flex flex-wrap items-center gap-1.5">
         <Badge tone={STATE_TONES[node.status] ?? 'neutral'}>{node.status}</Badge>
         <span className="font-medium">{playerTitle(node.player)}</span>
@@ -69,12 +78,22 @@ export function NodeDetails({ props }: ElementOf<'NodeDetails'>) {
       )}
       {error && (
         <div className="flex flex-col gap-1 rounded-md border border-bad/35 bg-bad-soft p-3">
-          <p className="font-medium text-bad">{error.message ?? error.code ?? 'It failed'}</p>
-          {error.remedy && <p>{error.remedy}</p>}
+          <p className="font-medium wrap-anywhere whitespace-pre-line text-bad">
+            {error.message ?? error.code ?? 'It failed'}
+          </p>
+          {error.remedy && <p className="wrap-anywhere first-letter:uppercase">{error.remedy}</p>}
           {error.traceback && (
-            <pre className="max-h-64 overflow-auto font-mono text-xs whitespace-pre-wrap">
-              {error.traceback}
-            </pre>
+            <details className="pt-1">
+              <summary className="w-fit rounded text-xs font-medium text-muted hover:text-foreground">
+                Where in the Player
+              </summary>
+              <pre
+                tabIndex={0}
+                className="mt-1 max-h-64 overflow-auto font-mono text-xs wrap-anywhere whitespace-pre-wrap"
+              >
+                {error.traceback}
+              </pre>
+            </details>
           )}
         </div>
       )}

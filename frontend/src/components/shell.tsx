@@ -16,6 +16,7 @@ import {
 import type { ElementOf } from '@/element'
 import { Tooltip } from '@/components/ui/tooltip'
 import { cn } from '@/lib/cn'
+import { useTheme } from '@/theme'
 
 const ICONS = {
   compose: Sparkles,
@@ -28,7 +29,7 @@ const ICONS = {
 
 const NEXT_THEME = { system: 'light', light: 'dark', dark: 'system' } as const
 const THEME_ICONS = { system: Monitor, light: Sun, dark: Moon }
-const THEME_WORDS = { system: 'as the system', light: 'light', dark: 'dark' }
+const THEME_WORDS = { system: 'system', light: 'light', dark: 'dark' }
 
 export function Shell({ props, send, children }: ElementOf<'Shell'>) {
   const { view, views, project, theme, busy } = props
@@ -54,7 +55,7 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
           onPress={() => send('project', null)}
         />
         <nav aria-label="Views" className="flex flex-1 justify-around md:flex-none md:flex-col md:gap-0.5">
-          {views.map(({ id, title, badge }) => {
+          {views.map(({ id, title, short, badge }) => {
             const Icon = ICONS[id] ?? Sparkles
             return (
               <a
@@ -68,7 +69,7 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
                   send('navigate', id)
                 }}
                 className={cn(
-                  'relative flex min-h-12 flex-1 items-center justify-center gap-2.5 px-2 text-sm font-medium text-muted transition-colors hover:text-foreground md:min-h-8 md:flex-none md:rounded-md lg:justify-start',
+                  'relative flex min-h-13 flex-1 flex-col items-center justify-center gap-0.5 px-0.5 font-medium text-muted transition-colors hover:text-foreground md:min-h-8 md:flex-none md:flex-row md:gap-2.5 md:rounded-md md:px-2 lg:justify-start',
                   id === view
                     ? 'text-accent md:bg-surface md:text-foreground md:shadow-xs md:ring-1 md:ring-border'
                     : 'md:hover:bg-background',
@@ -78,13 +79,16 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
                   aria-hidden
                   className={cn('size-4.5 shrink-0 md:size-4', id === view && 'text-accent')}
                 />
-                <span aria-hidden className="hidden truncate lg:inline">
+                <span aria-hidden className="text-[0.6875rem] md:hidden">
+                  {short}
+                </span>
+                <span aria-hidden className="hidden truncate text-sm lg:inline">
                   {title}
                 </span>
                 {badge > 0 && (
                   <span
                     aria-hidden
-                    className="absolute top-2 right-1/2 ml-auto size-2 translate-x-4 rounded-full bg-info lg:static lg:translate-x-0"
+                    className="absolute top-1.5 right-1/2 ml-auto size-2 translate-x-4 rounded-full bg-info lg:static lg:translate-x-0"
                   />
                 )}
               </a>
@@ -166,19 +170,4 @@ function Waiting({ label }: { label: string }) {
       <div className="h-full w-1/3 animate-sweep bg-primary" />
     </div>
   )
-}
-
-function useTheme(theme: 'system' | 'light' | 'dark'): void {
-  useEffect(() => {
-    const dark = matchMedia('(prefers-color-scheme: dark)')
-    const apply = () => {
-      document.documentElement.classList.toggle(
-        'dark',
-        theme === 'dark' || (theme === 'system' && dark.matches),
-      )
-    }
-    apply()
-    dark.addEventListener('change', apply)
-    return () => dark.removeEventListener('change', apply)
-  }, [theme])
 }

@@ -14,14 +14,14 @@ const BAR: Record<string, string> = {
   succeeded: 'bg-good',
   failed: 'bg-bad',
   waiting: 'bg-warning',
-  cancelled: 'bg-border-strong',
+  cancelled: 'bg-muted',
 }
 
 export function Timeline({ props, send }: ElementOf<'Timeline'>) {
   const run = useRun(props.run)
   const elapsed = useElapsed(run)
   const scroller = useRef<HTMLDivElement>(null)
-  const nodes = run ? run.order.flatMap((id) => run.nodes.get(id) ?? []) : []
+  const nodes = run ? byStart(run.order.flatMap((id) => run.nodes.get(id) ?? [])) : []
   const rows = useVirtualizer({
     count: nodes.length,
     getScrollElement: () => scroller.current,
@@ -32,7 +32,13 @@ export function Timeline({ props, send }: ElementOf<'Timeline'>) {
   const end = Math.max(elapsed, 0.001, ...nodes.map((node) => node.ended ?? node.started ?? 0))
   return (
     <div className="rounded-lg border bg-surface p-3">
-      <div ref={scroller} className="max-h-96 overflow-auto" role="group" aria-label="Timeline">
+      <div
+        ref={scroller}
+        data-timeline
+        className="-m-1 max-h-96 overflow-x-hidden overflow-y-auto p-1"
+        role="group"
+        aria-label="Timeline"
+      >
         <div className="relative" style={{ height: rows.getTotalSize() }}>
           {rows.getVirtualItems().map(({ index, start }) => {
             const node = nodes[index]
@@ -49,13 +55,43 @@ export function Timeline({ props, send }: ElementOf<'Timeline'>) {
           })}
         </div>
       </div>
-      <div className="mt-1 ml-36 flex justify-between border-t pt-1 text-xs text-muted tabular-nums">
-        {[0, 0.25, 0.5, 0.75, 1].map((part) => (
-          <span key={part}>{seconds(end * part)}</span>
+      <div className="relative mt-2 ml-36 h-5 border-t text-xs text-muted tabular-nums">
+        {ticks(end).map((tick) => (
+          <span
+            key={tick}
+            className="absolute top-1 whitespace-nowrap"
+            style={
+              tick / end > 0.94
+                ? { right: 0 }
+                : { left: `${(tick / end) * 100}%`, transform: tick === 0 ? undefined : 'translateX(-50%)' }
+            }
+          >
+            {seconds(tick)}
+          </span>
         ))}
       </div>
     </div>
   )
+}
+
+/** In the order in which they began; what has not begun comes last, as the Melody has it. */
+function byStart(nodes: NodeRun[]): NodeRun[] {
+  return nodes.toSorted((a, b) => (a.started ?? Infinity) - (b.started ?? Infinity) || 0)
+}
+
+/** Round times from 0 to `end`, three to five of them. */
+export function ticks(end: number): number[] {
+  const rough = end / 4
+  const unit = 10 ** Math.floor(Math.log10(rough))
+  const step = unit * ([1, 2, 5, 10].find((factor) => factor * unit >= rough) ?? 10)
+  return Array.from({ length: Math.floor(end / step + 1e-9) + 1 }, (_, index) => index * step)
+}
+
+/** Where the duration of a bar stands: behind it, else before it, else within. Parts of the whole, 0 to 1. */
+export function labelSide(from: number, to: number): 'behind' | 'before' | 'within' {
+  const room = 0.16
+  if (1 - to >= room) return 'behind'
+  return from >= room ? 'before' : 'within'
 }
 
 function Row({
@@ -74,7 +110,9 @@ function Row({
   const { started } = node
   const until = node.ended ?? end
   const lasted = started === null ? null : seconds(Math.max(0, until - started))
-  const left = started === null ? 0 : (started / end) * 100
+  const from = started === null ? 0 : started / end
+  const to = until / end
+  const side = labelSide(from, to)
   return (
     <button
       type="button"
@@ -90,20 +128,23 @@ function Row({
       <span className="relative h-full flex-1">
         {started !== null && (
           <span
-            className={cn('absolute inset-y-1.5 min-w-1 rounded-sm', BAR[node.status] ?? 'bg-border-strong')}
-            style={{ left: `${left}%`, width: `${((until - started) / end) * 100}%` }}
+            className={cn('absolute inset-y-1.5 min-w-1 rounded-sm', BAR[node.status] ?? 'bg-muted')}
+            style={{ left: `${from * 100}%`, width: `${(to - from) * 100}%` }}
           />
         )}
         {lasted !== null && (
           <span
-            className="absolute top-1 text-xs text-muted tabular-nums"
+            className={cn(
+              'absolute top-1 text-xs whitespace-nowrap tabular-nums',
+              side === 'within' ? 'text-surface' : 'text-muted',
+            )}
             style={
-              left > 60
-                ? { right: `${101 - left}%` }
-                : { left: `calc(${((until / end) * 100).toFixed(2)}% + 6px)` }
+              side === 'behind'
+                ? { left: `calc(${(to * 100).toFixed(2)}% + 6px)` }
+                : { right: `calc(${((1 - (side === 'before' ? from : to)) * 100).toFixed(2)}% + 6px)` }
             }
           >
-            {until / end > 0.9 && left <= 60 ? '' : lasted}
+            {lasted}
           </span>
         )}
       </span>

@@ -1,4 +1,5 @@
 /** Components that show text. */
+import { useEffect, useState } from 'react'
 import { CircleAlert, CircleCheck, Info, TriangleAlert, X } from 'lucide-react'
 import type { ElementOf } from '@/element'
 import { Symbol } from '@/components/symbol'
@@ -18,6 +19,7 @@ export function Text({ props, children }: ElementOf<'Text'>) {
         props.tone && TEXT_TONES[props.tone],
         props.small && 'text-xs',
         props.mono && 'font-mono',
+        props.wide && 'max-md:hidden',
       )}
     >
       {children}
@@ -61,8 +63,8 @@ export function Alert({ props, send }: ElementOf<'Alert'>) {
     >
       <Icon aria-hidden className={cn('mt-0.5 size-4 shrink-0', TEXT_TONES[props.tone])} />
       <div className="min-w-0 flex-1 wrap-anywhere">
-        <p className="font-medium">{props.title}</p>
-        {props.text && <p className="text-muted">{props.text}</p>}
+        <p className="font-medium whitespace-pre-line">{props.title}</p>
+        {props.text && <p className="text-muted first-letter:uppercase">{props.text}</p>}
         {props.items && (
           <ul className="mt-1 list-disc pl-4 text-muted">
             {props.items.map((item) => (
@@ -87,7 +89,13 @@ export function Alert({ props, send }: ElementOf<'Alert'>) {
 
 export function EmptyState({ props, children }: ElementOf<'EmptyState'>) {
   return (
-    <div className="flex flex-col items-center gap-3 rounded-lg border border-dashed px-6 py-14 text-center">
+    <div
+      data-wide={props.wide || undefined}
+      className={cn(
+        'flex flex-col items-center gap-3 rounded-lg border border-dashed px-6 py-14 text-center',
+        props.wide && 'max-lg:hidden',
+      )}
+    >
       <span className="grid size-10 place-items-center rounded-full bg-accent-soft text-accent">
         <Symbol name={props.icon} className="size-5" />
       </span>
@@ -123,12 +131,33 @@ export function Progress({ props }: ElementOf<'Progress'>) {
   )
 }
 
+const SHOWN_FOR = 5000
+
 /** Two places take turns, so that the same words twice are said twice. */
 export function LiveRegion({ props }: ElementOf<'LiveRegion'>) {
+  const { text, count, shown } = props
+  const [over, setOver] = useState(0)
+  useEffect(() => {
+    if (!shown) return
+    const timer = setTimeout(() => setOver(count), SHOWN_FOR)
+    return () => clearTimeout(timer)
+  }, [shown, count])
   return (
-    <div role="status" aria-live="polite" className="sr-only">
-      <span>{props.count % 2 === 0 ? props.text : ''}</span>
-      <span>{props.count % 2 === 1 ? props.text : ''}</span>
-    </div>
+    <>
+      <div role="status" aria-live="polite" className="sr-only">
+        <span>{count % 2 === 0 ? text : ''}</span>
+        <span>{count % 2 === 1 ? text : ''}</span>
+      </div>
+      {shown && over !== count && (
+        <p
+          aria-hidden
+          key={count}
+          className="fixed right-4 bottom-18 z-30 flex max-w-[min(28rem,calc(100vw-2rem))] animate-appear items-center gap-2 rounded-lg border bg-surface px-3 py-2 text-sm shadow-soft md:right-6 md:bottom-5"
+        >
+          <Info aria-hidden className="size-4 shrink-0 text-accent" />
+          <span className="min-w-0 wrap-anywhere">{text}</span>
+        </p>
+      )}
+    </>
   )
 }

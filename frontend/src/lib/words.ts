@@ -2,7 +2,7 @@
 
 export function seconds(value: number): string {
   if (value < 0.0005) return '0 s'
-  if (value < 0.05) return `${(value * 1000).toFixed(0)} ms`
+  if (value < 0.9995) return `${(value * 1000).toFixed(0)} ms`
   if (value < 10) return `${value.toFixed(1)} s`
   if (value < 60) return `${value.toFixed(0)} s`
   if (value < 3600) return `${Math.floor(value / 60)} min ${Math.floor(value % 60)} s`

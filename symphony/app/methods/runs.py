@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import shlex
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from symphony.app.nested import all_nodes
 from symphony.app.services import Services
+from symphony.engine.figures import Figures
 from symphony.errors import BadInput, PermissionDenied
 from symphony.melody.control import EXTENSION as CONTROL
 from symphony.melody.formats import from_document
@@ -40,16 +42,22 @@ class RunMethods:
         parsed, from_prompt = await self._playable(melody)
         services = self.services
         nodes = await asyncio.to_thread(all_nodes, parsed, services.melodies.show)
-        self._ask_first(nodes, agreed)
+        questions = self._ask_first(nodes, () if not agreed else None)
         place = services.project(project)
         self._needs_project(nodes, place)
         catalogue = services.catalogue()
         if resume is not None:
             record = services.history.get(resume)
+            record.agreed = questions
             run = services.engine.resume(record, parsed, catalogue.players, catalogue.lattice)
         else:
             run = services.engine.play(
-                parsed, catalogue.players, catalogue.lattice, project=place, prompt=prompt or from_prompt
+                parsed,
+                catalogue.players,
+                catalogue.lattice,
+                project=place,
+                prompt=prompt or from_prompt,
+                agreed=questions,
             )
         return {"run": run}
 
@@ -60,7 +68,9 @@ class RunMethods:
     async def get_run(self, run: str) -> Json:
         """One run with its Melody and results."""
         record = self.services.history.get(run)
-        questions = self.services.engine.control.questions(record.info.id)
+        waiting = self.services.engine.control.questions(record.info.id)
+        asked = {node["id"]: (node.get("params") or {}).get("message") for node in record.melody["nodes"]}
+        questions = [{"node": node, "message": asked.get(node) or ""} for node in waiting]
         return {**record.to_json(), "questions": questions}
 
     async def cancel_run(self, run: str) -> Json:
@@ -72,12 +82,16 @@ class RunMethods:
         await self.services.engine.ended(record.info.id)
         return {"run": record.info.id}
 
-    async def resume_run(self, run: str) -> Json:
-        """Goes on with a run that did not end well."""
+    async def resume_run(self, run: str, *, agreed: bool = False) -> Json:
+        """Goes on with a run that did not end well. Asks again for what was not agreed to when it was
+        started, such as a program that a saved melody runs by now.
+        """
         services = self.services
         record = services.history.get(run)
         catalogue = services.catalogue()
         melody = from_document(record.melody)
+        nodes = await asyncio.to_thread(all_nodes, melody, services.melodies.show)
+        record.agreed = self._ask_first(nodes, record.agreed if not agreed else None)
         return {"run": services.engine.resume(record, melody, catalogue.players, catalogue.lattice)}
 
     async def answer(self, run: str, node: str, approved: bool, comment: str = "") -> Json:
@@ -97,36 +111,27 @@ class RunMethods:
         from symphony.telemetry import read_logs
 
         whole = self.services.history.get(run).info.id
+        await asyncio.to_thread(self.services.pit.runtime.flush_log)
         logs = await asyncio.to_thread(
             lambda: list(read_logs(self.services.home, run=whole, node=node, limit=limit))
         )
         return {"logs": logs}
 
     async def metrics(self, run: str | None = None) -> Json:
-        """Durations of nodes (seconds) in one run or in the newest hundred."""
-        records = [self.services.history.get(run)] if run else list(self.services.history.newest(100))
-        times = sorted(
-            n.ended - n.started
-            for record in records
-            for n in record.info.nodes
-            if n.ended is not None and n.started is not None
-        )
-        wall = sum(record.info.seconds for record in records)
+        """What the nodes of one run took, or those of all runs: throughput, times (seconds), CPU, memory."""
+        engine, pit = self.services.engine, self.services.pit
+        figures = Figures([self.services.history.get(run).info]) if run else engine.figures
         return {
-            "throughput": len(times) / wall if wall else 0.0,
-            "average": sum(times) / len(times) if times else 0.0,
-            "p50": _quantile(times, 0.5),
-            "p99": _quantile(times, 0.99),
-            "nodes": len(times),
+            **figures.to_json(),
             "components": self.services.meters.snapshot(),
-            "players": self.services.pit.player_states(),
-            "resources": self.services.pit.resources(),
+            "players": pit.player_states(),
+            "resources": pit.resources(),
         }
 
-    def _ask_first(self, nodes: list[tuple[str, Node]], agreed: bool) -> None:
-        """A Player that may start any program asks before each play."""
-        if agreed:
-            return
+    def _ask_first(self, nodes: list[tuple[str, Node]], agreed: Sequence[str] | None) -> list[str]:
+        """A Player that may start any program asks before each play. `agreed` is what was agreed to before,
+        None for everything; answers all that there was to agree to.
+        """
         questions = []
         for place, node in nodes:
             if node.extension == CONTROL:
@@ -134,15 +139,17 @@ class RunMethods:
             member = self.services.roster.member(node.extension)
             if "exec:*" in Grants(member.granted):
                 command = node.params.get("command")
-                shown = " ".join(map(str, command)) if isinstance(command, list) else "a program"
+                shown = shlex.join(map(str, command)) if isinstance(command, list) else "a program"
                 questions.append({"node": place, "message": f"{member.name} wants to run: {shown}"})
-        if questions:
+        asked = [f"{question['node']}: {question['message']}" for question in questions]
+        if agreed is not None and not set(asked) <= set(agreed):
             raise PermissionDenied(
                 "This Melody runs programs of your choice in the sandbox",
                 code="consent_needed",
                 remedy="agree to it first",
                 findings=questions,
             )
+        return asked
 
     def _needs_project(self, nodes: list[tuple[str, Node]], project: Path | None) -> None:
         players = self.services.catalogue().players
@@ -156,7 +163,3 @@ class RunMethods:
                     f"Node {place} works on a project, and none is open",
                     remedy="open a folder or give --project",
                 )
-
-
-def _quantile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

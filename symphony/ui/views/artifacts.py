@@ -12,6 +12,9 @@ from symphony.ui.state import Json, PageState
 if TYPE_CHECKING:
     from symphony.ui.page import Page
 
+PAGE = 100
+"""How many entries are listed at once; more on request."""
+
 
 def render(state: PageState) -> Node:
     """The view."""
@@ -29,8 +32,8 @@ def render(state: PageState) -> Node:
         if nothing
         else h(
             "Split",
-            _shown(artifacts.selected, artifacts.versions) if artifacts.selected else _choose(),
             _list(state),
+            _shown(artifacts.selected, artifacts.versions) if artifacts.selected else _choose(),
             side="start",
         ),
         key="view.artifacts",
@@ -40,7 +43,11 @@ def render(state: PageState) -> Node:
 
 def _choose() -> Node:
     return h(
-        "EmptyState", icon="file", title="No artifact is open", text="Open one from the list, or search."
+        "EmptyState",
+        icon="file",
+        title="No artifact is open",
+        text="Open one from the list, or search.",
+        wide=True,
     )
 
 
@@ -75,8 +82,12 @@ def _list(state: PageState) -> Node:
                 )
                 for item in artifacts.items
             ),
+            h("Button", key="artifacts.more", label="Show more", variant="ghost", small=True)
+            if len(artifacts.items) >= artifacts.limit
+            else None,
             key="artifacts.items",
             gap="none",
+            scroll=True,
         ),
         h("Text", "Nothing matches. Try fewer or other words.", tone="muted", small=True)
         if artifacts.loaded and not artifacts.items
@@ -110,7 +121,7 @@ def _shown(item: Json, versions: list[Json]) -> Node:
             h("Heading", text=str(item["name"])),
             h("Badge", text=str(item["type"])),
             h("Badge", text=words.size(item.get("bytes") or 0)),
-            h("Badge", text=f"quality {quality:.2f}") if quality else None,
+            h("Badge", text=f"quality {quality:.0%}") if quality else None,
             h(
                 "Download",
                 label="Download",
@@ -168,7 +179,7 @@ async def load(page: Page) -> None:
     """Loads the list that the search asks for."""
     artifacts = page.state.artifacts
     query = artifacts.query
-    found = (await page.host.list_artifacts(query))["artifacts"]
+    found = (await page.host.list_artifacts(query, limit=artifacts.limit))["artifacts"]
     if query == artifacts.query:
         artifacts.items, artifacts.loaded = found, True
 
@@ -188,11 +199,18 @@ async def _start(page: Page, _argument: str, _value: Any) -> None:
 
 @on("artifacts.search", "change")
 async def _search(page: Page, _argument: str, value: Any) -> None:
-    page.state.artifacts.query = str(value)
+    page.state.artifacts.query, page.state.artifacts.limit = str(value), PAGE
     with page.busy("artifacts", "Searching"):
         await page.load("artifacts")
     found = len(page.state.artifacts.items)
     page.announce(f"{found} found")
+
+
+@on("artifacts.more")
+async def _more(page: Page, _argument: str, _value: Any) -> None:
+    page.state.artifacts.limit += PAGE
+    with page.busy("artifacts", "Loading more"):
+        await page.load("artifacts")
 
 
 @on("artifacts.open")

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
-from symphony.ui.state import Json, PageState
-from symphony.ui.views import melody_graph
+from symphony.ui.state import BoardState, Json, PageState
+from symphony.ui.views import artifacts, melody_graph
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
 
 RESUMABLE = ("failed", "cancelled", "interrupted")
+FIRST_RESULTS, MOST_RESULTS = 6, 120
+"""How many results of a run are in sight, and how many more can be had on the board."""
+
 PARTS = {"timeline": "Timeline", "logs": "Logs", "metrics": "Metrics"}
 
 
@@ -35,20 +38,32 @@ def render(state: PageState) -> Node:
         )
     return h(
         "View",
-        h("Split", _run(state) if board.detail else _choose(), _history(state), side="start"),
+        h("Split", _history(state), _run(state) if board.detail else _choose(), side="start"),
         key="view.board",
         title="Harmony Board",
     )
 
 
 def _choose() -> Node:
-    return h("EmptyState", icon="activity", title="No run is chosen", text="Choose one from the history.")
+    return h(
+        "EmptyState",
+        icon="activity",
+        title="No run is chosen",
+        text="Choose one from the history.",
+        wide=True,
+    )
 
 
 def _history(state: PageState) -> Node:
     return h(
         "Section",
-        *(_history_entry(run, run["id"] == state.board.run) for run in state.board.runs),
+        h(
+            "Stack",
+            *(_history_entry(run, run["id"] == state.board.run) for run in state.board.runs),
+            key="board.runs",
+            gap="none",
+            scroll=True,
+        ),
         key="board.history",
         title="History",
         quiet=True,
@@ -143,7 +158,7 @@ def _error(run: Json) -> Node | None:
         "Alert",
         key="board.error",
         tone="bad",
-        title=str(error.get("message") or "The run failed"),
+        title=str(error.get("message") or "The run failed").strip(),
         text=str(error.get("remedy") or "") or None,
     )
 
@@ -154,7 +169,7 @@ def _question(run: str, question: Json) -> Node:
         "Card",
         h(
             "Heading",
-            text=str(question.get("question") or question.get("message") or f"{node} waits for you"),
+            text=str(question.get("message") or f"{node} waits for your approval"),
         ),
         h(
             "Form",
@@ -197,29 +212,49 @@ def _selected(state: PageState, run: Json) -> Node:
     )
 
 
-def _results(artifacts: list[Json]) -> Node | None:
-    if not artifacts:
+def _results(made: list[Json]) -> Node | None:
+    """The results that say something first; the rest, and what is empty, on demand."""
+    if not made:
         return None
+    full = [item for item in made if item.get("bytes")]
+    first = (full or made)[:FIRST_RESULTS]
+    shown = {id(item) for item in first}
+    rest = [item for item in made if id(item) not in shown]
     return h(
         "Section",
+        _result_links(first),
         h(
-            "Grid",
-            *(
-                h(
-                    "Link",
-                    key=f"board.artifact:{item['id']}/{item.get('node', '')}/{item['name']}",
-                    label=str(item["name"]),
-                    href=f"#/artifacts/{item['id']}",
-                    icon="file",
-                    meta=words.size(item.get("bytes") or 0),
-                    text=str(item.get("node") or ""),
-                )
-                for item in artifacts
-            ),
-            least=16,
-        ),
+            "Disclosure",
+            _result_links(rest[:MOST_RESULTS]),
+            h("Text", "All of them are under Artifacts.", small=True, tone="muted")
+            if len(rest) > MOST_RESULTS
+            else None,
+            key="board.rest",
+            label=f"{len(rest):,} more",
+        )
+        if rest
+        else None,
         key="board.results",
         title="Results",
+    )
+
+
+def _result_links(made: list[Json]) -> Node:
+    return h(
+        "Grid",
+        *(
+            h(
+                "Link",
+                key=f"board.artifact:{item['id']}/{item.get('node', '')}/{item['name']}",
+                label=str(item["name"]),
+                href=f"#/artifacts/{item['id']}",
+                icon=artifacts.icon(str(item.get("type") or "")),
+                meta=words.size(item.get("bytes") or 0),
+                text=str(item.get("node") or ""),
+            )
+            for item in made
+        ),
+        least=16,
     )
 
 
@@ -238,8 +273,22 @@ async def load(page: Page) -> None:
     if not board.run and board.runs:
         board.run = board.runs[0]["id"]
     if board.run:
-        board.detail = await page.host.get_run(board.run)
-        page.changed()
+        wanted = board.run
+        detail = await page.host.get_run(wanted)
+        if wanted == board.run:
+            _take(board, detail)
+            page.changed()
+
+
+def _take(board: BoardState, detail: Json) -> None:
+    """Shows a run; of one that is found failed, the step that failed."""
+    known = (board.detail or {}).get("run") or {}
+    board.detail = detail
+    run = detail["run"]
+    is_news = (known.get("id"), known.get("status")) != (run["id"], run["status"])
+    if is_news and run["status"] == "failed" and not board.selected:
+        failed = (node["id"] for node in run["nodes"] if node["status"] == "failed")
+        board.selected = next(failed, "")
 
 
 @on("board.start")
@@ -251,7 +300,8 @@ async def _start(page: Page, _argument: str, _value: Any) -> None:
 async def _choose_run(page: Page, argument: str, _value: Any) -> None:
     board = page.state.board
     detail = await page.host.get_run(argument)
-    board.run, board.detail, board.selected = argument, detail, ""
+    board.run, board.selected = argument, ""
+    _take(board, detail)
     page.changed()
 
 
@@ -277,7 +327,7 @@ async def _choose_part(page: Page, _argument: str, value: Any) -> None:
 @on("board.cancel")
 async def _cancel(page: Page, _argument: str, _value: Any) -> None:
     await page.host.cancel_run(page.state.board.run)
-    page.announce("The run is being cancelled")
+    page.announce("The run is being cancelled", show=True)
     page.reload("board")
 
 
@@ -307,7 +357,5 @@ async def _decline(page: Page, argument: str, _value: Any) -> None:
 
 @on("board.artifact")
 async def _artifact(page: Page, argument: str, _value: Any) -> None:
-    from symphony.ui.views import artifacts  # the views stand beside each other
-
     await artifacts.show(page, argument.partition("/")[0])
     await page.open("artifacts")

@@ -42,7 +42,7 @@ def render(state: PageState) -> Node:
         h("Progress", key="compose.progress", label=state.busy["compose"]) if busy else None,
         _not_possible(compose) if not busy else None,
         _preview(state) if compose.melody is not None and not busy else None,
-        _examples(state) if compose.mode == "maestro" and compose.melody is None and not busy else None,
+        _first(state) if compose.mode == "maestro" and compose.melody is None and not busy else None,
         key="view.compose",
         title="Compose",
         text="Say what should be done. You see every step before anything runs.",
@@ -62,7 +62,8 @@ def _prompt(state: PageState, busy: bool) -> Node:
             quiet=True,
             value=compose.prompt,
             version=compose.prompt_version,
-            placeholder="Which files change most and are hardest to maintain?",
+            placeholder=_examples(state)[0] if _examples(state) else "Say what should be done",
+            problem=compose.prompt_problem or None,
         ),
         h(
             "Line",
@@ -76,15 +77,28 @@ def _prompt(state: PageState, busy: bool) -> Node:
                 busy=busy,
             ),
             h("Button", key="compose.stop", label="Cancel", variant="ghost") if busy else None,
-            h("Text", "Ctrl + Enter", tone="muted", small=True),
+            h("Text", "Ctrl + Enter", tone="muted", small=True, wide=True),
         ),
         key="compose.form",
         label="Compose a Melody",
     )
 
 
-def _examples(state: PageState) -> Node | None:
-    examples = (state.project or {}).get("examples") or []
+def _examples(state: PageState) -> list[str]:
+    return [str(example) for example in (state.project or {}).get("examples") or []]
+
+
+def _first(state: PageState) -> Node | None:
+    """What to begin with: a project, then one of the prompts that fit it."""
+    if state.project is not None and not state.project.get("path"):
+        return h(
+            "EmptyState",
+            h("Button", key="compose.project", label="Open a project", variant="primary", icon="folder"),
+            icon="folder",
+            title="No project is open",
+            text="Open the folder that you work on. Nothing in it is read or changed before you press Play.",
+        )
+    examples = _examples(state)
     if not examples:
         return None
     return h(
@@ -95,7 +109,7 @@ def _examples(state: PageState) -> Node | None:
                 h(
                     "Button",
                     key=f"compose.example:{number}",
-                    label=str(example),
+                    label=example,
                     variant="secondary",
                     icon="arrow",
                 )
@@ -157,7 +171,7 @@ def _not_possible(compose: ComposeState) -> Node | None:
         return None
     extensions = answer.get("extensions") or []
     return h(
-        "Card",
+        "Stack",
         h(
             "Alert",
             key="compose.impossible",
@@ -166,19 +180,26 @@ def _not_possible(compose: ComposeState) -> Node | None:
             text="This is missing:" if answer.get("missing") else "Say it in other words, or more precisely.",
             items=[str(item) for item in answer.get("missing") or []] or None,
         ),
-        h("Text", "These extensions would help:", small=True, tone="muted") if extensions else None,
         h(
-            "Line",
-            *(
-                h(
-                    "Link",
-                    key=f"compose.extension:{name}",
-                    label=str(name),
-                    href=f"#/market/{name}",
-                    icon="package",
-                )
-                for name in extensions
+            "Section",
+            h(
+                "Grid",
+                *(
+                    h(
+                        "Link",
+                        key=f"compose.extension:{name}",
+                        label=str(name),
+                        href=f"#/market/{name}",
+                        icon="package",
+                        meta="See and install",
+                    )
+                    for name in extensions
+                ),
+                least=20,
             ),
+            key="compose.extensions",
+            title="An extension would help" if len(extensions) == 1 else "These extensions would help",
+            text="Install it, then come back and compose again: the prompt stays here.",
         )
         if extensions
         else None,
@@ -402,13 +423,10 @@ async def _mode_maestro(page: Page, _argument: str, _value: Any) -> None:
 async def _compose(page: Page, _argument: str, value: Any) -> None:
     prompt = str(value.get("prompt", "")).strip()
     compose = page.state.compose
-    if not prompt:
-        raise BadInput("The prompt is empty", remedy="say what should be done")
-    if len(prompt) > LONGEST_PROMPT:
-        raise BadInput(
-            f"The prompt has {len(prompt):,} characters, the most is {LONGEST_PROMPT:,}",
-            remedy="put long material into a file of the project and name the file",
-        )
+    compose.prompt_problem = _wrong_with(prompt)
+    if compose.prompt_problem:
+        page.announce(compose.prompt_problem)
+        return
     compose.prompt = prompt
     compose.asked += 1
     asked = compose.asked
@@ -428,6 +446,18 @@ async def _compose(page: Page, _argument: str, value: Any) -> None:
             page.announce("The installed Players cannot do this")
 
 
+def _wrong_with(prompt: str) -> str:
+    """Why a prompt is not sent to the Conductor; empty when it is."""
+    if not prompt:
+        return "The prompt is empty. Say what should be done, or take one of the examples."
+    if len(prompt) > LONGEST_PROMPT:
+        return (
+            f"The prompt has {len(prompt):,} characters, the most is {LONGEST_PROMPT:,}. "
+            "Put long material into a file of the project and name the file."
+        )
+    return ""
+
+
 @on("compose.stop")
 async def _stop(page: Page, _argument: str, _value: Any) -> None:
     page.state.compose.asked += 1
@@ -440,7 +470,7 @@ async def _stop(page: Page, _argument: str, _value: Any) -> None:
 async def _example(page: Page, argument: str, _value: Any) -> None:
     examples = (page.state.project or {}).get("examples") or []
     compose = page.state.compose
-    compose.prompt = str(examples[int(argument)])
+    compose.prompt, compose.prompt_problem = str(examples[int(argument)]), ""
     compose.prompt_version += 1
     page.changed()
 
@@ -486,7 +516,7 @@ async def _consent(page: Page, _argument: str, _value: Any) -> None:
 async def _cancel(page: Page, _argument: str, _value: Any) -> None:
     show_melody(page.state.compose, None)
     page.state.compose.answer = None
-    page.announce("The preview was put away")
+    page.announce("The preview was put away", show=True)
 
 
 @on("compose.save")
@@ -506,7 +536,7 @@ async def _save_go(page: Page, _argument: str, value: Any) -> None:
         raise BadInput("The Melody has no name", remedy="give it one")
     saved = await page.host.save_melody(melody, name, str(value.get("description", "")))
     page.answered()
-    page.announce(f"{saved['name']} was saved")
+    page.announce(f"{saved['name']} was saved to the Polyphony Store", show=True)
 
 
 @on("save.cancel")

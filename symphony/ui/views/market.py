@@ -51,7 +51,7 @@ def render(state: PageState) -> Node:
             h(
                 "Button",
                 key="market.audit:",
-                label="What was used",
+                label="Uses of permissions",
                 variant="ghost",
                 icon="shield",
                 small=True,
@@ -116,9 +116,13 @@ def _entry(state: PageState, item: Json) -> Node:
 
 def _state(item: Json) -> Node | None:
     state = str(item.get("state") or "")
-    if not item.get("installed") or state in ("", "installed"):
+    if not item.get("installed"):
         return None
-    tone = "bad" if state == "error" else "good" if state in ("running", "activated") else "neutral"
+    if not item.get("enabled", True):
+        return h("Badge", text="switched off", tone="warning")
+    if state in ("", "installed", "activated"):
+        return None
+    tone = "bad" if state == "error" else "good" if state == "running" else "neutral"
     return h("Badge", text=state, tone=tone)
 
 
@@ -244,7 +248,7 @@ def _permissions_dialog(question: Question) -> Node:
         h("Bullets", items=[str(item) for item in question.data["words"]]),
         h(
             "Text",
-            "Nothing beyond this is possible for it. You can see each use under Uses.",
+            "It can do nothing beyond this. What it did is listed under Uses.",
             small=True,
             tone="muted",
         ),
@@ -255,7 +259,9 @@ def _permissions_dialog(question: Question) -> Node:
         ),
         key="dialog.permissions",
         title="Permissions",
-        text=f"To {verb} {question.data['name']}, allow it to:",
+        text=f"To {verb} {question.data['name']}, allow it to:"
+        if question.data["grants"]
+        else f"{question.data['name']} asks for no permission:",
     )
 
 
@@ -290,7 +296,7 @@ async def _obtain(page: Page, name: str, update: bool, agreed: list[str] | None)
                 grants=grants,
             )
             return
-    page.announce(f"{name} was {'updated' if update else 'installed'}")
+    page.announce(f"{name} was {'updated' if update else 'installed'}", show=True)
     await page.load("market")
 
 
@@ -342,21 +348,21 @@ async def _allow(page: Page, _argument: str, _value: Any) -> None:
 @on("dialog.permissions", "close")
 async def _refuse(page: Page, _argument: str, _value: Any) -> None:
     page.answered()
-    page.announce("Nothing was installed")
+    page.announce("Nothing was installed", show=True)
 
 
 @on("market.remove")
 async def _remove(page: Page, argument: str, _value: Any) -> None:
     with page.busy(f"market:{argument}", f"Removing {argument}"):
         await page.host.remove_extension(argument)
-    page.announce(f"{argument} was removed")
+    page.announce(f"{argument} was removed", show=True)
     await page.load("market")
 
 
 @on("market.enable", "change")
 async def _enable(page: Page, argument: str, value: Any) -> None:
     await page.host.enable_extension(argument, bool(value))
-    page.announce(f"{argument} is {'on' if value else 'off'}")
+    page.announce(f"{argument} is {'on' if value else 'off'}", show=True)
     await page.load("market")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from symphony.errors import BadInput
+from symphony.ui import words
 from symphony.ui.node import Node, h
 from symphony.ui.state import Json
 
@@ -186,15 +187,15 @@ def _field(key: str, name: str, spec: Json, value: Any) -> Node:
     text = spec.get("description") or None
     if kind == "boolean":
         on = bool(default) if value is None else bool(value)
-        return h("Switch", key=key, label=name, value=on, text=text)
+        return h("Switch", key=key, label=words.label(name), value=on, text=text)
     if spec.get("choices"):
         chosen = default if value is None else value
         options = [{"value": str(choice), "label": str(choice)} for choice in spec["choices"]]
-        return h("Select", key=key, label=name, value=str(chosen), options=options, text=text)
+        return h("Select", key=key, label=words.label(name), value=str(chosen), options=options, text=text)
     return h(
         "TextBox",
         key=key,
-        label=name,
+        label=words.label(name),
         value=show_param(value),
         placeholder=show_param(default) or ("required" if spec.get("required") else None),
         kind="number" if kind in ("integer", "number") else "text",

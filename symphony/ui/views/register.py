@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view: its title in the navigation, how it is drawn and loaded, and its dialogs by kind."""
+    """A view: its title, in full and for a narrow page, how it is drawn and loaded, its dialogs by kind."""
 
     title: str
+    short: str
     render: Callable[[PageState], Node]
     load: Callable[[Page], Awaitable[None]]
     dialogs: Mapping[str, Callable[[Question], Node]]
 
 
 VIEWS: dict[str, View] = {
-    "compose": View("Compose", compose.render, compose.load, compose.DIALOGS),
-    "board": View("Harmony Board", board.render, board.load, {}),
-    "artifacts": View("Artifacts", artifacts.render, artifacts.load, {}),
-    "store": View("Polyphony Store", store.render, store.load, store.DIALOGS),
-    "market": View("Marketplace", market.render, market.load, market.DIALOGS),
-    "settings": View("Settings", settings.render, settings.load, {}),
+    "compose": View("Compose", "Compose", compose.render, compose.load, compose.DIALOGS),
+    "board": View("Harmony Board", "Board", board.render, board.load, {}),
+    "artifacts": View("Artifacts", "Artifacts", artifacts.render, artifacts.load, {}),
+    "store": View("Polyphony Store", "Store", store.render, store.load, store.DIALOGS),
+    "market": View("Marketplace", "Market", market.render, market.load, market.DIALOGS),
+    "settings": View("Settings", "Settings", settings.render, settings.load, {}),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from symphony.errors import BadInput
 from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
@@ -22,14 +23,25 @@ def render(state: PageState) -> Node:
     """The whole tree."""
     running = sum(run["status"] == "running" for run in state.board.runs)
     views = [
-        {"id": name, "title": view.title, "badge": running if name == "board" else 0}
+        {
+            "id": name,
+            "title": view.title,
+            "short": view.short,
+            "badge": running if name == "board" else 0,
+        }
         for name, view in VIEWS.items()
     ]
     project = state.project or {}
     return h(
         "Shell",
-        h("LiveRegion", key="live", text=state.announcement, count=state.announcements),
-        _problem(state),
+        h(
+            "LiveRegion",
+            key="live",
+            text=state.announcement,
+            count=state.announcements,
+            shown=state.is_shown or None,
+        ),
+        _problem(state) if state.question is None else None,
         VIEWS[state.view].render(state),
         _dialog(state),
         key="shell",
@@ -63,15 +75,18 @@ def _problem(state: PageState) -> Node | None:
 
 
 def _dialog(state: PageState) -> Node | None:
+    """The open dialog, with the problem in it: behind the dialog nobody would see that."""
     question = state.question
     if question is None:
         return None
-    if question.kind == "project":
-        return _project_dialog(question)
-    for view in VIEWS.values():
-        if question.kind in view.dialogs:
-            return view.dialogs[question.kind](question)
-    return None
+    draw = next(
+        (view.dialogs[question.kind] for view in VIEWS.values() if question.kind in view.dialogs), None
+    )
+    dialog = draw(question) if draw else _project_dialog(question)
+    if problem := state.problem:
+        said = h("Alert", key="dialog.problem", tone="bad", title=problem.title, text=problem.remedy or None)
+        dialog["children"].insert(0, said)
+    return dialog
 
 
 def _project_dialog(question: Question) -> Node:
@@ -87,10 +102,18 @@ def _project_dialog(question: Question) -> Node:
                 value=str(question.data.get("path", "")),
                 placeholder="/home/you/projects/name",
                 text="The full path of a folder on this machine. A git repository gives the most.",
+                problem=question.data.get("problem"),
             ),
             h(
                 "Line",
-                h("Button", key="project.go", label="Open", variant="primary", submit=True),
+                h(
+                    "Button",
+                    key="project.go",
+                    label="Open",
+                    variant="primary",
+                    submit=True,
+                    busy=question.data.get("busy"),
+                ),
                 h("Button", key="project.cancel", label="Cancel", variant="ghost"),
             ),
             key="project.form",
@@ -98,7 +121,7 @@ def _project_dialog(question: Question) -> Node:
         ),
         key="dialog.project",
         title="Open a project",
-        text="Melodies play on the open project. Players read it only as far as you have granted.",
+        text="Melodies play on the open project. Extensions reach it only as far as you allow.",
     )
 
 
@@ -143,6 +166,7 @@ async def _theme(page: Page, _argument: str, value: Any) -> None:
 
 
 @on("shell", "project")
+@on("compose.project")
 async def _choose_project(page: Page, _argument: str, _value: Any) -> None:
     page.ask("project", path=(page.state.project or {}).get("path") or "")
 
@@ -155,10 +179,17 @@ async def _close_project(page: Page, _argument: str, _value: Any) -> None:
 
 @on("project.form", "submit")
 async def _open_project(page: Page, _argument: str, value: Any) -> None:
+    path = str(value.get("path", "")).strip()
+    page.ask("project", path=path, busy=True)
     with page.busy("project", "Opening the project"):
-        page.state.project = await page.host.open_project(str(value.get("path", "")).strip())
+        try:
+            page.state.project = await page.host.open_project(path)
+        except BadInput as error:
+            page.ask("project", path=path, problem=f"{error.message}. Give the full path of a folder.")
+            page.announce(error.message)
+            return
     page.answered()
-    page.announce(f"{page.state.project.get('name')} is open")
+    page.announce(f"{page.state.project.get('name')} is open", show=True)
 
 
 @on("problem", "close")

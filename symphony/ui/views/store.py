@@ -23,7 +23,11 @@ def render(state: PageState) -> Node:
     """The view."""
     store = state.store
     pick = h(
-        "FilePicker", key="store.import", label="Import", accept=".yaml,.yml,.json,.msgpack", icon="upload"
+        "FilePicker",
+        key="store.import",
+        label="Import",
+        accept=".yaml,.yml,.json,.msgpack,.melody",
+        icon="upload",
     )
     if store.loaded and not store.items and not store.query:
         return h(
@@ -41,14 +45,16 @@ def render(state: PageState) -> Node:
         )
     return h(
         "View",
-        h("Split", _shown(state) if store.melody else _choose(), _list(state, pick), side="start"),
+        h("Split", _list(state, pick), _shown(state) if store.melody else _choose(), side="start"),
         key="view.store",
         title="Polyphony Store",
     )
 
 
 def _choose() -> Node:
-    return h("EmptyState", icon="library", title="No Melody is open", text="Open one from the list.")
+    return h(
+        "EmptyState", icon="library", title="No Melody is open", text="Open one from the list.", wide=True
+    )
 
 
 def _list(state: PageState, pick: Node) -> Node:
@@ -83,6 +89,7 @@ def _list(state: PageState, pick: Node) -> Node:
             ),
             gap="none",
             key="store.items",
+            scroll=True,
         ),
         h("Text", "Nothing matches.", tone="muted", small=True) if store.loaded and not store.items else None,
         key="store.list",
@@ -232,7 +239,7 @@ async def _delete_go(page: Page, _argument: str, _value: Any) -> None:
     await page.host.delete_melody(asked["id"])
     store = page.state.store
     store.selected, store.melody, store.findings = "", None, None
-    page.announce(f"{asked['name']} was deleted")
+    page.announce(f"{asked['name']} was deleted", show=True)
     await page.load("store")
 
 
@@ -255,4 +262,4 @@ async def _import(page: Page, _argument: str, value: Any) -> None:
     )
     await page.load("store")
     await _open(page, saved["id"], None)
-    page.announce(f"{saved['name']} was imported")
+    page.announce(f"{saved['name']} was imported", show=True)

@@ -8,6 +8,9 @@ import {
   ReactFlowProvider,
   useNodesInitialized,
   useReactFlow,
+  useStore,
+  useUpdateNodeInternals,
+  type FitViewOptions,
   type Connection,
   type Edge,
   type EdgeChange,
@@ -18,13 +21,21 @@ import './graph.css'
 import type { ElementOf } from '@/element'
 import { PLAYER_DRAG } from './drag'
 import { Routed } from './edge'
-import type { Places } from './layout'
+import type { Box, Places } from './layout'
 import { NODE_WIDTH, PlayerNode, nodeHeight, type FlowNode } from './node'
 import { useLayout, type Room } from './use-layout'
 
 const NODE_TYPES = { player: PlayerNode }
 const EDGE_TYPES = { routed: Routed }
-const FIT = { padding: 0.12, maxZoom: 1 }
+/** Space around the nodes, with room for the controls below them. */
+const PADDING = { top: 28, bottom: 56, side: 28 }
+const FIT: FitViewOptions = {
+  padding: { top: `${PADDING.top}px`, bottom: `${PADDING.bottom}px`, x: `${PADDING.side}px` },
+  maxZoom: 1,
+}
+/** Up to this many nodes the names stay readable, even where not all nodes are in sight at once. */
+const FEW = 12
+const READABLE = 0.62
 /** From this many nodes on only those in sight are drawn. */
 const MANY = 150
 
@@ -57,6 +68,11 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
   }, [structure])
   const [place, room] = useRoom()
   const laid = useLayout(boxes, links, room, editable)
+  const fit = useMemo<FitViewOptions>(
+    () => ({ ...FIT, minZoom: boxes.length <= FEW ? READABLE : 0.05 }),
+    [boxes.length],
+  )
+  const height = room && laid && !editable ? tallEnough(boxes, laid.places, room) : room?.height
 
   // A node that was dropped onto the graph stays where it was dropped.
   const ids = useRef<ReadonlySet<string>>(new Set(nodes.map(({ id }) => id)))
@@ -107,7 +123,11 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
       })),
     [edges, editable, chosenEdges, laid, moved],
   )
-  useRefit(`${structure} ${laid?.direction ?? ''}`, laid !== null)
+  useRefit(`${structure} ${laid?.direction ?? ''}`, laid !== null, fit)
+  useHandles(
+    boxes.map(({ id }) => id),
+    laid?.direction,
+  )
 
   const changeNodes = useCallback(
     (changes: NodeChange<FlowNode>[]) => {
@@ -147,7 +167,8 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
       ref={place}
       role="group"
       aria-label={props.label}
-      className="relative h-[clamp(16rem,46vh,34rem)] overflow-hidden rounded-lg border bg-sunken dark:bg-background"
+      className="relative overflow-hidden rounded-lg border bg-sunken dark:bg-background"
+      style={{ height: height ?? ROOM.least }}
       onDragOver={(event) => {
         if (editable && event.dataTransfer.types.includes(PLAYER_DRAG)) event.preventDefault()
       }}
@@ -183,17 +204,19 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
         zoomOnScroll={false}
         preventScrolling={false}
         fitView
-        fitViewOptions={FIT}
+        fitViewOptions={fit}
         proOptions={{ hideAttribution: true }}
       >
         <Background gap={18} size={1} />
-        <Controls showInteractive={false} fitViewOptions={FIT} />
+        <Controls orientation="horizontal" showInteractive={false} fitViewOptions={fit} />
       </ReactFlow>
     </div>
   )
 }
 
 const STEP = 64
+/** How tall a graph may be: a part of the window, within limits, in pixels. */
+const ROOM = { least: 256, part: 0.46, most: 544 }
 
 /** The room for the graph, in steps, so that a small change does not lay it out anew. */
 function useRoom() {
@@ -201,30 +224,55 @@ function useRoom() {
   const [room, setRoom] = useState<Room | null>(null)
   useLayoutEffect(() => {
     if (!place.current) return
-    const observer = new ResizeObserver(([entry]) => {
-      if (!entry) return
-      const { width, height } = entry.contentRect
-      const next = { width: Math.ceil(width / STEP) * STEP, height: Math.ceil(height / STEP) * STEP }
+    const element = place.current
+    const measure = () => {
+      const next = {
+        width: Math.ceil(element.clientWidth / STEP) * STEP,
+        height: Math.min(ROOM.most, Math.max(ROOM.least, Math.round(innerHeight * ROOM.part))),
+      }
       setRoom((old) => (old?.width === next.width && old.height === next.height ? old : next))
-    })
-    observer.observe(place.current)
-    return () => observer.disconnect()
+    }
+    const observer = new ResizeObserver(measure)
+    observer.observe(element)
+    addEventListener('resize', measure)
+    return () => {
+      observer.disconnect()
+      removeEventListener('resize', measure)
+    }
   }, [])
   return [place, room] as const
 }
 
+/** The height that a graph needs within its room: a small one leaves the space to what stands below it. */
+function tallEnough(boxes: Box[], places: Places, room: Room): number {
+  const right = Math.max(1, ...boxes.map(({ id, width }) => (places[id]?.x ?? 0) + width))
+  const low = Math.max(1, ...boxes.map(({ id, height }) => (places[id]?.y ?? 0) + height))
+  const scale = Math.min(1, (room.width - 2 * PADDING.side) / right)
+  return Math.min(room.height, Math.round(low * scale) + PADDING.top + PADDING.bottom)
+}
+
 /** Brings all nodes into view again when the graph's structure or the room for it has changed. */
-function useRefit(structure: string, placed: boolean): void {
+function useRefit(structure: string, placed: boolean, fit: FitViewOptions): void {
   const flow = useReactFlow()
   const ready = useNodesInitialized()
+  const room = useStore(({ width, height }) => `${width} ${height}`)
   useEffect(() => {
     if (!ready || !placed) return
-    const frame = requestAnimationFrame(() => void flow.fitView(FIT))
-    const again = () => void flow.fitView(FIT)
-    addEventListener('resize', again)
-    return () => {
-      cancelAnimationFrame(frame)
-      removeEventListener('resize', again)
-    }
-  }, [flow, ready, placed, structure])
+    const frame = requestAnimationFrame(() => void flow.fitView(fit))
+    return () => cancelAnimationFrame(frame)
+  }, [flow, ready, placed, structure, room, fit])
+}
+
+/** Says that the ends of the edges have moved: a node keeps its size when the graph turns. */
+function useHandles(ids: string[], direction: string | undefined): void {
+  const update = useUpdateNodeInternals()
+  const all = useRef(ids)
+  useEffect(() => {
+    all.current = ids
+  })
+  useEffect(() => {
+    if (all.current.length > MANY) return
+    const frame = requestAnimationFrame(() => update(all.current))
+    return () => cancelAnimationFrame(frame)
+  }, [update, direction])
 }

@@ -1,6 +1,6 @@
 /** A node of the graph: what it is, and its state in the run that is shown. */
 import { memo } from 'react'
-import { Handle, Position, type Node, type NodeProps } from '@xyflow/react'
+import { Handle, Position, useStore, type Node, type NodeProps } from '@xyflow/react'
 import { Ban, Check, CircleDashed, Clock, Hand, Loader2, SkipForward, X, type LucideIcon } from 'lucide-react'
 import type { GraphNode, Port } from '@/catalogue.gen'
 import type { Direction } from './layout'
@@ -8,7 +8,7 @@ import { useNodeRun } from '@/store/context'
 import { cn } from '@/lib/cn'
 import { seconds } from '@/lib/words'
 
-export const NODE_WIDTH = 196
+export const NODE_WIDTH = 208
 const HEAD = 46
 const PORT = 19
 
@@ -25,24 +25,44 @@ export function nodeHeight(node: GraphNode, editable: boolean): number {
   return editable ? HEAD + 10 + Math.max(node.inputs.length, node.outputs.length, 1) * PORT : HEAD
 }
 
-const PENDING = { icon: CircleDashed, color: 'text-muted', frame: 'border-border-strong' }
+/** The zoom below which a node's words are no words any more. */
+const FAR = 0.45
 
-const STATES: Record<string, { icon: LucideIcon; color: string; frame: string }> = {
+const PENDING = { icon: CircleDashed, color: 'text-muted', frame: 'border-border-strong', far: 'bg-surface' }
+
+const STATES: Record<string, { icon: LucideIcon; color: string; frame: string; far: string }> = {
   pending: PENDING,
-  ready: { icon: Clock, color: 'text-muted', frame: 'border-border-strong' },
-  running: { icon: Loader2, color: 'text-info', frame: 'border-info ring-2 ring-info/20' },
-  succeeded: { icon: Check, color: 'text-good', frame: 'border-good/50' },
-  failed: { icon: X, color: 'text-bad', frame: 'border-bad ring-2 ring-bad/20' },
-  skipped: { icon: SkipForward, color: 'text-muted', frame: 'border-dashed border-border-strong' },
-  cancelled: { icon: Ban, color: 'text-muted', frame: 'border-dashed border-border-strong' },
-  waiting: { icon: Hand, color: 'text-warning', frame: 'border-warning ring-2 ring-warning/20' },
+  ready: { icon: Clock, color: 'text-muted', frame: 'border-border-strong', far: 'bg-surface' },
+  running: { icon: Loader2, color: 'text-info', frame: 'border-info ring-2 ring-info/20', far: 'bg-info' },
+  succeeded: { icon: Check, color: 'text-good', frame: 'border-good/50', far: 'bg-good/70' },
+  failed: { icon: X, color: 'text-bad', frame: 'border-bad ring-2 ring-bad/20', far: 'bg-bad' },
+  skipped: {
+    icon: SkipForward,
+    color: 'text-muted',
+    frame: 'border-dashed border-border-strong',
+    far: 'bg-border-strong',
+  },
+  cancelled: {
+    icon: Ban,
+    color: 'text-muted',
+    frame: 'border-dashed border-border-strong',
+    far: 'bg-border-strong',
+  },
+  waiting: {
+    icon: Hand,
+    color: 'text-warning',
+    frame: 'border-warning ring-2 ring-warning/20',
+    far: 'bg-warning',
+  },
 }
 
 export const PlayerNode = memo(function PlayerNode({ data, selected }: NodeProps<FlowNode>) {
   const { node, run, editable, direction } = data
   const live = useNodeRun(run, node.id)
   const state = live?.status ?? 'pending'
-  const { icon: Icon, color, frame } = STATES[state] ?? PENDING
+  const { icon: Icon, color, frame, far } = STATES[state] ?? PENDING
+  // From afar no word can be read: the whole node says its state.
+  const isFar = useStore(({ transform }) => transform[2] < FAR)
   const lasted = live && live.started !== null && live.ended !== null ? live.ended - live.started : null
   const detail = live?.note && state === 'running' ? live.note : node.id
   return (
@@ -55,9 +75,10 @@ export const PlayerNode = memo(function PlayerNode({ data, selected }: NodeProps
         frame,
         node.problem && 'border-bad',
         selected && 'border-accent ring-2 ring-accent/30',
+        isFar && run !== undefined && far,
       )}
     >
-      <div className="flex h-[44px] items-center gap-2 px-2.5">
+      <div className={cn('flex h-[44px] items-center gap-2 px-2.5', isFar && 'opacity-0')}>
         <Icon aria-hidden className={cn('size-4 shrink-0', color, state === 'running' && 'animate-spin')} />
         <div className="min-w-0 flex-1 leading-tight">
           <div className="truncate text-[13px] font-medium">{node.title}</div>

@@ -34,7 +34,10 @@ export function Field({
       </label>
       {children}
       {(text ?? problem) && (
-        <p id={`${control}-text`} className={cn('text-xs', problem ? 'text-bad' : 'text-muted')}>
+        <p
+          id={`${control}-text`}
+          className={cn('text-xs first-letter:uppercase', problem ? 'text-bad' : 'text-muted')}
+        >
           {problem ?? text}
         </p>
       )}

@@ -43,6 +43,7 @@ export default function DataTable({ data, label }: { data: TableData; label: str
       ),
     [data],
   )
+  const numbers = useMemo(() => numberColumns(data), [data])
   const table = useTable({
     features: FEATURES,
     columns,
@@ -62,7 +63,7 @@ export default function DataTable({ data, label }: { data: TableData; label: str
   const after = virtual.getTotalSize() - (items.at(-1)?.end ?? 0)
   return (
     <div className="flex flex-col gap-2">
-      <div className="flex flex-wrap items-center gap-3">
+      <div className="flex flex-wrap items-center gap-3 pr-20">
         <input
           type="search"
           aria-label="Filter rows"
@@ -89,6 +90,7 @@ export default function DataTable({ data, label }: { data: TableData; label: str
               <tr key={group.id} className="border-b text-left text-xs text-muted">
                 {group.headers.map((header) => {
                   const sorted = header.column.getIsSorted()
+                  const atEnd = numbers.has(header.column.id)
                   return (
                     <th
                       key={header.id}
@@ -99,7 +101,10 @@ export default function DataTable({ data, label }: { data: TableData; label: str
                       <button
                         type="button"
                         onClick={header.column.getToggleSortingHandler()}
-                        className="flex w-full items-center gap-1 px-3 py-1.5 hover:text-foreground"
+                        className={cn(
+                          'flex w-full items-center gap-1 px-3 py-1.5 whitespace-nowrap hover:text-foreground',
+                          atEnd && 'justify-end',
+                        )}
                       >
                         {header.column.id}
                         {sorted === 'asc' && <ArrowUp aria-hidden className="size-3" />}
@@ -125,7 +130,7 @@ export default function DataTable({ data, label }: { data: TableData; label: str
                         title={showCell(value)}
                         className={cn(
                           'max-w-96 truncate px-3 py-1',
-                          typeof value === 'number' && 'tabular-nums',
+                          numbers.has(cell.column.id) && 'text-right tabular-nums',
                         )}
                       >
                         {showCell(value)}
@@ -140,6 +145,17 @@ export default function DataTable({ data, label }: { data: TableData; label: str
         </table>
       </div>
     </div>
+  )
+}
+
+/** The columns that hold nothing but numbers, as far as the first rows tell. */
+function numberColumns({ columns, rows }: TableData): ReadonlySet<string> {
+  const first = rows.slice(0, 100)
+  return new Set(
+    columns.filter((name) => {
+      const values = first.map((row) => row[name]).filter((value) => value !== null && value !== undefined)
+      return values.length > 0 && values.every((value) => typeof value === 'number')
+    }),
   )
 }
 
