@@ -234,7 +234,12 @@ impl Log {
     /// Ends the current segment, synced, and begins the next.
     pub(crate) fn roll(&self, tail: &mut Tail) -> Result<()> {
         self.sync_tail(tail)?;
-        let (segment, end) = begin_segment(&self.folder, tail.segment.number + 1, &self.head)?;
+        let begun = begin_segment(&self.folder, tail.segment.number + 1, &self.head);
+        if let Err(error @ StoreError::Io { .. }) = &begun {
+            // Whether the new file is there for good is not known, and trying again would not tell.
+            tail.failure = Some(error.to_string());
+        }
+        let (segment, end) = begun?;
         self.segments
             .write()
             .insert(segment.number, Arc::clone(&segment));
