@@ -22,6 +22,8 @@ const EXPECTED: f64 = 0.3;
 const STEPS: usize = 6;
 /// Players that are remembered; beyond, those that were used longest ago are forgotten.
 const KEYS: usize = 1_000;
+/// For how long a prompt is expected at any moment, in seconds.
+const SOON: f64 = 600.0;
 const HOURS: usize = 24;
 /// Calls of which the usual duration is remembered.
 const DURATIONS: usize = 4_000;
@@ -79,6 +81,8 @@ pub struct Predictor {
     pauses: IdleTimes,
     /// When the last prompt ended.
     ended: f64,
+    /// When this session began.
+    opened: f64,
     /// What was expected when the prompt that runs began, and is still to come.
     outlook: Vec<String>,
     accuracy: Accuracy,
@@ -89,6 +93,11 @@ pub struct Predictor {
 }
 
 impl Predictor {
+    /// A session begins.
+    pub fn opened(&mut self, now: f64) {
+        self.opened = now;
+    }
+
     /// A prompt begins to run.
     pub fn began(&mut self, now: f64) {
         if self.ended > 0.0 {
@@ -184,12 +193,14 @@ impl Predictor {
                 wanted.insert(key.clone(), window.share);
             }
         }
-        // Without a pattern of its own a prompt may come at any moment for a while.
+        // A session that has just begun was begun for something. Without a pattern of its own a prompt may
+        // come at any moment for a while.
+        let is_soon = |since: f64| (0.0..SOON).contains(&(now - since));
         let is_due = match self.pauses.window() {
             Some(window) => window.contains(now - self.ended),
-            None => (0.0..idle_times::RANGE).contains(&(now - self.ended)),
+            None => is_soon(self.ended),
         };
-        if is_due {
+        if is_due || is_soon(self.opened) {
             for (key, p) in self.likely(now) {
                 let known = wanted.entry(key).or_insert(0.0);
                 *known = known.max(p);

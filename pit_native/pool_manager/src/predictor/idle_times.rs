@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 const BIN: f64 = 60.0;
 const BINS: u16 = 240;
 /// The time that the histogram covers, in seconds.
-pub(super) const RANGE: f64 = BIN * BINS as f64;
+const RANGE: f64 = BIN * BINS as f64;
 /// Fewer times say nothing.
 const FEWEST: u32 = 5;
 /// The coefficient of variation of the bins' counts from which on they have a shape.
