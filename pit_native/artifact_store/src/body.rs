@@ -1,19 +1,20 @@
 //! What stands in the bodies of records, sealed or plain.
 
+use crate::chunks::{ChunkKey, write_keys};
 use crate::error::{Result, StoreError};
-use crate::record::{COMPRESSED, SEALED};
+use crate::pack::{QUICK, pack, unpack};
+use crate::record::{CHUNKED, COMPRESSED, SEALED};
 use crate::seal::{OVERHEAD, Seal};
 use crate::types::ArtifactId;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Digest and length that precede a content's bytes.
 pub(crate) const PREFIX: usize = 40;
 /// Contents shorter than this are stored as they are: unpacking would cost more than reading.
-const COMPRESS_FROM: usize = 16 << 10;
-/// zstd's fast level: the put waits for it.
-const LEVEL: i32 = 1;
+const COMPRESS_FROM: usize = 512;
 
 /// The body of a segment's first record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +80,7 @@ pub(crate) fn prefix_bytes(flags: u8) -> usize {
 pub(crate) struct ContentBody<'a> {
     pub(crate) flags: u8,
     pub(crate) prefix: Vec<u8>,
-    pub(crate) payload: std::borrow::Cow<'a, [u8]>,
+    pub(crate) payload: Cow<'a, [u8]>,
 }
 
 /// The body of `content`, compressed when that saves an eighth, sealed when there is a key.
@@ -92,16 +93,36 @@ pub(crate) fn content_body<'a>(
     prefix.extend_from_slice(&id.0);
     prefix.extend_from_slice(&(content.len() as u64).to_le_bytes());
     let mut flags = 0;
-    let mut payload = std::borrow::Cow::Borrowed(content);
-    if content.len() >= COMPRESS_FROM && looks_compressible(content) {
-        // A content that cannot be compressed is stored as it is.
-        if let Ok(packed) = zstd::bulk::compress(content, LEVEL)
-            && packed.len() < content.len() - content.len() / 8
-        {
-            flags |= COMPRESSED;
-            payload = packed.into();
-        }
+    let mut payload = Cow::Borrowed(content);
+    if content.len() >= COMPRESS_FROM
+        && let Some(packed) = pack(content, QUICK)
+    {
+        flags |= COMPRESSED;
+        payload = packed.into();
     }
+    sealed_content(id, flags, prefix, payload, seal)
+}
+
+/// The body of a content that stands in chunks of these keys.
+pub(crate) fn recipe_body(
+    id: &ArtifactId,
+    bytes: u64,
+    keys: &[ChunkKey],
+    seal: Option<&Seal>,
+) -> Result<ContentBody<'static>> {
+    let mut prefix = Vec::with_capacity(PREFIX);
+    prefix.extend_from_slice(&id.0);
+    prefix.extend_from_slice(&bytes.to_le_bytes());
+    sealed_content(id, CHUNKED, prefix, write_keys(keys).into(), seal)
+}
+
+fn sealed_content<'a>(
+    id: &ArtifactId,
+    mut flags: u8,
+    mut prefix: Vec<u8>,
+    mut payload: Cow<'a, [u8]>,
+    seal: Option<&Seal>,
+) -> Result<ContentBody<'a>> {
     if let Some(seal) = seal {
         flags |= SEALED;
         prefix = seal.seal(&prefix, b"prefix")?;
@@ -112,24 +133,6 @@ pub(crate) fn content_body<'a>(
         prefix,
         payload,
     })
-}
-
-/// Whether a sample of the content has few enough distinct byte pairs to be worth compressing.
-fn looks_compressible(content: &[u8]) -> bool {
-    let start = content.len() / 2 - 1024;
-    let mut counts = [0u16; 256];
-    for byte in &content[start..start + 2048] {
-        counts[usize::from(*byte)] += 1;
-    }
-    let entropy: f32 = counts
-        .iter()
-        .filter(|count| **count > 0)
-        .map(|count| {
-            let share = f32::from(*count) / 2048.0;
-            -share * share.log2()
-        })
-        .sum();
-    entropy < 7.5
 }
 
 /// Digest and length from a content's prefix.
@@ -150,6 +153,20 @@ pub(crate) fn read_prefix(
     Some((ArtifactId(*digest), u64::from_le_bytes(*length)))
 }
 
+/// The payload of a content as it was before it was sealed.
+pub(crate) fn open_payload(
+    id: &ArtifactId,
+    payload: Vec<u8>,
+    flags: u8,
+    seal: Option<&Seal>,
+) -> Option<Vec<u8>> {
+    if flags & SEALED != 0 {
+        seal?.open(&payload, &id.0)
+    } else {
+        Some(payload)
+    }
+}
+
 /// The plain content from its payload; nothing when it does not open, unpack or have its length.
 pub(crate) fn read_payload(
     id: &ArtifactId,
@@ -158,15 +175,13 @@ pub(crate) fn read_payload(
     flags: u8,
     seal: Option<&Seal>,
 ) -> Option<Vec<u8>> {
-    let payload = if flags & SEALED != 0 {
-        seal?.open(&payload, &id.0)?
-    } else {
-        payload
-    };
+    let payload = open_payload(id, payload, flags, seal)?;
+    let size = usize::try_from(bytes).ok()?;
     if flags & COMPRESSED == 0 {
-        return Some(payload);
+        return (payload.len() == size).then_some(payload);
     }
-    zstd::bulk::decompress(&payload, usize::try_from(bytes).ok()?).ok()
+    let mut plain = vec![0; size];
+    unpack(&payload, &mut plain).then_some(plain)
 }
 
 /// A body that is a digest and a message: an entry, or with nothing after it a removal.

@@ -3,6 +3,7 @@
 //! It stands under `index/` and is only ever a shortcut: when it is lost, torn, of another store or
 //! ahead of the log, the log is read instead. Rows that are gone are left out.
 
+use crate::chunks::ChunkKey;
 use crate::error::{Result, StoreError};
 use crate::index::{Content, Entry, Held, Index, NONE, Standing};
 use crate::log::Place;
@@ -12,7 +13,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-const MAGIC: &[u8; 8] = b"SyIndex\x02";
+const MAGIC: &[u8; 8] = b"SyIndex\x03";
 /// Bytes of one content and of one entry.
 const CONTENT: usize = 32 + 4 * 3 + 8;
 const ENTRY: usize = 4 * 10 + 8 + 1;
@@ -132,6 +133,7 @@ pub(crate) fn encode(index: &Index, reach: Reach) -> Vec<u8> {
         out.push(entry.standing as u8);
     }
     encode_marks(index, &content_rows, &mut out);
+    index.chunks.encode(&mut out);
     out
 }
 
@@ -170,6 +172,23 @@ fn decode_marks(reader: &mut Reader<'_>, index: &mut Index) -> Option<()> {
         let place = reader.place()?;
         let reason = reader.text()?.into();
         index.holds.insert(row, Held { place, reason });
+    }
+    Some(())
+}
+
+/// The counterpart of [`crate::chunk_index::ChunkIndex::encode`].
+fn decode_chunks(reader: &mut Reader<'_>, index: &mut Index) -> Option<()> {
+    for _ in 0..reader.count(16)? {
+        let place = reader.place()?;
+        let bytes = reader.u32()?;
+        let mut rows = Vec::new();
+        for _ in 0..reader.u32()? {
+            let key = ChunkKey(reader.bytes()?);
+            let (offset, length) = (reader.u32()?, reader.u32()?);
+            (offset.checked_add(length)? <= bytes).then_some(())?;
+            rows.push((key, offset, length));
+        }
+        index.chunks.add_rows(place, bytes, rows);
     }
     Some(())
 }
@@ -277,6 +296,7 @@ fn decode(plain: &[u8]) -> Option<(Index, Reach)> {
         index.entries.push(entry);
     }
     decode_marks(&mut reader, &mut index)?;
+    decode_chunks(&mut reader, &mut index)?;
     reader.0.is_empty().then_some((index, reach))
 }
 
@@ -347,10 +367,18 @@ mod tests {
                 index.mark_remote(ArtifactId::of(&[0]), 1, place);
             }
             index.set_hold(&ArtifactId::of(&[1]), Some("a lawsuit"), place);
+            let key = |number| ChunkKey([number; 16]);
+            index.chunks.add_block(place, &[(key(1), 10), (key(2), 20)]);
+            index.chunks.add_block(place, &[(key(1), 10), (key(3), 30)]);
             let reach = Reach { store: 7, segment: 1, end: 100, next_sequence: 50 };
             write(&path, encode(&index, reach), None).expect("written");
             let (again, reached) = read(&path, 7, None).expect("read");
             prop_assert_eq!(reached, reach);
+            let mut chunks = [Vec::new(), Vec::new()];
+            index.chunks.encode(&mut chunks[0]);
+            again.chunks.encode(&mut chunks[1]);
+            prop_assert_eq!(&chunks[0], &chunks[1]);
+            prop_assert_eq!(again.chunks.len(), 3);
             prop_assert_eq!(seen(&again), seen(&index));
             for content in 0..6 {
                 let id = ArtifactId::of(&[content]);

@@ -4,6 +4,7 @@
 //! segment deleted. A crash in between leaves both copies, which recovery takes for one. A removal is
 //! kept as long as an older segment may hold what it removed.
 
+use crate::chunks::Table;
 use crate::core::{Core, now};
 use crate::error::{Result, StoreError};
 use crate::index::Standing;
@@ -11,6 +12,7 @@ use crate::log::{Pending, Place};
 use crate::record::{Header, Kind};
 use crate::rotation::renewed;
 use crate::segment::{Found, Segment};
+use crate::sweep::{slimmer, sweep};
 use crate::types::{ArtifactId, Collected};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -32,6 +34,7 @@ pub(crate) fn collect(
     let start = now();
     let before = before.unwrap_or(start).min(start);
     let (mut collected, gone) = remove(core, &doomed(core, keep, before))?;
+    sweep(core)?;
     let length = || -> Result<u64> {
         core.log
             .segments()
@@ -180,6 +183,7 @@ enum Row {
     Content(u32),
     Entry(u32),
     Hold(u32),
+    Block(u32),
 }
 
 /// The rows whose records lie in a segment, by offset.
@@ -198,7 +202,13 @@ fn rows_in(core: &Core, segment: u32) -> FxHashMap<u32, Row> {
         .iter()
         .filter(|(_, held)| held.place.segment == segment)
         .map(|(row, held)| (held.place.offset, Row::Hold(*row)));
-    entries.chain(contents).chain(holds).collect()
+    let blocks = index
+        .chunks
+        .live_blocks()
+        .filter(|(_, block)| block.place.segment == segment)
+        .map(|(row, block)| (block.place.offset, Row::Block(row)));
+    let rows = entries.chain(contents).chain(holds);
+    rows.chain(blocks).collect()
 }
 
 fn survey(core: &Core, segment: &Segment) -> Result<Survey> {
@@ -234,9 +244,11 @@ fn survey(core: &Core, segment: &Segment) -> Result<Survey> {
                     return Ok(());
                 };
                 let is_live = rows.contains_key(&offset);
-                if is_live {
-                    survey.alive += header.record_bytes();
-                }
+                survey.alive += match rows.get(&offset) {
+                    None => 0,
+                    Some(Row::Block(row)) => alive_of(core, *row, header.record_bytes()),
+                    Some(_) => header.record_bytes(),
+                };
                 if is_live || header.kind.undoes() {
                     survey.records.push((offset, header));
                 }
@@ -245,6 +257,22 @@ fn survey(core: &Core, segment: &Segment) -> Result<Survey> {
         Ok(())
     })?;
     Ok(survey)
+}
+
+/// The share of a block's record that its live chunks are.
+fn alive_of(core: &Core, row: u32, bytes: u64) -> u64 {
+    let block = core.index.read().chunks.blocks[row as usize];
+    bytes * u64::from(block.alive) / u64::from(block.bytes.max(1))
+}
+
+/// A record on its way to the end of the log.
+struct Moving {
+    /// Where it was.
+    offset: u32,
+    header: Header,
+    body: Vec<u8>,
+    /// Of a block that was written anew: the chunks that it still holds.
+    table: Option<Table>,
 }
 
 /// Copies what counts to the end of the log and waits until it is on the disk.
@@ -264,8 +292,21 @@ fn move_all(core: &Core, segment: &Segment, survey: Survey, is_oldest: bool) -> 
                 });
             };
             let (header, body) = renewed(core.seal.as_ref(), header, body)?;
+            let slimmer = match rows.get(&offset) {
+                Some(Row::Block(row)) => slimmer(core, *row, &header, &body)?,
+                _ => None,
+            };
+            let (header, body, table) = match slimmer {
+                Some((header, body, table)) => (header, body, Some(table)),
+                None => (header, body, None),
+            };
             size += header.record_bytes();
-            batch.push((offset, header, body));
+            batch.push(Moving {
+                offset,
+                header,
+                body,
+                table,
+            });
         }
         if size >= MOVE_BATCH || (records.peek().is_none() && !batch.is_empty()) {
             last = Some(move_batch(core, segment.number, &batch, &rows)?);
@@ -280,36 +321,37 @@ fn move_all(core: &Core, segment: &Segment, survey: Survey, is_oldest: bool) -> 
 fn move_batch(
     core: &Core,
     segment: u32,
-    batch: &[(u32, Header, Vec<u8>)],
+    batch: &[Moving],
     rows: &FxHashMap<u32, Row>,
 ) -> Result<u64> {
     let mut tail = core.log.tail.lock();
-    let counts: Vec<&(u32, Header, Vec<u8>)> = {
+    let counts: Vec<&Moving> = {
         let index = core.index.read();
         let here = |offset: u32| Place { segment, offset };
-        let still = |(offset, header, _): &&(u32, Header, Vec<u8>)| match rows.get(offset) {
+        let still = |Moving { offset, header, .. }: &&Moving| match rows.get(offset) {
             Some(Row::Entry(row)) => index.entries[*row as usize].standing != Standing::Gone,
             Some(Row::Content(row)) => index.contents[*row as usize].place == here(*offset),
             Some(Row::Hold(row)) => index
                 .holds
                 .get(row)
                 .is_some_and(|held| held.place == here(*offset)),
+            Some(Row::Block(row)) => index.chunks.blocks[*row as usize].place == here(*offset),
             None => header.kind.undoes(),
         };
         batch.iter().filter(still).collect()
     };
     let pending: Vec<Pending<'_>> = counts
         .iter()
-        .map(|(_, header, body)| Pending {
-            header: *header,
-            parts: vec![body],
-            is_moved: true,
+        .map(|moving| Pending {
+            header: moving.header,
+            parts: vec![&moving.body],
+            is_moved: moving.table.is_none(),
         })
         .collect();
     let (places, number) = core.log.append(&mut tail, &pending)?;
     let mut index = core.index.write();
-    for ((offset, _, _), place) in counts.iter().zip(places) {
-        match rows.get(offset) {
+    for (moving, place) in counts.iter().zip(places) {
+        match rows.get(&moving.offset) {
             Some(Row::Entry(row)) => index.entries[*row as usize].place = place,
             Some(Row::Content(row)) => index.contents[*row as usize].place = place,
             Some(Row::Hold(row)) => {
@@ -317,6 +359,12 @@ fn move_batch(
                     held.place = place;
                 }
             }
+            Some(Row::Block(row)) => match &moving.table {
+                Some(table) => {
+                    index.chunks.add_block(place, table);
+                }
+                None => index.chunks.blocks[*row as usize].place = place,
+            },
             None => {}
         }
     }

@@ -1,20 +1,18 @@
 //! Log and index together: everything but the search and the life of an opened store.
 
-use crate::body::{
-    ContentBody, EntryBody, content_body, prefix_bytes, read_entry, read_payload, read_prefix,
-    tagged_body,
-};
+use crate::body::{ContentBody, EntryBody, read_entry, tagged_body};
 use crate::checkpoint::{self, Reach};
+use crate::chunks::Keyer;
 use crate::error::{Result, StoreError};
 use crate::index::{Content, Entry, Index, LOST, NewEntry};
 use crate::log::{Log, Pending, Place};
-use crate::quality;
-use crate::record::{HEADER, Header, Kind};
+use crate::quality::{self, Quality};
+use crate::record::{Header, Kind};
 use crate::seal::Seal;
 use crate::segment::Segment;
 use crate::types::{ArtifactId, Filter, Info, Put};
+use crate::write::{Draft, Drafts};
 use parking_lot::{Mutex, RwLock};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +25,9 @@ pub(crate) struct Core {
     pub(crate) log: Log,
     pub(crate) index: RwLock<Index>,
     pub(crate) seal: Option<Seal>,
+    /// Makes the keys of chunks.
+    pub(crate) keyer: Keyer,
+    pub(crate) drafts: Drafts,
     pub(crate) puts: AtomicU64,
     /// Held by whoever rewrites segments.
     pub(crate) rewriting: Mutex<()>,
@@ -41,32 +42,69 @@ pub(crate) fn now() -> f64 {
         .map_or(0.0, |age| age.as_secs_f64())
 }
 
+/// A content's record, ready to be appended.
+pub(crate) struct Prepared<'a> {
+    header: Header,
+    body: ContentBody<'a>,
+    /// Keeps its chunks until the record is in the index.
+    _draft: Option<Draft>,
+}
+
+impl<'a> Prepared<'a> {
+    pub(crate) fn new(body: ContentBody<'a>, draft: Option<Draft>) -> Self {
+        let header = Header::of(Kind::Content, body.flags, &[&body.prefix, &body.payload]);
+        Self {
+            header,
+            body,
+            _draft: draft,
+        }
+    }
+
+    pub(crate) fn pending(&self) -> Pending<'_> {
+        Pending {
+            header: self.header,
+            parts: vec![&self.body.prefix, &self.body.payload],
+            is_moved: false,
+        }
+    }
+}
+
 impl Core {
     /// Appends content, unless it is there, and entry; returns once both are on the disk, with the row
     /// of the entry.
     pub(crate) fn put(&self, content: &[u8], put: &Put) -> Result<(ArtifactId, u32)> {
+        let id = ArtifactId::of(content);
+        let quality = quality::score(&put.kind, content);
+        let prepare = || self.prepare(&id, content);
+        self.put_known(id, content.len() as u64, quality, put, prepare)
+    }
+
+    /// Puts a content of this digest and length; `prepare` makes its record when it is not there.
+    pub(crate) fn put_known<'a>(
+        &self,
+        id: ArtifactId,
+        bytes: u64,
+        quality: Quality,
+        put: &Put,
+        mut prepare: impl FnMut() -> Result<Prepared<'a>>,
+    ) -> Result<(ArtifactId, u32)> {
         if put.name.is_empty() {
             return Err(StoreError::BadInput("an artifact needs a name".into()));
         }
-        let id = ArtifactId::of(content);
-        let quality = quality::score(&put.kind, content);
         let mut entry = EntryBody {
             name: put.name.clone(),
             kind: put.kind.clone(),
-            bytes: content.len() as u64,
+            bytes,
             version: 1,
             created: 0.0,
             quality: quality.score,
             reasons: quality.reasons,
             meta: put.meta.clone(),
         };
-        let seal = self.seal.as_ref();
-        let mut prepared: Option<(Header, ContentBody<'_>)> = None;
+        let mut prepared: Option<Prepared<'_>> = None;
         loop {
             if prepared.is_none() && !self.index.read().has_sound(&id) {
-                let body = content_body(&id, content, seal)?;
-                let header = Header::of(Kind::Content, body.flags, &[&body.prefix, &body.payload]);
-                prepared = Some((header, body));
+                prepared = Some(prepare()?);
             }
             let mut tail = self.log.tail.lock();
             let index = self.index.read();
@@ -79,17 +117,10 @@ impl Core {
             // Taken here, so that times have the order of the log.
             entry.created = now();
             drop(index);
-            let (flags, body) = tagged_body(&id, Some(&entry), seal)?;
+            let (flags, body) = tagged_body(&id, Some(&entry), self.seal.as_ref())?;
             let header = Header::of(Kind::Entry, flags, &[&body]);
-            let mut batch = Vec::with_capacity(2);
-            if let (false, Some((header, body))) = (is_stored, &prepared) {
-                let parts = vec![body.prefix.as_slice(), &body.payload];
-                batch.push(Pending {
-                    header: *header,
-                    parts,
-                    is_moved: false,
-                });
-            }
+            let content = prepared.as_ref().filter(|_| !is_stored);
+            let mut batch: Vec<Pending<'_>> = content.map(Prepared::pending).into_iter().collect();
             batch.push(Pending {
                 header,
                 parts: vec![&body],
@@ -169,102 +200,6 @@ impl Core {
             .fetch_add(batch.len() as u64, Ordering::Relaxed);
         self.log.commit(number)?;
         Ok(removed)
-    }
-
-    /// The plain content, its digest checked.
-    pub(crate) fn get(&self, id: &ArtifactId) -> Result<Vec<u8>> {
-        loop {
-            let (place, bytes) = {
-                let index = self.index.read();
-                let content = index
-                    .content(id)
-                    .ok_or_else(|| StoreError::NotFound(id.to_string()))?;
-                if index.is_remote(id) {
-                    return Err(StoreError::Remote(*id));
-                }
-                (content.place, content.bytes)
-            };
-            let Some(segment) = self.log.segment(place.segment) else {
-                if self
-                    .index
-                    .read()
-                    .content(id)
-                    .is_some_and(|content| content.place != place)
-                {
-                    // Compaction moved it in this moment.
-                    continue;
-                }
-                return self.damaged(id, "its record is lost".into());
-            };
-            return match self.read_content(&segment, place, id, bytes)? {
-                Ok(content) => Ok(content),
-                Err(detail) => {
-                    let file = Segment::file_name(place.segment);
-                    self.damaged(
-                        id,
-                        format!("{detail} (segments/{file}, byte {})", place.offset),
-                    )
-                }
-            };
-        }
-    }
-
-    fn damaged<T>(&self, id: &ArtifactId, detail: String) -> Result<T> {
-        self.index.write().mark_damaged(id);
-        Err(StoreError::Damaged { id: *id, detail })
-    }
-
-    /// Reads and checks one content. The inner error says what does not match.
-    pub(crate) fn read_content(
-        &self,
-        segment: &Segment,
-        place: Place,
-        id: &ArtifactId,
-        bytes: u64,
-    ) -> Result<std::result::Result<Vec<u8>, String>> {
-        let at = u64::from(place.offset);
-        let flags = if self.seal.is_some() {
-            crate::record::SEALED
-        } else {
-            0
-        };
-        let mut front = vec![0; HEADER + prefix_bytes(flags)];
-        let Ok(size) = usize::try_from(bytes) else {
-            return Ok(Err("it is larger than memory".into()));
-        };
-        // One read fetches front and payload together; a packed payload is shorter than the room.
-        let mut payload = vec![
-            0;
-            size + if self.seal.is_some() {
-                crate::seal::OVERHEAD
-            } else {
-                0
-            }
-        ];
-        let count = read_both(segment, at, &mut front, &mut payload)?;
-        let Some(header) = Header::decode(&front) else {
-            return Ok(Err(
-                "the header of its record does not match its checksum".into()
-            ));
-        };
-        if header.flags & crate::record::SEALED != flags {
-            // It was put before the store was encrypted.
-            return self.read_whole(segment, place, id, bytes);
-        }
-        let prefix = &front[HEADER..];
-        let length = header.length as usize;
-        if header.kind != Kind::Content || count < HEADER + length || length < prefix.len() {
-            return Ok(Err("its record is cut short".into()));
-        }
-        if read_prefix(prefix, header.flags, self.seal.as_ref()) != Some((*id, bytes)) {
-            return Ok(Err("the digest in its record is another one".into()));
-        }
-        payload.truncate(length - prefix.len());
-        let content = read_payload(id, payload, bytes, header.flags, self.seal.as_ref());
-        Ok(match content {
-            Some(content) if ArtifactId::of(&content) == *id => Ok(content),
-            _ => Err("its content does not match its SHA-256".into()),
-        })
     }
 
     /// What is known of one entry; the metadata come from its record.
@@ -409,32 +344,4 @@ fn info(id: &ArtifactId, body: EntryBody) -> Info {
         version: body.version,
         meta: body.meta,
     }
-}
-
-/// Fills `front`, then as much of `back` as the file holds. Returns the bytes read.
-fn read_both(segment: &Segment, at: u64, front: &mut [u8], back: &mut [u8]) -> Result<usize> {
-    let wanted = front.len() + back.len();
-    let mut slices = [
-        std::io::IoSliceMut::new(front),
-        std::io::IoSliceMut::new(back),
-    ];
-    let mut count = match rustix::io::preadv(&segment.file, &mut slices, at) {
-        Ok(count) => count,
-        Err(rustix::io::Errno::INTR) => 0,
-        Err(error) => return Err(segment.read_failed(error.into())),
-    };
-    // A short read is the end of the file, or an interrupted one of a large content.
-    while count < wanted {
-        let piece = match count.checked_sub(front.len()) {
-            Some(done) => &mut back[done..],
-            None => &mut front[count..],
-        };
-        match segment.file.read_at(piece, at + count as u64) {
-            Ok(0) => break,
-            Ok(more) => count += more,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(segment.read_failed(error)),
-        }
-    }
-    Ok(count)
 }

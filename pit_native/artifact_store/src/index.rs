@@ -4,6 +4,7 @@
 //! artifacts fit in a hundred megabytes or so. Everything here follows from the log, in the order of the records'
 //! sequences; what needs metadata reads the entry's record.
 
+use crate::chunk_index::ChunkIndex;
 use crate::log::Place;
 use crate::types::{ArtifactId, Filter};
 use hashbrown::HashTable;
@@ -127,6 +128,8 @@ pub(crate) struct Index {
     pub(crate) remote: FxHashSet<u32>,
     /// Contents that must not be removed.
     pub(crate) holds: FxHashMap<u32, Held>,
+    /// The chunks of large contents.
+    pub(crate) chunks: ChunkIndex,
 }
 
 /// Why a content must not be removed.

@@ -12,6 +12,8 @@
 
 mod body;
 mod checkpoint;
+mod chunk_index;
+mod chunks;
 mod collect;
 mod commit;
 mod core;
@@ -21,21 +23,27 @@ mod keeper;
 mod keys;
 mod log;
 mod marks;
+mod pack;
 pub mod quality;
 mod query;
+mod read;
 mod record;
 mod recovery;
 mod rotation;
 mod seal;
 mod segment;
 mod store;
+mod sweep;
 mod text;
 mod types;
 mod verify;
+mod write;
 
 pub use error::{Result, StoreError};
 pub use keys::{Cost, Key};
+pub use read::Cursor;
 pub use store::Store;
 pub use types::{
     ArtifactId, Collected, Encryption, Filter, Finding, Hit, Info, Options, Put, Stats,
 };
+pub use write::Writer;

@@ -4,12 +4,12 @@
 //! note. Putting or restoring the content makes it local again. A held content cannot be removed by
 //! anybody until the hold is lifted.
 
-use crate::body::{EvictionBody, HoldBody, content_body, tagged_body};
+use crate::body::{EvictionBody, HoldBody, tagged_body};
 use crate::core::{Core, now};
 use crate::error::{Result, StoreError};
 use crate::log::Pending;
 use crate::record::{Header, Kind};
-use crate::text::text_of;
+use crate::text::{INDEXED, text_of};
 use crate::types::ArtifactId;
 use std::sync::atomic::Ordering;
 
@@ -60,8 +60,7 @@ impl Core {
                 "what was given as {id} has another SHA-256"
             )));
         }
-        let body = content_body(id, content, self.seal.as_ref())?;
-        let header = Header::of(Kind::Content, body.flags, &[&body.prefix, &body.payload]);
+        let prepared = self.prepare(id, content)?;
         let mut tail = self.log.tail.lock();
         {
             let index = self.index.read();
@@ -72,11 +71,7 @@ impl Core {
                 return Ok(false);
             }
         }
-        let batch = [Pending {
-            header,
-            parts: vec![&body.prefix, &body.payload],
-            is_moved: false,
-        }];
+        let batch = [prepared.pending()];
         let (places, number) = self.log.append(&mut tail, &batch)?;
         self.index
             .write()
@@ -120,7 +115,7 @@ impl Core {
 
     /// The text by which a content is found: its own, or what the note of its eviction keeps.
     pub(crate) fn searchable(&self, id: &ArtifactId) -> Result<Vec<u8>> {
-        match self.get(id) {
+        match self.head(id, INDEXED) {
             Err(StoreError::Remote(_)) => Ok(self.excerpt_of(id)?.unwrap_or_default()),
             other => other,
         }

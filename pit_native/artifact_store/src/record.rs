@@ -15,6 +15,8 @@ pub(crate) const MAGIC: [u8; 4] = *b"SyA\x01";
 pub(crate) const COMPRESSED: u8 = 1;
 /// The body is under AES-256-GCM.
 pub(crate) const SEALED: u8 = 2;
+/// A content's payload is the keys of its chunks.
+pub(crate) const CHUNKED: u8 = 4;
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(crate) enum Kind {
     Eviction = 5,
     /// A content is held, or its hold is lifted.
     Hold = 6,
+    /// Chunks of contents.
+    Block = 7,
 }
 
 impl Kind {
@@ -42,6 +46,7 @@ impl Kind {
             Self::Removal,
             Self::Eviction,
             Self::Hold,
+            Self::Block,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)
@@ -131,7 +136,7 @@ mod tests {
         #[test]
         fn a_header_survives_and_no_flipped_bit_does(
             sequence in any::<u64>(), length in any::<u64>(), body_crc in any::<u32>(),
-            flags in 0u8..4, bit in 0usize..HEADER * 8,
+            flags in 0u8..8, bit in 0usize..HEADER * 8,
         ) {
             let header = Header { kind: Kind::Entry, flags, sequence, length, body_crc };
             let mut bytes = header.encode();

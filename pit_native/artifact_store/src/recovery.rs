@@ -5,6 +5,7 @@ use crate::body::{
     read_tagged,
 };
 use crate::checkpoint;
+use crate::chunks::{Table, read_table};
 use crate::error::{Result, StoreError};
 use crate::index::{Index, NewEntry};
 use crate::log::Place;
@@ -16,8 +17,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The format that this version writes and reads.
-pub(crate) const FORMAT: u16 = 1;
+/// The format that this version writes; it reads those before it too. Version 2 brought chunks.
+pub(crate) const FORMAT: u16 = 2;
 /// In the place of a sealed constant, when a file of keys tells a wrong one.
 const IN_KEY_FILE: &[u8] = b"keys";
 /// What is sealed to find a wrong key.
@@ -64,6 +65,9 @@ enum What {
         id: ArtifactId,
         reason: Option<String>,
     },
+    Block {
+        table: Table,
+    },
 }
 
 /// The number of the newest segment, and whether the newest with an intact head is of an encrypted store.
@@ -90,7 +94,9 @@ pub(crate) fn recover(
     has_key_file: bool,
 ) -> Result<Recovered> {
     let mut segments = find_segments(folder)?;
-    let head = read_head(folder, &mut segments, seal, has_key_file)?;
+    let mut head = read_head(folder, &mut segments, seal, has_key_file)?;
+    // A version that does not know what comes now must not take it for damage.
+    let is_older = std::mem::replace(&mut head.format, FORMAT) != FORMAT;
     let covered = checkpoint::read(checkpoint_path, head.store, seal).filter(|(_, reach)| {
         let segment = segments.get(&reach.segment);
         segment.is_some_and(|segment| segment.length().is_ok_and(|length| length >= reach.end))
@@ -119,7 +125,7 @@ pub(crate) fn recover(
         })?;
         if Some(*number) == last {
             end = scanned.good_until;
-            is_sealed = scanned.end == End::Damaged;
+            is_sealed = is_older || scanned.end == End::Damaged;
             if scanned.end == End::Torn {
                 segment.file.set_len(end).map_err(|source| StoreError::Io {
                     doing: "cannot cut the torn end of",
@@ -157,6 +163,9 @@ fn apply(index: &mut Index, mut changes: Vec<Change>) {
                 index.remove(&id);
             }
             What::Eviction { id, bytes } => index.mark_remote(id, bytes, change.place),
+            What::Block { table } => {
+                index.chunks.add_block(change.place, &table);
+            }
             What::Hold { id, reason } => index.set_hold(&id, reason.as_deref(), change.place),
             What::Entry { id, body } => {
                 index.add_entry(&NewEntry {
@@ -212,6 +221,9 @@ fn read_change(
                 bytes: note.bytes,
             }
         }
+        Kind::Block => What::Block {
+            table: read_table(body, header.flags, seal)?,
+        },
         Kind::Hold => {
             let (id, note) = read_message::<HoldBody>(body.to_vec(), header.flags, seal)?;
             What::Hold {
@@ -271,11 +283,11 @@ fn read_head(
                         path: segment.path.clone(),
                         detail: error.to_string(),
                     })?;
-                if head.format != FORMAT {
+                if !(1..=FORMAT).contains(&head.format) {
                     return Err(StoreError::Format {
                         path: segment.path.clone(),
                         detail: format!(
-                            "its format is {}, this version reads {FORMAT}",
+                            "its format is {}, this version reads up to {FORMAT}",
                             head.format
                         ),
                     });

@@ -2,6 +2,7 @@
 //! that it holds under a new one.
 
 use crate::body::{prefix_bytes, read_payload, read_prefix};
+use crate::chunks::reseal_block;
 use crate::collect;
 use crate::core::Core;
 use crate::error::{Result, StoreError};
@@ -144,6 +145,14 @@ pub(crate) fn renewed(
     if header.flags & SEALED != 0 && !seal.has_older() {
         return Ok((header, body));
     }
+    if header.kind == Kind::Block {
+        let Some((flags, sealed)) = reseal_block(&body, header.flags, seal)? else {
+            return Ok((header, body));
+        };
+        let mut new = Header::of(header.kind, flags, &[&sealed]);
+        new.sequence = header.sequence;
+        return Ok((new, sealed));
+    }
     let Some(boxes) = boxes(seal, &header, &body) else {
         return Ok((header, body));
     };
@@ -164,7 +173,7 @@ fn boxes(seal: &Seal, header: &Header, body: &[u8]) -> Option<Vec<(Vec<u8>, Vec<
         false => Some(part.to_vec()),
     };
     match header.kind {
-        Kind::Segment => None,
+        Kind::Segment | Kind::Block => None,
         Kind::Content => {
             let (prefix, payload) = body.split_at_checked(prefix_bytes(header.flags))?;
             let prefix = open(prefix, b"prefix")?;

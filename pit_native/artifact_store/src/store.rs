@@ -1,14 +1,17 @@
 //! The store as its users see it: opened once, used from many threads, closed.
 
+use crate::chunks::Keyer;
 use crate::collect;
 use crate::core::Core;
 use crate::error::{Result, StoreError};
 use crate::keeper::Keeper;
 use crate::keys::{Keys, Wanted};
 use crate::log::{Log, sync_folder};
+use crate::read::Cursor;
 use crate::recovery::{glance, recover};
 use crate::types::{ArtifactId, Collected, Filter, Finding, Hit, Info, Options, Put, Stats};
 use crate::verify;
+use crate::write::{Drafts, Writer};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use rustix::fs::FlockOperation;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -85,6 +88,8 @@ impl Store {
             log,
             index: RwLock::new(found.index),
             seal,
+            keyer: Keyer::of(store),
+            drafts: Drafts::default(),
             puts: AtomicU64::new(0),
             rewriting: Mutex::new(()),
             since_checkpoint: AtomicU64::new(replayed),
@@ -124,6 +129,49 @@ impl Store {
     /// The content, checked against its digest.
     pub fn get(&self, id: &ArtifactId) -> Result<Vec<u8>> {
         self.using().open()?.core.get(id)
+    }
+
+    /// Writes the content into `out`, which must have its length, see [`Self::size`]; else as [`Self::get`].
+    pub fn get_into(&self, id: &ArtifactId, out: &mut [u8]) -> Result<()> {
+        self.using().open()?.core.get_into(id, out)
+    }
+
+    /// Bytes of a content that is here.
+    pub fn size(&self, id: &ArtifactId) -> Result<usize> {
+        self.using().open()?.core.size(id)
+    }
+
+    /// Begins a content that comes piece by piece, see [`Self::write`] and [`Self::finish`].
+    pub fn writer(&self, put: Put) -> Result<Writer> {
+        self.using().open()?.core.writer(put)
+    }
+
+    /// Takes the next piece. Of a large content little more than this is held in memory.
+    pub fn write(&self, writer: &mut Writer, piece: &[u8]) -> Result<()> {
+        self.using().open()?.core.write(writer, piece)
+    }
+
+    /// Stores what was written, as [`Self::put`] does.
+    pub fn finish(&self, writer: Writer) -> Result<ArtifactId> {
+        let using = self.using();
+        let open = using.open()?;
+        let (id, row) = open.core.finish(writer)?;
+        open.keeper.note_put(row);
+        Ok(id)
+    }
+
+    /// A cursor at the beginning of a content, for [`Self::read`].
+    pub fn cursor(&self, id: &ArtifactId) -> Result<Cursor> {
+        self.using().open()?.core.cursor(id)
+    }
+
+    /// Reads on into `out`; returns the number of bytes, 0 at the end.
+    ///
+    /// Each chunk is checked when it is read, and the digest of the whole at the end of what was read in
+    /// order from the beginning. A content that is removed meanwhile may end with
+    /// [`StoreError::NotFound`].
+    pub fn read(&self, cursor: &mut Cursor, out: &mut [u8]) -> Result<usize> {
+        self.using().open()?.core.read(cursor, out)
     }
 
     /// What is known of the newest entry of a content.
@@ -267,6 +315,7 @@ impl Store {
             segments: segments.len() as u64,
             syncs: open.core.log.syncs(),
             puts: open.core.puts.load(Ordering::Relaxed),
+            chunks: index.chunks.len() as u64,
             unindexed: open.keeper.pending(),
         })
     }

@@ -3,7 +3,6 @@
 use crate::keys::{Cost, Key};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,7 +13,31 @@ pub struct ArtifactId(pub [u8; 32]);
 impl ArtifactId {
     /// The id of `content`.
     pub fn of(content: &[u8]) -> Self {
-        Self(Sha256::digest(content).into())
+        let mut digester = Digester::default();
+        digester.update(content);
+        digester.finish()
+    }
+}
+
+/// Makes the id of a content that comes piece by piece.
+#[derive(Clone)]
+pub(crate) struct Digester(ring::digest::Context);
+
+impl Default for Digester {
+    fn default() -> Self {
+        Self(ring::digest::Context::new(&ring::digest::SHA256))
+    }
+}
+
+impl Digester {
+    pub(crate) fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    pub(crate) fn finish(self) -> ArtifactId {
+        let mut id = [0; 32];
+        id.copy_from_slice(self.0.finish().as_ref());
+        ArtifactId(id)
     }
 }
 
@@ -147,6 +170,8 @@ pub struct Stats {
     pub syncs: u64,
     /// Puts acknowledged since the store was opened.
     pub puts: u64,
+    /// Distinct chunks of large contents.
+    pub chunks: u64,
     /// Entries that the search index does not hold yet.
     pub unindexed: u64,
 }

@@ -3,11 +3,12 @@
 use crate::body::{
     EvictionBody, HoldBody, prefix_bytes, read_entry, read_message, read_prefix, read_tagged,
 };
+use crate::chunks::read_block;
 use crate::core::Core;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::index::LOST;
 use crate::log::Place;
-use crate::record::{Header, Kind};
+use crate::record::{CHUNKED, Header, Kind};
 use crate::segment::{End, Found, Segment};
 use crate::types::{ArtifactId, Finding};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -161,6 +162,7 @@ impl Report<'_> {
                     Kind::Segment => "the segment's head",
                     Kind::Eviction => "a content that is kept elsewhere",
                     Kind::Hold => "a hold",
+                    Kind::Block => "chunks of contents",
                 };
                 let code = if header.kind == Kind::Entry {
                     "damaged_metadata"
@@ -193,6 +195,7 @@ impl Report<'_> {
             Kind::Removal => read_tagged(body.to_vec(), flags, seal).is_some(),
             Kind::Eviction => read_message::<EvictionBody>(body.to_vec(), flags, seal).is_some(),
             Kind::Hold => read_message::<HoldBody>(body.to_vec(), flags, seal).is_some(),
+            Kind::Block => self.is_block(flags, body),
             Kind::Content => {
                 let prefix = body
                     .get(..prefix_bytes(flags))
@@ -203,9 +206,7 @@ impl Report<'_> {
                             segment: self.segment.number,
                             offset,
                         };
-                        self.core
-                            .read_content(self.segment, place, &id, bytes)?
-                            .is_ok()
+                        self.is_sound(flags, place, &id, bytes)?
                     }
                     _ => false,
                 }
@@ -221,5 +222,40 @@ impl Report<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Whether a block's chunks have the keys of its table.
+    fn is_block(&self, flags: u8, body: &[u8]) -> bool {
+        let Some((table, plain)) = read_block(body, flags, self.core.seal.as_ref()) else {
+            return false;
+        };
+        let mut at = 0;
+        table.iter().all(|(key, length)| {
+            at += *length as usize;
+            self.core.keyer.key(&plain[at - *length as usize..at]) == *key
+        })
+    }
+
+    fn is_sound(&self, flags: u8, place: Place, id: &ArtifactId, bytes: u64) -> Result<bool> {
+        if flags & CHUNKED == 0 {
+            let Ok(size) = usize::try_from(bytes) else {
+                return Ok(false);
+            };
+            let mut content = vec![0; size];
+            let read = self
+                .core
+                .read_content(self.segment, place, id, &mut content)?;
+            return Ok(read.is_ok());
+        }
+        if self.owner(u64::from(place.offset)).is_none() {
+            // Nobody looks for it here, and its chunks may be gone.
+            return Ok(self.core.keys_at(self.segment, place, id)?.is_ok());
+        }
+        match self.core.check(id) {
+            Err(StoreError::Damaged { .. }) => Ok(false),
+            // It was removed or dropped since.
+            Ok(()) | Err(StoreError::NotFound(_) | StoreError::Remote(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 }

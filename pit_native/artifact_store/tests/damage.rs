@@ -139,7 +139,7 @@ fn a_lost_segment_is_found() {
     let store = Store::open(dir.path(), small.clone()).expect("opened");
     for number in 0..30u8 {
         store
-            .put(&[number; 1000], &named(&format!("a{number}"), "r"))
+            .put(&[number; 400], &named(&format!("a{number}"), "r"))
             .expect("put");
     }
     store.close().expect("closed");

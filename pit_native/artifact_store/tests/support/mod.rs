@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use artifact_store::{Finding, Options, Put, Store};
+use artifact_store::{ArtifactId, Finding, Options, Put, Store};
 use serde_json::{Map, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,4 +51,12 @@ pub fn segments(path: &Path) -> Vec<PathBuf> {
 
 pub fn codes(findings: &[Finding]) -> Vec<&str> {
     findings.iter().map(|finding| finding.code).collect()
+}
+
+/// Bytes that cannot be compressed, other ones for each seed.
+pub fn noise(seed: u64, size: usize) -> Vec<u8> {
+    (0u64..)
+        .flat_map(|number| ArtifactId::of(&[seed.to_le_bytes(), number.to_le_bytes()].concat()).0)
+        .take(size)
+        .collect()
 }

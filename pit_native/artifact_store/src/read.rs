@@ -1,0 +1,483 @@
+//! Reading contents back: whole, into memory of the caller, or piece by piece.
+
+use crate::body::{open_payload, prefix_bytes, read_prefix};
+use crate::chunks::{CHUNK_FROM, ChunkKey, read_block, read_keys};
+use crate::core::Core;
+use crate::error::{Result, StoreError};
+use crate::log::Place;
+use crate::pack::unpack;
+use crate::record::{CHUNKED, COMPRESSED, HEADER, Header, Kind, SEALED};
+use crate::seal::OVERHEAD;
+use crate::segment::Segment;
+use crate::types::{ArtifactId, Digester};
+use std::os::unix::fs::FileExt;
+
+/// What was read, or what does not match.
+pub(crate) type Checked<T> = std::result::Result<T, String>;
+
+/// Unpacked blocks that are kept while one content is read.
+const BLOCKS: usize = 4;
+
+/// The blocks that were read last, each with its row.
+#[derive(Default)]
+struct Blocks(Vec<(u32, Vec<u8>)>);
+
+/// A place in a content that is read piece by piece, see [`crate::Store::cursor`].
+pub struct Cursor {
+    id: ArtifactId,
+    bytes: u64,
+    at: u64,
+    source: Source,
+    /// Digests what is read in order from the beginning on.
+    digester: Digester,
+    digested: u64,
+}
+
+enum Source {
+    Whole(Vec<u8>),
+    Chunks {
+        keys: Vec<ChunkKey>,
+        /// Where each chunk ends in the content.
+        ends: Vec<u64>,
+        blocks: Blocks,
+        /// The chunk whose key was checked last.
+        checked: usize,
+    },
+}
+
+impl Cursor {
+    /// Bytes of the whole content.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Where the next read begins.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// Moves to `at`; at or behind the end nothing is read.
+    pub fn seek(&mut self, at: u64) {
+        self.at = at;
+    }
+}
+
+impl Core {
+    /// The plain content, its digest checked.
+    pub(crate) fn get(&self, id: &ArtifactId) -> Result<Vec<u8>> {
+        let mut content = vec![0; self.size(id)?];
+        self.get_into(id, &mut content)?;
+        Ok(content)
+    }
+
+    /// Bytes of a content that is here.
+    pub(crate) fn size(&self, id: &ArtifactId) -> Result<usize> {
+        usize::try_from(self.locate(id)?.1).map_err(|_| {
+            StoreError::BadInput(format!("{id} is larger than memory; read it in pieces"))
+        })
+    }
+
+    /// Writes the plain content into `out`, which must be as long as it is, and checks its digest.
+    pub(crate) fn get_into(&self, id: &ArtifactId, out: &mut [u8]) -> Result<()> {
+        self.with_record(id, |segment, place| {
+            self.read_content(segment, place, id, out)
+        })
+    }
+
+    fn locate(&self, id: &ArtifactId) -> Result<(Place, u64)> {
+        let index = self.index.read();
+        let content = index
+            .content(id)
+            .ok_or_else(|| StoreError::NotFound(id.to_string()))?;
+        if index.is_remote(id) {
+            return Err(StoreError::Remote(*id));
+        }
+        Ok((content.place, content.bytes))
+    }
+
+    /// Runs `step` on the record of a content. What does not check out is marked.
+    fn with_record<T>(
+        &self,
+        id: &ArtifactId,
+        mut step: impl FnMut(&Segment, Place) -> Result<Checked<T>>,
+    ) -> Result<T> {
+        loop {
+            let (place, _) = self.locate(id)?;
+            let Some(segment) = self.log.segment(place.segment) else {
+                if self.locate(id)?.0 != place {
+                    // Compaction moved it in this moment.
+                    continue;
+                }
+                return self.damaged(id, "its record is lost".into());
+            };
+            return match step(&segment, place)? {
+                Ok(read) => Ok(read),
+                Err(detail) => {
+                    let file = Segment::file_name(place.segment);
+                    let detail = format!("{detail} (segments/{file}, byte {})", place.offset);
+                    self.damaged(id, detail)
+                }
+            };
+        }
+    }
+
+    fn damaged<T>(&self, id: &ArtifactId, detail: String) -> Result<T> {
+        self.index.write().mark_damaged(id);
+        Err(StoreError::Damaged { id: *id, detail })
+    }
+
+    /// Reads one content into `out` and checks it.
+    pub(crate) fn read_content(
+        &self,
+        segment: &Segment,
+        place: Place,
+        id: &ArtifactId,
+        out: &mut [u8],
+    ) -> Result<Checked<()>> {
+        let at = u64::from(place.offset);
+        let seal = self.seal.as_ref();
+        let flags = seal.map_or(0, |_| SEALED);
+        let mut front = [0; HEADER + 40 + OVERHEAD];
+        let front = &mut front[..HEADER + prefix_bytes(flags)];
+        let mut sealed = vec![0; seal.map_or(0, |_| out.len().min(CHUNK_FROM) + OVERHEAD)];
+        let first = out.len().min(CHUNK_FROM);
+        // One read fetches front and payload together; a packed payload is shorter than the room.
+        let room = if seal.is_some() {
+            &mut sealed[..]
+        } else {
+            &mut out[..first]
+        };
+        let known = room.len();
+        let count = read_both(segment, at, front, room)?;
+        let Some(header) = Header::decode(front) else {
+            return Ok(Err(
+                "the header of its record does not match its checksum".into()
+            ));
+        };
+        if header.kind == Kind::Content && header.flags & CHUNKED != 0 {
+            return self.read_chunks(segment, place, id, out);
+        }
+        if header.flags & SEALED != flags {
+            // It was put before the store was encrypted.
+            let content = self.read_whole(segment, place, id, out.len() as u64)?;
+            return Ok(content.map(|content| out.copy_from_slice(&content)));
+        }
+        let prefix = &front[HEADER..];
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        if header.kind != Kind::Content || length < prefix.len() {
+            return Ok(Err("its record is another one".into()));
+        }
+        if read_prefix(prefix, header.flags, seal) != Some((*id, out.len() as u64)) {
+            return Ok(Err("the digest in its record is another one".into()));
+        }
+        let length = length - prefix.len();
+        if length > out.len() + OVERHEAD || length.min(known) > count.saturating_sub(front.len()) {
+            return Ok(Err("its record is cut short".into()));
+        }
+        let payload_at = at + front.len() as u64;
+        let is_read = if seal.is_some() {
+            sealed.resize(length, 0);
+            fill(segment, payload_at, &mut sealed, known)?
+        } else {
+            fill(segment, payload_at, &mut out[..length], known)?
+        };
+        let is_right = is_read
+            && match (seal.is_some(), header.flags & COMPRESSED != 0) {
+                (false, false) => length == out.len(),
+                (false, true) => {
+                    let packed = out[..length].to_vec();
+                    unpack(&packed, out)
+                }
+                (true, is_packed) => {
+                    let plain = open_payload(id, sealed, header.flags, seal);
+                    plain.is_some_and(|plain| {
+                        if is_packed {
+                            return unpack(&plain, out);
+                        }
+                        let fits = plain.len() == out.len();
+                        fits.then(|| out.copy_from_slice(&plain)).is_some()
+                    })
+                }
+            };
+        if is_right && ArtifactId::of(out) == *id {
+            return Ok(Ok(()));
+        }
+        Ok(Err("its content does not match its SHA-256".into()))
+    }
+
+    /// Puts a chunked content together.
+    fn read_chunks(
+        &self,
+        segment: &Segment,
+        place: Place,
+        id: &ArtifactId,
+        out: &mut [u8],
+    ) -> Result<Checked<()>> {
+        let keys = match self.keys_at(segment, place, id)? {
+            Ok(keys) => keys.unwrap_or_default(),
+            Err(detail) => return Ok(Err(detail)),
+        };
+        let mut blocks = Blocks::default();
+        let mut rest = &mut *out;
+        for key in &keys {
+            let chunk = match self.chunk(&mut blocks, key)? {
+                Ok(chunk) => chunk,
+                Err(detail) => return Ok(Err(detail)),
+            };
+            let Some((here, behind)) = rest.split_at_mut_checked(chunk.len()) else {
+                return Ok(Err("its chunks are longer than it is".into()));
+            };
+            here.copy_from_slice(chunk);
+            rest = behind;
+        }
+        if rest.is_empty() && ArtifactId::of(out) == *id {
+            return Ok(Ok(()));
+        }
+        Ok(Err("its chunks do not match its SHA-256".into()))
+    }
+
+    /// See [`Self::keys_at`].
+    pub(crate) fn keys(&self, id: &ArtifactId) -> Result<Option<Vec<ChunkKey>>> {
+        self.with_record(id, |segment, place| self.keys_at(segment, place, id))
+    }
+
+    /// The keys of a content's chunks; nothing when it is stored in one piece.
+    pub(crate) fn keys_at(
+        &self,
+        segment: &Segment,
+        place: Place,
+        id: &ArtifactId,
+    ) -> Result<Checked<Option<Vec<ChunkKey>>>> {
+        let at = u64::from(place.offset);
+        match segment.header_at(at)? {
+            Some(header) if header.kind == Kind::Content && header.flags & CHUNKED == 0 => {
+                return Ok(Ok(None));
+            }
+            _ => {}
+        }
+        let seal = self.seal.as_ref();
+        let keys = segment.record_at(at)?.and_then(|(header, body)| {
+            let (prefix, payload) = body.split_at_checked(prefix_bytes(header.flags))?;
+            let (read_id, _) = read_prefix(prefix, header.flags, seal)?;
+            let payload = open_payload(id, payload.to_vec(), header.flags, seal)?;
+            (header.kind == Kind::Content && read_id == *id).then(|| read_keys(&payload))?
+        });
+        Ok(keys
+            .map(Some)
+            .ok_or_else(|| "the record of its chunks does not check out".into()))
+    }
+
+    /// One chunk, from the blocks at hand or from the log. Only its block's checksum is checked.
+    fn chunk<'a>(&self, blocks: &'a mut Blocks, key: &ChunkKey) -> Result<Checked<&'a [u8]>> {
+        let (spot, place) = loop {
+            let found = {
+                let index = self.index.read();
+                let spot = index.chunks.find(key);
+                spot.map(|spot| (spot, index.chunks.blocks[spot.block as usize]))
+            };
+            let Some((spot, block)) = found else {
+                return Ok(Err("one of its chunks is lost".into()));
+            };
+            if blocks.0.iter().any(|(row, _)| *row == spot.block) {
+                break (spot, block.place);
+            }
+            let Some(segment) = self.log.segment(block.place.segment) else {
+                let index = self.index.read();
+                if index.chunks.blocks[spot.block as usize].place == block.place
+                    && index.chunks.find(key) == Some(spot)
+                {
+                    return Ok(Err("the segment of one of its chunks is lost".into()));
+                }
+                // Compaction moved it in this moment.
+                continue;
+            };
+            let record = segment.record_at(u64::from(block.place.offset))?;
+            let plain = record
+                .filter(|(header, _)| header.kind == Kind::Block)
+                .and_then(|(header, body)| read_block(&body, header.flags, self.seal.as_ref()));
+            let Some((_, plain)) = plain else {
+                let mut index = self.index.write();
+                index.chunks.blocks[spot.block as usize].is_damaged = true;
+                return Ok(Err(format!(
+                    "its chunks in segments/{}, byte {}, do not check out",
+                    Segment::file_name(block.place.segment),
+                    block.place.offset
+                )));
+            };
+            if blocks.0.len() == BLOCKS {
+                blocks.0.remove(0);
+            }
+            blocks.0.push((spot.block, plain));
+            break (spot, block.place);
+        };
+        let plain = blocks.0.iter().find(|(row, _)| *row == spot.block);
+        let range = spot.offset as usize..(spot.offset + spot.length) as usize;
+        let chunk = plain.and_then(|(_, plain)| plain.get(range));
+        Ok(chunk.ok_or_else(|| {
+            let file = Segment::file_name(place.segment);
+            format!(
+                "the block in segments/{file}, byte {}, is shorter than its table",
+                place.offset
+            )
+        }))
+    }
+
+    /// A cursor at the beginning of a content.
+    pub(crate) fn cursor(&self, id: &ArtifactId) -> Result<Cursor> {
+        let keys = self.keys(id)?;
+        let bytes = self.locate(id)?.1;
+        let source = match keys {
+            None => Source::Whole(self.get(id)?),
+            Some(keys) => {
+                let ends = {
+                    let index = self.index.read();
+                    let mut end = 0;
+                    let step = |key| {
+                        end += u64::from(index.chunks.find(key)?.length);
+                        Some(end)
+                    };
+                    keys.iter().map(step).collect::<Option<Vec<u64>>>()
+                };
+                match ends {
+                    Some(ends) if ends.last() == Some(&bytes) => Source::Chunks {
+                        keys,
+                        ends,
+                        blocks: Blocks::default(),
+                        checked: usize::MAX,
+                    },
+                    _ => return self.damaged(id, "some of its chunks are lost".into()),
+                }
+            }
+        };
+        Ok(Cursor {
+            id: *id,
+            bytes,
+            at: 0,
+            source,
+            digester: Digester::default(),
+            digested: 0,
+        })
+    }
+
+    /// Reads on; returns the number of bytes, 0 at the end. Each chunk is checked against its key, and
+    /// what is read in order from the beginning to the end against the digest.
+    pub(crate) fn read(&self, cursor: &mut Cursor, out: &mut [u8]) -> Result<usize> {
+        let rest = usize::try_from(cursor.bytes.saturating_sub(cursor.at)).unwrap_or(usize::MAX);
+        let wanted = rest.min(out.len());
+        let out = &mut out[..wanted];
+        if wanted == 0 {
+            return Ok(0);
+        }
+        if let Err(detail) = self.read_pieces(cursor, out)? {
+            // It may have been removed since the cursor was made.
+            self.locate(&cursor.id)?;
+            return self.damaged(&cursor.id, detail);
+        }
+        if cursor.at == cursor.digested {
+            cursor.digester.update(out);
+            cursor.digested += wanted as u64;
+            if cursor.digested == cursor.bytes && cursor.digester.clone().finish() != cursor.id {
+                return self.damaged(&cursor.id, "its content does not match its SHA-256".into());
+            }
+        }
+        cursor.at += wanted as u64;
+        Ok(wanted)
+    }
+
+    fn read_pieces(&self, cursor: &mut Cursor, out: &mut [u8]) -> Result<Checked<()>> {
+        let (keys, ends, blocks, checked) = match &mut cursor.source {
+            Source::Whole(content) => {
+                let from = cursor.at as usize;
+                out.copy_from_slice(&content[from..from + out.len()]);
+                return Ok(Ok(()));
+            }
+            Source::Chunks {
+                keys,
+                ends,
+                blocks,
+                checked,
+            } => (keys, ends, blocks, checked),
+        };
+        let mut done = 0;
+        while done < out.len() {
+            let at = cursor.at + done as u64;
+            let number = ends.partition_point(|end| *end <= at);
+            let chunk = match self.chunk(blocks, &keys[number])? {
+                Ok(chunk) => chunk,
+                Err(detail) => return Ok(Err(detail)),
+            };
+            let left = (ends[number] - at) as usize;
+            if *checked != number && self.keyer.key(chunk) != keys[number] || left > chunk.len() {
+                return Ok(Err("one of its chunks is another one".into()));
+            }
+            *checked = number;
+            let count = left.min(out.len() - done);
+            let from = chunk.len() - left;
+            out[done..done + count].copy_from_slice(&chunk[from..from + count]);
+            done += count;
+        }
+        Ok(Ok(()))
+    }
+
+    /// The first bytes of a content, `limit` of them at most.
+    pub(crate) fn head(&self, id: &ArtifactId, limit: usize) -> Result<Vec<u8>> {
+        let mut cursor = self.cursor(id)?;
+        let size = usize::try_from(cursor.bytes).unwrap_or(usize::MAX);
+        let mut head = vec![0; size.min(limit)];
+        self.read(&mut cursor, &mut head)?;
+        Ok(head)
+    }
+
+    /// Reads a content to its end and keeps nothing of it.
+    pub(crate) fn check(&self, id: &ArtifactId) -> Result<()> {
+        let mut cursor = self.cursor(id)?;
+        let mut piece = vec![0; 256 << 10];
+        while self.read(&mut cursor, &mut piece)? > 0 {}
+        Ok(())
+    }
+}
+
+/// Reads the rest of a payload of which `known` bytes are there. False when the file ends before.
+fn fill(segment: &Segment, at: u64, payload: &mut [u8], known: usize) -> Result<bool> {
+    if payload.len() <= known {
+        return Ok(true);
+    }
+    match segment
+        .file
+        .read_exact_at(&mut payload[known..], at + known as u64)
+    {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(segment.read_failed(error)),
+    }
+}
+
+/// Fills `front`, then as much of `back` as the file holds. Returns the bytes read.
+fn read_both(segment: &Segment, at: u64, front: &mut [u8], back: &mut [u8]) -> Result<usize> {
+    let wanted = front.len() + back.len();
+    let mut slices = [
+        std::io::IoSliceMut::new(front),
+        std::io::IoSliceMut::new(back),
+    ];
+    let mut count = match rustix::io::preadv(&segment.file, &mut slices, at) {
+        Ok(count) => count,
+        Err(rustix::io::Errno::INTR) => 0,
+        Err(error) => return Err(segment.read_failed(error.into())),
+    };
+    // A short read is the end of the file, or an interrupted one of a large content.
+    while count < wanted {
+        let piece = match count.checked_sub(front.len()) {
+            Some(done) => &mut back[done..],
+            None => &mut front[count..],
+        };
+        match segment.file.read_at(piece, at + count as u64) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(segment.read_failed(error)),
+        }
+    }
+    Ok(count)
+}

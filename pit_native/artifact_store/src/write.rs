@@ -1,0 +1,217 @@
+//! Writing large contents: cut while they come, what is new of them in blocks, at last their record.
+
+use crate::body::{content_body, recipe_body};
+use crate::chunks::{BLOCK, CHUNK_FROM, ChunkKey, Table, block_body, cut, window};
+use crate::core::{Core, Prepared};
+use crate::error::{Result, StoreError};
+use crate::log::Pending;
+use crate::quality::{self, Quality};
+use crate::record::{Header, Kind};
+use crate::types::{ArtifactId, Digester, Put};
+use parking_lot::Mutex;
+use rustc_hash::FxHashSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+/// Bytes of a stream that are looked at for its quality.
+const HEAD: usize = (256 << 10) + 1;
+/// Bytes that a stream cuts at once.
+const PIECE: usize = 256 << 10;
+
+/// The keys that one put has taken or written.
+type Uses = Mutex<Vec<ChunkKey>>;
+
+/// The puts under way, each with the chunks that it uses: no collection may drop them.
+#[derive(Default)]
+pub(crate) struct Drafts(Mutex<Vec<Weak<Uses>>>);
+
+impl Drafts {
+    fn begin(&self) -> Arc<Uses> {
+        let uses = Arc::new(Uses::default());
+        let mut all = self.0.lock();
+        all.retain(|one| one.strong_count() > 0);
+        all.push(Arc::downgrade(&uses));
+        uses
+    }
+
+    /// All chunks that are used by puts under way.
+    pub(crate) fn mark(&self, marked: &mut FxHashSet<ChunkKey>) {
+        for uses in self.0.lock().iter().filter_map(Weak::upgrade) {
+            marked.extend(uses.lock().iter().copied());
+        }
+    }
+}
+
+/// A content that is being cut.
+pub(crate) struct Draft {
+    uses: Arc<Uses>,
+    /// Bytes that have been cut.
+    at: u64,
+    /// The next block: its chunks, where each is known, and their bytes.
+    table: Table,
+    fresh: FxHashSet<ChunkKey>,
+    plain: Vec<u8>,
+}
+
+impl Core {
+    fn draft(&self) -> Draft {
+        Draft {
+            uses: self.drafts.begin(),
+            at: 0,
+            table: Vec::new(),
+            fresh: FxHashSet::default(),
+            plain: Vec::new(),
+        }
+    }
+
+    /// Cuts `data` as far as it is certain where the cuts are, if it `is_last` to its end, and writes
+    /// what is new. Returns the bytes that were cut.
+    fn cut(&self, draft: &mut Draft, data: &[u8], is_last: bool) -> Result<usize> {
+        let mut done = 0;
+        while done < data.len() && (is_last || data.len() - done >= window(draft.at)) {
+            let length = cut(&data[done..], draft.at);
+            self.add_chunk(draft, &data[done..done + length])?;
+            done += length;
+            draft.at += length as u64;
+        }
+        if is_last {
+            self.write_block(draft)?;
+        }
+        Ok(done)
+    }
+
+    fn add_chunk(&self, draft: &mut Draft, chunk: &[u8]) -> Result<()> {
+        let key = self.keyer.key(chunk);
+        // First noted, then looked for: so a collection either sees the note or its round is seen.
+        draft.uses.lock().push(key);
+        if draft.fresh.contains(&key) || self.index.read().chunks.take(&key) {
+            return Ok(());
+        }
+        draft.fresh.insert(key);
+        draft.table.push((key, chunk.len() as u32));
+        draft.plain.extend_from_slice(chunk);
+        if draft.plain.len() >= BLOCK {
+            self.write_block(draft)?;
+        }
+        Ok(())
+    }
+
+    fn write_block(&self, draft: &mut Draft) -> Result<()> {
+        if draft.table.is_empty() {
+            return Ok(());
+        }
+        let body = block_body(&draft.table, &draft.plain, self.seal.as_ref())?;
+        let parts = vec![body.front.as_slice(), &body.payload];
+        let header = Header::of(Kind::Block, body.flags, &parts);
+        let mut tail = self.log.tail.lock();
+        let batch = [Pending {
+            header,
+            parts,
+            is_moved: false,
+        }];
+        let (places, _) = self.log.append(&mut tail, &batch)?;
+        let mut index = self.index.write();
+        index.chunks.add_block(places[0], &draft.table);
+        drop(index);
+        drop(tail);
+        self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
+        draft.table.clear();
+        draft.fresh.clear();
+        draft.plain.clear();
+        Ok(())
+    }
+
+    /// The record of a content; the chunks of a large one are written by then.
+    pub(crate) fn prepare<'a>(&self, id: &ArtifactId, content: &'a [u8]) -> Result<Prepared<'a>> {
+        if content.len() <= CHUNK_FROM {
+            let body = content_body(id, content, self.seal.as_ref())?;
+            return Ok(Prepared::new(body, None));
+        }
+        let mut draft = self.draft();
+        self.cut(&mut draft, content, true)?;
+        self.recipe(id, draft)
+    }
+
+    fn recipe(&self, id: &ArtifactId, draft: Draft) -> Result<Prepared<'static>> {
+        let body = recipe_body(id, draft.at, &draft.uses.lock(), self.seal.as_ref())?;
+        Ok(Prepared::new(body, Some(draft)))
+    }
+
+    /// Begins a content that comes piece by piece.
+    pub(crate) fn writer(&self, put: Put) -> Result<Writer> {
+        if put.name.is_empty() {
+            return Err(StoreError::BadInput("an artifact needs a name".into()));
+        }
+        Ok(Writer {
+            put,
+            bytes: 0,
+            digester: Digester::default(),
+            head: Vec::new(),
+            buffer: Vec::new(),
+            draft: self.draft(),
+        })
+    }
+
+    /// Takes the next piece.
+    pub(crate) fn write(&self, writer: &mut Writer, data: &[u8]) -> Result<()> {
+        writer.digester.update(data);
+        writer.bytes += data.len() as u64;
+        let wanted = HEAD - writer.head.len();
+        writer
+            .head
+            .extend_from_slice(&data[..data.len().min(wanted)]);
+        for piece in data.chunks(PIECE) {
+            writer.buffer.extend_from_slice(piece);
+            let done = self.cut(&mut writer.draft, &writer.buffer, false)?;
+            writer.buffer.drain(..done);
+        }
+        Ok(())
+    }
+
+    /// Stores what was written, durably; see [`Self::put`].
+    pub(crate) fn finish(&self, writer: Writer) -> Result<(ArtifactId, u32)> {
+        let Writer {
+            put,
+            bytes,
+            digester,
+            head,
+            buffer,
+            mut draft,
+        } = writer;
+        let id = digester.finish();
+        let Quality { score, reasons } = quality::score(&put.kind, &head);
+        let quality = Quality { score, reasons };
+        if draft.at == 0 && buffer.len() <= CHUNK_FROM {
+            return self.put_known(id, bytes, quality, &put, || {
+                let body = content_body(&id, &buffer, self.seal.as_ref())?;
+                Ok(Prepared::new(body, None))
+            });
+        }
+        self.cut(&mut draft, &buffer, true)?;
+        let mut draft = Some(draft);
+        self.put_known(id, bytes, quality, &put, || match draft.take() {
+            Some(draft) => self.recipe(&id, draft),
+            None => unreachable!("a content is prepared once"),
+        })
+    }
+}
+
+/// A content that is put piece by piece, see [`crate::Store::writer`]. Dropped before it is finished, it
+/// leaves nothing but space that the next collection gives back.
+pub struct Writer {
+    put: Put,
+    bytes: u64,
+    digester: Digester,
+    head: Vec<u8>,
+    /// What is not cut yet.
+    buffer: Vec<u8>,
+    draft: Draft,
+}
+
+impl Writer {
+    /// Bytes that were written so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
