@@ -137,8 +137,12 @@ format: ## put every file into its form
 	$(VENV)/bin/ruff format --quiet .
 	cd frontend && npm run --silent format
 
+$(STAMPS)/bench: requirements/bench.lock $(STAMPS)/test
+	@$(UVPIP) -r requirements/bench.lock
+	@touch $@
+
 .PHONY: bench
-bench: build $(STAMPS)/test ## the benchmarks, each beside its peer; writes bench.json
+bench: build $(STAMPS)/bench ## the benchmarks, each beside its peer; writes bench.json
 	$(PY) -m benches --json bench.json
 
 .PHONY: conductor-weights

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benches.measure import Row
 
-MODULES = ("pit", "store", "stage", "conductor", "application")
+MODULES = ("pool", "graph", "engine", "store", "space", "formats", "stage", "conductor", "application")
 
 
 def main() -> int:

@@ -220,45 +220,7 @@ def launch_true(name: str) -> Row:
     return compare(name, ours, "bwrap", theirs, unit="ms", scale=1e3, how=how, repeats=51)
 
 
-def overhead(name: str) -> Row:
-    """A node that does nothing, in the run loop, with the durable journal; the peer is Dask's threaded scheduler."""
-    from dask.threaded import get
-
-    count = 1000
-    with stage() as (runtime, folder):
-
-        def ours() -> float:
-            run = str(uuid.uuid4())
-            (Path(folder) / run).mkdir()
-            nodes = [{"id": f"n{i}", "kind": "pass", "outputs": {}, "inputs": {}} for i in range(count)]
-            edges = [{"kind": "control", "from": f"n{i}", "to": f"n{i + 1}"} for i in range(0, count - 1, 2)]
-            plan = {
-                "run": run,
-                "dir": f"{folder}/{run}",
-                "name": "x",
-                "project": None,
-                "nodes": nodes,
-                "edges": edges,
-                "meta": {},
-            }
-
-            def work() -> None:
-                runtime.start(plan)
-                await_event(runtime, lambda e: e["event"] == "run" and e["state"] == "succeeded")
-
-            return seconds(work) / count
-
-        graph = {f"n{i}": (lambda *_: None, f"n{i - 1}") if i % 2 else (lambda: None,) for i in range(count)}
-
-        def theirs() -> float:
-            return seconds(lambda: get(graph, list(graph))) / count
-
-        how = "1,000 pass-through nodes in pairs, journal written and synced; Dask keeps no journal"
-        return compare(name, ours, "Dask threaded", theirs, unit="µs", scale=1e6, how=how)
-
-
 ROWS: dict[str, Callable[[str], Row]] = {
-    "engine.no-op node, journal": overhead,
     "stage.round trip 64 B": round_trip,
     "stage.player cold start": cold_start,
     "sandbox.launch true": launch_true,

@@ -46,18 +46,6 @@ def put(name: str) -> Row:
     with folder() as place:
         store, db = ArtifactStore(str(place / "store")), sqlite(place / "peer.sqlite")
 
-        def ours() -> float:
-            data = contents(COUNT)
-            return (
-                seconds(
-                    lambda: [
-                        store.put(d, name="x", type="application/octet-stream", meta={"run": "r"})
-                        for d in data
-                    ]
-                )
-                / COUNT
-            )
-
         def theirs() -> float:
             data = contents(COUNT)
 
@@ -71,18 +59,72 @@ def put(name: str) -> Row:
 
             return seconds(work) / COUNT
 
+        how = "10 KiB random, one writer"
         row = compare(
-            name,
-            ours,
-            "SQLite synchronous=FULL",
-            theirs,
-            unit="µs",
-            scale=1e6,
-            how="10 KiB random, one writer",
+            name, lambda: _put(store), "SQLite synchronous=FULL", theirs, unit="µs", scale=1e6, how=how
         )
         store.close()
         db.close()
         return row
+
+
+def put_lmdb(name: str) -> Row:
+    """The same beside LMDB, which syncs each transaction."""
+    import lmdb
+
+    with folder() as place:
+        store = ArtifactStore(str(place / "store"))
+        peer = lmdb.open(str(place / "lmdb"), map_size=1 << 30)
+
+        def theirs() -> float:
+            data = contents(COUNT)
+
+            def work() -> None:
+                for d in data:
+                    with peer.begin(write=True) as transaction:
+                        transaction.put(hashlib.sha256(d).digest(), d)
+
+            return seconds(work) / COUNT
+
+        how = "10 KiB random, one writer; the peer keeps no metadata"
+        row = compare(name, lambda: _put(store), "LMDB", theirs, unit="µs", scale=1e6, how=how)
+        store.close()
+        peer.close()
+        return row
+
+
+def put_file(name: str) -> Row:
+    """The same beside a file that is written, synced and renamed."""
+    with folder() as place:
+        store = ArtifactStore(str(place / "store"))
+
+        def theirs() -> float:
+            data = contents(COUNT)
+
+            def work() -> None:
+                for d in data:
+                    beside = place / "new"
+                    with beside.open("wb") as file:
+                        file.write(d)
+                        file.flush()
+                        os.fsync(file.fileno())
+                    beside.rename(place / hashlib.sha256(d).hexdigest())
+
+            return seconds(work) / COUNT
+
+        how = "10 KiB random, one writer; the peer does not sync the folder and keeps no metadata"
+        row = compare(
+            name, lambda: _put(store), "file + fsync + rename", theirs, unit="µs", scale=1e6, how=how
+        )
+        store.close()
+        return row
+
+
+def _put(store: ArtifactStore) -> float:
+    """Seconds of one durable put of 10 KiB."""
+    data = contents(COUNT)
+    kind, meta = "application/octet-stream", {"run": "r"}
+    return seconds(lambda: [store.put(d, name="x", type=kind, meta=meta) for d in data]) / COUNT
 
 
 def put_many(name: str) -> Row:
@@ -161,8 +203,38 @@ def get(name: str) -> Row:
         return row
 
 
+def score(name: str) -> Row:
+    """What keeping a text of 10 KB costs beyond keeping as many bytes: its quality and its words."""
+    paragraph = "The store keeps every result, and says how good it seems and why. " * 2
+    with folder() as place:
+        store = ArtifactStore(str(place / "store"))
+        turn = 0
+
+        def arm(kind: str) -> float:
+            nonlocal turn
+            turn += 1
+            texts = [f"# Report {turn}-{i}\n\n{paragraph * 80}"[:10_240].encode() for i in range(COUNT)]
+            return seconds(lambda: [store.put(t, name="r", type=kind, meta={}) for t in texts]) / COUNT
+
+        how = "durable put of 10 KiB of text; scoring and indexing are the difference; the promise for scoring is 1 ms"
+        row = compare(
+            name,
+            lambda: arm("text/markdown"),
+            "put of the same bytes without a score",
+            lambda: arm("application/octet-stream"),
+            unit="µs",
+            scale=1e6,
+            how=how,
+        )
+        store.close()
+        return row
+
+
 ROWS: dict[str, Callable[[str], Row]] = {
     "store.put 10KiB durable": put,
+    "store.put 10KiB beside LMDB": put_lmdb,
+    "store.put 10KiB beside files": put_file,
+    "store.put of text, scored": score,
     "store.put 10KiB 64 writers": put_many,
     "store.get 10KiB verified": get,
 }

@@ -213,16 +213,6 @@ class ArtifactStore:
         nothing is left. It takes as long as the store is large: call it in a thread of its own."""
     def encryption(self) -> dict[str, Any]:
         """is_on, data_keys (one, and those that `reencrypt` has still to replace), segments_left."""
-    def rotate_key(self, key: bytes | str, *, renew: bool = False) -> None:
-        """Makes `key` the one that opens the store, at once and durably: a crash leaves the old or the
-        new one. Nothing is moved; with `renew` what is put from now on is under a new data key, and
-        `reencrypt` brings the rest under it. BadInput for a store that is not encrypted."""
-    def reencrypt(self) -> dict[str, Any]:
-        """Encrypts what is plain or under an older data key, while the store is used, drops the older
-        keys, and answers as `encryption`. Goes on where an interrupted one ended; does nothing when
-        nothing is left. It takes as long as the store is large: call it in a thread of its own."""
-    def encryption(self) -> dict[str, Any]:
-        """is_on, data_keys (one, and those that `reencrypt` has still to replace), segments_left."""
     def close(self) -> None:
         """Waits for running calls and gives the folder free. Later calls raise (code `closed`)."""
     def __enter__(self) -> Self: ...
@@ -407,28 +397,38 @@ class Runtime:
     All methods return at once unless they say that they wait. What happens arrives as events: dicts with
     a key `event`, taken with `drain` when `fileno` is readable. The forms:
 
-    - `node` {run, node, state, attempt, at, error?, reason?, artifacts?, cached?, seconds?, queue?}: a node's
-      new state. `at` is in seconds since this host began the run; `artifacts` is a list of {id, name,
-      type, bytes, quality, port}; `reason` says why it was skipped; `queue` is the wait for resources.
-      A node that is `ready` for less than a moment goes to `running` without saying so.
+    - `node` {run, node, state, attempt, at, error?, reason?, artifacts?, cached?, seconds?, queue?, started?,
+      cpu_seconds?, peak_memory?, gpu_share?, ran_because?, fallback?, kept?}: a node's new state. `at` and
+      `started` are in seconds since this host began the run; `artifacts` is a list of {id, name, type, bytes,
+      quality, port}, left out when empty, as `cached` is when false; `reason` says why it was skipped;
+      `queue` is the wait for resources. `cpu_seconds` is the time of the Player's process during the call,
+      shared alike among the calls that it answered at once, and of the programs that were executed for it;
+      `peak_memory` the most in bytes that the process has held since it began, or one of those programs;
+      `gpu_share` is None where it is not known. `ran_because` says why the node was not answered from the
+      cache, such as `parameter since changed from 90d to 30d`; `fallback` names the Player that answered in
+      place of its own. `kept`: it was finished in an earlier life of the run. A node that is `ready` for
+      less than a moment goes to `running` without saying so.
     - `run` {run, state, seconds, error}: running, then succeeded, failed or cancelled.
     - `progress`, `log` {run, node, extension, …the Player's own keys}: `fraction`, `note`, `level`, `message`.
+      Of a node's progress only the newest is told; with a log file, what is logged goes there instead.
     - `output`, `ui` {run, node, extension, piece}.
     - `request` {id, run, node, extension, key, method, body}: a Player asks for a capability; answer with
-      `respond` or `respond_error`.
+      `respond` or `respond_error`. `withdrawn` {id}: nobody waits for that answer any more, for the call has
+      ended or was cancelled.
     - `control` {token, run, node, player, params, inputs}: answer `decide(token, {"outputs": {…}})` or
       `{"error": {code, message, remedy}}`, and `{"waiting": True}` before when a person has to answer.
     - `condition` {token, run, from, to, when, edge, outputs}: answer `decide(token, bool)`. `edge` is the
       plan's token of the edge.
     - `failure` {token, run, node, attempt, error}, only for plans with `ask_failure`: answer
-      `decide(token, {"action": "fail" | "retry" | "skip", "delay": seconds})` within 5 seconds, else the
+      `decide(token, {"action": "fail" | "retry" | "skip" | "fallback", "delay": seconds})` within 5 seconds, else the
       node's retry policy holds.
     - `player` {key, extension, state, pid, reason}: loading, ready, unloaded. A `reason` means that it went
       wrong.
     - `call_done` {token, outputs | error}.
 
     An error is {code, message, remedy, traceback?}. Errors with the codes bad_input, permission_denied,
-    infeasible and not_found are not tried again.
+    infeasible and not_found are not tried again; neither is `bad_output`, an output whose form is not that of
+    its port's type.
     """
 
     def __new__(
@@ -441,9 +441,11 @@ class Runtime:
         sockets: str | PathLike[str],
         threads: int = 2,
         capacity: int = 128,
+        log: dict[str, Any] | None = None,
     ) -> Runtime:
         """`launcher` is the program `symphony-launcher`, `sockets` a folder with a short path, `capacity`
-        the most Players that run at once.
+        the most Players that run at once. `log` is `{"folder", "level", "max_bytes", "backups"}`: what Players
+        log is written to `players.jsonl` in that folder by a thread of its own.
         """
     def fileno(self) -> int:
         """A descriptor that is readable while there are events."""
@@ -452,7 +454,8 @@ class Runtime:
     def start(self, plan: dict[str, Any]) -> None:
         """Plays a plan.
 
-        ``{"run": id, "dir": the run's folder ("" for none: no journal), "name", "project": path | None,
+        ``{"run": id, "dir": the run's folder ("" for none: no journal), "name", "melody": which melody it is,
+        whatever its content (without it no `ran_because`), "project": path | None,
         "nodes": […], "edges": […], "meta": {stored with each artifact}, "ask_failure": bool}``
 
         A node: ``{"id", "kind": "pass" | "control" | any other, "key": the Player's pool entry ("" for
@@ -461,7 +464,8 @@ class Runtime:
         into one list], "optional_inputs": [ports that may stay empty], "outputs": {port: type},
         "timeout": seconds | None, "retry": {"attempts", "backoff": "none" | "fixed" | "exponential",
         "delay"}, "resources": {name: amount}, "priority": 0–9, "effects": bool, "cache_key": text |
-        None, "seconds": expected duration}``. A node of kind `pass` answers with its inputs, at once and
+        None, "uncached": why there is none, "version": of the extension, "seconds": expected duration,
+        "fallback": {"key", "player", "function", "params"} | None}``. A node of kind `pass` answers with its inputs, at once and
         in Rust. `cache_key` names all of a node's identity but its inputs, whose content is added.
 
         An edge: ``{"kind": "data" | "control" | "conditional", "from", "to", "when", "token"}``. Data
@@ -470,7 +474,9 @@ class Runtime:
         Each output becomes an artifact: text of a text type as UTF-8, bytes as they are, all else as
         JSON. A node is skipped when a source that it needs failed or was skipped, or when a condition
         does not hold. A Player that ends under a call is started again and the node gets a second
-        attempt whatever its policy, unless it has effects.
+        attempt whatever its policy, unless it has effects. After the last attempt the fallback is called once,
+        with the same inputs. Every call carries the same `idempotency_key` for a node, also after a resume.
+        Among ready nodes of one priority the one with the most work behind it comes first.
 
         Raises BadInput for a plan that cannot be read or a run that plays or was begun before (then
         `resume` it), CycleError.
@@ -479,7 +485,8 @@ class Runtime:
         """Goes on with the run whose journal is in `run_dir`: `{"kept": [ids], "left": n, "torn": bytes}`.
 
         Nodes that were finished, whose plan and sources are unchanged and whose outputs are in the
-        store are kept; all others are played. Waits for the journal to be read.
+        store are kept; all others are played. The kept are told in `node` events first. Waits for the
+        journal to be read.
         """
     def cancel(self, run: str) -> bool:
         """Stops a run in order. Players are told; one that does not answer within 2 seconds is ended.
@@ -512,8 +519,16 @@ class Runtime:
         """Answers a `request` event; False when nobody waits any more."""
     def respond_error(self, request: int, code: str, message: str, remedy: str = "") -> bool:
         """Refuses a `request` event; False when nobody waits any more."""
+    def charge(self, request: int, cpu_seconds: float, memory: int) -> bool:
+        """Counts what was executed for a `request` event as used by its node: CPU seconds, and its peak of
+        memory in bytes. False when nobody waits for the answer any more.
+        """
+    def flush_log(self, timeout: float = 1.0) -> bool:
+        """Waits until all that Players have logged is in the file; False when that takes longer."""
     def stats(self) -> dict[str, Any]:
-        """`{"playing", "questions", "calls", "requests", "events_waiting", "events_dropped", "players"}`."""
+        """`{"playing", "questions", "calls", "requests", "events_waiting", "events_dropped", "log_lines_lost",
+        "players"}`.
+        """
     def stop(self, timeout: float = 10.0) -> bool:
         """Cancels all runs, waits for their end, then ends all Players. False when runs were left."""
 
@@ -562,6 +577,10 @@ class SandboxChild:
     @property
     def memory(self) -> int | None:
         """Bytes of memory in use; None where no control group counts them."""
+    @property
+    def usage(self) -> tuple[float, int] | None:
+        """CPU seconds of all that ran inside, and the peak memory of its largest process in bytes; None before
+        its end was waited for."""
     @property
     def cause(self) -> str | None:
         """Why the sandbox itself ended the program: "memory"; None when it did not, or still runs."""

@@ -1,4 +1,4 @@
-"""Melodies as files: YAML, JSON (pretty or compact) and MessagePack, all of the same document."""
+"""Melodies as files: YAML, JSON (pretty or compact), MessagePack and postcard, all of the same document."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ from symphony.config.yaml_text import check_yaml
 from symphony.errors import BadInput, InvalidMelody
 from symphony.melody.model import FORMAT, Melody
 
-Format = Literal["yaml", "json", "pretty", "msgpack"]
+Format = Literal["yaml", "json", "pretty", "msgpack", "postcard"]
 
-SUFFIXES: dict[str, Format] = {".yaml": "yaml", ".yml": "yaml", ".json": "pretty", ".msgpack": "msgpack"}
+SUFFIXES: dict[str, Format] = {
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".json": "pretty",
+    ".msgpack": "msgpack",
+    ".melody": "postcard",
+}
 MAX_BYTES = 256 << 20
 MAX_DEPTH = 100
 """Deepest nesting of values in a melody."""
@@ -50,6 +56,8 @@ def loads(data: bytes, suffix: str | None = None, *, source: str = "melody") -> 
     form = SUFFIXES.get((suffix or "").lower()) or _detect(data)
     if form == "msgpack":
         return _build(_read_msgpack(data, source), source, dict)
+    if form == "postcard":
+        return _build(_read_postcard(data, source), source, dict)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -67,7 +75,7 @@ def from_document(document: Any) -> Melody:
 
 
 def dump(melody: Melody, form: Format | str = "yaml") -> bytes:
-    """The melody as `yaml`, `json` (compact), `pretty` (JSON for people) or `msgpack`."""
+    """The melody as `yaml`, `json` (compact), `pretty` (JSON for people), `msgpack` or `postcard`."""
     document = melody.to_document()
     match form:
         case "json":
@@ -79,9 +87,13 @@ def dump(melody: Melody, form: Format | str = "yaml") -> bytes:
 
             packed: bytes = msgpack.packb(document, use_bin_type=True)
             return packed
+        case "postcard":
+            from pit_native import encode_melody
+
+            return encode_melody(document)
         case "yaml":
             return _write_yaml(document)
-    raise BadInput(f"There is no format {form!r}", remedy="use yaml, json, pretty or msgpack")
+    raise BadInput(f"There is no format {form!r}", remedy="use yaml, json, pretty, msgpack or postcard")
 
 
 def save_file(melody: Melody, file: Path | str, form: Format | str | None = None) -> None:
@@ -95,6 +107,8 @@ def save_file(melody: Melody, file: Path | str, form: Format | str | None = None
 
 
 def _detect(data: bytes) -> Format:
+    if data.startswith(b"SyMel"):
+        return "postcard"
     if data[:1] and (data[0] & 0xF0 == 0x80 or data[0] in (0xDE, 0xDF)):
         return "msgpack"
     return "pretty" if data.lstrip()[:1] == b"{" else "yaml"
@@ -108,6 +122,15 @@ def _read_msgpack(data: bytes, source: str) -> Any:
     except (msgpack.UnpackException, ValueError, RecursionError) as error:
         cause = str(error) or "ends too early or is nested too deeply"
         raise InvalidMelody(f"{source}: is no MessagePack: {cause}", remedy="export it again") from None
+
+
+def _read_postcard(data: bytes, source: str) -> Any:
+    from pit_native import decode_melody
+
+    try:
+        return decode_melody(data)
+    except BadInput as error:
+        raise InvalidMelody(f"{source}: is no binary Melody: {error.message}", remedy="export it again") from None
 
 
 def _read_json(text: str, source: str, form: Format) -> Any:

@@ -39,7 +39,7 @@ edges:
   - {kind: conditional, from: pick, to: report, when: "value > 0"}
 """
 
-FORMATS = ("yaml", "json", "pretty", "msgpack")
+FORMATS = ("yaml", "json", "pretty", "msgpack", "postcard")
 
 
 def test_the_melody_of_the_contracts_is_read() -> None:
@@ -148,6 +148,14 @@ def test_broken_bytes_are_refused(data: bytes) -> None:
         loads(data, ".msgpack")
 
 
+def test_a_changed_binary_file_is_refused_in_one_line() -> None:
+    data = bytearray(dump(WorkflowBuilder("x").add_operator("a", "a/b#c").build(), "postcard"))
+    data[-1] ^= 1
+    with pytest.raises(InvalidMelody, match=r"^my\.melody: is no binary Melody: its checksum") as refused:
+        loads(bytes(data), ".melody", source="my.melody")
+    assert "\n" not in str(refused.value)
+
+
 def test_dates_stay_text() -> None:
     melody = loads(b"name: x\nmetadata: {day: 2024-01-02}\n")
     assert melody.metadata == {"day": "2024-01-02"}
@@ -155,7 +163,7 @@ def test_dates_stay_text() -> None:
 
 def test_files_are_told_by_their_suffix(tmp_path: Path) -> None:
     melody = WorkflowBuilder("x").add_operator("a", "a/b#c").build()
-    for name in ("m.yaml", "m.yml", "m.json", "m.msgpack"):
+    for name in ("m.yaml", "m.yml", "m.json", "m.msgpack", "m.melody"):
         save_file(melody, tmp_path / name)
         assert load(tmp_path / name) == melody
     (tmp_path / "bare").write_bytes(dump(melody, "json"))

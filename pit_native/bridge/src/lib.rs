@@ -13,12 +13,15 @@ mod runtime;
 mod runtime_events;
 mod runtime_handler;
 mod runtime_loader;
+mod runtime_meter;
 mod runtime_pit;
 mod runtime_players;
+mod runtime_pool;
 mod runtime_session;
 mod sandbox;
 mod stale;
 mod store;
+mod store_stream;
 mod values;
 mod virtual_dom;
 
