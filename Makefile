@@ -101,6 +101,12 @@ $(STAMPS)/test: requirements/test.lock $(STAMPS)/desktop $(STAMPS)/learn
 	@$(UVPIP) -r requirements/test.lock
 	@touch $@
 
+# The server that the tests of the Azure tier talk to.
+$(STAMPS)/azurite: tests/tiers/package-lock.json
+	@mkdir -p $(STAMPS)
+	@cd tests/tiers && npm ci --ignore-scripts --omit=optional --loglevel=error --no-audit --no-fund
+	@touch $@
+
 .PHONY: print-test-packages
 print-test-packages:
 	@echo $(TEST_PACKAGES)
@@ -114,7 +120,7 @@ system-packages:
 		echo "the tests lack:$$missing; install them with: apt-get install -y --no-install-recommends $(TEST_PACKAGES)" >&2; exit 3; fi
 
 .PHONY: test
-test: system-packages build $(STAMPS)/test ## the same set-up, then every test: Rust, page, Python, browser
+test: system-packages build $(STAMPS)/test $(STAMPS)/azurite ## the same set-up, then every test: Rust, page, Python, browser
 	cargo test --quiet --locked --workspace
 	cd frontend && npm run --silent test
 	$(PY) -m pytest -n 2 --dist loadgroup

@@ -1,0 +1,135 @@
+"""From what the store, the catalogue and the runs say to a retention plan, and its execution step by step."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symphony.tiers.catalogue import Catalogue
+from symphony.tiers.tiering import ACTIVE, Recovered, Tiering
+
+if TYPE_CHECKING:
+    from pit_native import ArtifactStore, StaleManager
+
+Json = dict[str, Any]
+_ALL = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A step of a plan: `kind` is `archive`, `cloud` or `delete`, `source` the tier of now."""
+
+    kind: str
+    id: str
+    name: str
+    source: str
+    bytes: int
+    reason: str
+
+    def to_json(self) -> Json:
+        """As `symphony artifacts tier --json` shows it."""
+        return {
+            "action": self.kind,
+            "id": self.id,
+            "name": self.name,
+            "from": self.source,
+            "bytes": self.bytes,
+            "reason": self.reason,
+        }
+
+
+class Retention:
+    """Plans and executes. `values` answers what runs are worth, 0 to 1; an artifact is worth what its quality
+    says or what its run is worth to learn from, whichever is more.
+    """
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        stale: StaleManager,
+        catalogue: Catalogue,
+        tiering: Tiering,
+        folder: Path,
+        values: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        """`folder` is on the disk whose free space counts."""
+        self._store, self._stale, self._catalogue, self.tiering = store, stale, catalogue, tiering
+        self._folder, self._values = folder, values
+        self._lock = threading.Lock()
+        self._known: set[str] = set()
+
+    def refresh(self) -> dict[str, str]:
+        """Tells the Stale Manager all that counts for a plan. Answers the artifacts' names by their ids."""
+        with self._lock:
+            names: dict[str, str] = {}
+            worth = self._values()
+            for entry in self._store.list(limit=_ALL):
+                id = entry["id"]
+                value = max(entry["quality"], worth.get(entry["run"].partition("/")[0], 0.0))
+                if id in names:
+                    # Of several entries the most valuable counts.
+                    value = max(value, (self._stale.item(id) or {"value": 0.0})["value"])
+                self._stale.register(id, entry["bytes"], entry["created"], value)
+                names.setdefault(id, entry["name"])
+            for gone in self._known - names.keys():
+                self._stale.forget(gone)
+            self._known = set(names)
+            held, pins, uses = self._store.held(), self._catalogue.pins(), self._catalogue.uses()
+            for id, place in self.tiering.places(names).items():
+                if place == "lost":
+                    self._stale.forget(id)
+                    continue
+                self._stale.moved(id, place)
+                self._stale.set_hold(id, id in held)
+                name = self.tiering.object_of(id)
+                (self._stale.pin if name in pins else self._stale.unpin)(id)
+                if name in uses:
+                    self._stale.used(id, uses[name])
+            return names
+
+    def plan(self, now: float | None = None) -> list[Action]:
+        """What is due now, with its reasons. Nothing changes."""
+        names = self.refresh()
+        free = shutil.disk_usage(self._folder).free
+        due = self._stale.plan(time.time() if now is None else now, free)
+        return [
+            Action(a["action"], a["id"], names[a["id"]], a["from"], a["bytes"], a["reason"])
+            for a in due
+            if a["id"] in names
+        ]
+
+    def execute(self, action: Action) -> None:
+        """One step, unless the artifact has been pinned since. Raises what Tiering raises."""
+        if self.tiering.object_of(action.id) in self._catalogue.pins():
+            return
+        if action.kind == "delete":
+            self.delete(action.id)
+        else:
+            self.tiering.move(action.id, action.kind)
+            self._stale.moved(action.id, action.kind)
+
+    def delete(self, id: str) -> None:
+        """Removes an artifact everywhere. Raises ArtifactHeld, NotFound."""
+        self.tiering.delete(id)
+        self._stale.forget(id)
+
+    def read(self, id: str, progress: Callable[[int, int], None] | None = None) -> bytes:
+        """A content, fetched and kept again when it is in another tier. Raises what Tiering raises."""
+        content = self.tiering.read(id, progress)
+        if (self._stale.item(id) or {"tier": ACTIVE})["tier"] != ACTIVE:
+            self._stale.moved(id, ACTIVE)
+            self._stale.used(id, time.time())
+        return content
+
+    def reclaim(self) -> int:
+        """Gives the space of contents that have left the store back to the disk; how many bytes."""
+        return int(self._store.gc([], before=0.0)["freed"])
+
+    def recover(self) -> Recovered:
+        """Ends or takes back what a crash has interrupted."""
+        return self.tiering.recover([entry["id"] for entry in self._store.list(limit=_ALL)])
