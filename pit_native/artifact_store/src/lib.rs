@@ -10,6 +10,7 @@
 //! A put appends content and metadata in one write and waits for one sync, which it shares with all
 //! that wait at the same time. Nothing in the folder names where the folder is: it may be moved.
 
+mod assess;
 mod body;
 mod checkpoint;
 mod chunk_index;

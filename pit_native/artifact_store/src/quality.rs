@@ -2,10 +2,18 @@
 //!
 //! A score is a product of factors between 0 and 1, one for each thing that is found wanting; nothing
 //! wanting gives 1. Only what can be seen in the bytes counts: this says how well-formed a result is, not how true.
-//! At most the first 256 KiB are looked at, so that a put never waits for it.
+//! At most the first 256 KiB are looked at, so that a put never waits for it. Who knows more of a type registers
+//! a scorer for it; one that takes longer, or that is written in another language, scores after the put,
+//! see [`crate::Store::set_quality`].
+
+use rustc_hash::FxHashMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+mod builtin;
 
 /// Bytes that are looked at.
-const WINDOW: usize = 256 << 10;
+pub const WINDOW: usize = 256 << 10;
 
 /// A score with its reasons.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,15 +25,16 @@ pub struct Quality {
 }
 
 /// Collects what is found wanting.
-struct Judge {
+#[derive(Debug, Default)]
+pub struct Judge {
     findings: Vec<(f32, String)>,
 }
 
 impl Judge {
-    /// Lowers the score by `factor` if `is_wanting`.
-    fn check(&mut self, is_wanting: bool, factor: f32, reason: impl FnOnce() -> String) {
+    /// Lowers the score by `factor` (0 to 1) if `is_wanting`.
+    pub fn check(&mut self, is_wanting: bool, factor: f32, reason: impl FnOnce() -> String) {
         if is_wanting {
-            self.findings.push((factor, reason()));
+            self.findings.push((factor.clamp(0.0, 1.0), reason()));
         }
     }
 
@@ -44,218 +53,111 @@ impl Judge {
     }
 }
 
-/// The quality of `content` of the media type `kind`.
-pub fn score(kind: &str, content: &[u8]) -> Quality {
-    let mut judge = Judge {
-        findings: Vec::new(),
-    };
-    if content.is_empty() {
-        judge.check(true, 0.1, || "it is empty".into());
-        return judge.verdict(kind);
-    }
-    let is_cut = content.len() > WINDOW;
-    let window = &content[..content.len().min(WINDOW)];
-    match family(kind) {
-        Family::Image => image(&mut judge, kind, window),
-        Family::Binary => {}
-        family => match text_of(window, is_cut) {
-            None => judge.check(true, 0.3, || {
-                format!("{kind} should be UTF-8 text and is not")
-            }),
-            Some(text) => {
-                prose(&mut judge, text, family);
-                match family {
-                    Family::Markdown => markdown(&mut judge, text, is_cut),
-                    Family::Json => json(&mut judge, text, is_cut),
-                    Family::Table => table(&mut judge, text, is_cut),
-                    Family::Markup => markup(&mut judge, kind, text, is_cut),
-                    _ => {}
-                }
+/// What a scorer sees of a content; never empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// The media type, without parameters.
+    pub kind: &'a str,
+    /// The content's beginning.
+    pub window: &'a [u8],
+    /// Whether there is more.
+    pub is_cut: bool,
+}
+
+impl<'a> Sample<'a> {
+    /// The window as text; a character that the window cuts in two does not count against it.
+    pub fn text(&self) -> Option<&'a str> {
+        match std::str::from_utf8(self.window) {
+            Ok(text) => Some(text),
+            Err(error) if self.is_cut && error.error_len().is_none() => {
+                std::str::from_utf8(&self.window[..error.valid_up_to()]).ok()
             }
-        },
-    }
-    judge.verdict(kind)
-}
-
-/// Types that are judged alike.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Markdown,
-    Json,
-    Table,
-    Markup,
-    Text,
-    Image,
-    Binary,
-}
-
-fn family(kind: &str) -> Family {
-    let base = kind.split(';').next().unwrap_or_default().trim();
-    match base {
-        "text/markdown" | "markdown" => Family::Markdown,
-        "text/csv" | "text/tab-separated-values" => Family::Table,
-        "image/svg+xml" | "text/html" | "application/xml" | "text/xml" => Family::Markup,
-        "application/json" | "json" => Family::Json,
-        _ if base.starts_with("text/") || base == "text" => Family::Text,
-        _ if base.ends_with("+json") => Family::Json,
-        _ if base.ends_with("+xml") => Family::Markup,
-        _ if base.starts_with("image/") => Family::Image,
-        _ => Family::Binary,
-    }
-}
-
-/// The window as text; a character that the window cuts in two does not count against it.
-fn text_of(window: &[u8], is_cut: bool) -> Option<&str> {
-    match std::str::from_utf8(window) {
-        Ok(text) => Some(text),
-        Err(error) if is_cut && error.error_len().is_none() => {
-            std::str::from_utf8(&window[..error.valid_up_to()]).ok()
+            Err(_) => None,
         }
-        Err(_) => None,
     }
 }
 
-fn prose(judge: &mut Judge, text: &str, family: Family) {
-    judge.check(text.trim().is_empty(), 0.1, || {
-        "it holds only white space".into()
-    });
-    let controls = text
-        .bytes()
-        .filter(|byte| *byte < 32 && !b"\t\n\r\x1b\x0c".contains(byte))
-        .count();
-    judge.check(controls > 0, 0.6, || {
-        format!("it holds {controls} control characters")
-    });
-    judge.check(text.contains('\u{fffd}'), 0.7, || {
-        "it holds replacement characters, so bytes were lost before".into()
-    });
-    if matches!(family, Family::Text | Family::Markdown) {
-        let mut lines = 0u32;
-        let mut repeated = 0u32;
-        let mut before = "";
-        for line in text.lines().map(str::trim).filter(|line| line.len() > 8) {
-            lines += 1;
-            repeated += u32::from(line == before);
-            before = line;
-        }
-        judge.check(lines >= 8 && repeated * 3 > lines, 0.6, || {
-            format!("{repeated} of {lines} lines repeat the line before")
-        });
+/// Knows what may be wanting in contents of some types. The put waits for it.
+pub trait Scorer: Send + Sync {
+    /// Tells the judge all that is found wanting.
+    fn judge(&self, sample: &Sample<'_>, judge: &mut Judge);
+}
+
+impl<F: Fn(&Sample<'_>, &mut Judge) + Send + Sync> Scorer for F {
+    fn judge(&self, sample: &Sample<'_>, judge: &mut Judge) {
+        self(sample, judge);
     }
 }
 
-fn markdown(judge: &mut Judge, text: &str, is_cut: bool) {
-    let words = text.split_whitespace().take(200).count();
-    judge.check(words < 5, 0.6, || format!("it has only {words} words"));
-    let headings = text.lines().filter(|line| line.starts_with('#')).count();
-    judge.check(words >= 200 && headings == 0, 0.8, || {
-        "it is long and has no heading".into()
-    });
-    let fences = text
-        .lines()
-        .filter(|line| line.trim_start().starts_with("```"))
-        .count();
-    judge.check(!is_cut && fences % 2 == 1, 0.7, || {
-        "a code block is not closed".into()
-    });
-    let mut sections = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .peekable();
-    let mut empty = 0;
-    while let Some(line) = sections.next() {
-        let level = |line: &str| {
-            line.chars()
-                .take_while(|character| *character == '#')
-                .count()
+/// Scorers by media type.
+#[derive(Clone)]
+pub struct Scorers {
+    by_pattern: FxHashMap<String, Arc<dyn Scorer>>,
+}
+
+impl fmt::Debug for Scorers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut patterns: Vec<&String> = self.by_pattern.keys().collect();
+        patterns.sort_unstable();
+        formatter.debug_tuple("Scorers").field(&patterns).finish()
+    }
+}
+
+impl Default for Scorers {
+    /// For texts, Markdown, JSON, tables, markup and images.
+    fn default() -> Self {
+        let mut scorers = Self {
+            by_pattern: FxHashMap::default(),
         };
-        let depth = level(line);
-        let next = sections.peek().map_or(0, |next| level(next));
-        empty +=
-            usize::from(depth > 0 && sections.peek().is_none_or(|_| next > 0 && next <= depth));
+        builtin::register(&mut scorers);
+        scorers
     }
-    judge.check(!is_cut && fences == 0 && empty > 0, 0.85, || {
-        format!("{empty} headings have nothing under them")
-    });
 }
 
-fn json(judge: &mut Judge, text: &str, is_cut: bool) {
-    if is_cut {
-        return;
+impl Scorers {
+    /// Takes `scorer` for the types of `pattern`, in the place of another: a type, `*+json` for a
+    /// suffix, or `text/*`. The nearest pattern in this order counts, alone.
+    pub fn register(&mut self, pattern: &str, scorer: impl Scorer + 'static) {
+        self.by_pattern.insert(pattern.to_owned(), Arc::new(scorer));
     }
-    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Err(error) => judge.check(true, 0.3, || {
-            format!(
-                "it is no JSON: line {}, column {}",
-                error.line(),
-                error.column()
-            )
-        }),
-        Ok(_) => {
-            let is_bare = matches!(text.trim(), "[]" | "{}" | "null" | "\"\"");
-            judge.check(is_bare, 0.5, || "it is an empty value".into());
+
+    fn find(&self, kind: &str) -> Option<&dyn Scorer> {
+        let get = |pattern: &str| self.by_pattern.get(pattern).map(AsRef::as_ref);
+        let suffix = || {
+            kind.rsplit_once('+')
+                .and_then(|(_, suffix)| get(&format!("*+{suffix}")))
+        };
+        let family = || {
+            kind.split_once('/')
+                .and_then(|(family, _)| get(&format!("{family}/*")))
+        };
+        get(kind).or_else(suffix).or_else(family)
+    }
+
+    /// The quality of `content` of the media type `kind`. What no scorer is for is sound unless it is
+    /// empty. The beginning of a content is enough; `is_cut` says that there is more.
+    pub fn score(&self, kind: &str, content: &[u8], is_cut: bool) -> Quality {
+        let mut judge = Judge::default();
+        if content.is_empty() {
+            judge.check(true, 0.1, || "it is empty".into());
+            return judge.verdict(kind);
         }
+        let sample = Sample {
+            kind: kind.split(';').next().unwrap_or_default().trim(),
+            window: &content[..content.len().min(WINDOW)],
+            is_cut: is_cut || content.len() > WINDOW,
+        };
+        if let Some(scorer) = self.find(sample.kind) {
+            scorer.judge(&sample, &mut judge);
+        }
+        judge.verdict(kind)
     }
 }
 
-fn table(judge: &mut Judge, text: &str, is_cut: bool) {
-    let separator = if text.lines().next().is_some_and(|line| line.contains('\t')) {
-        '\t'
-    } else {
-        ','
-    };
-    // Quoted fields may hold separators and line ends; only lines without quotes are counted.
-    let mut rows: Vec<usize> = text
-        .lines()
-        .filter(|line| !line.is_empty() && !line.contains('"'))
-        .map(|line| line.matches(separator).count())
-        .collect();
-    if is_cut {
-        rows.pop();
-    }
-    let width = rows.first().copied().unwrap_or_default();
-    let ragged = rows.iter().filter(|row| **row != width).count();
-    judge.check(ragged > 0, 0.6, || {
-        format!(
-            "{ragged} of {} rows differ in length from the first",
-            rows.len()
-        )
-    });
-    judge.check(!text.trim().contains('\n'), 0.7, || {
-        "it has no row beside the first".into()
-    });
-}
-
-fn markup(judge: &mut Judge, kind: &str, text: &str, is_cut: bool) {
-    let is_svg = kind.starts_with("image/svg");
-    judge.check(is_svg && !text.contains("<svg"), 0.3, || {
-        "it has no <svg> element".into()
-    });
-    let opened = text.matches('<').count();
-    let closed = text.matches('>').count();
-    judge.check(opened == 0, 0.5, || "it has no element".into());
-    judge.check(!is_cut && opened > closed, 0.7, || {
-        "a tag is not closed".into()
-    });
-    let wants_end = is_svg || kind == "text/html";
-    let has_end = text.trim_end().ends_with('>');
-    judge.check(!is_cut && wants_end && !has_end, 0.8, || {
-        "it ends in the middle".into()
-    });
-}
-
-fn image(judge: &mut Judge, kind: &str, window: &[u8]) {
-    let starts: &[(&str, &[u8])] = &[
-        ("image/png", b"\x89PNG\r\n\x1a\n"),
-        ("image/jpeg", b"\xff\xd8\xff"),
-        ("image/gif", b"GIF8"),
-        ("image/webp", b"RIFF"),
-    ];
-    if let Some((_, start)) = starts.iter().find(|(name, _)| *name == kind) {
-        judge.check(!window.starts_with(start), 0.2, || {
-            format!("its first bytes are not those of {kind}")
-        });
-    }
+/// The quality of a whole `content` by the scorers that every store has.
+pub fn score(kind: &str, content: &[u8]) -> Quality {
+    static SCORERS: LazyLock<Scorers> = LazyLock::new(Scorers::default);
+    SCORERS.score(kind, content, false)
 }
 
 #[cfg(test)]
@@ -311,6 +213,39 @@ mod tests {
                 "{kind} {quality:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_nearest_registered_scorer_judges_alone() {
+        let mut scorers = Scorers::default();
+        let says = |word: &'static str| {
+            move |_: &Sample<'_>, judge: &mut Judge| judge.check(true, 0.5, || word.into())
+        };
+        scorers.register("text/*", says("any text"));
+        scorers.register("*+json", says("any json"));
+        scorers.register("text/x-log", says("a log"));
+        for (kind, reason) in [
+            ("text/x-log; charset=utf-8", "a log"),
+            ("text/plain", "any text"),
+            ("text/x+json", "any json"),
+            ("text/markdown", "it has only 1 words"),
+            ("application/zip", "sound application/zip"),
+        ] {
+            assert_eq!(
+                scorers.score(kind, b"word", false).reasons,
+                [reason],
+                "{kind}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_window_cuts_is_not_held_against_a_content() {
+        let long = "é".repeat(WINDOW);
+        let cut = Scorers::default().score("text/plain", &long.as_bytes()[..WINDOW - 1], true);
+        assert_eq!(cut.reasons, ["sound text/plain"]);
+        let broken = Scorers::default().score("text/plain", &long.as_bytes()[..WINDOW - 1], false);
+        assert!(broken.score < 1.0);
     }
 
     proptest! {

@@ -1,0 +1,80 @@
+//! A quality that is known only after the put: of a scorer that takes longer, or is not written in Rust.
+
+use crate::body::{read_entry, tagged_body};
+use crate::core::Core;
+use crate::error::{Result, StoreError};
+use crate::index::NewEntry;
+use crate::log::Pending;
+use crate::quality::Quality;
+use crate::record::{Header, Kind};
+use crate::store::Store;
+use crate::types::ArtifactId;
+
+impl Store {
+    /// Gives the newest entry of a content another quality, durably; all else of it stays. False when a
+    /// later content has taken its name: then nobody asks any more.
+    pub fn set_quality(&self, id: &ArtifactId, quality: &Quality) -> Result<bool> {
+        self.using().open()?.core.set_quality(id, quality)
+    }
+}
+
+impl Core {
+    fn set_quality(&self, id: &ArtifactId, quality: &Quality) -> Result<bool> {
+        if !(0.0..=1.0).contains(&quality.score) {
+            return Err(StoreError::BadInput(format!(
+                "a quality is between 0 and 1, not {}",
+                quality.score
+            )));
+        }
+        loop {
+            let found = self.index.read().newest(id).copied();
+            let entry = found.ok_or_else(|| StoreError::NotFound(id.to_string()))?;
+            // Read with the log's end free; if the entry has moved or is another by then, once more.
+            let record = match self.segment(entry.place.segment) {
+                Some(segment) => segment.record_at(u64::from(entry.place.offset))?,
+                None => None,
+            };
+            let seal = self.seal.as_ref();
+            let body = record.and_then(|(header, body)| read_entry(body, header.flags, seal));
+            let mut tail = self.log.tail.lock();
+            let mut index = self.index.write();
+            if index.newest(id) != Some(&entry) {
+                continue;
+            }
+            let row = index.newest_of_name.get(&entry.name);
+            if row.map(|row| &index.entries[*row as usize]) != Some(&entry) {
+                return Ok(false);
+            }
+            let Some((_, mut body)) = body else {
+                return Err(StoreError::Damaged {
+                    id: *id,
+                    detail: "the record of its metadata does not check out".into(),
+                });
+            };
+            body.quality = quality.score;
+            body.reasons.clone_from(&quality.reasons);
+            let (flags, bytes) = tagged_body(id, Some(&body), seal)?;
+            let batch = [Pending {
+                header: Header::of(Kind::Entry, flags, &[&bytes]),
+                parts: vec![&bytes],
+                is_moved: false,
+            }];
+            let (places, number) = self.log.append(&mut tail, &batch)?;
+            index.add_entry(&NewEntry {
+                id: *id,
+                name: &body.name,
+                kind: &body.kind,
+                run: body.meta_text("run"),
+                bytes: body.bytes,
+                version: body.version,
+                quality: body.quality,
+                created: body.created,
+                place: places[0],
+            });
+            drop(index);
+            drop(tail);
+            self.log.commit(number)?;
+            return Ok(true);
+        }
+    }
+}
