@@ -64,3 +64,6 @@ mod reaper;
 mod restarts;
 #[cfg(not(feature = "model-check"))]
 mod waiting;
+
+#[cfg(all(test, not(feature = "model-check")))]
+mod model;
