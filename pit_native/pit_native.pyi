@@ -145,12 +145,29 @@ class ArtifactStore:
     ) -> str:
         """Stores a content and returns its id, durably: both are on the disk. Concurrent callers share
         one sync. Equal contents are stored once; under one name the same content keeps its version,
-        another makes the next. `meta` is JSON; its `run` and `node` can be filtered by.
+        another makes the next. `meta` is JSON; its `run` and `node` can be filtered by. Contents over
+        16 KiB are cut into chunks, and chunks that are stored already are not stored again.
+
+        A bytes object, or a memoryview of one, is read where it is. Memory that could be written to
+        meanwhile is copied: from 64 KiB on piece by piece, 256 KiB at a time, so that what is digested is
+        what is stored.
 
         Raises StorageFull when the disk is full, and then nothing is lost."""
-    def get(self, id: str) -> bytes:
-        """The content. Raises NotFound, DamagedArtifact when it does not match its digest, or
-        ArtifactRemote when its bytes were evicted."""
+    def get(self, id: str, offset: int = 0, length: int | None = None) -> bytes:
+        """The content, or `length` bytes of it from `offset` on, as far as there are so many. It is read
+        straight into the memory of the object that is returned.
+
+        Raises NotFound, DamagedArtifact when it does not match its digest (of a part, the chunks that it
+        is in), or ArtifactRemote when its bytes were evicted."""
+    def writer(
+        self,
+        name: str,
+        type: str = "application/octet-stream",
+        meta: dict[str, Any] | None = None,
+    ) -> ArtifactWriter:
+        """Begins a content that comes piece by piece and may be larger than memory."""
+    def reader(self, id: str) -> ArtifactReader:
+        """Reads a content piece by piece. Raises as `get`."""
     def evict(self, id: str) -> bool:
         """Drops the bytes of a content, durably; its entries, versions and the words of it that are
         searched stay. The caller has made sure that another tier holds the bytes. False when they
@@ -193,7 +210,7 @@ class ArtifactStore:
         """Waits until `search` finds all that was put before."""
     def stats(self) -> dict[str, int]:
         """artifacts, remote (those of them that were evicted), versions, bytes, stored_bytes, segments,
-        syncs, puts, unindexed."""
+        syncs, puts, chunks, unindexed."""
     def verify(self) -> builtins.list[dict[str, Any]]:
         """Reads every stored byte. One finding for each place that does not check out: code, file,
         offset, id (or None), message."""
@@ -215,6 +232,55 @@ class ArtifactStore:
         """is_on, data_keys (one, and those that `reencrypt` has still to replace), segments_left."""
     def close(self) -> None:
         """Waits for running calls and gives the folder free. Later calls raise (code `closed`)."""
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: object, value: object, traceback: object, /) -> None: ...
+
+@final
+class ArtifactWriter:
+    """A content that is put piece by piece, from `ArtifactStore.writer`; little more than one piece of it
+    is in memory. As a context manager it is finished at the end, and aborted by an exception. A writer
+    that is aborted or dropped leaves nothing but space that the next `gc` gives back.
+    """
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        """Takes the next piece; the number of its bytes. After an error the writer is aborted. Raises
+        StorageFull, and ValueError when the writer is finished or aborted."""
+    def finish(self) -> str:
+        """Stores what was written, as `ArtifactStore.put` does, and returns its id. Again: the same id."""
+    def abort(self) -> None:
+        """Forgets what was written, unless it is finished."""
+    @property
+    def id(self) -> str | None:
+        """The content's id once it is finished."""
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: object, value: object, traceback: object, /) -> None: ...
+
+@final
+class ArtifactReader:
+    """A content that is read piece by piece, from `ArtifactStore.reader`, like a binary file. One thread
+    at a time.
+
+    Each chunk is checked when it is read, and the digest of the whole when it has been read in order
+    from the beginning to the end: DamagedArtifact. A content that is removed meanwhile may end with
+    NotFound. Contents up to 16 KiB, and those of stores of the time before chunks, are in memory as a
+    whole.
+    """
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next `size` bytes, fewer only at the end; all that are left when it is negative."""
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:
+        """Reads the next bytes into `buffer`, which nobody else may use meanwhile; their number."""
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Goes to `offset` from the beginning (whence 0), from here (1) or from the end (2)."""
+    def tell(self) -> int:
+        """Where the next read begins."""
+    @property
+    def size(self) -> int:
+        """Bytes of the whole content."""
+    def readable(self) -> bool: ...
+    def seekable(self) -> bool: ...
+    def close(self) -> None:
+        """Gives the memory free; later calls raise ValueError."""
     def __enter__(self) -> Self: ...
     def __exit__(self, kind: object, value: object, traceback: object, /) -> None: ...
 
@@ -344,7 +410,7 @@ class DagTracker(Generic[_Id]):
 # --- Arbitration Engine -----------------------------------------------------------------------------
 @final
 class Grant:
-    """Resources that are held until they are released."""
+    """Resources and locks that are held until they are released."""
 
     @property
     def id(self) -> int: ...
@@ -353,39 +419,76 @@ class Grant:
     @property
     def resources(self) -> dict[str, float]:
         """What is held, by resource; nothing that is zero."""
+    @property
+    def locks(self) -> dict[str, str]:
+        """`read` or `write`, by path in its normal form."""
 
 @final
 class ArbitrationEngine:
-    """Grants amounts of resources. Who asks asks for all at once, so nobody waits while holding a part.
+    """Grants amounts of resources and locks on paths. Who asks asks for all at once, so nobody waits while
+    holding a part.
 
-    Waiting requests are served by priority, then by the smallest dominant share that their owner holds,
-    then by what it was served, then by arrival. A priority rises while higher ones go first; a request
-    that was passed over 16 times because it did not fit holds back what it needs.
+    Which waiting request goes first is the strategy's to say: `priority` (then arrival), `fair` (priority,
+    then the smallest dominant share that the owner holds, then what it was served, then arrival), `lottery`
+    (among owners, one ticket more for each priority, seeded) or `shortest` (predicted seconds, unknown ones
+    last). A priority rises while higher ones go first. A request that was overtaken 16 times because there
+    was no room for it, and an owner's oldest one that was passed over 16 times for each owner that waited
+    when it came, holds back what it needs.
     """
 
-    def __new__(cls, capacities: dict[str, float]) -> ArbitrationEngine:
+    def __new__(
+        cls, capacities: dict[str, float], strategy: str = "fair", seed: int = 0
+    ) -> ArbitrationEngine:
         """`capacities` in each resource's own unit, such as cores and bytes, exact to a thousandth."""
-    def request(self, owner: str, needs: dict[str, float], priority: int = 5) -> Grant | None:
+    def request(
+        self,
+        owner: str,
+        needs: dict[str, float],
+        priority: int = 5,
+        *,
+        locks: dict[str, str] | None = None,
+        seconds: float | None = None,
+        label: str | None = None,
+    ) -> Grant | None:
         """A Grant, or None: then the request is queued, and a later `release` returns its Grant.
 
-        `priority` is 0 to 9, 9 first. BadInput with the code `infeasible` when there is less at all,
-        `unknown_resource` when it has no capacity. Zero of anything is no need.
+        `priority` is 0 to 9, 9 first. `locks` maps paths to `read` (others may read too) or `write` (nobody
+        else may hold it); a lock on a path is one on all below it, and the empty path is everything.
+        `seconds` predicts the duration. `label` is the name in explanations, if not the owner's. BadInput
+        with the code `infeasible` when there is less at all, `unknown_resource` when it has no capacity.
+        Zero of anything is no need.
         """
     def release(self, grant: Grant) -> list[Grant]:
         """Gives back what is held; the grants that became possible. BadInput when it is not held."""
     def granted(self) -> list[Grant]:
         """Grants of queued requests that something other than `release` made possible (the run loop
-        shares the engine), each once.
+        shares the engine, a reservation may end, another request may change the order), each once.
         """
     def withdraw(self, owner: str) -> int:
         """Takes back the queued requests of `owner`; how many there were."""
+    @property
+    def strategy(self) -> str: ...
+    def set_strategy(self, strategy: str, seed: int = 0) -> None:
+        """Another strategy from now on; who waits goes on waiting at its age. BadInput for an unknown one."""
+    def reserve(
+        self, owner: str, needs: dict[str, float], *, starts_in: float = 0.0, lasts: float | None = None
+    ) -> int:
+        """Keeps `needs` free for requests of `owner`, from `starts_in` seconds on and for `lasts` seconds
+        or, if None, until it is claimed: what `owner` is granted meanwhile is taken out of it. What others
+        hold when it begins is kept as they release it. BadInput, code `infeasible`, when so much is not
+        there or reserved already for that time.
+        """
+    def unreserve(self, reservation: int) -> bool:
+        """Gives a reservation up; False when it is claimed, over or unknown."""
     def fairness(self) -> dict[str, Any]:
         """`{"jain", "owners": {owner: dominant share held}, "resources": {name: {"free", "capacity"}},
         "waiting", "held"}`. `jain` is Jain's index over what owners were granted while they competed.
         """
     def explain(self) -> list[dict[str, Any]]:
-        """Why each queued request waits: `{"owner", "shortages": [{"resource", "missing", "held_by"}],
-        "behind"}`; `behind` is the owner of a waiter for which resources are held back.
+        """Why each queued request waits, by arrival: `{"owner", "label", "text", "passed_over", "shortages":
+        [{"resource", "missing", "held_by"}], "reserved": [{"resource", "missing", "reserved_for"}],
+        "locks": [{"path", "mode", "held", "held_by"}], "behind"}`. `text` says it all, as in "waits for
+        1.2 GiB of memory held by commits"; `behind` is who holds back what this one needs, or None.
         """
 
 # --- Run loop ---------------------------------------------------------------------------------------
@@ -465,8 +568,8 @@ class Runtime:
         "timeout": seconds | None, "retry": {"attempts", "backoff": "none" | "fixed" | "exponential",
         "delay"}, "resources": {name: amount}, "priority": 0–9, "effects": bool, "cache_key": text |
         None, "uncached": why there is none, "version": of the extension, "seconds": expected duration,
-        "fallback": {"key", "player", "function", "params"} | None}``. A node of kind `pass` answers with its inputs, at once and
-        in Rust. `cache_key` names all of a node's identity but its inputs, whose content is added.
+        "fallback": {"key", "player", "function", "params"} | None}``. A node of kind `pass` answers with its
+        inputs, at once and in Rust. `cache_key` names all of a node's identity but its inputs, whose content is added.
 
         An edge: ``{"kind": "data" | "control" | "conditional", "from", "to", "when", "token"}``. Data
         edges follow from the inputs and need not be listed.

@@ -43,5 +43,6 @@ def build_broker(services: Services, call_other: CallOther) -> Broker:
         capabilities,
         runtime.respond,
         runtime.respond_error,
+        runtime.charge,
         lambda method: services.meters.count("model" if method.startswith("model.") else "stage", method),
     )

@@ -153,6 +153,7 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
             versions=roster.versions,
             emit=emit,
             on_request=lambda event: self._broker.handle(event),
+            on_withdrawn=lambda request: self._broker.withdraw(request),
             node_timeout=lambda: configuration.get("engine.node_timeout"),
             find_melody=lambda name, version: asyncio.to_thread(melodies.show, name, version),
             counts_nodes=pit.counts_nodes,

@@ -25,6 +25,8 @@ def _walk(melody: Melody, prefix: str, find: Find, seen: set[tuple[str, str]]) -
     for node in melody.nodes:
         place = f"{prefix}{node.id}"
         yield place, node
+        if node.fallback is not None:
+            yield f"{place} (fallback)", node.model_copy(update={"player": node.fallback, "fallback": None})
         if node.extension != CONTROL:
             continue
         inner = _inner(node, place, find, seen)

@@ -129,6 +129,12 @@ class Pit:
             launcher=str(self._launcher),
             sockets=str(self._home.sockets),
             capacity=self._configuration.get("pit.pool.capacity"),
+            log={
+                "folder": str(self._home.logs),
+                "level": self._configuration.get("logging.level"),
+                "max_bytes": self._configuration.get("logging.max_bytes"),
+                "backups": self._configuration.get("logging.backups"),
+            },
         )
 
     def _close_runtime(self) -> None:

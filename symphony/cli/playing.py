@@ -33,7 +33,7 @@ async def play(
 
     async def begin(agreed: bool) -> Json:
         if resume is not None and melody == "":
-            return await port.resume_run(resume)
+            return await port.resume_run(resume, agreed=agreed)
         return await port.execute_melody(melody, project=place, prompt=prompt, agreed=agreed, resume=resume)
 
     try:

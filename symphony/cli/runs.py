@@ -57,12 +57,12 @@ def show(mode: Mode, run: str) -> None:
                 n["player"],
                 n["status"],
                 _took(n),
-                "cached" if n["cached"] else "",
+                "cached" if n["cached"] else n["ran_because"],
                 describe(n["error"]) if n["error"] else "",
             )
             for n in info["nodes"]
         ]
-        table(("node", "player", "state", "took", "", "error"), rows)
+        table(("node", "player", "state", "took", "why", "error"), rows)
         made = [(a["id"][:19], a["name"], a["type"], str(a["bytes"])) for a in answer["artifacts"]]
         if made:
             click.echo()

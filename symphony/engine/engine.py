@@ -7,12 +7,13 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from symphony.engine.control import ControlPlayers
 from symphony.engine.control_call import ControlCall
+from symphony.engine.figures import Figures
 from symphony.engine.history import History
 from symphony.engine.nesting import FindMelody, NestedRuns, Progress, path_of, root_of
 from symphony.engine.plan import Cast, compile_plan
@@ -66,6 +67,7 @@ class Engine:
         versions: Callable[[], Mapping[str, str]],
         emit: Emit,
         on_request: Callable[[Json], None],
+        on_withdrawn: Callable[[int], None],
         node_timeout: Callable[[], float],
         find_melody: FindMelody,
         counts_nodes: bool = False,
@@ -77,6 +79,7 @@ class Engine:
         self._versions = versions
         self._emit = emit
         self._teller = Teller(history, emit)
+        self._figures: Figures | None = None
         self._node_timeout = node_timeout
         self._counts_nodes = counts_nodes
         self._playing: dict[str, RunRecord] = {}
@@ -101,6 +104,7 @@ class Engine:
             "log": self._on_log,
             "output": self._on_output,
             "request": lambda event: on_request(_in_root(event)),
+            "withdrawn": lambda event: on_withdrawn(event["id"]),
             "control": self._on_control,
             "condition": self._on_condition,
             "player": self._on_player,
@@ -138,8 +142,9 @@ class Engine:
         *,
         project: Path | None,
         prompt: str = "",
+        agreed: Sequence[str] = (),
     ) -> str:
-        """Starts a run of a validated Melody and answers its id."""
+        """Starts a run of a validated Melody and answers its id. `agreed` is what the user agreed to."""
         run = str(uuid.uuid4())
         plan = self._compile(melody, catalogue, lattice, run, project, prompt)
         record = RunRecord(
@@ -154,6 +159,7 @@ class Engine:
                 created=time.time(),
             ),
             melody.to_document(),
+            agreed=list(agreed),
         )
         self._history.add(record)
         self._begin(record)
@@ -191,6 +197,14 @@ class Engine:
             self._give_up(record)
             raise
         return info.id
+
+    @property
+    def figures(self) -> Figures:
+        """What nodes took in all runs that have ended."""
+        if self._figures is None:
+            ended = (record.info for record in self._history.all() if record.info.id not in self._playing)
+            self._figures = Figures(ended)
+        return self._figures
 
     def cancel(self, run: str) -> None:
         """Stops a run in order. Does nothing when it has ended already."""
@@ -235,6 +249,8 @@ class Engine:
             node_timeout=self._node_timeout(),
             prompt=prompt,
             counts_nodes=self._counts_nodes,
+            melody=melody.id or melody.name,
+            expected_seconds=self.figures.expected_seconds,
         )
         plan = compile_plan(melody, cast, run=run, run_dir=str(self._history.folder(run)))
         self._casts[run] = cast
@@ -273,10 +289,11 @@ class Engine:
         if state == "running":
             node.started = at
             node.progress = None
+            node.ran_because = event.get("ran_because", "")
         elif state in _DONE:
-            node.ended = at
-            node.cached = bool(event.get("cached"))
-            node.error = event.get("error")
+            if not event.get("kept"):
+                node.ended = at
+                _note_facts(node, event)
             made = event.get("artifacts") or []
             # What a nested run made is there already.
             node.artifacts = list(dict.fromkeys([*node.artifacts, *(a["id"] for a in made)]))
@@ -322,6 +339,8 @@ class Engine:
     def _finish(self, record: RunRecord) -> None:
         run = record.info.id
         self._teller.ended(record)
+        if self._figures is not None:
+            self._figures.add(record.info)
         del self._playing[run]
         self._casts.pop(run, None)
         self._ended.pop(run).set()
@@ -443,6 +462,19 @@ def _in_root(event: Json) -> Json:
     if "/" not in run:
         return event
     return {**event, "run": root_of(run), "node": path_of(run, event.get("node") or "")}
+
+
+def _note_facts(node: NodeRun, event: Json) -> None:
+    """What the run loop says of a node that has ended."""
+    node.started = event.get("started", node.started)
+    node.cached = "cached" in event
+    node.error = event.get("error")
+    node.queue_seconds = event.get("queue")
+    node.cpu_seconds = event.get("cpu_seconds")
+    node.peak_memory = event.get("peak_memory")
+    node.gpu_share = event.get("gpu_share")
+    node.ran_because = event.get("ran_because", "")
+    node.fallback = event.get("fallback", "")
 
 
 def _again(before: NodeRun | None, fresh: NodeRun) -> NodeRun:

@@ -108,6 +108,10 @@ class History:
             raise NotFound(f"There is no run {run}", remedy="`symphony runs list` shows them")
         return found
 
+    def all(self) -> list[RunRecord]:
+        """All runs, in no order."""
+        return list(self._all().values())
+
     def newest(self, limit: int) -> Iterator[RunRecord]:
         """The newest runs first."""
         ordered = sorted(self._all().values(), key=lambda r: r.info.created, reverse=True)
@@ -140,4 +144,4 @@ def _read(path: Path) -> RunRecord:
     body = json.loads(path.read_text(encoding="utf-8"))
     run = dict(body["run"])
     run["nodes"] = [NodeRun(**node) for node in run["nodes"]]
-    return RunRecord(RunInfo(**run), body["melody"], body["artifacts"])
+    return RunRecord(RunInfo(**run), body["melody"], body["artifacts"], body.get("agreed", []))

@@ -146,7 +146,7 @@ class NestedRuns:
     def on_node(self, event: Json) -> None:
         """A node of a nested run has a new state."""
         child = self._children.get(event["run"])
-        if child is None:
+        if child is None or event.get("kept"):  # what was kept is known from the start
             return
         node, state = str(event["node"]), str(event["state"])
         child.states[node] = state
@@ -213,7 +213,8 @@ class NestedRuns:
     def _plan(self, melody: Melody, cast: Cast, child: str) -> Json:
         root, _, inner = child.partition("/")
         digest = hashlib.sha256(inner.encode()).hexdigest()[:16]
-        return compile_plan(melody, cast, run=child, run_dir=str(self._folder(f"{root}+{digest}")))
+        folder = str(self._folder(f"{root}+{digest}"))
+        return compile_plan(melody, cast, run=child, run_dir=folder, inside=inner)
 
     async def _once(self, parent: str, child: str, melody: Melody, cast: Cast, value: Any, words: str) -> Any:
         ports = [] if value is None else open_inputs(melody, cast.catalogue)

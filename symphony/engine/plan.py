@@ -31,14 +31,18 @@ class Cast:
     node_timeout: float
     prompt: str = ""
     counts_nodes: bool = False
+    melody: str = ""
+    """Which melody it is, whatever its content: why its nodes run again is told by what they were before."""
+    expected_seconds: Callable[[str], float | None] = lambda player: None
+    """How long a Player takes by experience."""
 
 
 PLACES = "nodes"
 """The arbiter's resource that `engine.max_parallel` limits."""
 
 
-def compile_plan(melody: Melody, cast: Cast, *, run: str, run_dir: str) -> dict[str, Any]:
-    """The plan of `pit_native.Runtime.start`."""
+def compile_plan(melody: Melody, cast: Cast, *, run: str, run_dir: str, inside: str = "") -> dict[str, Any]:
+    """The plan of `pit_native.Runtime.start`. `inside` is the place of a nested melody in its root."""
     incoming: dict[str, dict[str, list[dict[str, str]]]] = {node.id: {} for node in melody.nodes}
     edges = []
     for index, edge in enumerate(melody.edges):
@@ -61,6 +65,7 @@ def compile_plan(melody: Melody, cast: Cast, *, run: str, run_dir: str) -> dict[
         "run": run,
         "dir": run_dir,
         "name": melody.name,
+        "melody": f"{cast.melody}/{inside}" if inside else cast.melody,
         "project": cast.project,
         "nodes": [_plan_node(node, incoming[node.id], types, cast) for node in melody.nodes],
         "edges": edges,
@@ -102,8 +107,7 @@ def _plan_node(
             # One source that is a list already passes as it is; anything else is gathered into one list.
             if len(sources) > 1 or not cast.lattice.is_below(first, port_type):
                 lists.append(port)
-    params = {name: p.default for name, p in spec.params.items() if p.default is not None}
-    params.update(node.params)
+    params = {**_defaults(spec), **node.params}
     is_control = spec.extension == CONTROL
     resources = _resources(node, spec)
     if cast.counts_nodes and not is_control:
@@ -114,6 +118,7 @@ def _plan_node(
         "key": "" if is_control else cast.pool_key(spec.extension),
         "player": spec.player,
         "function": spec.function,
+        "version": cast.versions.get(spec.extension, ""),
         "params": params,
         "inputs": inputs,
         "list_inputs": lists,
@@ -124,8 +129,27 @@ def _plan_node(
         "resources": resources,
         "priority": 5,
         "effects": spec.effects,
-        "seconds": spec.seconds,
+        "seconds": cast.expected_seconds(spec.player) or spec.seconds,
         "cache_key": _cache_base(spec, params, cast.versions.get(spec.extension, "")),
+        "uncached": _why_uncached(spec),
+        "fallback": _fallback(node, cast),
+    }
+
+
+def _defaults(spec: FunctionSpec) -> dict[str, Any]:
+    return {name: p.default for name, p in spec.params.items() if p.default is not None}
+
+
+def _fallback(node: Node, cast: Cast) -> dict[str, Any] | None:
+    if node.fallback is None:
+        return None
+    spec = spec_of(node.fallback, cast.catalogue, node.id)
+    given = {name: value for name, value in node.params.items() if name in spec.params}
+    return {
+        "key": cast.pool_key(spec.extension),
+        "player": spec.player,
+        "function": spec.function,
+        "params": {**_defaults(spec), **given},
     }
 
 
@@ -142,7 +166,15 @@ def _cache_base(spec: FunctionSpec, params: Mapping[str, Any], version: str) -> 
     """What of a node's identity is known before its inputs are. A Player that reads the project is not
     answered from the cache: the project's content is no part of the key.
     """
-    if not spec.deterministic or PROJECT in spec.inputs.values():
+    if _why_uncached(spec) is not None:
         return None
     body = json.dumps([spec.player, version, params], sort_keys=True, default=str)
     return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _why_uncached(spec: FunctionSpec) -> str | None:
+    if not spec.deterministic:
+        return "not deterministic"
+    if PROJECT in spec.inputs.values():
+        return "it reads the project, which may have changed"
+    return None

@@ -21,6 +21,8 @@ class RunRecord:
     melody: Json
     results: list[Json] = field(default_factory=list)
     """ArtifactInfo of what the run's last nodes made."""
+    agreed: list[str] = field(default_factory=list)
+    """What the user agreed to when it was started: the questions that its Players' grants raise."""
     _nodes: dict[str, NodeRun] = field(default_factory=dict, repr=False, compare=False)
     _givers: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     _melody_text: str = field(default="", repr=False, compare=False)
@@ -58,7 +60,10 @@ class RunRecord:
         return {"melody": self.melody, "run": self.info.to_json(), "artifacts": self.results}
 
     def to_text(self) -> str:
-        """`to_json` as JSON. Costs little more than the nodes that `touch` named since the last time."""
+        """The summary as JSON: `to_json` and what was agreed to.
+
+        Costs little more than the nodes that `touch` named since the last time.
+        """
         if not self._melody_text:
             self._melody_text = _dump(self.melody)
         texts = self._node_texts
@@ -70,7 +75,10 @@ class RunRecord:
         nodes = ", ".join([texts[node.id] for node in self.info.nodes])
         results = ", ".join(self._result_texts)
         run = f'{head[:-1]}, "nodes": [{nodes}]}}'
-        return f'{{"melody": {self._melody_text}, "run": {run}, "artifacts": [{results}]}}'
+        agreed = _dump(self.agreed)
+        return (
+            f'{{"melody": {self._melody_text}, "run": {run}, "artifacts": [{results}], "agreed": {agreed}}}'
+        )
 
     def forget_texts(self) -> None:
         """Lets go of the text of a run that changes no more."""

@@ -61,9 +61,16 @@ class WorkflowBuilder:
         timeout: str | float | None = None,
         retry: dict[str, Any] | None = None,
         resources: dict[str, Any] | None = None,
+        fallback: str | None = None,
     ) -> Self:
         """Adds a node of any kind. Durations and sizes as in the file formats."""
-        options = {"params": params, "timeout": timeout, "retry": retry, "resources": resources}
+        options = {
+            "params": params,
+            "timeout": timeout,
+            "retry": retry,
+            "resources": resources,
+            "fallback": fallback,
+        }
         given = {key: value for key, value in options.items() if value is not None}
         self._nodes.append({"id": node, "kind": kind, "player": player, **given})
         return self

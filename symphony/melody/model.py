@@ -92,6 +92,8 @@ class Node(_Part):
     timeout: Seconds | None = None
     retry: Retry | None = None
     resources: Resources | None = None
+    fallback: Annotated[str, BeforeValidator(_player)] | None = None
+    """Another Player that gets the same inputs once the last attempt has failed."""
 
     @property
     def player_name(self) -> str:
@@ -124,6 +126,8 @@ class Node(_Part):
             if self.resources.memory is not None:
                 resources["memory"] = format_size(self.resources.memory)
             document["resources"] = resources
+        if self.fallback is not None:
+            document["fallback"] = self.fallback
         return document
 
 
@@ -189,7 +193,8 @@ class Melody(_Part):
 
     def extensions(self) -> list[str]:
         """The extensions whose Players it uses, each once, in order of appearance."""
-        return list(dict.fromkeys(node.extension for node in self.nodes))
+        players = (player for node in self.nodes for player in (node.player, node.fallback) if player)
+        return list(dict.fromkeys(player.partition("#")[0] for player in players))
 
     def to_document(self) -> dict[str, Any]:
         """The melody as plain values in the order of the contracts; `Melody.model_validate` reads it back."""

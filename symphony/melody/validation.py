@@ -11,6 +11,7 @@ from symphony.errors import InvalidMelody
 from symphony.melody.conditions import check as check_condition
 from symphony.melody.conditions import evaluate
 from symphony.melody.edge_checks import check_edges
+from symphony.melody.fallback_checks import check_fallbacks
 from symphony.melody.findings import Finding, Limits
 from symphony.melody.flow import Catalogue, cycles, order
 from symphony.melody.formats import from_document
@@ -63,6 +64,7 @@ def _findings(
     for node in melody.nodes:
         yield from check_node(node, catalogue, limits)
     yield from check_edges(melody, catalogue, lattice)
+    yield from check_fallbacks(melody, catalogue, lattice, limits)
     yield from _check_graph(melody)
     for node in melody.nodes:
         nested = node.params.get("melody")

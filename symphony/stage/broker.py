@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 Respond = Callable[[int, Any], object]
 RespondError = Callable[[int, str, str, str], object]
+Charge = Callable[[int, float, int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Caller:
     project: Path | None
     run: str
     node: str
+    charge: Callable[[float, int], object] = lambda cpu_seconds, memory: None
+    """Counts what was done for the call as what the node has used: CPU seconds, peak memory in bytes."""
 
     def refuse(self, capability: str, detail: str, remedy: str) -> PermissionDenied:
         """The error for something that was not granted."""
@@ -57,28 +61,38 @@ class Broker:
         capabilities: Mapping[str, Capability],
         respond: Respond,
         respond_error: RespondError,
+        charge: Charge = lambda request, cpu_seconds, memory: None,
         count: Callable[[str], None] = lambda method: None,
     ) -> None:
-        """`count` is told of each call's method."""
+        """`charge` is told what a request has used, `count` of each call's method."""
         self._roster = roster
         self._audit = audit
         self._capabilities = dict(capabilities)
         self._respond = respond
         self._respond_error = respond_error
+        self._charge = charge
         self._count = count
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def handle(self, event: Json) -> None:
         """Starts to answer a `request` event; the answer goes out when it is there."""
+        request = int(event["id"])
         task = asyncio.get_running_loop().create_task(self._answer(event))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[request] = task
+        task.add_done_callback(lambda _: self._tasks.pop(request, None))
+
+    def withdraw(self, request: int) -> None:
+        """Nobody waits for this answer any more: what still works for it, such as a program, is ended."""
+        task = self._tasks.get(request)
+        if task is not None:
+            task.cancel()
 
     async def stop(self) -> None:
         """Cancels what is still being answered."""
-        for task in self._tasks:
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _answer(self, event: Json) -> None:
         method = str(event["method"])
@@ -114,6 +128,7 @@ class Broker:
             project=project,
             run=event.get("run") or "",
             node=event.get("node") or "",
+            charge=partial(self._charge, event["id"]),
         )
         allowed = True
         try:

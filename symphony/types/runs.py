@@ -43,6 +43,17 @@ class NodeRun:
     error: dict[str, Any] | None = None
     progress: float | None = None
     note: str = ""
+    queue_seconds: float | None = None
+    """How long it waited for resources."""
+    cpu_seconds: float | None = None
+    """CPU time of its Player during the call, shared among calls that ran at once, and of its programs."""
+    peak_memory: int | None = None
+    """The most memory in bytes that its Player had held when it ended, or one of its programs."""
+    gpu_share: float | None = None
+    ran_because: str = ""
+    """Why it ran and was not answered from the cache."""
+    fallback: str = ""
+    """The Player that answered in place of its own."""
 
     def to_json(self) -> dict[str, Any]:
         """As in the contracts."""

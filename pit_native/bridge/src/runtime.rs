@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use ipc_bus::{Bus, Limits};
 use parking_lot::{Condvar, Mutex};
-use pool_manager::{Config, PoolManager};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
 use rmpv::Value;
 use run_loop::ports::NodeError;
-use run_loop::{JournalError, PlanError, RunError, RunLoop, World, read_plan};
+use run_loop::{
+    JournalError, LogSettings, PlanError, PlayerLog, RunError, RunLoop, World, read_plan,
+};
 use rustc_hash::FxHashMap;
 
 use crate::arbitration::PyArbitrationEngine;
@@ -20,6 +21,7 @@ use crate::errors::{bad_input, cycle_error, environment_lacks, not_found, raise,
 use crate::runtime_events::{EventQueue, Note, Place, to_dict};
 use crate::runtime_pit::PitArtifacts;
 use crate::runtime_players::{Entry, Launch, Theatre, TheatreStage};
+use crate::runtime_pool::{self, PoolSettings, Tending};
 use crate::sandbox::spec_from_python;
 use crate::stale::PyStaleManager;
 use crate::store::PyArtifactStore;
@@ -47,7 +49,7 @@ pub(crate) struct PyRuntime {
 #[pymethods]
 impl PyRuntime {
     #[new]
-    #[pyo3(signature = (store, stale, arbiter, *, launcher, sockets, threads=2, capacity=128))]
+    #[pyo3(signature = (store, stale, arbiter, *, launcher, sockets, threads=2, capacity=128, memory=None, ping=10.0, predict=true, log=None))]
     #[allow(
         clippy::too_many_arguments,
         reason = "the parts that the loop joins, by name"
@@ -60,6 +62,10 @@ impl PyRuntime {
         sockets: PathBuf,
         threads: usize,
         capacity: usize,
+        memory: Option<u64>,
+        ping: f64,
+        predict: bool,
+        log: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads.max(1))
@@ -74,12 +80,20 @@ impl PyRuntime {
                 )
             })?;
         let handle = runtime.handle().clone();
-        let events = EventQueue::new();
+        let log = log.map(player_log).transpose()?;
+        let events = EventQueue::new(log);
         let events =
             Arc::new(events.map_err(|error| {
                 environment_lacks(&format!("no eventfd can be made: {error}"), "")
             })?);
-        let theatre = theatre(handle.clone(), events.clone(), launcher, sockets, capacity);
+        let settings = PoolSettings {
+            capacity,
+            memory,
+            ping: seconds(ping)?.max(Duration::from_millis(10)),
+            is_predicting: predict,
+        };
+        let theatre = theatre(handle.clone(), events.clone(), launcher, sockets, settings);
+        runtime_pool::start(&theatre);
         let world = World {
             stage: Arc::new(TheatreStage(theatre.clone())),
             artifacts: Arc::new(PitArtifacts {
@@ -200,14 +214,12 @@ impl PyRuntime {
         for (key, launch) in launches {
             let state = PyDict::new(py);
             let player = self.theatre.running(&key);
-            let word = self
-                .theatre
-                .pool
-                .state(&key)
-                .map_or("unloaded", pool_manager::State::word);
             state.set_item("extension", &*launch.extension)?;
             state.set_item("version", &launch.version)?;
-            state.set_item("state", word)?;
+            state.set_item("state", "unloaded")?;
+            if let Some(known) = self.theatre.pool.describe(&key) {
+                crate::pool::describe(&state, &known)?;
+            }
             state.set_item(
                 "pid",
                 player.as_ref().map(|player| player.child.player_pid()),
@@ -225,6 +237,19 @@ impl PyRuntime {
             states.set_item(&*key, state)?;
         }
         Ok(states)
+    }
+
+    fn learned<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let learned = py.detach(|| self.theatre.tending.learned());
+        PyBytes::new(py, &learned)
+    }
+
+    fn restore_learned(&self, py: Python<'_>, learned: &[u8]) -> PyResult<()> {
+        py.detach(|| self.theatre.tending.restore(learned))
+            .map_err(|reason| {
+                let message = format!("what was learned about Players is damaged: {reason}");
+                bad_input(&message, "it is learned anew")
+            })
     }
 
     #[pyo3(signature = (token, key, body, timeout=None))]
@@ -248,24 +273,42 @@ impl PyRuntime {
 
     fn respond(&self, py: Python<'_>, request: u64, body: &Bound<'_, PyAny>) -> PyResult<bool> {
         let body = from_python(body)?;
-        let Some((_, responder)) = self.theatre.requests.lock().remove(&request) else {
+        let Some(open) = self.theatre.requests.lock().remove(&request) else {
             return Ok(false);
         };
-        py.detach(|| responder.ok(body));
+        py.detach(|| open.responder.ok(body));
         Ok(true)
     }
 
     #[pyo3(signature = (request, code, message, remedy=""))]
     fn respond_error(&self, request: u64, code: &str, message: &str, remedy: &str) -> bool {
-        let Some((_, responder)) = self.theatre.requests.lock().remove(&request) else {
+        let Some(open) = self.theatre.requests.lock().remove(&request) else {
             return false;
         };
-        responder.err(code, message, remedy);
+        open.responder.err(code, message, remedy);
         true
     }
 
+    fn charge(&self, request: u64, cpu_seconds: f64, memory: u64) -> bool {
+        let requests = self.theatre.requests.lock();
+        let Some(tag) = requests.get(&request).map(|open| open.tag) else {
+            return false;
+        };
+        drop(requests);
+        let player = self
+            .theatre
+            .calls
+            .lock()
+            .get(&tag)
+            .map(|(_, player)| player.clone());
+        if let Some(player) = &player {
+            player.meter.charge(tag, cpu_seconds, memory);
+        }
+        player.is_some()
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let (runs, pool) = (self.run_loop.stats(), self.theatre.pool.stats());
+        let runs = self.run_loop.stats();
         let dict = PyDict::new(py);
         dict.set_item("playing", runs.playing)?;
         dict.set_item("questions", runs.questions)?;
@@ -273,16 +316,19 @@ impl PyRuntime {
         dict.set_item("requests", self.theatre.requests.lock().len())?;
         dict.set_item("events_waiting", self.events.len())?;
         dict.set_item("events_dropped", self.events.dropped())?;
-        let players = PyDict::new(py);
-        players.set_item("registered", pool.entries)?;
-        players.set_item("loaded", pool.loaded)?;
-        players.set_item("held", pool.held)?;
-        players.set_item("loads", pool.loads)?;
-        players.set_item("failures", pool.failures)?;
-        players.set_item("evictions", pool.evictions)?;
-        players.set_item("discards", pool.discards)?;
-        dict.set_item("players", players)?;
+        let lost = self.events.log().map_or(0, PlayerLog::lost);
+        dict.set_item("log_lines_lost", lost)?;
+        dict.set_item("players", self.theatre.pool_stats(py)?)?;
         Ok(dict)
+    }
+
+    #[pyo3(signature = (timeout=1.0))]
+    fn flush_log(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let timeout = seconds(timeout)?;
+        Ok(py.detach(|| {
+            let log = self.events.log();
+            log.is_none_or(|log| log.flush(timeout))
+        }))
     }
 
     #[pyo3(signature = (timeout=10.0))]
@@ -315,12 +361,32 @@ impl Drop for PyRuntime {
     }
 }
 
+fn player_log(settings: &Bound<'_, PyDict>) -> PyResult<PlayerLog> {
+    let wanted = |key: &str| {
+        let found = settings.get_item(key)?;
+        found.ok_or_else(|| bad_input(&format!("the log's settings lack {key}"), ""))
+    };
+    let settings = LogSettings {
+        folder: wanted("folder")?.extract()?,
+        level: wanted("level")?.extract()?,
+        max_bytes: wanted("max_bytes")?.extract()?,
+        backups: wanted("backups")?.extract()?,
+    };
+    let folder = settings.folder.display().to_string();
+    PlayerLog::start(settings).map_err(|error| {
+        environment_lacks(
+            &format!("the Players' log in {folder} cannot be begun: {error}"),
+            "",
+        )
+    })
+}
+
 fn theatre(
     handle: tokio::runtime::Handle,
     events: Arc<EventQueue>,
     launcher: PathBuf,
     sockets: PathBuf,
-    capacity: usize,
+    settings: PoolSettings,
 ) -> Arc<Theatre> {
     let limits = Limits {
         cancel_grace: CANCEL_GRACE,
@@ -340,13 +406,8 @@ fn theatre(
         });
         Theatre {
             bus: Bus::new(handle.clone(), limits),
-            pool: PoolManager::with_unload(
-                Config {
-                    capacity,
-                    ..Config::default()
-                },
-                unload,
-            ),
+            pool: runtime_pool::players(&settings, unload),
+            tending: Tending::new(settings),
             handle,
             events,
             launcher,

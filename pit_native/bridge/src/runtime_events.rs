@@ -1,17 +1,20 @@
 //! What the run loop and the Players tell Python: a queue behind one eventfd, drained in batches.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 use rmpv::Value;
 use run_loop::ports::{NodeError, Stored};
-use run_loop::{NodeEvent, RunEvent, Sink};
+use run_loop::{NodeEvent, NodeState, PlayerLog, RunEvent, Sink, Speaker};
+use rustc_hash::FxHashMap;
 
 use crate::values::{ports_to_python, to_python};
 
@@ -19,7 +22,7 @@ use crate::values::{ports_to_python, to_python};
 const MOST_WAITING: usize = 100_000;
 
 /// Where in a run something happened.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) run: Arc<str>,
     pub(crate) node: Arc<str>,
@@ -36,6 +39,11 @@ pub(crate) enum Note {
         extension: Arc<str>,
         body: Value,
     },
+    /// The newest `progress` of a node, which waits in [`Waiting::progress`].
+    Progress {
+        place: Place,
+        extension: Arc<str>,
+    },
     /// A capability request.
     Request {
         id: u64,
@@ -44,6 +52,10 @@ pub(crate) enum Note {
         key: Arc<str>,
         method: String,
         body: Value,
+    },
+    /// Nobody waits for the answer to a request any more.
+    Withdrawn {
+        id: u64,
     },
     /// A Player's process has changed its state.
     Player {
@@ -60,15 +72,25 @@ pub(crate) enum Note {
     },
 }
 
+/// What has not been drained.
+#[derive(Default)]
+struct Waiting {
+    notes: VecDeque<Note>,
+    /// Only the newest progress of a node is worth telling; it stands at the place of the first.
+    progress: FxHashMap<Place, Value>,
+}
+
 /// The queue. Rust threads push; one Python thread drains.
 pub(crate) struct EventQueue {
-    waiting: Mutex<VecDeque<Note>>,
+    waiting: Mutex<Waiting>,
     eventfd: OwnedFd,
     dropped: AtomicU64,
+    log: Option<PlayerLog>,
 }
 
 impl EventQueue {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// With a log, what Players log goes there and is no event.
+    pub(crate) fn new(log: Option<PlayerLog>) -> io::Result<Self> {
         // SAFETY: makes a descriptor, which is ours from here on.
         let eventfd = unsafe {
             let fd = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
@@ -78,9 +100,10 @@ impl EventQueue {
             OwnedFd::from_raw_fd(fd)
         };
         Ok(Self {
-            waiting: Mutex::new(VecDeque::new()),
+            waiting: Mutex::new(Waiting::default()),
             eventfd,
             dropped: AtomicU64::new(0),
+            log,
         })
     }
 
@@ -96,18 +119,64 @@ impl EventQueue {
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.lock().len()
+        self.waiting.lock().notes.len()
+    }
+
+    /// Where Players' logs are written, if not into events.
+    pub(crate) fn log(&self) -> Option<&PlayerLog> {
+        self.log.as_ref()
     }
 
     pub(crate) fn push(&self, note: Note) {
         let mut waiting = self.waiting.lock();
-        if waiting.len() >= MOST_WAITING && matches!(note, Note::Said { .. }) {
+        if waiting.notes.len() >= MOST_WAITING && matches!(note, Note::Said { .. }) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        waiting.push_back(note);
-        if waiting.len() == 1 {
+        waiting.notes.push_back(note);
+        if waiting.notes.len() == 1 {
             self.wake();
+        }
+    }
+
+    /// Passes on what a Player says beside its answer.
+    pub(crate) fn say(&self, method: &str, place: Place, extension: Arc<str>, body: Value) {
+        match (method, &self.log) {
+            ("log", Some(log)) => {
+                let Place { run, node } = place;
+                log.write(
+                    &Speaker {
+                        run,
+                        node,
+                        extension,
+                    },
+                    &body,
+                );
+            }
+            ("progress", _) => self.progress(place, extension, body),
+            _ => self.push(Note::Said {
+                method: method.to_owned(),
+                place,
+                extension,
+                body,
+            }),
+        }
+    }
+
+    fn progress(&self, place: Place, extension: Arc<str>, body: Value) {
+        let mut waiting = self.waiting.lock();
+        match waiting.progress.entry(place) {
+            Entry::Occupied(mut older) => {
+                older.insert(body);
+            }
+            Entry::Vacant(first) => {
+                let place = first.key().clone();
+                first.insert(body);
+                waiting.notes.push_back(Note::Progress { place, extension });
+                if waiting.notes.len() == 1 {
+                    self.wake();
+                }
+            }
         }
     }
 
@@ -133,11 +202,21 @@ impl EventQueue {
     /// Takes up to `limit` events; the descriptor stays readable when there are more.
     pub(crate) fn take(&self, limit: usize) -> Vec<Note> {
         let mut waiting = self.waiting.lock();
-        if waiting.len() <= limit {
+        let Waiting { notes, progress } = &mut *waiting;
+        let taken = notes.len().min(limit);
+        if taken == notes.len() {
             self.rest();
-            return std::mem::take(&mut *waiting).into();
         }
-        waiting.drain(..limit).collect()
+        let resolve = |note: Note| match note {
+            Note::Progress { place, extension } => Note::Said {
+                body: progress.remove(&place).unwrap_or(Value::Nil),
+                method: "progress".to_owned(),
+                place,
+                extension,
+            },
+            note => note,
+        };
+        notes.drain(..taken).map(resolve).collect()
     }
 }
 
@@ -147,8 +226,8 @@ impl Sink for EventQueue {
             return;
         }
         let mut waiting = self.waiting.lock();
-        let was_empty = waiting.is_empty();
-        waiting.extend(events.drain(..).map(Note::Run));
+        let was_empty = waiting.notes.is_empty();
+        waiting.notes.extend(events.drain(..).map(Note::Run));
         if was_empty {
             self.wake();
         }
@@ -180,6 +259,8 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, 
                 }
             }
         }
+        // They became Said when they were taken.
+        Note::Progress { .. } => {}
         Note::Request {
             id,
             place,
@@ -195,6 +276,10 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, 
             dict.set_item("key", &**key)?;
             dict.set_item("method", method)?;
             dict.set_item("body", to_python(py, body)?)?;
+        }
+        Note::Withdrawn { id } => {
+            dict.set_item("event", "withdrawn")?;
+            dict.set_item("id", id)?;
         }
         Note::Player {
             key,
@@ -304,45 +389,78 @@ fn run_event(dict: &Bound<'_, PyDict>, event: &RunEvent) -> PyResult<()> {
     Ok(())
 }
 
+/// Keys and states are interned, and what most nodes lack is left out: a large run makes many of these.
 fn node_event(dict: &Bound<'_, PyDict>, node: &NodeEvent) -> PyResult<()> {
     let py = dict.py();
-    dict.set_item("event", "node")?;
-    dict.set_item("run", &*node.run)?;
-    dict.set_item("node", &*node.node)?;
-    dict.set_item("state", node.state.word())?;
-    dict.set_item("attempt", node.attempt)?;
-    dict.set_item("at", node.at)?;
+    dict.set_item(intern!(py, "event"), intern!(py, "node"))?;
+    dict.set_item(intern!(py, "run"), &*node.run)?;
+    dict.set_item(intern!(py, "node"), &*node.node)?;
+    dict.set_item(intern!(py, "state"), state_word(py, node.state))?;
+    dict.set_item(intern!(py, "attempt"), node.attempt)?;
+    dict.set_item(intern!(py, "at"), node.at)?;
     if let Some(error) = &node.error {
-        dict.set_item("error", error_dict(py, error)?)?;
+        dict.set_item(intern!(py, "error"), error_dict(py, error)?)?;
     }
     if let Some(reason) = &node.reason {
-        dict.set_item("reason", reason)?;
+        dict.set_item(intern!(py, "reason"), reason)?;
     }
-    if node.state.is_final() {
-        dict.set_item("cached", node.is_cached)?;
+    if let Some(usage) = &node.usage {
+        dict.set_item(intern!(py, "cpu_seconds"), usage.cpu_seconds)?;
+        dict.set_item(intern!(py, "peak_memory"), usage.peak_memory)?;
+        dict.set_item(intern!(py, "gpu_share"), usage.gpu_share)?;
+    }
+    if let Some(started) = node.started {
+        dict.set_item(intern!(py, "started"), started)?;
+    }
+    if let Some(because) = &node.ran_because {
+        dict.set_item(intern!(py, "ran_because"), &**because)?;
+    }
+    if let Some(fallback) = &node.fallback {
+        dict.set_item(intern!(py, "fallback"), &**fallback)?;
+    }
+    if node.is_kept {
+        dict.set_item(intern!(py, "kept"), true)?;
+    }
+    if node.is_cached {
+        dict.set_item(intern!(py, "cached"), true)?;
+    }
+    if !node.artifacts.is_empty() {
         let artifacts = PyList::empty(py);
         for stored in &node.artifacts {
             artifacts.append(artifact_dict(py, stored)?)?;
         }
-        dict.set_item("artifacts", artifacts)?;
+        dict.set_item(intern!(py, "artifacts"), artifacts)?;
     }
     if let Some(seconds) = node.seconds {
-        dict.set_item("seconds", seconds)?;
+        dict.set_item(intern!(py, "seconds"), seconds)?;
     }
     if let Some(queue) = node.queue {
-        dict.set_item("queue", queue)?;
+        dict.set_item(intern!(py, "queue"), queue)?;
     }
     Ok(())
 }
 
+fn state_word(py: Python<'_>, state: NodeState) -> &Bound<'_, PyString> {
+    match state {
+        NodeState::Pending => intern!(py, "pending"),
+        NodeState::Ready => intern!(py, "ready"),
+        NodeState::Running => intern!(py, "running"),
+        NodeState::Succeeded => intern!(py, "succeeded"),
+        NodeState::Failed => intern!(py, "failed"),
+        NodeState::Skipped => intern!(py, "skipped"),
+        NodeState::Cancelled => intern!(py, "cancelled"),
+        NodeState::Waiting => intern!(py, "waiting"),
+    }
+}
+
 fn artifact_dict<'py>(py: Python<'py>, stored: &Stored) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
-    dict.set_item("id", &*stored.id)?;
-    dict.set_item("name", &stored.name)?;
-    dict.set_item("type", &stored.type_name)?;
-    dict.set_item("bytes", stored.bytes)?;
-    dict.set_item("quality", stored.quality)?;
-    dict.set_item("port", &*stored.port)?;
+    dict.set_item(intern!(py, "id"), &*stored.id)?;
+    dict.set_item(intern!(py, "name"), &stored.name)?;
+    dict.set_item(intern!(py, "type"), &stored.type_name)?;
+    dict.set_item(intern!(py, "bytes"), stored.bytes)?;
+    dict.set_item(intern!(py, "quality"), stored.quality)?;
+    dict.set_item(intern!(py, "port"), &*stored.port)?;
     Ok(dict)
 }
 

@@ -6,7 +6,7 @@ use ipc_bus::{Closed, Handler, Incoming, Responder};
 use rmpv::Value;
 
 use crate::runtime_events::Note;
-use crate::runtime_players::Theatre;
+use crate::runtime_players::{OpenRequest, Theatre};
 use crate::runtime_session::PlayerSession;
 
 /// What arrives from one Player.
@@ -24,16 +24,13 @@ impl Handler for PlayerHandler {
             return;
         };
         let id = theatre.next();
-        let place = theatre
-            .calls
-            .lock()
-            .get(&incoming.tag)
-            .cloned()
-            .unwrap_or_default();
-        theatre
-            .requests
-            .lock()
-            .insert(id, (incoming.session, responder));
+        let place = theatre.place_of(incoming.tag);
+        let request = OpenRequest {
+            session: incoming.session,
+            tag: incoming.tag,
+            responder,
+        };
+        theatre.requests.lock().insert(id, request);
         theatre.events.push(Note::Request {
             id,
             place,
@@ -51,24 +48,17 @@ impl Handler for PlayerHandler {
         if !matches!(method, "progress" | "log" | "output" | "ui") {
             return;
         }
-        let place = theatre.calls.lock().get(&tag).cloned().unwrap_or_default();
-        let (method, extension) = (method.to_owned(), self.extension.clone());
-        theatre.events.push(Note::Said {
-            method,
-            place,
-            extension,
-            body,
-        });
+        let place = theatre.place_of(tag);
+        theatre
+            .events
+            .say(method, place, self.extension.clone(), body);
     }
 
     fn closed(&self, session: u64, reason: &Closed) {
         let Some(theatre) = self.theatre.upgrade() else {
             return;
         };
-        theatre
-            .requests
-            .lock()
-            .retain(|_, (asker, _)| *asker != session);
+        theatre.withdraw(|request| request.session == session);
         if *reason == Closed::ByHost {
             return;
         }

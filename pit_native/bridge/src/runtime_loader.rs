@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use ipc_bus::Expect;
-use pool_manager::{LoadError, Loader};
+use pool_manager::{LoadError, Loader, Size};
 use rmpv::Value;
 use sandbox::{Child, Mode, Mount};
 use tokio::io::Interest;
@@ -33,8 +33,11 @@ impl Loader<Entry> for PlayerLoader {
             .ok_or_else(|| LoadError::new("the host is ending"))?;
         let extension = &self.launch.extension;
         theatre.tell(&self.key, extension, "loading", 0, String::new());
+        let began = Instant::now();
         match self.start(&theatre) {
             Ok(player) => {
+                let seconds = began.elapsed().as_secs_f64();
+                theatre.tending.loaded(&self.key, seconds);
                 theatre
                     .running
                     .lock()
@@ -54,6 +57,34 @@ impl Loader<Entry> for PlayerLoader {
             }
         }
     }
+
+    fn measure(&self, _id: &str, player: &Entry) -> Option<Size> {
+        let memory = player
+            .child
+            .memory_in_use()
+            .or_else(|| resident(player.child.player_pid()))?;
+        Some(Size { memory, gpu: 0 })
+    }
+
+    fn check(&self, _id: &str, player: &Entry) -> Result<(), String> {
+        // Its session ends with it and says so at once; this finds what that should ever miss.
+        if player.session.is_closed() {
+            return Err("its session has ended".to_owned());
+        }
+        match player.child.wait(Some(Duration::ZERO)) {
+            Ok(Some(exit)) => Err(format!("it ended: {}", describe_exit(exit))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Bytes of a process in main memory, where no control group counts them.
+fn resident(pid: i32) -> Option<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    // SAFETY: it only reads a constant of the system.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    Some(pages * u64::try_from(page).ok()?)
 }
 
 impl PlayerLoader {

@@ -5,18 +5,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use ipc_bus::{Bus, Closed, Responder};
+use ipc_bus::{Bus, Responder};
 use parking_lot::{Condvar, Mutex};
 use pool_manager::{EntryOptions, Kind, Lease, PoolError, PoolManager};
 use rmpv::Value;
-use run_loop::ports::{Call, NodeError, Promise, Seat, Stage};
+use run_loop::ports::{Call, NodeError, Promise, Seat, Stage, Usage};
 use rustc_hash::FxHashMap;
 use sandbox::Spec;
 use tokio::runtime::Handle;
 
 use crate::runtime_events::{EventQueue, Note, Place};
 use crate::runtime_loader::PlayerLoader;
-use crate::runtime_session::{PlayerSession, describe_exit};
+use crate::runtime_pool::Tending;
+use crate::runtime_session::PlayerSession;
 
 /// A Player found dead when it is allocated is started anew, so often.
 const STARTS: usize = 3;
@@ -39,11 +40,20 @@ pub(crate) struct Launch {
     pub(crate) idle: Option<Duration>,
 }
 
+/// A capability request that waits for its answer.
+pub(crate) struct OpenRequest {
+    pub(crate) session: u64,
+    /// The call in which it was made.
+    pub(crate) tag: u64,
+    pub(crate) responder: Responder,
+}
+
 /// All that Players share.
 pub(crate) struct Theatre {
     pub(crate) handle: Handle,
     pub(crate) bus: Bus,
     pub(crate) pool: PoolManager<Entry>,
+    pub(crate) tending: Tending,
     pub(crate) events: Arc<EventQueue>,
     pub(crate) launcher: PathBuf,
     pub(crate) sockets: PathBuf,
@@ -53,8 +63,8 @@ pub(crate) struct Theatre {
     pub(crate) left: Condvar,
     /// Set when the runtime ends: from then on Players are killed, not asked.
     pub(crate) is_ending: AtomicBool,
-    pub(crate) calls: Mutex<FxHashMap<u64, Place>>,
-    pub(crate) requests: Mutex<FxHashMap<u64, (u64, Responder)>>,
+    pub(crate) calls: Mutex<FxHashMap<u64, (Place, Entry)>>,
+    pub(crate) requests: Mutex<FxHashMap<u64, OpenRequest>>,
     pub(crate) counter: AtomicU64,
 }
 
@@ -62,6 +72,29 @@ impl Theatre {
     /// A number for a request or a socket.
     pub(crate) fn next(&self) -> u64 {
         self.counter.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Forgets the requests that nobody waits for any more, and says so: programs may run for them.
+    pub(crate) fn withdraw(&self, is_gone: impl Fn(&OpenRequest) -> bool) {
+        let gone: Vec<u64> = {
+            let mut requests = self.requests.lock();
+            let gone = requests.iter().filter(|(_, request)| is_gone(request));
+            let gone: Vec<u64> = gone.map(|(id, _)| *id).collect();
+            gone.iter().for_each(|id| drop(requests.remove(id)));
+            gone
+        };
+        for id in gone {
+            self.events.push(Note::Withdrawn { id });
+        }
+    }
+
+    /// Where a call of a Player belongs.
+    pub(crate) fn place_of(&self, tag: u64) -> Place {
+        let calls = self.calls.lock();
+        calls
+            .get(&tag)
+            .map(|(place, _)| place.clone())
+            .unwrap_or_default()
     }
 
     /// Says that a Player's process has changed its state.
@@ -149,32 +182,6 @@ impl Theatre {
         self.is_ending.store(true, Ordering::Release);
     }
 
-    /// A Player's session has ended by itself.
-    pub(crate) fn lost(&self, player: &Entry, reason: &Closed) {
-        let exit = player.child.wait(Some(Duration::from_secs(2)));
-        let how = match (reason, exit) {
-            (Closed::ByPeer | Closed::Failed(_), Ok(Some(exit))) => describe_exit(exit),
-            _ => reason.to_string(),
-        };
-        self.tell(
-            &player.key,
-            &player.extension,
-            "unloaded",
-            player.child.player_pid(),
-            format!("it ended: {how}"),
-        );
-        self.drop_dead(player);
-    }
-
-    /// Takes a dead Player out of the pool, unless another has taken its place.
-    fn drop_dead(&self, player: &Entry) {
-        if let Some(lease) = self.pool.try_allocate(&player.key, 9)
-            && Arc::ptr_eq(lease.value(), player)
-        {
-            self.pool.discard_leased(&lease);
-        }
-    }
-
     /// Leases the Player of `key`, which is started if need be. Blocks.
     fn lease(
         &self,
@@ -191,7 +198,7 @@ impl Theatre {
             if !lease.value().session.is_closed() {
                 return Ok(lease);
             }
-            self.pool.discard_leased(&lease);
+            self.pool.report_dead(&lease, "its session has ended");
         }
         let message = format!("The Player {key} ended each time it was started");
         Err(NodeError::new(
@@ -227,6 +234,23 @@ impl Theatre {
                     fault,
                     ..NodeError::new(code, message, "see `symphony doctor`")
                 }
+            }
+            PoolError::GivenUp {
+                failures, error, ..
+            } => {
+                let message = format!(
+                    "The Player {extension} failed {failures} times in a row and is tried again only from \
+                     time to time; the last time: {}",
+                    error.message
+                );
+                NodeError {
+                    fault: run_loop::Fault::Permanent,
+                    ..NodeError::new("unavailable", message, "see `symphony doctor`")
+                }
+            }
+            PoolError::TooLarge { why, .. } => {
+                let message = format!("The Player {extension} cannot be started: {why}");
+                NodeError::new("infeasible", message, "raise `pit.pool.memory`")
             }
             PoolError::Unknown(_) => {
                 let message = format!("The Player {extension} is not there any more");
@@ -296,7 +320,7 @@ impl PlayerSeat {
         tag: u64,
         limit: Option<Duration>,
     ) -> Result<Value, NodeError> {
-        call_player(
+        let answer = call_player(
             self.theatre.clone(),
             self.player().clone(),
             body,
@@ -305,7 +329,10 @@ impl PlayerSeat {
             tag,
             limit,
         )
-        .await
+        .await;
+        // Nobody asks what a call outside of runs has used.
+        self.player().meter.take(tag);
+        answer
     }
 }
 
@@ -317,7 +344,11 @@ struct OpenCall {
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
-        self.theatre.calls.lock().remove(&self.tag);
+        let call = self.theatre.calls.lock().remove(&self.tag);
+        if let Some((_, player)) = call {
+            player.meter.end(self.tag);
+        }
+        self.theatre.withdraw(|request| request.tag == self.tag);
     }
 }
 
@@ -330,7 +361,8 @@ async fn call_player(
     tag: u64,
     limit: Option<Duration>,
 ) -> Result<Value, NodeError> {
-    theatre.calls.lock().insert(tag, place);
+    player.meter.begin(tag);
+    theatre.calls.lock().insert(tag, (place, player.clone()));
     let _open = OpenCall { theatre, tag };
     player.call("call", body, &what, tag, limit).await
 }
@@ -344,8 +376,26 @@ impl Seat for PlayerSeat {
         };
         let (what, tag, limit) = (call.player.to_string(), call.tag, call.timeout);
         Box::pin(async move {
-            call_player(theatre, player, call_body(call), what, place, tag, limit).await
+            let (name, began) = (call.player.clone(), Instant::now());
+            let called = call_player(
+                theatre.clone(),
+                player,
+                call_body(call),
+                what,
+                place,
+                tag,
+                limit,
+            );
+            let answer = called.await;
+            if answer.is_ok() {
+                theatre.tending.took(&name, began.elapsed().as_secs_f64());
+            }
+            answer
         })
+    }
+
+    fn used(&self, tag: u64) -> Option<Usage> {
+        self.player().meter.take(tag)
     }
 
     fn cancel(&self, tag: u64) {
@@ -405,5 +455,30 @@ impl Stage for TheatreStage {
                 .await
                 .map(|seat| Box::new(seat) as Box<dyn Seat>)
         })
+    }
+
+    fn run_began(&self) {
+        self.0.run_began();
+    }
+
+    fn run_uses(&self, key: &Arc<str>) {
+        self.0.run_uses(key);
+    }
+
+    fn run_ended(&self, keys: &[Arc<str>]) {
+        self.0.run_ended(keys);
+    }
+
+    fn lead_seconds(&self, key: &Arc<str>) -> Option<f64> {
+        self.0.lead_seconds(key)
+    }
+
+    fn usual_seconds(&self, player: &str) -> Option<f64> {
+        self.0.usual_seconds(player)
+    }
+
+    fn prewarm(&self, key: &Arc<str>, uses: f64) {
+        // One that was unregistered meanwhile, or that fails, is found so by who asks for it.
+        let _ = self.0.pool.prewarm_if_worth(key, uses);
     }
 }

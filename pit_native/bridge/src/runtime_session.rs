@@ -12,6 +12,8 @@ use run_loop::ports::NodeError;
 use sandbox::{Cause, Child, Exit};
 use tokio::runtime::Handle;
 
+use crate::runtime_meter::Meter;
+
 /// How long to wait for the exit status of a Player that has closed its session.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a Player may take to end by itself when it is told to.
@@ -26,6 +28,7 @@ pub(crate) struct PlayerSession {
     /// Seconds since the epoch.
     pub(crate) since: f64,
     pub(crate) calls: AtomicU64,
+    pub(crate) meter: Meter,
     /// Why the host ended it, if it did.
     killed: Mutex<Option<String>>,
 }
@@ -38,6 +41,7 @@ impl PlayerSession {
         child: Arc<Child>,
         since: f64,
     ) -> Self {
+        let meter = Meter::new(child.player_pid());
         Self {
             key,
             extension,
@@ -45,6 +49,7 @@ impl PlayerSession {
             child,
             since,
             calls: AtomicU64::new(0),
+            meter,
             killed: Mutex::new(None),
         }
     }

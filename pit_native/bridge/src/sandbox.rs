@@ -42,6 +42,14 @@ impl SandboxChild {
         self.child.memory_in_use()
     }
 
+    /// `(CPU seconds, peak memory of its largest process in bytes)` of all that ran inside, once it has ended.
+    #[getter]
+    fn usage(&self) -> Option<(f64, u64)> {
+        self.child
+            .usage()
+            .map(|used| (used.cpu_seconds, used.peak_memory))
+    }
+
     /// The exit status (128 + signal), or None when it still runs after `timeout` seconds.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<i32>> {

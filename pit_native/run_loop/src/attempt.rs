@@ -13,7 +13,8 @@ use crate::event::{RunEvent, Values};
 use crate::instructions::{Event, Fault};
 use crate::journal::JournalFile;
 use crate::plan::{InputPlan, NodeKind, NodePlan, Source};
-use crate::ports::{Call, NewArtifact, NodeError, Seat, Stored};
+use crate::port_types::mismatch;
+use crate::ports::{Call, NewArtifact, NodeError, Seat, Stored, Usage};
 use crate::run_loop::Shared;
 use crate::view::{Found, RunView, fetch};
 
@@ -33,6 +34,8 @@ pub(crate) struct Attempt {
     pub(crate) view: Arc<RunView>,
     pub(crate) node: u32,
     pub(crate) number: u32,
+    /// Whether the node's fallback plays it.
+    pub(crate) is_fallback: bool,
     pub(crate) stop: oneshot::Receiver<()>,
     /// Set when the journal must be on the disk first.
     pub(crate) sync_first: Option<Arc<JournalFile>>,
@@ -45,6 +48,7 @@ pub(crate) struct Report {
     pub(crate) node: u32,
     pub(crate) attempt: u32,
     pub(crate) began: Instant,
+    pub(crate) usage: Option<Usage>,
     pub(crate) is_sent: bool,
 }
 
@@ -57,6 +61,7 @@ impl Report {
             node: self.node,
             attempt: self.attempt,
             seconds,
+            usage: self.usage,
             result,
         });
     }
@@ -187,20 +192,44 @@ impl Attempt {
     async fn call_player(&mut self, inputs: Values) -> Result<Value, NodeError> {
         let view = self.view.clone();
         let plan = &view.plan.nodes[self.node as usize];
+        let key = self.cast().0.clone();
         let seat = tokio::select! {
             biased;
             _ = &mut self.stop => return Err(stopped()),
-            seat = self.shared.stage.seat(&plan.key, plan.priority) => seat?,
+            seat = self.shared.stage.seat(&key, plan.priority) => seat?,
         };
         let tag = self.shared.next_tag();
+        let answer = self.call_seat(&*seat, tag, inputs).await;
+        self.report.usage = seat.used(tag);
+        answer
+    }
+
+    /// Who answers: key, Player, function and parameters.
+    fn cast(&self) -> (&Arc<str>, &Arc<str>, &Arc<str>, &Arc<Value>) {
+        let plan = self.plan();
+        match plan.fallback.as_ref().filter(|_| self.is_fallback) {
+            Some(other) => (&other.key, &other.player, &other.function, &other.params),
+            None => (&plan.key, &plan.player, &plan.function, &plan.params),
+        }
+    }
+
+    async fn call_seat(
+        &mut self,
+        seat: &dyn Seat,
+        tag: u64,
+        inputs: Values,
+    ) -> Result<Value, NodeError> {
+        let view = self.view.clone();
+        let plan = &view.plan.nodes[self.node as usize];
+        let (key, player, function, params) = self.cast();
         let mut call = seat.call(Call {
             run: view.plan.run.clone(),
             node: plan.id.clone(),
             attempt: self.number,
-            key: plan.key.clone(),
-            player: plan.player.clone(),
-            function: plan.function.clone(),
-            params: plan.params.clone(),
+            key: key.clone(),
+            player: player.clone(),
+            function: function.clone(),
+            params: params.clone(),
             inputs,
             project: view.plan.project.clone(),
             tag,
@@ -212,12 +241,14 @@ impl Attempt {
             _ = &mut self.stop => GivenUp::Stopped,
             limit = pass(plan.timeout) => GivenUp::TimedOut(limit),
         };
-        let late = self.end_call(&*seat, tag, call).await;
+        let late = self.end_call(seat, tag, call).await;
         match (given_up, late) {
             // It was done before the cancel reached it: what is finished is kept.
             (GivenUp::Stopped, Some(Ok(answer))) => Ok(answer),
             (GivenUp::Stopped, _) => Err(stopped()),
-            (GivenUp::TimedOut(limit), late) => Err(timed_out(plan, limit, late.is_none())),
+            (GivenUp::TimedOut(limit), late) => {
+                Err(timed_out(self.cast().1, limit, late.is_none()))
+            }
         }
     }
 
@@ -261,7 +292,7 @@ impl Attempt {
                 answer = answers.recv() => answer,
                 limit = pass(plan.timeout.filter(|_| !is_waiting)) => {
                     self.shared.decisions.withdraw(token);
-                    return Err(timed_out(plan, limit, false));
+                    return Err(timed_out(&plan.player, limit, false));
                 }
             };
             let Some(answer) = answer else {
@@ -306,25 +337,31 @@ impl Attempt {
             }
         }
         let mut values = Values::with_capacity(plan.outputs.len());
-        for (port, _) in &plan.outputs {
+        for (port, port_type) in &plan.outputs {
             let at = outputs
                 .iter()
                 .position(|(name, _)| name.as_str() == Some(port));
             let at = at.ok_or_else(|| self.bad_answer(&format!("lacks the output {port}")))?;
-            values.push((port.clone(), Arc::new(outputs.swap_remove(at).1)));
+            let value = outputs.swap_remove(at).1;
+            if plan.kind == NodeKind::Player
+                && let Some((wanted, found)) = mismatch(port_type, &value)
+            {
+                return Err(self.bad_output(port, port_type, &wanted, &found));
+            }
+            values.push((port.clone(), Arc::new(value)));
         }
-        let (view, artifacts, node, made) = (
+        let (view, artifacts, node, made, player) = (
             self.view.clone(),
             self.shared.artifacts.clone(),
             self.node,
             values.clone(),
+            self.cast().1.clone(),
         );
         let stored = blocking(move || {
             let store = |(at, (port, value)): (usize, &(Arc<str>, Arc<Value>))| {
                 let type_name = &view.plan.nodes[node as usize].outputs[at].1;
                 put(
-                    &view,
-                    node,
+                    (&view, node, &player),
                     port,
                     type_name,
                     value,
@@ -341,8 +378,19 @@ impl Attempt {
         Ok(Made { values, stored })
     }
 
+    fn bad_output(&self, port: &str, port_type: &str, wanted: &str, found: &str) -> NodeError {
+        let message = format!(
+            "The output {port} of {} is declared {port_type}, so it must be {wanted}, but {found} came",
+            self.cast().1
+        );
+        NodeError {
+            fault: Fault::Permanent,
+            ..NodeError::new("bad_output", message, "report it to the extension's author")
+        }
+    }
+
     fn bad_answer(&self, problem: &str) -> NodeError {
-        let message = format!("The answer of {} {problem}", self.plan().player);
+        let message = format!("The answer of {} {problem}", self.cast().1);
         NodeError {
             fault: Fault::Permanent,
             ..NodeError::new("protocol", message, "report it to the extension's author")
@@ -351,8 +399,7 @@ impl Attempt {
 }
 
 fn put(
-    view: &RunView,
-    node: u32,
+    (view, node, player): (&RunView, u32, &str),
     port: &Arc<str>,
     port_type: &str,
     value: &Value,
@@ -377,7 +424,7 @@ fn put(
         ("run", &*view.plan.run),
         ("node", &*plan.id),
         ("port", &**port),
-        ("player", &*plan.player),
+        ("player", player),
         ("encoding", encoding.word()),
     ];
     meta.retain(|(key, _)| !own.iter().any(|(name, _)| name == key));
@@ -428,15 +475,14 @@ fn stopped() -> NodeError {
     NodeError::new("cancelled", "The run was cancelled", "")
 }
 
-fn timed_out(plan: &NodePlan, limit: Duration, was_killed: bool) -> NodeError {
+fn timed_out(player: &str, limit: Duration, was_killed: bool) -> NodeError {
     let end = if was_killed {
         ", did not answer the cancel and was ended"
     } else {
         ""
     };
     let message = format!(
-        "{} was not done within {} seconds{end}",
-        plan.player,
+        "{player} was not done within {} seconds{end}",
         limit.as_secs_f64()
     );
     NodeError::new(

@@ -6,6 +6,7 @@ use dag_tracker::{LogError, RecordLog};
 use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 
+use crate::lineage::Lineage;
 use crate::plan::{NodePlan, Source, hash_value};
 use crate::ports::Stored;
 
@@ -24,6 +25,8 @@ pub type CacheKey = [u8; 32];
 pub struct ResultCache {
     log: RecordLog,
     entries: FxHashMap<CacheKey, Vec<Stored>>,
+    /// What each node was last made of, in a file beside this one.
+    pub lineage: Lineage,
 }
 
 impl ResultCache {
@@ -42,7 +45,12 @@ impl ResultCache {
             .iter()
             .filter_map(|payload| rmp_serde::from_slice(payload).ok())
             .collect();
-        Ok(Self { log, entries })
+        let lineage = Lineage::open(&path.with_extension("lineage"))?;
+        Ok(Self {
+            log,
+            entries,
+            lineage,
+        })
     }
 
     /// The outputs remembered for `key`.
@@ -50,13 +58,18 @@ impl ResultCache {
         self.entries.get(key).map(Vec::as_slice)
     }
 
-    /// Remembers outputs.
-    pub fn insert(&mut self, key: CacheKey, stored: Vec<Stored>) -> Result<(), LogError> {
+    /// Remembers outputs; the next `flush` writes them.
+    pub fn insert(&mut self, key: CacheKey, stored: Vec<Stored>) {
         if let Ok(payload) = rmp_serde::to_vec(&(key, &stored)) {
             self.log.push(&payload);
         }
         self.entries.insert(key, stored);
-        self.log.flush()
+    }
+
+    /// Hands to the kernel what is new.
+    pub fn flush(&mut self) -> Result<(), LogError> {
+        self.log.flush()?;
+        self.lineage.flush()
     }
 }
 
@@ -115,8 +128,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cache");
         let mut cache = ResultCache::open(&path).unwrap();
-        cache.insert([1; 32], vec![stored("a")]).unwrap();
-        cache.insert([2; 32], vec![stored("b")]).unwrap();
+        cache.insert([1; 32], vec![stored("a")]);
+        cache.insert([2; 32], vec![stored("b")]);
+        cache.flush().unwrap();
         drop(cache);
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();

@@ -100,6 +100,7 @@ fn read_verdict(answer: &Value) -> Option<Verdict> {
     match field(answer, "action")?.as_str()? {
         "fail" => Some(Verdict::Fail),
         "skip" => Some(Verdict::Skip),
+        "fallback" => Some(Verdict::Fallback),
         "retry" => {
             let seconds = field(answer, "delay")
                 .and_then(Value::as_f64)

@@ -8,8 +8,8 @@ use rmpv::Value;
 use rustc_hash::FxHashMap;
 
 use crate::plan::{
-    Backoff, EdgeKind, EdgePlan, InputPlan, NodeKind, NodePlan, Plan, PlanError, PlanParts, Retry,
-    Source,
+    Backoff, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan, PlanError,
+    PlanParts, Retry, Source,
 };
 
 type Result<T> = std::result::Result<T, PlanError>;
@@ -34,6 +34,7 @@ pub fn read_plan(document: &Value) -> Result<Plan> {
         run: top.text("run")?.to_owned(),
         folder,
         name: top.optional_text("name")?.unwrap_or_default().to_owned(),
+        melody: top.optional_text("melody")?.map(str::to_owned),
         project: top.optional_text("project")?.map(str::to_owned),
         nodes: nodes
             .iter()
@@ -111,6 +112,7 @@ fn read_node(value: &Value, index: &FxHashMap<&str, u32>, texts: &mut Texts) -> 
         key: texts.share(key),
         player: texts.share(player),
         function: texts.share(function),
+        version: texts.share(map.optional_text("version")?.unwrap_or_default()),
         params: Arc::new(params),
         inputs: read_inputs(&map, index, texts)?,
         outputs,
@@ -120,8 +122,27 @@ fn read_node(value: &Value, index: &FxHashMap<&str, u32>, texts: &mut Texts) -> 
         priority: map.number("priority")?.unwrap_or(5.0).clamp(0.0, 9.0) as u8,
         has_effects: map.flag("effects")?,
         cache_key: map.optional_text("cache_key")?.map(str::to_owned),
+        uncached: map.optional_text("uncached")?.map(|why| texts.share(why)),
+        fallback: read_fallback(&map, texts)?,
         seconds: map.number("seconds")?.unwrap_or(1.0).max(0.0),
     })
+}
+
+fn read_fallback(map: &Map<'_>, texts: &mut Texts) -> Result<Option<Fallback>> {
+    let Some(value) = map.optional("fallback") else {
+        return Ok(None);
+    };
+    let fallback = Map {
+        at: format!("{}, fallback", map.at),
+        ..Map::new(value, "fallback")?
+    };
+    let params = fallback.optional("params").cloned();
+    Ok(Some(Fallback {
+        key: texts.share(fallback.text("key")?),
+        player: texts.share(fallback.text("player")?),
+        function: texts.share(fallback.text("function")?),
+        params: Arc::new(params.unwrap_or_else(|| Value::Map(Vec::new()))),
+    }))
 }
 
 fn read_inputs(

@@ -1,10 +1,12 @@
 //! Carries out the machine's instructions for one run: requests, attempts, journal, events.
 
 mod grants;
+mod memory;
+mod prewarming;
 mod questions;
 mod telling;
 
-use std::collections::VecDeque;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,11 +20,13 @@ use crate::cache::{CacheKey, ResultCache};
 use crate::event::{RunEvent, Values};
 use crate::instructions::{Event, Fault, Instruction, NodeState, RunState};
 use crate::journal::{Journal, Record};
-use crate::machine::Machine;
+use crate::lineage::Parts;
+use crate::machine::{Machine, Rank};
 use crate::plan::{NodeKind, Plan};
-use crate::ports::{NodeError, Stored, Waiter};
+use crate::ports::{NodeError, Stored, Usage, Waiter};
 use crate::run_loop::Shared;
 use crate::view::RunView;
+use prewarming::Prewarming;
 
 /// Events of the machine between two flushes.
 const BATCH: usize = 512;
@@ -36,12 +40,13 @@ pub(crate) enum Message {
     /// An event that needs nothing more.
     Machine(Event),
     /// A queued request was granted.
-    Granted { node: u32, grant: u64 },
+    Granted { grant: u64 },
     /// An attempt has ended.
     Done {
         node: u32,
         attempt: u32,
         seconds: f64,
+        usage: Option<Usage>,
         result: Result<Made, NodeError>,
     },
     /// The journal could not be brought to the disk.
@@ -52,12 +57,9 @@ pub(crate) enum Message {
 struct GrantWaiter(Inbox);
 
 impl Waiter for GrantWaiter {
-    fn granted(&self, mark: u64, grant: u64) {
+    fn granted(&self, _mark: u64, grant: u64) {
         // A run withdraws its requests, or waits for them, before it ends.
-        let _ = self.0.send(Message::Granted {
-            node: mark as u32,
-            grant,
-        });
+        let _ = self.0.send(Message::Granted { grant });
     }
 }
 
@@ -69,6 +71,7 @@ struct Live {
     is_queued: bool,
     told: NodeState,
     ready_at: f64,
+    started_at: f64,
     queue: f64,
 }
 
@@ -76,6 +79,7 @@ struct Live {
 #[derive(Debug, Default)]
 struct Detail {
     seconds: Option<f64>,
+    usage: Option<Usage>,
     artifacts: Vec<Stored>,
     is_cached: bool,
     error: Option<NodeError>,
@@ -92,9 +96,17 @@ pub(crate) struct Driver {
     journal: Option<Journal>,
     cache: Option<Arc<Mutex<ResultCache>>>,
     began: Instant,
+    prewarming: Prewarming,
     live: Vec<Live>,
     details: FxHashMap<u32, Detail>,
     keys: FxHashMap<u32, CacheKey>,
+    /// What nodes that run are made of, and why they run.
+    parts: FxHashMap<u32, Parts>,
+    because: FxHashMap<u32, Arc<str>>,
+    /// Whose requests wait, by the request's name, and in which order each class is served.
+    waiting: FxHashMap<u64, u32>,
+    lines: FxHashMap<u32, BinaryHeap<Rank>>,
+    kept: Vec<u32>,
     stops: FxHashMap<u32, oneshot::Sender<()>>,
     starts: Vec<(u32, u32)>,
     ready: Vec<u32>,
@@ -106,6 +118,8 @@ pub(crate) struct Driver {
     error: Option<NodeError>,
     ended: Option<RunState>,
     is_broken: bool,
+    /// Whether the cache has something to write.
+    has_remembered: bool,
 }
 
 /// What a new driver begins with.
@@ -134,11 +148,14 @@ impl Driver {
         } = beginning;
         let plan = view.plan.clone();
         let machine = Machine::new(plan.clone(), &kept, &attempts);
+        let began = Instant::now();
+        let prewarming = Prewarming::start(&plan, &shared.stage, &shared.handle, began, &kept);
         let fresh = Live {
             grant: 0,
             is_queued: false,
             told: NodeState::Pending,
             ready_at: 0.0,
+            started_at: 0.0,
             queue: 0.0,
         };
         Self {
@@ -151,9 +168,15 @@ impl Driver {
             inbox,
             journal,
             cache,
-            began: Instant::now(),
+            began,
+            prewarming,
             details: FxHashMap::default(),
             keys: FxHashMap::default(),
+            parts: FxHashMap::default(),
+            because: FxHashMap::default(),
+            waiting: FxHashMap::default(),
+            lines: FxHashMap::default(),
+            kept,
             stops: FxHashMap::default(),
             starts: Vec::new(),
             ready: Vec::new(),
@@ -164,6 +187,7 @@ impl Driver {
             error: None,
             ended: None,
             is_broken: false,
+            has_remembered: false,
         }
     }
 
@@ -175,6 +199,7 @@ impl Driver {
             seconds: 0.0,
             error: None,
         });
+        self.tell_kept();
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             self.pump();
@@ -198,7 +223,7 @@ impl Driver {
             let Some(message) = messages.recv().await else {
                 break;
             };
-            if let Message::Granted { grant, .. } = message {
+            if let Message::Granted { grant } = message {
                 self.owed -= 1;
                 self.shared.arbiter.release(grant);
             }
@@ -213,27 +238,31 @@ impl Driver {
     fn apply(&mut self, message: Message) {
         match message {
             Message::Machine(event) => self.queue.push_back(event),
-            Message::Granted { node, grant } => self.take_grant(node, grant),
+            Message::Granted { grant } => self.take_grant(grant),
             Message::Done {
                 node,
                 attempt,
                 seconds,
+                usage,
                 result,
-            } => self.done(node, attempt, seconds, result),
+            } => {
+                let detail = self.details.entry(node).or_default();
+                detail.seconds = Some(seconds);
+                detail.usage = usage;
+                self.done(node, attempt, result);
+            }
             Message::JournalFailed(reason) => self.break_down(&reason),
         }
     }
 
-    fn done(&mut self, node: u32, attempt: u32, seconds: f64, result: Result<Made, NodeError>) {
+    fn done(&mut self, node: u32, attempt: u32, result: Result<Made, NodeError>) {
         self.stops.remove(&node);
         let detail = self.details.entry(node).or_default();
-        detail.seconds = Some(seconds);
         match result {
             Ok(Made { values, stored }) => {
                 detail.artifacts = stored.clone();
-                if let Some(key) = self.keys.remove(&node) {
-                    self.remember(key, &stored);
-                }
+                detail.error = None;
+                self.remember(node, &stored);
                 self.record(&Record::Finished {
                     node,
                     attempt,
@@ -258,13 +287,6 @@ impl Driver {
                     message,
                 });
             }
-        }
-    }
-
-    fn remember(&self, key: CacheKey, stored: &[Stored]) {
-        if let Some(cache) = &self.cache {
-            // A cache that cannot be written costs time, not results.
-            let _ = cache.lock().insert(key, stored.to_vec());
         }
     }
 
@@ -356,6 +378,11 @@ impl Driver {
     }
 
     fn flush_journal(&mut self) {
+        if let Some(cache) = self.cache.as_ref().filter(|_| self.has_remembered) {
+            // A cache that cannot be written costs time, not results.
+            let _ = cache.lock().flush();
+            self.has_remembered = false;
+        }
         let Some(journal) = &mut self.journal else {
             return;
         };
@@ -413,6 +440,7 @@ impl Driver {
             node,
             attempt: number,
             began: Instant::now(),
+            usage: None,
             is_sent: false,
         };
         let attempt = Attempt {
@@ -420,6 +448,7 @@ impl Driver {
             view: self.view.clone(),
             node,
             number,
+            is_fallback: self.machine.has_fallen(node),
             stop,
             sync_first,
             report,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rmpv::Value;
 
 use crate::instructions::{NodeState, RunState};
-use crate::ports::{NodeError, Stored};
+use crate::ports::{NodeError, Stored, Usage};
 
 /// Values by port.
 pub type Values = Vec<(Arc<str>, Arc<Value>)>;
@@ -98,4 +98,14 @@ pub struct NodeEvent {
     pub error: Option<NodeError>,
     /// Why it was skipped.
     pub reason: Option<String>,
+    /// When it began to run, in seconds since the run began; for final states.
+    pub started: Option<f64>,
+    /// What the last attempt used.
+    pub usage: Option<Usage>,
+    /// Why it ran and was not answered from the cache.
+    pub ran_because: Option<Arc<str>>,
+    /// The Player that answered in place of its own.
+    pub fallback: Option<Arc<str>>,
+    /// Whether it was finished in an earlier life of the run.
+    pub is_kept: bool,
 }

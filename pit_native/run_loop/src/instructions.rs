@@ -92,6 +92,8 @@ pub enum Verdict {
     Retry(Duration),
     /// The node counts as skipped; the run does not fail for it.
     Skip,
+    /// Its fallback plays it; where it has none, or it has played, the node has failed.
+    Fallback,
 }
 
 /// What happened.

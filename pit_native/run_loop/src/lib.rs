@@ -15,8 +15,11 @@ mod encoding;
 mod event;
 mod instructions;
 mod journal;
+mod lineage;
 mod machine;
 mod plan;
+mod player_log;
+mod port_types;
 pub mod ports;
 mod resume;
 mod run_loop;
@@ -34,11 +37,13 @@ pub use instructions::{Event, Fault, Instruction, NodeState, RunState, Verdict};
 pub use journal::{
     History, JOURNAL, Journal, JournalError, JournalFile, Past, Record, read_history,
 };
+pub use lineage::{Lineage, Parts};
 pub use machine::Machine;
 pub use plan::{
-    Backoff, EdgeKind, EdgePlan, InputPlan, NodeKind, NodePlan, Plan, PlanError, PlanParts, Retry,
-    Source,
+    Backoff, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan, PlanError,
+    PlanParts, Retry, Source,
 };
+pub use player_log::{LogSettings, PlayerLog, Speaker};
 pub use ports::{Sink, Stage};
 pub use resume::keepable;
 pub use run_loop::{NoSink, Resumed, RunError, RunLoop, Stats, World};

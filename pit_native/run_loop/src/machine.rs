@@ -38,13 +38,26 @@ struct Slot {
     attempt: u32,
     /// Attempts made before this host played the run; the retry policy does not count them.
     earlier: u32,
+    /// Whether its fallback plays it.
+    has_fallen: bool,
 }
 
+/// The order in which ready nodes are played: by priority, then the most critical first.
 #[derive(Debug, PartialEq)]
-struct Rank {
+pub(crate) struct Rank {
     priority: u8,
     level: f64,
-    node: u32,
+    pub(crate) node: u32,
+}
+
+impl Rank {
+    pub(crate) fn of(plan: &Plan, node: u32) -> Self {
+        Self {
+            priority: plan.nodes[node as usize].priority,
+            level: plan.levels[node as usize],
+            node,
+        }
+    }
 }
 
 impl Eq for Rank {}
@@ -92,6 +105,7 @@ impl Machine {
             live: 0,
             attempt: 0,
             earlier: 0,
+            has_fallen: false,
         };
         let mut slots = vec![fresh; plan.nodes.len()];
         for edge in &plan.edges {
@@ -144,6 +158,11 @@ impl Machine {
     /// How often `node` was started.
     pub fn attempts(&self, node: u32) -> u32 {
         self.slots[node as usize].attempt
+    }
+
+    /// Whether the fallback of `node` plays it, or has played it.
+    pub fn has_fallen(&self, node: u32) -> bool {
+        self.slots[node as usize].has_fallen
     }
 
     /// Takes an event in; adds to `out` what is to be done. Events about what is over change nothing.
@@ -206,13 +225,7 @@ impl Machine {
 
     fn enqueue(&mut self, node: u32) {
         self.slots[node as usize].phase = Phase::Queued;
-        let plan = &self.plan;
-        let priority = plan.nodes[node as usize].priority;
-        self.queue.push(Rank {
-            priority,
-            level: plan.levels[node as usize],
-            node,
-        });
+        self.queue.push(Rank::of(&self.plan, node));
     }
 
     fn request_more(&mut self, out: &mut Vec<Instruction>) {
@@ -315,8 +328,14 @@ impl Machine {
             Fault::Crash if plan.has_effects => plan.retry.attempts,
             Fault::Crash => plan.retry.attempts.max(2),
         };
-        if attempt >= allowed {
+        if slot.has_fallen {
             return Verdict::Fail;
+        }
+        if attempt >= allowed {
+            return match plan.fallback {
+                Some(_) => Verdict::Fallback,
+                None => Verdict::Fail,
+            };
         }
         let delay = match plan.retry.backoff {
             Backoff::None => Duration::ZERO,
@@ -357,7 +376,16 @@ impl Machine {
 
     fn judge(&mut self, node: u32, attempt: u32, verdict: Verdict, out: &mut Vec<Instruction>) {
         match verdict {
-            Verdict::Fail => self.conclude(node, NodeState::Failed, None, out),
+            Verdict::Fallback
+                if self.plan.nodes[node as usize].fallback.is_some()
+                    && !self.slots[node as usize].has_fallen =>
+            {
+                self.slots[node as usize].has_fallen = true;
+                self.make_ready(node, out);
+            }
+            Verdict::Fail | Verdict::Fallback => {
+                self.conclude(node, NodeState::Failed, None, out);
+            }
             Verdict::Skip => self.conclude(node, NodeState::Skipped, Some(node), out),
             Verdict::Retry(delay) => {
                 self.slots[node as usize].phase = Phase::Delayed;

@@ -70,6 +70,19 @@ pub struct InputPlan {
     pub sources: Vec<Source>,
 }
 
+/// Who plays a node after its last attempt has failed. It gets the same inputs.
+#[derive(Debug, Clone)]
+pub struct Fallback {
+    /// The pool's entry for its Player.
+    pub key: Arc<str>,
+    /// `publisher/extension#function`.
+    pub player: Arc<str>,
+    /// The function alone.
+    pub function: Arc<str>,
+    /// Parameters, a map.
+    pub params: Arc<Value>,
+}
+
 /// One node.
 #[derive(Debug, Clone)]
 pub struct NodePlan {
@@ -83,6 +96,8 @@ pub struct NodePlan {
     pub player: Arc<str>,
     /// The function alone.
     pub function: Arc<str>,
+    /// The version of its extension.
+    pub version: Arc<str>,
     /// Parameters, a map.
     pub params: Arc<Value>,
     /// What feeds it.
@@ -101,6 +116,10 @@ pub struct NodePlan {
     pub has_effects: bool,
     /// What is known of its cache key before its inputs are; none when it may not be cached.
     pub cache_key: Option<String>,
+    /// Why it may not be cached, in a few words.
+    pub uncached: Option<Arc<str>>,
+    /// Who plays it when its own Player has failed for good.
+    pub fallback: Option<Fallback>,
     /// How long it takes, about; for the critical path.
     pub seconds: f64,
 }
@@ -142,6 +161,8 @@ pub struct Plan {
     pub folder: Option<PathBuf>,
     /// The melody's name.
     pub name: String,
+    /// Which melody it is, whatever its content; none for a plan that is played once.
+    pub melody: Option<String>,
     /// The project's path.
     pub project: Option<String>,
     /// All nodes.
@@ -156,6 +177,8 @@ pub struct Plan {
     pub graph: Graph,
     /// For each node how much work depends on it, in seconds: the critical path starts with the largest.
     pub levels: Vec<f64>,
+    /// For each node its class: nodes of one class ask for the same resources at the same priority.
+    pub classes: Vec<u32>,
     /// For each node how many nodes take an output of it.
     pub consumers: Vec<u32>,
     index: FxHashMap<Arc<str>, u32>,
@@ -200,6 +223,8 @@ pub struct PlanParts {
     pub folder: Option<PathBuf>,
     /// The melody's name.
     pub name: String,
+    /// Which melody it is.
+    pub melody: Option<String>,
     /// The project's path.
     pub project: Option<String>,
     /// All nodes; sources of inputs are indices already.
@@ -219,6 +244,7 @@ impl Plan {
             run,
             folder,
             name,
+            melody,
             project,
             nodes,
             edges: listed,
@@ -256,7 +282,9 @@ impl Plan {
             run,
             folder,
             name,
+            melody,
             project,
+            classes: classes(&nodes),
             nodes,
             edges,
             meta,
@@ -313,6 +341,20 @@ pub(crate) fn hash_value(hash: &mut Sha256, value: &Value) {
     let _ = rmpv::encode::write_value(&mut bytes, value);
     hash.update((bytes.len() as u64).to_le_bytes());
     hash.update(&bytes);
+}
+
+fn classes(nodes: &[NodePlan]) -> Vec<u32> {
+    let mut known = FxHashMap::default();
+    let class = |node: &NodePlan| {
+        let needs: Vec<(Arc<str>, u64)> = node
+            .resources
+            .iter()
+            .map(|(name, amount)| (name.clone(), amount.to_bits()))
+            .collect();
+        let next = known.len() as u32;
+        *known.entry((node.priority, needs)).or_insert(next)
+    };
+    nodes.iter().map(class).collect()
 }
 
 fn edges_of_inputs(nodes: &[NodePlan]) -> (Vec<EdgePlan>, Vec<u32>) {

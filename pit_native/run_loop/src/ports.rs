@@ -75,16 +75,49 @@ pub struct Call {
     pub timeout: Option<Duration>,
 }
 
+/// What a call has used of the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// CPU seconds, user and system, of the Player and the programs that it had executed.
+    pub cpu_seconds: f64,
+    /// The most memory that the Player has held so far, or one of those programs, in bytes.
+    pub peak_memory: Option<u64>,
+    /// Share of a GPU, 0 to 1; none where it is not known.
+    pub gpu_share: Option<f64>,
+}
+
 /// Where Players are.
 pub trait Stage: Send + Sync + 'static {
     /// Starts the Player of `key` if it does not run, and holds it until the seat is dropped.
     fn seat(&self, key: &Arc<str>, priority: u8) -> Promise<Result<Box<dyn Seat>, NodeError>>;
+    /// A run of its own begins, uses a Player for the first time, and has ended.
+    fn run_began(&self) {}
+    /// See [`Stage::run_began`].
+    fn run_uses(&self, _key: &Arc<str>) {}
+    /// See [`Stage::run_began`].
+    fn run_ended(&self, _keys: &[Arc<str>]) {}
+    /// How long the Player of `key` takes to be ready, in seconds; none when it is, or is about to be.
+    fn lead_seconds(&self, _key: &Arc<str>) -> Option<f64> {
+        None
+    }
+    /// How long a call of `player` usually takes at least, in seconds, where that is known.
+    fn usual_seconds(&self, _player: &str) -> Option<f64> {
+        None
+    }
+    /// Starts the Player of `key` ahead of its use, if there is room; one that is loaded makes room only if
+    /// it is worth less than `uses` uses soon. Returns at once.
+    fn prewarm(&self, _key: &Arc<str>, _uses: f64) {}
 }
 
 /// A Player that is held.
 pub trait Seat: Send + Sync {
     /// Calls a function; the answer is `{"outputs": {...}, "artifacts": {...}}`.
     fn call(&self, call: Call) -> Promise<Result<Value, NodeError>>;
+    /// What the call named `tag` has used; asked once, when it has ended.
+    fn used(&self, tag: u64) -> Option<Usage> {
+        let _ = tag;
+        None
+    }
     /// Asks the Player to stop a call.
     fn cancel(&self, tag: u64);
     /// Ends the Player's process, for it does not listen.

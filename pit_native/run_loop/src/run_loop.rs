@@ -210,7 +210,7 @@ impl RunLoop {
         let cache = plan
             .folder
             .as_deref()
-            .filter(|_| is_cached)
+            .filter(|_| is_cached || plan.melody.is_some())
             .and_then(|folder| self.cache_for(folder));
         let view = Arc::new(RunView::new(Arc::new(plan)));
         let (kept, attempts) = self.take_over(&view, &history);
@@ -291,6 +291,7 @@ impl RunLoop {
         // A cache that cannot be opened is no reason not to play; one that is damaged begins anew.
         let cache = ResultCache::open(&path).or_else(|_| {
             let _ = std::fs::remove_file(&path);
+            let _ = std::fs::remove_file(path.with_extension("lineage"));
             ResultCache::open(&path)
         });
         let cache = Arc::new(Mutex::new(cache.ok()?));

@@ -6,7 +6,8 @@ use std::time::Duration;
 use rmpv::Value;
 
 use crate::plan::{
-    Backoff, EdgeKind, EdgePlan, InputPlan, NodeKind, NodePlan, Plan, PlanParts, Retry, Source,
+    Backoff, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan, PlanParts, Retry,
+    Source,
 };
 
 /// What differs between nodes of a test.
@@ -20,6 +21,7 @@ pub(crate) struct NodeSpec {
     pub cache_key: Option<String>,
     pub outputs: Vec<(&'static str, &'static str)>,
     pub cpu: f64,
+    pub has_fallback: bool,
 }
 
 impl Default for NodeSpec {
@@ -37,6 +39,7 @@ impl Default for NodeSpec {
             cache_key: None,
             outputs: vec![("out", "json")],
             cpu: 0.0,
+            has_fallback: false,
         }
     }
 }
@@ -62,6 +65,7 @@ pub(crate) fn parts(specs: Vec<NodeSpec>, edges: &[(&str, u32, u32)]) -> PlanPar
             key: "test".into(),
             player: "test/player#work".into(),
             function: "work".into(),
+            version: "1.0.0".into(),
             params: Arc::new(Value::Map(vec![("node".into(), (at as u64).into())])),
             inputs: Vec::new(),
             outputs: spec
@@ -74,7 +78,14 @@ pub(crate) fn parts(specs: Vec<NodeSpec>, edges: &[(&str, u32, u32)]) -> PlanPar
             resources: vec![("cpu".into(), spec.cpu)],
             priority: 5,
             has_effects: spec.has_effects,
+            uncached: spec.cache_key.is_none().then(|| "not deterministic".into()),
             cache_key: spec.cache_key,
+            fallback: spec.has_fallback.then(|| Fallback {
+                key: "other".into(),
+                player: "test/other#work".into(),
+                function: "work".into(),
+                params: Arc::new(Value::Map(Vec::new())),
+            }),
             seconds: spec.seconds,
         })
         .collect();
@@ -108,6 +119,7 @@ pub(crate) fn parts(specs: Vec<NodeSpec>, edges: &[(&str, u32, u32)]) -> PlanPar
     }
     PlanParts {
         run: "run".into(),
+        melody: Some("melody".into()),
         nodes,
         edges: listed,
         ..PlanParts::default()

@@ -93,6 +93,11 @@ impl RunView {
         stored.map_or(Found::NoPort, |stored| Found::Stored(stored.clone()))
     }
 
+    /// What a node has stored.
+    pub(crate) fn stored(&self, node: u32) -> Vec<Stored> {
+        self.outputs.lock()[node as usize].stored.clone()
+    }
+
     /// The id of the artifact that holds an output.
     pub(crate) fn artifact_of(&self, node: u32, port: &str) -> Option<Arc<str>> {
         let outputs = &self.outputs.lock()[node as usize];

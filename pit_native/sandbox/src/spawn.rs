@@ -49,9 +49,19 @@ pub struct Child {
     ending: Mutex<Ending>,
 }
 
+/// What a sandbox has used, all its processes together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Used {
+    /// User and system time.
+    pub cpu_seconds: f64,
+    /// The most memory that one of its processes held, in bytes.
+    pub peak_memory: u64,
+}
+
 #[derive(Debug)]
 struct Ending {
     exit: Option<Exit>,
+    usage: Option<Used>,
     group: Option<ControlGroup>,
 }
 
@@ -96,7 +106,11 @@ pub fn spawn(launcher: &Path, spec: &Spec) -> Result<Child, SandboxError> {
         player_pid: 0,
         pidfd: launched.pidfd,
         control,
-        ending: Mutex::new(Ending { exit: None, group }),
+        ending: Mutex::new(Ending {
+            exit: None,
+            usage: None,
+            group,
+        }),
     };
     child.start(&text, spec)
 }
@@ -317,6 +331,11 @@ impl Child {
             .and_then(ControlGroup::memory_in_use)
     }
 
+    /// What all that ran inside has used; `None` before its end was waited for.
+    pub fn usage(&self) -> Option<Used> {
+        self.lock().usage
+    }
+
     /// Waits for the end, at most `timeout`; `None` when it still runs then.
     ///
     /// # Errors
@@ -330,7 +349,8 @@ impl Child {
         }
         let mut ending = self.lock();
         if ending.exit.is_none() {
-            let code = self.collect()?;
+            let (code, usage) = self.collect()?;
+            ending.usage = Some(usage);
             let limited = ending
                 .group
                 .as_ref()
@@ -367,28 +387,35 @@ impl Child {
         }
     }
 
-    fn collect(&self) -> io::Result<i32> {
-        // SAFETY: `info` has room for the answer; the descriptor is ours.
-        let info = unsafe {
+    fn collect(&self) -> io::Result<(i32, Used)> {
+        // SAFETY: `info` and `usage` have room for the answers; the descriptor is ours. The system call takes
+        // the usage as a fifth argument, which the C library's function does not pass on.
+        let (info, usage) = unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
-            sys::check(
-                libc::waitid(
-                    libc::P_PIDFD,
-                    self.pidfd.as_raw_fd() as libc::id_t,
-                    &mut info,
-                    libc::WEXITED | libc::__WALL,
-                )
-                .into(),
-            )?;
-            info
+            let mut usage: libc::rusage = std::mem::zeroed();
+            sys::check(libc::syscall(
+                libc::SYS_waitid,
+                libc::P_PIDFD,
+                self.pidfd.as_raw_fd(),
+                &raw mut info,
+                libc::WEXITED | libc::__WALL,
+                &raw mut usage,
+            ))?;
+            (info, usage)
+        };
+        let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+        let used = Used {
+            cpu_seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+            peak_memory: usage.ru_maxrss.unsigned_abs() * 1024,
         };
         // SAFETY: `waitid` has filled the fields of a child's end.
         let status = unsafe { info.si_status() };
-        Ok(if info.si_code == libc::CLD_EXITED {
+        let code = if info.si_code == libc::CLD_EXITED {
             status
         } else {
             128 + status
-        })
+        };
+        Ok((code, used))
     }
 
     fn was_ended_by_supervisor(&self) -> bool {

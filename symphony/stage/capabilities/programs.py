@@ -44,7 +44,7 @@ class _Programs:
             cwd=_folder(caller, body.get("cwd")),
             allow_missing=self._allow_missing(),
         )
-        return await _play(self._launcher, spec, timeout, given)
+        return await _play(self._launcher, spec, timeout, given, caller.charge)
 
 
 def _checked(body: dict[str, Any]) -> tuple[list[str], float, bytes]:
@@ -70,7 +70,13 @@ def _folder(caller: Caller, cwd: object) -> Path | None:
     return caller.project / cwd
 
 
-async def _play(launcher: Path, spec: dict[str, Any], timeout: float, given: bytes) -> dict[str, Any]:
+async def _play(
+    launcher: Path,
+    spec: dict[str, Any],
+    timeout: float,
+    given: bytes,
+    charge: Callable[[float, int], object],
+) -> dict[str, Any]:
     ours: list[int] = []
     theirs: list[int] = []
     try:
@@ -102,6 +108,8 @@ async def _play(launcher: Path, spec: dict[str, Any], timeout: float, given: byt
         ) from error
     finally:
         child.kill()
+        if (used := child.usage) is not None:
+            charge(*used)
     return {"stdout": out, "stderr": err, "exit_code": code}
 
 

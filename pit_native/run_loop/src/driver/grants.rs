@@ -1,23 +1,41 @@
 //! How a node gets what it needs before it starts: from the cache, or from the arbiter.
 
-use crate::cache::cache_key;
-use crate::event::Values;
 use crate::instructions::Event;
-use crate::journal::Record;
-use crate::ports::{Asked, Stored};
+use crate::machine::Rank;
+use crate::ports::Asked;
 
-use super::{Detail, Driver};
+use super::Driver;
 
 impl Driver {
-    pub(super) fn take_grant(&mut self, node: u32, grant: u64) {
-        let live = &mut self.live[node as usize];
-        if live.is_queued && live.grant == grant {
-            live.is_queued = false;
-            self.queue.push_back(Event::Granted(node));
-        } else {
+    /// A queued request was granted. The arbiter serves a run's requests in the order in which they were
+    /// made; what it grants goes to the first in our own line of those that ask for the same.
+    pub(super) fn take_grant(&mut self, grant: u64) {
+        let Some(asker) = self.waiting.remove(&grant) else {
             self.owed = self.owed.saturating_sub(1);
             self.shared.arbiter.release(grant);
+            return;
+        };
+        let first = self.first_in_line(asker);
+        if first != asker {
+            let other = std::mem::replace(&mut self.live[first as usize].grant, grant);
+            self.live[asker as usize].grant = other;
+            self.waiting.insert(other, asker);
         }
+        self.live[first as usize].is_queued = false;
+        self.queue.push_back(Event::Granted(first));
+    }
+
+    /// Takes the first of the nodes that wait for the same as `asker` out of their line.
+    fn first_in_line(&mut self, asker: u32) -> u32 {
+        let class = self.plan.classes[asker as usize];
+        let line = self.lines.entry(class).or_default();
+        while let Some(Rank { node, .. }) = line.pop() {
+            // Those that were withdrawn are still in it.
+            if self.live[node as usize].is_queued {
+                return node;
+            }
+        }
+        asker
     }
 
     pub(super) fn request(&mut self, node: u32) {
@@ -46,6 +64,9 @@ impl Driver {
             Ok(Asked::Queued(grant)) => {
                 live.grant = grant;
                 live.is_queued = true;
+                self.waiting.insert(grant, node);
+                let line = self.lines.entry(self.plan.classes[node as usize]);
+                line.or_default().push(Rank::of(&self.plan, node));
             }
             Err(error) => {
                 self.queue.push_back(Event::Failed {
@@ -58,45 +79,6 @@ impl Driver {
         }
     }
 
-    pub(super) fn answer_from_cache(&mut self, node: u32) -> bool {
-        let Some(cache) = &self.cache else {
-            return false;
-        };
-        let plan = &self.plan.nodes[node as usize];
-        let Some(key) = cache_key(plan, |source, port| self.view.artifact_of(source, port)) else {
-            return false;
-        };
-        let known = cache.lock().get(&key).map(<[Stored]>::to_vec);
-        let stored = known.filter(|stored| {
-            let is_whole = plan
-                .outputs
-                .iter()
-                .all(|(port, _)| stored.iter().any(|s| s.port == *port));
-            is_whole && stored.iter().all(|s| self.shared.artifacts.contains(&s.id))
-        });
-        let Some(stored) = stored else {
-            self.keys.insert(node, key);
-            return false;
-        };
-        let attempt = self.machine.attempts(node);
-        self.record(&Record::Finished {
-            node,
-            attempt,
-            is_cached: true,
-            stored: stored.clone(),
-        });
-        self.details.insert(
-            node,
-            Detail {
-                artifacts: stored.clone(),
-                is_cached: true,
-                ..Detail::default()
-            },
-        );
-        self.view.keep(node, Values::new(), stored);
-        true
-    }
-
     pub(super) fn withdraw(&mut self, node: u32) {
         let live = &mut self.live[node as usize];
         if !live.is_queued {
@@ -104,6 +86,7 @@ impl Driver {
             return;
         }
         live.is_queued = false;
+        self.waiting.remove(&live.grant);
         if !self.shared.arbiter.withdraw(live.grant) {
             self.owed += 1;
         }

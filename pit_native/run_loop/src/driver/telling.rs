@@ -1,5 +1,7 @@
 //! What the host hears of a run.
 
+use std::sync::Arc;
+
 use crate::event::{NodeEvent, RunEvent};
 use crate::instructions::NodeState;
 use crate::ports::NodeError;
@@ -9,6 +11,7 @@ use super::{Detail, Driver};
 impl Driver {
     pub(super) fn tell(&mut self, node: u32, state: NodeState, cause: Option<u32>) {
         let at = self.seconds();
+        self.prewarming.note(node, state, at);
         let live = &mut self.live[node as usize];
         match state {
             NodeState::Ready => {
@@ -17,11 +20,14 @@ impl Driver {
                 return;
             }
             NodeState::Running if live.told != NodeState::Waiting => {
-                live.queue = at - live.ready_at
+                live.queue = at - live.ready_at;
+                live.started_at = at;
             }
             _ => {}
         }
+        let has_run = !matches!(live.told, NodeState::Pending);
         live.told = state;
+        let started = Some(live.started_at).filter(|_| state.is_final() && has_run);
         let queue = Some(live.queue).filter(|_| !matches!(state, NodeState::Skipped));
         let detail = match state {
             NodeState::Running | NodeState::Waiting => Detail::default(),
@@ -37,6 +43,12 @@ impl Driver {
             self.error = error.as_ref().map(|error| self.name_node(node, error));
         }
         let reason = cause.map(|cause| self.skip_reason(node, cause));
+        let ran_because = self.reason_to_run(node);
+        if state.is_final() {
+            self.because.remove(&node);
+            self.keys.remove(&node);
+            self.parts.remove(&node);
+        }
         self.events.push(RunEvent::Node(Box::new(NodeEvent {
             run: self.plan.run.clone(),
             node: self.plan.nodes[node as usize].id.clone(),
@@ -49,7 +61,43 @@ impl Driver {
             artifacts: detail.artifacts,
             error,
             reason,
+            started,
+            usage: detail.usage,
+            ran_because,
+            fallback: self.fallback_of(node),
+            is_kept: false,
         })));
+    }
+
+    fn fallback_of(&self, node: u32) -> Option<Arc<str>> {
+        let fallback = self.plan.nodes[node as usize].fallback.as_ref();
+        fallback
+            .filter(|_| self.machine.has_fallen(node))
+            .map(|other| other.player.clone())
+    }
+
+    /// Tells of the nodes that were finished in an earlier life: the host's summary may be older.
+    pub(super) fn tell_kept(&mut self) {
+        for node in std::mem::take(&mut self.kept) {
+            self.events.push(RunEvent::Node(Box::new(NodeEvent {
+                run: self.plan.run.clone(),
+                node: self.plan.nodes[node as usize].id.clone(),
+                state: NodeState::Succeeded,
+                attempt: self.machine.attempts(node),
+                at: 0.0,
+                seconds: None,
+                queue: None,
+                is_cached: false,
+                artifacts: self.view.stored(node),
+                error: None,
+                reason: None,
+                started: None,
+                usage: None,
+                ran_because: None,
+                fallback: None,
+                is_kept: true,
+            })));
+        }
     }
 
     pub(super) fn name_node(&self, node: u32, error: &NodeError) -> NodeError {
@@ -100,6 +148,11 @@ impl Driver {
                 artifacts: Vec::new(),
                 error,
                 reason: None,
+                started: None,
+                usage: None,
+                ran_because: None,
+                fallback: None,
+                is_kept: false,
             })));
         }
     }

@@ -335,6 +335,7 @@ fn simulate(
     let plan = machine.plan().clone();
     let mut pending: VecDeque<Event> = VecDeque::from([Event::Begin]);
     let mut started = HashSet::new();
+    let mut running = HashSet::new();
     let mut held: HashMap<u32, bool> = HashMap::new();
     let mut ended = None;
     let mut turn = 0;
@@ -350,8 +351,16 @@ fn simulate(
         };
         turn += 1;
         let Some(event) = event else { break };
-        if let Event::Granted(node) = event {
-            held.insert(node, true);
+        match event {
+            Event::Granted(node) => drop(held.insert(node, true)),
+            // What is said a second time, and then too late, must change nothing.
+            Event::Finished { node, .. } | Event::Failed { node, .. } => {
+                if running.remove(&node) && pick.is_multiple_of(7) {
+                    pending.push_back(event);
+                }
+            }
+            Event::Due { .. } if pick.is_multiple_of(13) => pending.push_back(event),
+            _ => {}
         }
         for instruction in step(machine, event) {
             prop_assert!(
@@ -372,6 +381,7 @@ fn simulate(
                         );
                     }
                     started.insert(node);
+                    prop_assert!(running.insert(node), "no node runs twice at once");
                     let faults = [Fault::Permanent, Fault::Passing, Fault::Crash];
                     pending.push_back(match pick % 5 {
                         0 => Event::Failed {
@@ -434,7 +444,11 @@ fn plans() -> impl Strategy<Value = Plan> {
                 .map(|(kind, a, b)| (kind, a.min(b), a.max(b)))
                 .filter(|&(_, a, b)| seen.insert((a, b)))
                 .collect();
-            let mut plan = testing::plan(testing::nodes(n), &edges);
+            let specs = (0..n).map(|at| NodeSpec {
+                has_fallback: at % 3 == 1,
+                ..NodeSpec::default()
+            });
+            let mut plan = testing::plan(specs.collect(), &edges);
             plan.asks_on_failure = asks;
             plan
         })

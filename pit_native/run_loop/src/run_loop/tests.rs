@@ -6,8 +6,10 @@ use crate::doubles::{
     SharedRecorder, SharedStage,
 };
 use crate::instructions::{NodeState, RunState};
-use crate::plan::{Backoff, NodeKind, Retry};
+use crate::plan::{Backoff, NodeKind, PlanParts, Retry};
 use crate::testing::{self, NodeSpec};
+
+mod choices;
 
 struct Theatre {
     runtime: tokio::runtime::Runtime,
