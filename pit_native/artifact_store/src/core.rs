@@ -6,7 +6,7 @@ use crate::chunks::Keyer;
 use crate::error::{Result, StoreError};
 use crate::index::{Content, Entry, Index, LOST, NewEntry};
 use crate::log::{Log, Pending, Place};
-use crate::quality::{self, Quality};
+use crate::quality::{Quality, Scorers};
 use crate::record::{Header, Kind};
 use crate::seal::Seal;
 use crate::segment::Segment;
@@ -28,6 +28,7 @@ pub(crate) struct Core {
     /// Makes the keys of chunks.
     pub(crate) keyer: Keyer,
     pub(crate) drafts: Drafts,
+    pub(crate) scorers: Scorers,
     pub(crate) puts: AtomicU64,
     /// Held by whoever rewrites segments.
     pub(crate) rewriting: Mutex<()>,
@@ -74,7 +75,7 @@ impl Core {
     /// of the entry.
     pub(crate) fn put(&self, content: &[u8], put: &Put) -> Result<(ArtifactId, u32)> {
         let id = ArtifactId::of(content);
-        let quality = quality::score(&put.kind, content);
+        let quality = self.scorers.score(&put.kind, content, false);
         let prepare = || self.prepare(&id, content);
         self.put_known(id, content.len() as u64, quality, put, prepare)
     }

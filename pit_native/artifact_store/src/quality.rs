@@ -8,7 +8,7 @@
 
 use rustc_hash::FxHashMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 mod builtin;
 
@@ -154,12 +154,6 @@ impl Scorers {
     }
 }
 
-/// The quality of a whole `content` by the scorers that every store has.
-pub fn score(kind: &str, content: &[u8]) -> Quality {
-    static SCORERS: LazyLock<Scorers> = LazyLock::new(Scorers::default);
-    SCORERS.score(kind, content, false)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,7 +196,7 @@ mod tests {
             ("application/octet-stream", b"\x00\xff", 1.0, "sound"),
         ];
         for (kind, content, most, reason) in table {
-            let quality = score(kind, content);
+            let quality = Scorers::default().score(kind, content, false);
             let is_sound = *most == 1.0;
             assert!(
                 quality.score <= *most && (quality.score == 1.0) == is_sound,
@@ -256,7 +250,7 @@ mod tests {
                 "text/markdown", "text/csv", "application/json", "image/svg+xml", "image/png", "x", "",
             ]),
         ) {
-            let quality = score(kind, &content);
+            let quality = Scorers::default().score(kind, &content, false);
             prop_assert!((0.0..=1.0).contains(&quality.score));
             prop_assert!(!quality.reasons.is_empty());
         }

@@ -90,6 +90,7 @@ impl Store {
             seal,
             keyer: Keyer::of(store),
             drafts: Drafts::default(),
+            scorers: options.scorers,
             puts: AtomicU64::new(0),
             rewriting: Mutex::new(()),
             since_checkpoint: AtomicU64::new(replayed),

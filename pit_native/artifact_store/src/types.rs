@@ -1,6 +1,7 @@
 //! What goes in and out of the store.
 
 use crate::keys::{Cost, Key};
+use crate::quality::Scorers;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -230,6 +231,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Whether contents are searchable by their text.
     pub search: bool,
+    /// What scores a content when it is put.
+    pub scorers: Scorers,
 }
 
 impl Default for Options {
@@ -240,6 +243,7 @@ impl Default for Options {
             passphrase_cost: Cost::default(),
             segment_bytes: 256 << 20,
             search: true,
+            scorers: Scorers::default(),
         }
     }
 }

@@ -5,7 +5,6 @@ use crate::chunks::{BLOCK, CHUNK_FROM, ChunkKey, Table, block_body, cut, window}
 use crate::core::{Core, Prepared};
 use crate::error::{Result, StoreError};
 use crate::log::Pending;
-use crate::quality::{self, Quality};
 use crate::record::{Header, Kind};
 use crate::types::{ArtifactId, Digester, Put};
 use parking_lot::Mutex;
@@ -179,8 +178,9 @@ impl Core {
             mut draft,
         } = writer;
         let id = digester.finish();
-        let Quality { score, reasons } = quality::score(&put.kind, &head);
-        let quality = Quality { score, reasons };
+        let quality = self
+            .scorers
+            .score(&put.kind, &head, bytes > head.len() as u64);
         if draft.at == 0 && buffer.len() <= CHUNK_FROM {
             return self.put_known(id, bytes, quality, &put, || {
                 let body = content_body(&id, &buffer, self.seal.as_ref())?;

@@ -1,32 +1,44 @@
 //! Torn ends, flipped bits, lost segments: found, cut or repaired.
 
-use artifact_store::{ArtifactId, Options, Store, StoreError};
+use artifact_store::{ArtifactId, Key, Options, Store, StoreError};
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 mod support;
 use support::*;
 
 #[test]
 fn a_torn_end_costs_only_what_was_not_acknowledged() {
+    torn_ends(b"second, which is torn", 1);
+    // Of one that is cut into chunks: its blocks, its own record, its entry.
+    torn_ends(&noise(5, 20_000), 409);
+}
+
+/// Cuts the log at every `step`th byte of what a put of `torn` has written.
+fn torn_ends(torn: &[u8], step: usize) {
     let dir = folder();
     let store = open(dir.path());
     let first = store.put(b"first", &named("a", "r")).expect("put");
     store.close().expect("closed");
     let file = &segments(dir.path())[0];
     let good = fs::read(file).expect("bytes");
+    let index = dir.path().join("index/checkpoint");
+    let checkpoint = fs::read(&index).expect("an index");
     let store = open(dir.path());
-    store
-        .put(b"second, which is torn", &named("b", "r"))
-        .expect("put");
+    store.put(torn, &named("b", "r")).expect("put");
     store.close().expect("closed");
     let all = fs::read(file).expect("bytes");
-    for cut in good.len()..all.len() {
+    for cut in (good.len()..all.len()).step_by(step) {
         for keeps_index in [false, true] {
-            if !keeps_index {
-                fs::remove_dir_all(dir.path().join("index")).expect("no index");
+            if keeps_index && cut % 4 > 0 {
+                continue;
+            }
+            match keeps_index {
+                true => fs::write(&index, &checkpoint).expect("an index"),
+                false => fs::remove_file(&index).expect("no index"),
             }
             fs::write(file, &all[..cut]).expect("torn");
             let store = open(dir.path());
@@ -47,54 +59,115 @@ fn a_torn_end_costs_only_what_was_not_acknowledged() {
     assert_eq!(store.verify().expect("verify"), []);
 }
 
-#[test]
-fn every_flipped_bit_is_found() {
-    let dir = folder();
-    let store = open(dir.path());
-    let mut ids = BTreeMap::new();
-    for number in 0..4u8 {
-        let content = vec![number; 40 + usize::from(number) * 20];
-        let id = store
-            .put(&content, &named(&format!("a{number}"), "r"))
-            .expect("put");
-        ids.insert(id, content);
+/// A store with records of every kind, in several segments.
+fn of_everything(path: &Path, key: Option<Key>) -> (Options, BTreeMap<ArtifactId, Vec<u8>>) {
+    let options = Options {
+        segment_bytes: 8000,
+        key,
+        ..options()
+    };
+    let store = Store::open(path, options.clone()).expect("opened");
+    let mut kept = BTreeMap::new();
+    let large = [noise(1, 9000), b"many words of a text ".repeat(900)].concat();
+    let other = [&large[..5000], b"changed", &large[5000..]].concat();
+    let contents = [b"small".to_vec(), noise(2, 700), large, other];
+    for (number, content) in contents.into_iter().enumerate() {
+        let id = store.put(&content, &named(&format!("a{number}"), "r"));
+        kept.insert(id.expect("put"), content);
     }
-    store.remove(&ArtifactId::of(&[0u8; 40])).expect("removed");
-    ids.remove(&ArtifactId::of(&[0u8; 40]));
+    let gone = store.put(b"removed", &named("b", "r")).expect("put");
+    store.remove(&gone).expect("removed");
+    let remote = store.put(&noise(3, 300), &named("c", "r")).expect("put");
+    store.evict(&remote).expect("evicted");
+    store.hold(&remote, "a reason").expect("held");
     store.close().expect("closed");
-    let file = &segments(dir.path())[0];
-    let good = fs::read(file).expect("bytes");
-    for keeps_index in [true, false] {
-        // Every byte of a record's header is hit by some record; the steps share no factor.
-        for byte in (0..good.len()).step_by(if keeps_index { 13 } else { 11 }) {
-            let mut bad = good.clone();
-            bad[byte] ^= 1 << (byte % 8);
-            for extra in &segments(dir.path())[1..] {
+    assert!(segments(path).len() > 1);
+    (options, kept)
+}
+
+/// The files that count, with their bytes.
+fn counted(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = segments(path);
+    files.extend(["keys", "keys.copy"].map(|name| path.join(name)));
+    files.retain(|file| file.exists());
+    let bytes = |file: PathBuf| (file.clone(), fs::read(&file).expect("bytes"));
+    files.into_iter().map(bytes).collect()
+}
+
+/// Files and bits, evenly over all bytes.
+fn random_bits(files: &[(PathBuf, Vec<u8>)], count: u64, seed: u64) -> Vec<(usize, usize)> {
+    let all: usize = files.iter().map(|(_, bytes)| bytes.len() * 8).sum();
+    let pick = |number: u64| {
+        let random = noise(seed ^ number, 8).try_into().expect("eight bytes");
+        let mut bit = (u64::from_le_bytes(random) % all as u64) as usize;
+        for (file, (_, bytes)) in files.iter().enumerate() {
+            if bit < bytes.len() * 8 {
+                return (file, bit);
+            }
+            bit -= bytes.len() * 8;
+        }
+        unreachable!("the bit lies in a file")
+    };
+    (0..count).map(pick).collect()
+}
+
+fn flip(bytes: &[u8], bit: usize) -> Vec<u8> {
+    let mut bad = bytes.to_vec();
+    bad[bit / 8] ^= 1 << (bit % 8);
+    bad
+}
+
+#[test]
+fn a_thousand_random_flipped_bits_are_all_found() {
+    for (key, count) in [(None, 500), (Some([3; 32].into()), 500)] {
+        let dir = folder();
+        let (options, _) = of_everything(dir.path(), key);
+        let files = counted(dir.path());
+        let store = Store::open(dir.path(), options).expect("opened");
+        assert_eq!(store.verify().expect("verify"), []);
+        for (file, bit) in random_bits(&files, count, 17) {
+            let (path, good) = &files[file];
+            fs::write(path, flip(good, bit)).expect("flipped");
+            let findings = store.verify().expect("verify");
+            assert!(!findings.is_empty(), "{} bit {bit}", path.display());
+            fs::write(path, good).expect("good again");
+        }
+        assert_eq!(store.verify().expect("verify"), []);
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_found_when_a_store_is_opened_on_it() {
+    for (key, count) in [(None, 60), (Some([3; 32].into()), 60)] {
+        let dir = folder();
+        let (options, kept) = of_everything(dir.path(), key);
+        let files = counted(dir.path());
+        let checkpoint = fs::read(dir.path().join("index/checkpoint")).expect("an index");
+        for (number, (file, bit)) in random_bits(&files, count, 23).into_iter().enumerate() {
+            for extra in segments(dir.path()) {
                 fs::remove_file(extra).expect("deleted");
             }
-            fs::write(file, &bad).expect("flipped");
-            if keeps_index {
-                let _ = fs::remove_dir_all(dir.path().join("index"));
-                fs::write(file, &good).expect("good");
-                drop(open(dir.path()));
-                fs::write(file, &bad).expect("flipped");
-            } else {
-                fs::remove_dir_all(dir.path().join("index")).expect("no index");
+            for (path, good) in &files {
+                fs::write(path, good).expect("good");
             }
-            let Ok(store) = Store::open(dir.path(), options()) else {
+            let index = dir.path().join("index/checkpoint");
+            match number % 2 {
+                0 => fs::write(&index, &checkpoint).expect("an index"),
+                _ => _ = fs::remove_file(&index),
+            }
+            let (path, good) = &files[file];
+            fs::write(path, flip(good, bit)).expect("flipped");
+            // A refused opening finds it as well.
+            let Ok(store) = Store::open(dir.path(), options.clone()) else {
                 continue;
             };
             let findings = store.verify().expect("verify");
-            assert!(
-                !findings.is_empty(),
-                "byte {byte} of {}, index {keeps_index}",
-                good.len()
-            );
-            for (id, content) in &ids {
+            assert!(!findings.is_empty(), "{} bit {bit}", path.display());
+            for (id, content) in &kept {
                 match store.get(id) {
                     Ok(found) => assert_eq!(&found, content),
                     Err(StoreError::Damaged { .. } | StoreError::NotFound(_)) => {}
-                    Err(error) => panic!("byte {byte}: {error}"),
+                    Err(error) => panic!("{}, bit {bit}: {error}", path.display()),
                 }
             }
         }

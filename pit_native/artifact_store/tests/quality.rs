@@ -1,7 +1,7 @@
 //! A quality that comes after the put takes the place of the first one, for good.
 
-use artifact_store::quality::Quality;
-use artifact_store::{ArtifactId, Filter, StoreError};
+use artifact_store::quality::{Judge, Quality, Sample};
+use artifact_store::{ArtifactId, Filter, Store, StoreError};
 
 mod support;
 use support::*;
@@ -46,6 +46,28 @@ fn a_later_quality_replaces_the_first_and_nothing_else() {
         .collect();
     assert_eq!(versions, [1, 2]);
     assert!(!store.set_quality(&id, &quality(0.5)).expect("superseded"));
+}
+
+#[test]
+fn a_registered_scorer_judges_what_is_put_and_what_is_streamed() {
+    let dir = folder();
+    let mut options = options();
+    let shouts = |sample: &Sample<'_>, judge: &mut Judge| {
+        let is_loud = sample.window.contains(&b'!');
+        judge.check(is_loud, 0.5, || "it shouts".into());
+    };
+    options.scorers.register("text/plain", shouts);
+    let store = Store::open(dir.path(), options).expect("opened");
+    let id = store.put(b"quiet", &named("a", "r")).expect("put");
+    assert_eq!(store.info(&id).expect("info").quality, 1.0);
+    let mut writer = store.writer(named("b", "r")).expect("a writer");
+    store.write(&mut writer, b"loud!").expect("written");
+    let id = store.finish(writer).expect("finished");
+    let info = store.info(&id).expect("info");
+    assert_eq!(
+        (info.quality, info.reasons),
+        (0.5, vec!["it shouts".to_owned()])
+    );
 }
 
 #[test]
