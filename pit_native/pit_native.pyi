@@ -544,10 +544,17 @@ class Runtime:
         sockets: str | PathLike[str],
         threads: int = 2,
         capacity: int = 128,
+        memory: int | None = None,
+        ping: float = 10.0,
+        predict: bool = True,
         log: dict[str, Any] | None = None,
     ) -> Runtime:
         """`launcher` is the program `symphony-launcher`, `sockets` a folder with a short path, `capacity`
-        the most Players that run at once. `log` is `{"folder", "level", "max_bytes", "backups"}`: what Players
+        the most Players that run at once, `memory` the bytes that they may use together (None: unlimited).
+        A Player that nobody uses must answer a ping within `ping` seconds, and is asked that often. With
+        `predict`, Players are started because they will probably be used.
+
+        `log` is `{"folder", "level", "max_bytes", "backups"}`: what Players
         log is written to `players.jsonl` in that folder by a thread of its own.
         """
     def fileno(self) -> int:
@@ -612,8 +619,13 @@ class Runtime:
         """Starts Players ahead of their first call; how many are being started."""
     def player_states(self) -> dict[str, dict[str, Any]]:
         """Key to `{"extension", "version", "state", "pid", "since", "calls", "memory", "memory_limit"}`;
-        `state` is the pool's word, `since` in seconds since the epoch.
+        `state` is the pool's word, `since` in seconds since the epoch. All else is as from
+        `PoolManager.describe`. A Player that ends by itself is started again if it was warm.
         """
+    def learned(self) -> bytes:
+        """What was learned about the use of Players, with a checksum: for `restore_learned` of a later host."""
+    def restore_learned(self, learned: bytes) -> None:
+        """Takes what an earlier host has learned. Raises BadInput, and changes nothing, when it is damaged."""
     def call_player(self, token: int, key: str, body: dict[str, Any], timeout: float | None = None) -> None:
         """Calls one function outside of any run; the event `call_done` answers. `body` is `{"function",
         "params", "inputs", "context"}`.
@@ -630,7 +642,8 @@ class Runtime:
         """Waits until all that Players have logged is in the file; False when that takes longer."""
     def stats(self) -> dict[str, Any]:
         """`{"playing", "questions", "calls", "requests", "events_waiting", "events_dropped", "log_lines_lost",
-        "players"}`.
+        "players"}`. The last is as from `PoolManager.stats`, and `predicted_hits`, `predicted_misses` (Players that
+        a run used and that were, or were not, expected when it began), `predicted_unused`.
         """
     def stop(self, timeout: float = 10.0) -> bool:
         """Cancels all runs, waits for their end, then ends all Players. False when runs were left."""

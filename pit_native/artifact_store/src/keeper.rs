@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tantivy::IndexWriter;
@@ -21,11 +21,16 @@ const DELAY: Duration = Duration::from_millis(300);
 const BATCH: u64 = 5000;
 /// The writer is given back after this long without work.
 const IDLE: Duration = Duration::from_secs(10);
+/// Bytes of texts that wait to be indexed; what comes when there are more is read again in its turn.
+const WAITING: usize = 16 << 20;
+/// Texts up to this size wait in memory.
+const SMALL: usize = 64 << 10;
 /// Records after which a checkpoint is written, at least.
 const CHECKPOINT: u64 = 20_000;
 
 enum Job {
-    Put(u32),
+    /// An entry, with the text of its content when it need not be read for that.
+    Put(u32, Option<Box<str>>),
     Removed(Vec<ArtifactId>),
     /// Answered when all that was sent before is committed.
     Flush(Sender<Result<()>>),
@@ -45,6 +50,8 @@ struct Shared {
     text: RwLock<Option<Arc<TextIndex>>>,
     has_search: bool,
     pending: AtomicU64,
+    /// Bytes of the texts that wait.
+    waiting: AtomicUsize,
     /// Why the last commit failed.
     failure: Mutex<Option<String>>,
 }
@@ -57,6 +64,7 @@ impl Keeper {
             text: RwLock::new(None),
             has_search,
             pending: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
             failure: Mutex::new(None),
         });
         let worker = Worker {
@@ -81,10 +89,23 @@ impl Keeper {
         })
     }
 
-    /// Notes that an entry is to be indexed.
-    pub(crate) fn note_put(&self, row: u32) {
+    /// Notes that an entry is to be indexed, with its content if that is at hand.
+    pub(crate) fn note_put(&self, row: u32, content: Option<&[u8]>) {
+        if !self.shared.has_search {
+            return;
+        }
+        let waiting = &self.shared.waiting;
+        let text = content
+            .filter(|content| content.len() <= SMALL)
+            .map(text_of)
+            .filter(|text| waiting.load(Ordering::Relaxed) + text.len() <= WAITING)
+            .map(Box::<str>::from);
+        waiting.fetch_add(
+            text.as_ref().map_or(0, |text| text.len()),
+            Ordering::Relaxed,
+        );
         self.shared.pending.fetch_add(1, Ordering::Relaxed);
-        self.send(Job::Put(row));
+        self.send(Job::Put(row, text));
     }
 
     /// Notes that contents are gone.
@@ -203,11 +224,13 @@ impl Worker {
         loop {
             let wait = due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()));
             match self.inbox.recv_timeout(wait) {
-                Ok(Job::Put(row)) => {
+                Ok(Job::Put(row, text)) => {
                     uncommitted += 1;
                     last_work = Instant::now();
                     due.get_or_insert(last_work + DELAY);
-                    self.guarded(|worker| worker.add(row));
+                    let size = text.as_ref().map_or(0, |text| text.len());
+                    self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
+                    self.guarded(|worker| worker.add(row, text));
                 }
                 Ok(Job::Removed(ids)) => {
                     last_work = Instant::now();
@@ -335,7 +358,7 @@ impl Worker {
             .pending
             .fetch_add(u64::from(rows - first), Ordering::Relaxed);
         for row in first..rows {
-            self.add(row)?;
+            self.add(row, None)?;
         }
         if first < rows {
             self.commit_text()?;
@@ -366,7 +389,7 @@ impl Worker {
         Ok(self.writer.as_ref().map(|writer| (text, writer)))
     }
 
-    fn add(&mut self, row: u32) -> Result<()> {
+    fn add(&mut self, row: u32, text: Option<Box<str>>) -> Result<()> {
         let core = Arc::clone(&self.core);
         let entry = core.index.read().entries[row as usize];
         if entry.standing == crate::index::Standing::Gone {
@@ -379,12 +402,15 @@ impl Worker {
             Err(error) => return Err(error),
         };
         let id: ArtifactId = info.id.parse()?;
-        let content = core.searchable(&id).unwrap_or_default();
+        let content = match &text {
+            Some(_) => Vec::new(),
+            None => core.searchable(&id).unwrap_or_default(),
+        };
         let sequence = self.sequence_of(row)?;
-        let Some((text, writer)) = self.text_and_writer()? else {
+        let Some((index, writer)) = self.text_and_writer()? else {
             return Ok(());
         };
-        text.add(
+        index.add(
             writer,
             &Document {
                 id: &info.id,
@@ -392,7 +418,7 @@ impl Worker {
                 kind: &info.kind,
                 run: &info.run,
                 node: &info.node,
-                text: text_of(&content),
+                text: text.as_deref().unwrap_or_else(|| text_of(&content)),
             },
         )?;
         self.reached = self.reached.max(sequence.unwrap_or_default());

@@ -123,7 +123,7 @@ impl Store {
         let using = self.using();
         let open = using.open()?;
         let (id, row) = open.core.put(content, put)?;
-        open.keeper.note_put(row);
+        open.keeper.note_put(row, Some(content));
         Ok(id)
     }
 
@@ -157,7 +157,7 @@ impl Store {
         let using = self.using();
         let open = using.open()?;
         let (id, row) = open.core.finish(writer)?;
-        open.keeper.note_put(row);
+        open.keeper.note_put(row, None);
         Ok(id)
     }
 

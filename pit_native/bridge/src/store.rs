@@ -2,15 +2,12 @@
 
 use crate::errors::store_error;
 use crate::json::{map_to_python, serialised, to_map};
+use crate::store_stream::{self, PyArtifactReader, PyArtifactWriter};
 use artifact_store::{ArtifactId, Filter, Info, Key, Options, Put, Store};
-use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// What a content may be.
-const CONTENT_TYPES: &str = "content must be bytes, bytearray or a contiguous memoryview";
 
 /// See `pit_native.pyi`.
 #[pyclass(name = "ArtifactStore", module = "pit_native", frozen)]
@@ -63,17 +60,42 @@ impl PyArtifactStore {
             kind: r#type.to_owned(),
             meta: to_map(meta)?,
         };
-        let content = Content::of(content)?;
-        let id = py
-            .detach(|| self.store.put(content.bytes(), &put))
-            .map_err(store_error)?;
+        let id = store_stream::put(py, &self.store, content, put)?;
         Ok(id.to_string())
     }
 
-    fn get<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyBytes>> {
+    #[pyo3(signature = (id, offset=0, length=None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        id: &str,
+        offset: u64,
+        length: Option<usize>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        store_stream::get(py, &self.store, &parse(id)?, offset, length)
+    }
+
+    #[pyo3(signature = (name, r#type="application/octet-stream", meta=None))]
+    fn writer(
+        &self,
+        py: Python<'_>,
+        name: String,
+        r#type: &str,
+        meta: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<PyArtifactWriter> {
+        let put = Put {
+            name,
+            kind: r#type.to_owned(),
+            meta: to_map(meta)?,
+        };
+        let writer = py.detach(|| self.store.writer(put)).map_err(store_error)?;
+        Ok(PyArtifactWriter::new(Arc::clone(&self.store), writer))
+    }
+
+    fn reader(&self, py: Python<'_>, id: &str) -> PyResult<PyArtifactReader> {
         let id = parse(id)?;
-        let content = py.detach(|| self.store.get(&id)).map_err(store_error)?;
-        Ok(PyBytes::new(py, &content))
+        let cursor = py.detach(|| self.store.cursor(&id)).map_err(store_error)?;
+        Ok(PyArtifactReader::new(Arc::clone(&self.store), cursor))
     }
 
     fn info<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyDict>> {
@@ -154,9 +176,7 @@ impl PyArtifactStore {
 
     fn restore(&self, py: Python<'_>, id: &str, content: &Bound<'_, PyAny>) -> PyResult<bool> {
         let id = parse(id)?;
-        let content = Content::of(content)?;
-        py.detach(|| self.store.restore(&id, content.bytes()))
-            .map_err(store_error)
+        store_stream::with_bytes(py, content, |content| self.store.restore(&id, content))
     }
 
     fn is_local(&self, id: &str) -> PyResult<bool> {
@@ -261,36 +281,6 @@ fn key_of(object: &Bound<'_, PyAny>) -> PyResult<Key> {
     }
 }
 
-/// What is put: the caller's memory where nobody can write to it, else a copy.
-enum Content {
-    View(PyBuffer<u8>),
-    Copy(Vec<u8>),
-}
-
-impl Content {
-    fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let wrong = |_| crate::errors::bad_input(CONTENT_TYPES, "");
-        let buffer = PyBuffer::<u8>::get(object).map_err(wrong)?;
-        // Only bytes are certain to stay as they are while the GIL is free.
-        if object.is_instance_of::<PyBytes>() && buffer.is_c_contiguous() {
-            return Ok(Self::View(buffer));
-        }
-        Ok(Self::Copy(buffer.to_vec(object.py()).map_err(wrong)?))
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Copy(bytes) => bytes,
-            Self::View(buffer) if buffer.len_bytes() == 0 => &[],
-            // SAFETY: the buffer keeps a bytes object alive, whose memory is contiguous, of this length
-            // and never written.
-            Self::View(buffer) => unsafe {
-                std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>(), buffer.len_bytes())
-            },
-        }
-    }
-}
-
 fn parse(id: &str) -> PyResult<ArtifactId> {
     id.parse().map_err(store_error)
 }
@@ -326,5 +316,6 @@ fn info_list<'py>(py: Python<'py>, infos: &[Info]) -> PyResult<Bound<'py, PyList
 
 /// Adds this file's classes and functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    store_stream::register(module)?;
     module.add_class::<PyArtifactStore>()
 }
