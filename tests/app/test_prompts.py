@@ -24,8 +24,9 @@ def play(symphony: Callable[..., Any], prompt: str, project: Path) -> dict[str, 
 
 
 def content(symphony: Callable[..., Any], answer: dict[str, Any], ending: str = "") -> str:
-    """The content of the result whose name ends so, or of the last result."""
-    chosen = [a for a in answer["artifacts"] if a["name"].endswith(ending)][-1]
+    """The text of the result whose name ends so, or of the last result that is one."""
+    texts = [a for a in answer["artifacts"] if a["type"] != "image/png"]
+    chosen = [a for a in texts if a["name"].endswith(ending)][-1]
     done = symphony("artifacts", "show", chosen["id"])
     assert done.code == 0, done.err
     return str(done.out)
