@@ -34,6 +34,13 @@ def fail(ctx, code="failed", times=0):
 
 
 @player.function
+def key(ctx, fails=1):
+    if ctx.attempt <= fails:
+        raise PlayerFailure(ctx.idempotency_key)
+    return {"value": ctx.idempotency_key}
+
+
+@player.function
 def slow(ctx, seconds=30.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -241,8 +241,38 @@ def test_the_cache_answers_and_follows_the_inputs(theatre: Theatre) -> None:
 
     for run, value, cached in [("one", 1, False), ("two", 1, True), ("three", 2, False)]:
         assert theatre.play(plan(run, value))["state"] == "succeeded"
-        assert theatre.nodes(run)["c"]["cached"] is cached
+        assert theatre.nodes(run)["c"].get("cached", False) is cached
         assert theatre.runtime.outputs(run, "c") == {"value": value}
+
+
+def test_the_idempotency_key_is_the_same_in_every_attempt_and_after_a_resume(theatre: Theatre) -> None:
+    def plan(fails: int) -> Json:
+        retry = {"attempts": 2, "backoff": "none", "delay": 0.0}
+        nodes = [
+            node("k", "key", inputs={"fails": {"value": fails}}, retry=retry, effects=True),
+            node("other", "key", inputs={"fails": {"value": 0}}),
+        ]
+        return theatre.plan(nodes)
+
+    assert theatre.play(plan(2))["state"] == "failed"
+    key = theatre.nodes("run")["k"]["error"]["message"]
+    start = len(theatre.events)
+    theatre.runtime.resume(plan(3)["dir"], plan(3))
+    assert theatre.end("run", start)["state"] == "succeeded"
+    assert theatre.runtime.outputs("run", "k") == {"value": key}
+    assert theatre.runtime.outputs("run", "other") != {"value": key}
+
+
+def test_a_request_is_withdrawn_when_its_call_has_ended(theatre: Theatre) -> None:
+    theatre.runtime.start(theatre.plan([node("t", "talk")]))
+    request = theatre.until(lambda e: e["event"] == "request")
+    assert theatre.runtime.charge(request["id"], 1.5, 1 << 30)
+    theatre.runtime.cancel("run")
+    theatre.until(lambda e: e["event"] == "withdrawn" and e["id"] == request["id"])
+    theatre.end("run")
+    assert not theatre.runtime.charge(request["id"], 1.0, 1)
+    used = theatre.nodes("run")["t"]
+    assert used["cpu_seconds"] > 1.5 and used["peak_memory"] == 1 << 30
 
 
 def test_one_function_alone(theatre: Theatre) -> None:
