@@ -422,6 +422,10 @@ fn call_body(call: Call) -> Value {
         .inputs
         .into_iter()
         .map(|(port, value)| (Value::from(&*port), Arc::unwrap_or_clone(value)));
+    let outputs = call
+        .outputs
+        .iter()
+        .map(|(port, port_type)| (Value::from(&**port), Value::from(&**port_type)));
     let context = Value::Map(vec![
         ("run".into(), (&*call.run).into()),
         ("node".into(), (&*call.node).into()),
@@ -439,6 +443,7 @@ fn call_body(call: Call) -> Value {
         ("function".into(), (&*call.function).into()),
         ("params".into(), (*call.params).clone()),
         ("inputs".into(), Value::Map(inputs.collect())),
+        ("outputs".into(), Value::Map(outputs.collect())),
         ("context".into(), context),
     ])
 }

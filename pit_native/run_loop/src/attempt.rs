@@ -231,6 +231,7 @@ impl Attempt {
             function: function.clone(),
             params: params.clone(),
             inputs,
+            outputs: plan.outputs.clone(),
             project: view.plan.project.clone(),
             tag,
             timeout: plan.timeout,

@@ -33,9 +33,8 @@ impl NodeError {
     /// An error with a code, whose fault follows from the code.
     pub fn new(code: &str, message: impl Into<String>, remedy: &str) -> Self {
         let fault = match code {
-            "bad_input" | "permission_denied" | "infeasible" | "not_found" | "not_approved" => {
-                Fault::Permanent
-            }
+            "bad_input" | "bad_output" | "permission_denied" | "infeasible" | "not_found"
+            | "not_approved" => Fault::Permanent,
             _ => Fault::Passing,
         };
         Self {
@@ -67,6 +66,8 @@ pub struct Call {
     pub params: Arc<Value>,
     /// Inputs by port.
     pub inputs: Vec<(Arc<str>, Arc<Value>)>,
+    /// Output ports with their types, so that a Player need not read its manifest for them.
+    pub outputs: Vec<(Arc<str>, Arc<str>)>,
     /// The project's path.
     pub project: Option<String>,
     /// Names this call; never used twice in a process.
