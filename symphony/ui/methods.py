@@ -83,8 +83,7 @@ async def _install(host: HostPort, params: Json) -> Json:
 async def _content(host: HostPort, params: Json) -> Json:
     offset = whole(params, "offset", 0, 1 << 40)
     limit = whole(params, "limit", CHUNK, CHUNK)
-    info, content = await host.get_artifact(text(params, "id"), offset + limit)
-    piece = content[offset:]
+    info, piece = await host.get_artifact(text(params, "id"), limit, offset)
     return {"artifact": info, "offset": offset, "content": base64.b64encode(piece).decode("ascii")}
 
 
@@ -111,6 +110,10 @@ METHODS: dict[str, Method] = {
         lambda host, p: host.list_artifacts(text(p, "query", ""), p.get("run"), whole(p, "limit", 100, 1000)),
     ),
     "getArtifactContent": Method("A piece of an artifact, base64: {id, offset?, limit?}", _content),
+    "getArtifactDiff": Method(
+        "What changed between two texts, or since the version before: {old, new?}",
+        lambda host, p: host.diff_artifacts(text(p, "old"), p.get("new")),
+    ),
     "exportMelody": Method("A saved Melody as a file, base64: {melody, format?}", _export),
     "installExtension": Method("Installs an extension: {name, agreed?}", _install),
     "getTaskLogs": Method(

@@ -2,6 +2,7 @@
 import { ChevronRight, Loader2 } from 'lucide-react'
 import { ToggleGroup } from 'radix-ui'
 import type { ElementOf } from '@/element'
+import { HeadingLevel } from '@/components/heading-level'
 import { Symbol } from '@/components/symbol'
 import { TEXT_TONES } from '@/components/tones'
 import { Button as UiButton } from '@/components/ui/button'
@@ -112,7 +113,9 @@ export function Disclosure({ props, children }: ElementOf<'Disclosure'>) {
         />
         <span className="truncate">{props.label}</span>
       </summary>
-      <div className="flex flex-col gap-3 pt-2 pl-1">{children}</div>
+      <div className="flex flex-col gap-3 pt-2 pl-1">
+        <HeadingLevel value={3}>{children}</HeadingLevel>
+      </div>
     </details>
   )
 }

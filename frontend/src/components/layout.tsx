@@ -1,6 +1,7 @@
 /** Components that only place their children. */
 import { useId } from 'react'
 import type { ElementOf } from '@/element'
+import { HeadingLevel } from '@/components/heading-level'
 import { SOFT_TONES } from '@/components/tones'
 import { cn } from '@/lib/cn'
 
@@ -88,7 +89,7 @@ export function Section({ props, children }: ElementOf<'Section'>) {
         </h2>
         {props.text && <p className="text-xs text-muted">{props.text}</p>}
       </div>
-      {children}
+      <HeadingLevel value={3}>{children}</HeadingLevel>
     </section>
   )
 }

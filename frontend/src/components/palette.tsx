@@ -34,12 +34,14 @@ export function Palette({ props, send }: ElementOf<'Palette'>) {
                 event.dataTransfer.effectAllowed = 'copy'
               }}
               onClick={() => send('add', value)}
-              aria-label={`Add ${label}`}
               className="flex w-full cursor-grab items-start gap-2 rounded-md px-2 py-1 text-left hover:bg-sunken"
             >
               <Plus aria-hidden className="mt-0.5 size-3.5 shrink-0 text-muted" />
               <span className="min-w-0">
-                <span className="block text-sm font-medium">{label}</span>
+                <span className="block text-sm font-medium">
+                  <span className="sr-only">Add </span>
+                  {label}
+                </span>
                 <span className="block truncate text-xs text-muted">{hint}</span>
               </span>
             </button>

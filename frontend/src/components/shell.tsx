@@ -79,7 +79,7 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
                   aria-hidden
                   className={cn('size-4.5 shrink-0 md:size-4', id === view && 'text-accent')}
                 />
-                <span aria-hidden className="text-[0.6875rem] md:hidden">
+                <span aria-hidden className="max-w-full truncate text-[0.625rem] tracking-tight md:hidden">
                   {short}
                 </span>
                 <span aria-hidden className="hidden truncate text-sm lg:inline">
@@ -139,12 +139,10 @@ function ProjectButton({
   className: string
   onPress: () => void
 }) {
-  const label = project ? `Project: ${project.name}` : 'Open a project'
   return (
     <button
       type="button"
-      aria-label={label}
-      title={project ? project.path : label}
+      title={project ? project.path : 'Open a project'}
       onClick={onPress}
       className={cn(
         'items-center justify-center gap-2 rounded-md border bg-surface px-2 py-1.5 text-left text-sm shadow-xs hover:border-border-strong lg:justify-start',
@@ -152,8 +150,11 @@ function ProjectButton({
       )}
     >
       <Icon aria-hidden className="size-4 shrink-0 text-muted" />
-      <span className="min-w-0 flex-1 md:hidden lg:block">
-        <span className="block truncate font-medium">{project ? project.name : 'Open a project'}</span>
+      <span className="min-w-0 flex-1 md:sr-only lg:not-sr-only lg:min-w-0 lg:flex-1">
+        <span className="block truncate font-medium">
+          {project && <span className="sr-only">Project: </span>}
+          {project ? project.name : 'Open a project'}
+        </span>
         {project && <span className="hidden truncate text-xs text-muted lg:block">{project.path}</span>}
       </span>
     </button>

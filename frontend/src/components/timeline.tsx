@@ -117,14 +117,16 @@ function Row({
     <button
       type="button"
       onClick={onSelect}
-      aria-label={`${node.id}: ${node.status}${lasted === null ? '' : `, ${lasted}`}`}
       className={cn(
         'absolute inset-x-0 flex items-center gap-2 rounded px-1 hover:bg-sunken',
         selected && 'bg-accent-soft',
       )}
       style={{ top, height: ROW }}
     >
-      <span className="w-33 shrink-0 truncate text-left text-xs">{node.id}</span>
+      <span className="w-33 shrink-0 truncate text-left text-xs">
+        {node.id}
+        <span className="sr-only">: {node.status} </span>
+      </span>
       <span className="relative h-full flex-1">
         {started !== null && (
           <span

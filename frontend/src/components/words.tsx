@@ -1,14 +1,20 @@
 /** Components that show text. */
-import { useEffect, useState } from 'react'
+import { useContext, useEffect, useState } from 'react'
 import { CircleAlert, CircleCheck, Info, TriangleAlert, X } from 'lucide-react'
 import type { ElementOf } from '@/element'
+import { HeadingLevel } from '@/components/heading-level'
 import { Symbol } from '@/components/symbol'
 import { SOFT_TONES, TEXT_TONES } from '@/components/tones'
 import { Badge as BadgeMark } from '@/components/ui/badge'
 import { cn } from '@/lib/cn'
 
 export function Heading({ props }: ElementOf<'Heading'>) {
-  return <h3 className="min-w-0 font-semibold wrap-anywhere">{props.text}</h3>
+  const className = 'min-w-0 font-semibold wrap-anywhere'
+  return useContext(HeadingLevel) === 2 ? (
+    <h2 className={className}>{props.text}</h2>
+  ) : (
+    <h3 className={className}>{props.text}</h3>
+  )
 }
 
 export function Text({ props, children }: ElementOf<'Text'>) {

@@ -30,6 +30,6 @@ VIEWS: dict[str, View] = {
     "board": View("Harmony Board", "Board", board.render, board.load, {}),
     "artifacts": View("Artifacts", "Artifacts", artifacts.render, artifacts.load, {}),
     "store": View("Polyphony Store", "Store", store.render, store.load, store.DIALOGS),
-    "market": View("Marketplace", "Market", market.render, market.load, market.DIALOGS),
+    "market": View("Marketplace", "Marketplace", market.render, market.load, market.DIALOGS),
     "settings": View("Settings", "Settings", settings.render, settings.load, {}),
 }
