@@ -12,14 +12,16 @@ from symphony.cli.connection import ask
 from symphony.cli.output import Mode, common, describe
 from symphony.cli.tables import table
 from symphony.errors import BadInput
+from symphony.ports.host import HostPort
 from symphony.types.quantities import readable_size
 
+PIECE = 4 << 20
 EMBEDDED = re.compile(r"(data:[\w.+/-]+;base64,)[A-Za-z0-9+/=]{40,}")
 
 
 @click.group()
 def artifacts() -> None:
-    """What was made: list, show, search, versions, verify, gc."""
+    """What was made: list, show, search, versions, diff, verify, gc."""
 
 
 def _show(answer: dict[str, Any], key: str = "artifacts", empty: str = "") -> None:
@@ -62,6 +64,9 @@ def search(mode: Mode, words: str, limit: int) -> None:
 @common
 def show(mode: Mode, artifact: str) -> None:
     """Write the content of ARTIFACT to standard output."""
+    if not mode.json and not sys.stdout.isatty():
+        ask(lambda port: _copy(port, artifact))
+        return
     info, content = ask(lambda port: port.get_artifact(artifact))
     if mode.json:
         import base64
@@ -72,7 +77,20 @@ def show(mode: Mode, artifact: str) -> None:
             body = {"base64": base64.b64encode(content).decode()}
         mode.show({"artifact": info, **body}, lambda: None)
         return
-    sys.stdout.buffer.write(for_terminal(info, content) if sys.stdout.isatty() else content)
+    sys.stdout.buffer.write(for_terminal(info, content))
+    sys.stdout.buffer.flush()
+
+
+async def _copy(port: HostPort, artifact: str) -> None:
+    """Writes a content to standard output, piece by piece, however large it is."""
+    info, piece = await port.get_artifact(artifact, PIECE)
+    done = 0
+    while piece:
+        sys.stdout.buffer.write(piece)
+        done += len(piece)
+        if done >= info["bytes"]:
+            break
+        _, piece = await port.get_artifact(info["id"], PIECE, done)
     sys.stdout.buffer.flush()
 
 
@@ -97,6 +115,19 @@ def versions(mode: Mode, name: str) -> None:
     """The versions of the artifact called NAME, newest first."""
     answer = ask(lambda port: port.artifact_versions(name))
     mode.show(answer, lambda: _show(answer, "versions", empty=f"There is no artifact {name}."))
+
+
+@artifacts.command()
+@click.argument("old", metavar="ARTIFACT")
+@click.argument("new", required=False)
+@common
+def diff(mode: Mode, old: str, new: str | None) -> None:
+    """What changed from ARTIFACT to NEW, line by line; of one alone, since the version before it.
+
+    Each is a name, `name@version`, or an id.
+    """
+    answer = ask(lambda port: port.diff_artifacts(old, new))
+    mode.show(answer, lambda: click.echo(answer["diff"] or "They are equal.", nl=not answer["diff"]))
 
 
 @artifacts.command()

@@ -116,12 +116,20 @@ class HostPort(Protocol):
         """`{"artifacts": [ArtifactInfo]}`, best or newest first."""
         ...
 
-    async def get_artifact(self, artifact: str, limit: int | None = None) -> tuple[Json, bytes]:
-        """An artifact's ArtifactInfo and its content, cut after `limit` bytes when given."""
+    async def get_artifact(
+        self, artifact: str, limit: int | None = None, offset: int = 0
+    ) -> tuple[Json, bytes]:
+        """An artifact's ArtifactInfo and its content, or at most `limit` bytes of it from `offset` on. `artifact`
+        is an id or the start of one, a name, or `name@version`."""
         ...
 
     async def artifact_versions(self, name: str) -> Json:
         """`{"versions": [ArtifactInfo]}`, newest first."""
+        ...
+
+    async def diff_artifacts(self, old: str, new: str | None = None) -> Json:
+        """`{"old": ArtifactInfo, "new": ArtifactInfo, "diff": a unified diff, "added": lines, "removed": lines}`
+        of two texts; with one only, of the version before it and it."""
         ...
 
     async def verify_artifacts(self) -> Json:

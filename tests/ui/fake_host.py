@@ -349,14 +349,19 @@ class FakeHost:
         ]
         return {"artifacts": found[:limit]}
 
-    async def get_artifact(self, artifact: str, limit: int | None = None) -> tuple[Json, bytes]:
+    async def get_artifact(
+        self, artifact: str, limit: int | None = None, offset: int = 0
+    ) -> tuple[Json, bytes]:
         for info, content in self.artifacts:
             if info["id"] == artifact:
-                return info, content[:limit]
+                return info, content[offset:][:limit]
         raise NotFound(f"There is no artifact {artifact!r}")
 
     async def artifact_versions(self, name: str) -> Json:
         return {"versions": [info for info, _ in reversed(self.artifacts) if info["name"] == name]}
+
+    async def diff_artifacts(self, old: str, new: str | None = None) -> Json:
+        raise NotFound(f"There is no version before {old!r}")
 
     async def verify_artifacts(self) -> Json:
         return {"findings": []}

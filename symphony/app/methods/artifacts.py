@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from pit_native import ArtifactStore
+from symphony.app.differences import LIMIT, difference, text_of
 from symphony.app.services import Services
 from symphony.engine.nesting import path_of, root_of
 from symphony.errors import NotFound
@@ -41,21 +42,62 @@ class ArtifactMethods:
 
         return {"artifacts": [_shown(a) for a in await asyncio.to_thread(look)]}
 
-    async def get_artifact(self, artifact: str, limit: int | None = None) -> tuple[Json, bytes]:
-        """One artifact with its content, checked against its hash. Its name or the start of its id will do."""
+    async def get_artifact(
+        self, artifact: str, limit: int | None = None, offset: int = 0
+    ) -> tuple[Json, bytes]:
+        """One artifact with its content, checked against its hash, or a part of it, checked too."""
         store = self.services.pit.store
 
         def look() -> tuple[Json, bytes]:
             identity = self._identity(artifact)
-            content = store.get(identity)
-            return _shown(store.info(identity)), bytes(content if limit is None else content[:limit])
+            content = b"" if limit == 0 else store.get(identity, offset, limit)
+            return _shown(store.info(identity)), content
 
         return await asyncio.to_thread(look)
 
     async def artifact_versions(self, name: str) -> Json:
         """The versions of a name, newest first."""
         versions = await asyncio.to_thread(self.services.pit.store.versions, name)
-        return {"versions": [_shown(v) for v in versions]}
+        return {"versions": [_shown(v) for v in reversed(versions)]}
+
+    async def diff_artifacts(self, old: str, new: str | None = None) -> Json:
+        """What changed between two texts; with one only, between the version before it and it."""
+
+        def compare() -> Json:
+            a, b = self._pair(old, new)
+            store = self.services.pit.store
+            before, after = (text_of(store.get(one["id"], 0, LIMIT + 1), one["name"]) for one in (a, b))
+            names = [f"{one['name']}@{one['version']}" for one in (a, b)]
+            diff, added, removed = difference(before, after, names[0], names[1])
+            return {"old": _shown(a), "new": _shown(b), "diff": diff, "added": added, "removed": removed}
+
+        return await asyncio.to_thread(compare)
+
+    def _pair(self, old: str, new: str | None) -> tuple[Json, Json]:
+        if new is not None:
+            return self._entry(old), self._entry(new)
+        entry = self._entry(old)
+        before = [
+            v for v in self.services.pit.store.versions(entry["name"]) if v["version"] < entry["version"]
+        ]
+        if not before:
+            raise NotFound(
+                f"{entry['name']} has no version before {entry['version']}",
+                remedy=f"`symphony artifacts versions {entry['name']}` shows them",
+            )
+        return before[-1], entry
+
+    def _entry(self, artifact: str) -> Json:
+        """The version that `name@version` or a name says, or the newest entry of an id."""
+        store = self.services.pit.store
+        versions = store.versions(artifact)
+        if versions:
+            return versions[-1]
+        name, _, number = artifact.rpartition("@")
+        for version in store.versions(name) if number.isdecimal() else []:
+            if version["version"] == int(number):
+                return version
+        return store.info(self._identity(artifact))
 
     async def verify_artifacts(self) -> Json:
         """Reads every stored byte."""
@@ -73,6 +115,9 @@ class ArtifactMethods:
                 for identity in doomed:
                     pit.store.remove(identity)
                     pit.stale.forget(identity)
+                if doomed:
+                    # Nothing more goes; what went gives its space back.
+                    pit.store.gc([], before=0.0)
             return {"removed": len(doomed), "bytes": size}
 
         answer = await asyncio.to_thread(collect)
@@ -86,7 +131,11 @@ class ArtifactMethods:
             return artifact
         versions = store.versions(artifact)
         if versions:
-            return str(versions[0]["id"])
+            return str(versions[-1]["id"])
+        name, _, number = artifact.rpartition("@")
+        for version in store.versions(name) if number.isdecimal() else []:
+            if version["version"] == int(number):
+                return str(version["id"])
         prefix = artifact if artifact.startswith("sha256:") else f"sha256:{artifact}"
         matches = {a["id"] for a in store.list(limit=100_000) if a["id"].startswith(prefix)}
         if len(prefix) > 10 and len(matches) == 1:
