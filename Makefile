@@ -122,6 +122,7 @@ system-packages:
 .PHONY: test
 test: system-packages build $(STAMPS)/test $(STAMPS)/azurite ## the same set-up, then every test: Rust, page, Python, browser
 	cargo test --quiet --locked --workspace
+	cargo test --quiet --locked -p pool_manager --lib --features model-check
 	cd frontend && npm run --silent test
 	$(PY) -m pytest -n 2 --dist loadgroup
 

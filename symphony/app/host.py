@@ -134,6 +134,7 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
     def _assemble(self, configuration: Configuration, extensions: Extensions, pit: Pit) -> Services:
         """What works on top of the Pit. Nothing of it has started yet."""
         home, hub, meters = self._home, Hub(), Meters(configuration)
+        meters.attach("pit.pool", pit.pool_figures)
         history, melodies, audit = History(home.runs), PolyphonyStore(home.state), AuditLog(home.audit)
         files = conductor_files(home, configuration.get("conductor.encoder"))
         roster = Roster(pit.runtime, lambda: player_limits(configuration))

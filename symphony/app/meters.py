@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from symphony.config import Configuration
@@ -16,6 +16,7 @@ class Meters:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._metrics = Metrics()
+        self._figures: dict[str, Callable[[], dict[str, Any]]] = {}
 
     def count(self, section: str, what: str) -> None:
         """One more of something."""
@@ -36,6 +37,10 @@ class Meters:
         else:
             yield
 
+    def attach(self, section: str, figures: Callable[[], dict[str, Any]]) -> None:
+        """Has the numbers that a component keeps itself asked for with each snapshot."""
+        self._figures[section] = figures
+
     def follow(self, event: dict[str, Any]) -> None:
         """Counts what an event of the engine tells."""
         if event["event"] == "workflowComplete":
@@ -49,8 +54,11 @@ class Meters:
                 self.observe("engine", "node", node["ended"] - node["started"])
 
     def snapshot(self) -> dict[str, Any]:
-        """`{"counters": {name: n}, "timings": {name: {"count", "average", "p50", "p99", "max"}}}`."""
-        return self._metrics.snapshot()
+        """`{"counters": {name: n}, "timings": {name: {"count", "average", "p50", "p99", "max"}}, "figures":
+        {section: {name: value}}}`.
+        """
+        figures = {section: ask() for section, ask in self._figures.items() if self._is_on(section)}
+        return {**self._metrics.snapshot(), "figures": figures}
 
     def _is_on(self, section: str) -> bool:
         return bool(self._configuration.get(f"{section}.metrics_enabled"))

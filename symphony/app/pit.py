@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager
+from symphony.app.habits import Habits
 from symphony.app.parts import Part, nothing
 from symphony.config import Configuration
 from symphony.config.home import Home
@@ -30,6 +31,7 @@ class Pit:
         self.stale: StaleManager = _unstarted()
         self.arbiter: ArbitrationEngine = _unstarted()
         self.runtime: Runtime = _unstarted()
+        self._habits: Habits = _unstarted()
         self.counts_nodes = False
         """Whether the arbiter hands out places for nodes, as `engine.max_parallel` says."""
         store = Part("artifact store", self._open_store, self._close_store, self._store_health)
@@ -55,6 +57,17 @@ class Pit:
     def player_states(self) -> dict[str, Any]:
         """The Pool Manager's entries."""
         return dict(self.runtime.player_states())
+
+    def pool_figures(self) -> dict[str, Any]:
+        """The Pool Manager's numbers, and the shares that follow: of calls that found their Player warm, and of
+        Players that were expected among those that prompts used; None before the first.
+        """
+        figures = dict(self.runtime.stats()["players"])
+        calls, foreseen = figures["allocations"], figures["predicted_hits"]
+        used = foreseen + figures["predicted_misses"]
+        figures["warm_share"] = max(0.0, 1 - figures["waits"] / calls) if calls else None
+        figures["predicted_share"] = foreseen / used if used else None
+        return figures
 
     def resources(self) -> dict[str, Any]:
         """What the Arbitration Engine has granted of each resource."""
@@ -129,6 +142,8 @@ class Pit:
             launcher=str(self._launcher),
             sockets=str(self._home.sockets),
             capacity=self._configuration.get("pit.pool.capacity"),
+            memory=self._configuration.get("pit.pool.memory"),
+            predict=self._configuration.get("pit.pool.predict"),
             log={
                 "folder": str(self._home.logs),
                 "level": self._configuration.get("logging.level"),
@@ -136,8 +151,11 @@ class Pit:
                 "backups": self._configuration.get("logging.backups"),
             },
         )
+        self._habits = Habits(self._home.path / "habits", self.runtime)
+        self._habits.open()
 
     def _close_runtime(self) -> None:
+        self._habits.close()
         self.runtime.stop(5.0)
 
     def _runtime_health(self) -> Health:
@@ -146,7 +164,13 @@ class Pit:
     def _pool_health(self) -> Health:
         states = self.runtime.player_states().values()
         ready = sum(s["state"] in ("ready", "active") for s in states)
-        return "ok", f"{ready} of {len(states)} Players ready", ""
+        words = f"{ready} of {len(states)} Players ready"
+        given_up = [f"{s['extension']}: {s['reason']}" for s in states if s["given_up"]]
+        if given_up:
+            return "degraded", f"{words}; given up: {'; '.join(given_up)}", "see `symphony logs`"
+        if self._habits.trouble:
+            return "degraded", f"{words}; {self._habits.trouble}", "nothing, unless it happens again"
+        return "ok", words, ""
 
 
 def _unstarted() -> Any:

@@ -95,6 +95,14 @@ class PoolSettings(_Component):
     """`pit.pool`"""
 
     capacity: int = Field(default=128, ge=1, le=100_000, description="Players that may be loaded at a time")
+    memory: Size = Field(
+        default_factory=lambda: _memory() // 2,
+        gt=0,
+        description="memory that loaded Players may use together",
+    )
+    predict: bool = Field(
+        default=True, description="whether Players are started because they are likely needed"
+    )
 
 
 class ArbitrationSettings(_Component):
@@ -125,7 +133,7 @@ class StaleSettings(_Component):
 class PitSettings(_Section):
     """`pit`"""
 
-    pool: PoolSettings = PoolSettings()
+    pool: PoolSettings = Field(default_factory=PoolSettings)
     dag: DagSettings = DagSettings()
     store: StoreSettings = StoreSettings()
     arbitration: ArbitrationSettings = Field(default_factory=ArbitrationSettings)

@@ -31,7 +31,7 @@ entry = "player.py"
 class Theatre:
     """One host's Pit. `events` keeps everything drained."""
 
-    def __init__(self, home: Path, *, cpu: float = 8.0, threads: int = 2) -> None:
+    def __init__(self, home: Path, *, cpu: float = 8.0, threads: int = 2, **runtime: Any) -> None:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
         self.store = ArtifactStore(str(home / "store"))
@@ -44,6 +44,7 @@ class Theatre:
             launcher=str(LAUNCHER),
             sockets=str(home),
             threads=threads,
+            **runtime,
         )
         self.events: list[Json] = []
         self.answers: dict[str, Callable[[Json], Any]] = {}
