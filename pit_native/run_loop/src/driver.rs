@@ -110,6 +110,8 @@ pub(crate) struct Driver {
     stops: FxHashMap<u32, oneshot::Sender<()>>,
     starts: Vec<(u32, u32)>,
     ready: Vec<u32>,
+    /// Nodes that have begun to run since the last flush, and where among the events that is told.
+    begun: Vec<(usize, u32)>,
     /// Grants that come although their request was given up.
     owed: usize,
     queue: VecDeque<Event>,
@@ -180,6 +182,7 @@ impl Driver {
             stops: FxHashMap::default(),
             starts: Vec::new(),
             ready: Vec::new(),
+            begun: Vec::new(),
             owed: 0,
             queue: VecDeque::from([Event::Begin]),
             instructions: Vec::new(),
@@ -368,6 +371,7 @@ impl Driver {
     /// Writes the journal, tells what has changed, then starts what may start.
     fn flush(&mut self) {
         self.flush_journal();
+        self.drop_what_is_over();
         self.tell_ready();
         if !self.events.is_empty() {
             self.shared.sink.emit(&mut self.events);

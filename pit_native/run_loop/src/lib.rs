@@ -23,6 +23,7 @@ mod port_types;
 pub mod ports;
 mod resume;
 mod run_loop;
+mod schedule;
 mod syncer;
 #[cfg(test)]
 mod testing;
@@ -47,3 +48,4 @@ pub use player_log::{LogSettings, PlayerLog, Speaker};
 pub use ports::{Sink, Stage};
 pub use resume::keepable;
 pub use run_loop::{NoSink, Resumed, RunError, RunLoop, Stats, World};
+pub use schedule::{Order, lower_bound, makespan};

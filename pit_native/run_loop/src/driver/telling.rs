@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{NodeEvent, RunEvent};
 use crate::instructions::NodeState;
+use crate::plan::NodeKind;
 use crate::ports::NodeError;
 
 use super::{Detail, Driver};
@@ -49,6 +50,9 @@ impl Driver {
             self.keys.remove(&node);
             self.parts.remove(&node);
         }
+        if state == NodeState::Running {
+            self.begun.push((self.events.len(), node));
+        }
         self.events.push(RunEvent::Node(Box::new(NodeEvent {
             run: self.plan.run.clone(),
             node: self.plan.nodes[node as usize].id.clone(),
@@ -67,6 +71,24 @@ impl Driver {
             fallback: self.fallback_of(node),
             is_kept: false,
         })));
+    }
+
+    /// Takes out that nodes run which have ended meanwhile: their end says when they began.
+    pub(super) fn drop_what_is_over(&mut self) {
+        let begun = std::mem::take(&mut self.begun);
+        let over = begun
+            .iter()
+            .filter(|(_, node)| self.machine.state(*node).is_final());
+        let over: Vec<usize> = over.map(|(at, _)| *at).collect();
+        if over.is_empty() {
+            return;
+        }
+        let (mut at, mut next) = (0, over.iter().peekable());
+        self.events.retain(|_| {
+            let is_over = next.next_if(|over| **over == at).is_some();
+            at += 1;
+            !is_over
+        });
     }
 
     fn fallback_of(&self, node: u32) -> Option<Arc<str>> {
@@ -126,7 +148,9 @@ impl Driver {
     pub(super) fn tell_ready(&mut self) {
         let at = self.seconds();
         for node in std::mem::take(&mut self.ready) {
+            // Nodes that are played by nobody wait for nothing but their turn.
             if self.machine.state(node) != NodeState::Ready
+                || self.plan.nodes[node as usize].kind == NodeKind::Pass
                 || self.live[node as usize].told == NodeState::Ready
             {
                 continue;

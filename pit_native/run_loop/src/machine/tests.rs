@@ -354,10 +354,10 @@ fn simulate(
         match event {
             Event::Granted(node) => drop(held.insert(node, true)),
             // What is said a second time, and then too late, must change nothing.
-            Event::Finished { node, .. } | Event::Failed { node, .. } => {
-                if running.remove(&node) && pick.is_multiple_of(7) {
-                    pending.push_back(event);
-                }
+            Event::Finished { node, .. } | Event::Failed { node, .. }
+                if running.remove(&node) && pick.is_multiple_of(7) =>
+            {
+                pending.push_back(event);
             }
             Event::Due { .. } if pick.is_multiple_of(13) => pending.push_back(event),
             _ => {}
