@@ -76,11 +76,10 @@ def langgraph(name: str) -> Row:
     from langgraph.checkpoint.sqlite import SqliteSaver
     from langgraph.graph import StateGraph
 
-    class State(TypedDict):
-        seen: Annotated[list[int], operator.add]
-
+    # Annotations of this module are texts, which LangGraph could not resolve here.
+    state = TypedDict("state", {"seen": Annotated[list[int], operator.add]})  # noqa: UP013
     count = 100
-    graph = StateGraph(State)
+    graph = StateGraph(state)
     for i in range(count):
         graph.add_node(f"n{i}", lambda _: {"seen": [1]})
         if i:
