@@ -6,11 +6,15 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 import pit_native
-from symphony.errors import BadInput, NotFound, SymphonyError
+from conductor.encoder import Encoder
+from symphony.errors import BadInput, EnvironmentLacks, NotFound, SymphonyError
+
+ENCODER = Path(__file__).parents[2] / "build" / "encoder"
 
 
 class Thing:
@@ -185,6 +189,123 @@ def test_a_dead_entry_is_loaded_anew_while_old_handles_keep_theirs(pool: pit_nat
     assert old.value.id == new.value.id == "a"
     with pytest.raises(NotFound):
         pool.allocate("a")
+
+
+def test_entries_have_a_kind_and_a_size_that_is_declared_then_measured() -> None:
+    class Measured(Thing):
+        def memory_in_use(self) -> tuple[int, int]:
+            return 3 << 20, 1 << 20
+
+    pool = pit_native.PoolManager(memory=10 << 20, gpu_memory=4 << 20)
+    pool.register("player", Thing, kind="player", memory=8 << 20)
+    pool.register("model", Measured, memory=9 << 20, gpu_memory=2 << 20)
+    assert pool.describe("model")["memory"] == 9 << 20 and not pool.describe("model")["measured"]
+    with pool.allocate("model"):
+        seen = pool.describe("model")
+        assert (seen["kind"], seen["memory"], seen["gpu_memory"]) == ("model", 3 << 20, 1 << 20)
+        assert seen["measured"] and seen["load_seconds"] >= 0 and seen["reason"] is None
+        with pytest.raises(SymphonyError) as caught:
+            pool.allocate("player", timeout=0.05)
+        assert caught.value.code == "timeout", "held entries make no room"
+    with pool.allocate("player"):
+        assert pool.describe("player")["kind"] == "player" and pool.state("model") == "unloaded"
+    stats = pool.stats()
+    assert (stats["memory"], stats["memory_limit"]) == (8 << 20, 10 << 20)
+    assert (stats["gpu_memory"], stats["gpu_memory_limit"], stats["gpu_absent"]) == (0, 4 << 20, None)
+    pool.register("large", Thing, memory=11 << 20)
+    with pytest.raises(EnvironmentLacks) as lacking:
+        pool.allocate("large")
+    assert lacking.value.code == "too_large"
+    with pytest.raises(BadInput):
+        pool.register("b", Thing, kind="plugin")
+    with pytest.raises(NotFound):
+        pool.describe("unknown")
+    pool.close()
+
+
+def test_values_that_are_not_healthy_come_back_and_hopeless_ones_are_given_up() -> None:
+    ill: set[str] = set()
+
+    class Patient(Thing):
+        def is_healthy(self) -> bool:
+            if "raise" in ill:
+                raise ValueError("no pulse")
+            return not ill
+
+    def load(id: str) -> Patient:
+        if "hopeless" in ill:
+            raise OSError("gone for good")
+        ill.clear()
+        return Patient(id)
+
+    pool = pit_native.PoolManager(backoff=0.001, give_up_after=3, check=0.005)
+    pool.register("a", load)
+    pool.release(pool.allocate("a"))
+    ill.add("weak")
+    until(lambda: pool.stats()["restarts"] == 1 and pool.state("a") == "ready")
+    assert pool.describe("a")["reason"] == "it said that it is not healthy"
+    ill.update({"raise", "hopeless"})
+    until(lambda: bool(pool.describe("a")["given_up"]))
+    with pytest.raises(SymphonyError, match=r"3 failures in a row, the last: .*gone for good") as caught:
+        pool.allocate("a")
+    assert caught.value.code == "given_up"
+    assert pool.stats()["given_up"] == 1 and pool.describe("a")["pause"] > 1
+    pool.close()
+
+
+def test_a_reported_death_gives_the_handle_back_and_brings_the_value_back(
+    pool: pit_native.PoolManager,
+) -> None:
+    pool.register("a", Thing)
+    first, second = pool.allocate("a"), pool.allocate("a")
+    assert pool.report_dead(first, "it crashed") and not pool.report_dead(second, "it crashed")
+    with pytest.raises(BadInput):
+        pool.report_dead(first, "it crashed")
+    until(lambda: pool.state("a") == "ready")
+    stats = pool.stats()
+    assert (stats["deaths"], stats["restarts"], stats["held"]) == (1, 1, 0)
+
+
+def test_a_hundred_and_more_entries_are_active_at_once() -> None:
+    pool = pit_native.PoolManager(capacity=150)
+    for number in range(150):
+        pool.register(f"p{number}", Thing, kind="player" if number % 2 else "model")
+    handles = [pool.allocate(f"p{number}") for number in range(150)]
+    assert pool.stats()["states"]["active"] == 150
+    assert [handle.value.id for handle in handles] == [f"p{number}" for number in range(150)]
+    for handle in handles:
+        pool.release(handle)
+    assert pool.stats()["states"]["ready"] == 150
+    pool.close()
+
+
+def test_a_local_model_is_an_entry_like_any_other() -> None:
+    """The Conductor's sentence encoder: loaded by a worker, warmed by its first sentence, unloaded for room."""
+    gone: list[str] = []
+
+    class Model:
+        def __init__(self, id: str) -> None:
+            self.encoder = Encoder(ENCODER)
+
+        def warm(self) -> None:
+            self.encoder.embed(["one sentence"])
+
+        def memory_in_use(self) -> int:
+            return (ENCODER / "encoder.onnx").stat().st_size
+
+    pool = pit_native.PoolManager(capacity=1, unload=lambda id, model: gone.append(id))
+    pool.register("encoder", Model, kind="model", memory=100 << 20)
+    pool.register("other", Thing)
+    assert pool.prewarm(["encoder"]) == 1
+    with pool.allocate("encoder", timeout=60) as model:
+        assert pool.state("encoder") == "active"
+        assert model.encoder.embed(["find dead code"]).shape == (1, 384)
+    seen = pool.describe("encoder")
+    assert seen["state"] == "ready" and seen["measured"] and 0 < seen["memory"] < 100 << 20
+    assert pool.stats()["prewarm_hits"] == 1
+    pool.release(pool.allocate("other"))
+    assert gone == ["encoder"] and pool.state("encoder") == "unloaded"
+    pool.close()
 
 
 def test_many_threads_share_a_small_pool(pool: pit_native.PoolManager) -> None:
