@@ -25,6 +25,7 @@ class FakeHost:
         self.step = step
         self.gate: asyncio.Event | None = None
         self.fail_node = ""
+        self.asks_to_resume = False
         self.path = project
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.drafts: dict[str, Json] = {}
@@ -287,6 +288,10 @@ class FakeHost:
         return {"run": run}
 
     async def resume_run(self, run: str, *, agreed: bool = False) -> Json:
+        if self.asks_to_resume and not agreed:
+            raise PermissionDenied(
+                "The Melody runs programs", code="consent_needed", findings=[{"message": "run make test"}]
+            )
         self.fail_node = ""
         for node in self.runs[run]["nodes"]:
             if node["status"] != "succeeded":

@@ -377,6 +377,22 @@ async def test_a_failed_run_opens_at_the_step_that_failed(page: Page) -> None:
     assert page.state.board.selected == ""
 
 
+async def test_a_resume_that_runs_programs_asks_first(page: Page) -> None:
+    host = page.host
+    assert isinstance(host, FakeHost)
+    host.fail_node, host.asks_to_resume = "chart", True
+    await played(page)
+    await do(page, "board.resume")
+    assert find(page, "Dialog", title="Permissions")
+    assert find(page, "Bullets", items=["run make test"])
+    await do(page, "resume.go")
+    await asyncio.gather(*host._tasks.values())
+    await page.load("board")
+    assert not find(page, "Dialog")
+    assert page.state.board.detail
+    assert page.state.board.detail["run"]["status"] == "succeeded"
+
+
 async def test_more_artifacts_are_listed_on_request(page: Page) -> None:
     host = page.host
     assert isinstance(host, FakeHost)

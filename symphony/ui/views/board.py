@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from symphony.errors import PermissionDenied
 from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
-from symphony.ui.state import BoardState, Json, PageState
-from symphony.ui.views import artifacts, melody_graph
+from symphony.ui.state import BoardState, Json, PageState, Question
+from symphony.ui.views import artifacts, consent, melody_graph
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -266,6 +267,13 @@ def _part(part: str, run: str, selected: str) -> Node:
     return h("Timeline", key="board.timeline", run=run, selected=selected or None)
 
 
+def _consent_dialog(question: Question) -> Node:
+    return consent.dialog(question, "resume", "Allow and resume")
+
+
+DIALOGS = {"board.consent": _consent_dialog}
+
+
 async def load(page: Page) -> None:
     """Loads the history and the run that is shown."""
     board = page.state.board
@@ -333,8 +341,28 @@ async def _cancel(page: Page, _argument: str, _value: Any) -> None:
 
 @on("board.resume")
 async def _resume(page: Page, _argument: str, _value: Any) -> None:
+    await _go_on(page, page.state.board.run, False)
+
+
+@on("resume.go")
+async def _resume_agreed(page: Page, _argument: str, _value: Any) -> None:
+    await _go_on(page, page.answered()["run"], True)
+
+
+@on("resume.cancel")
+@on("dialog.resume", "close")
+async def _resume_refused(page: Page, _argument: str, _value: Any) -> None:
+    page.answered()
+
+
+async def _go_on(page: Page, run: str, agreed: bool) -> None:
     with page.busy("resume", "Resuming the run"):
-        await page.host.resume_run(page.state.board.run)
+        try:
+            await page.host.resume_run(run, agreed=agreed)
+        except PermissionDenied as error:
+            page.ask("board.consent", run=run, questions=consent.questions(error))
+            return
+    page.state.board.selected = ""
     page.announce("The run goes on")
     await page.load("board")
 

@@ -10,7 +10,7 @@ from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import ComposeState, Json, PageState, Question
-from symphony.ui.views import editor, melody_graph
+from symphony.ui.views import consent, editor, melody_graph
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -361,18 +361,7 @@ def _save_dialog(question: Question) -> Node:
 
 
 def _consent_dialog(question: Question) -> Node:
-    return h(
-        "Dialog",
-        h("Bullets", items=[str(item) for item in question.data["questions"]]),
-        h(
-            "Line",
-            h("Button", key="consent.go", label="Allow and play", variant="primary"),
-            h("Button", key="consent.cancel", label="Cancel", variant="ghost"),
-        ),
-        key="dialog.consent",
-        title="Permissions",
-        text="This Melody asks before it plays:",
-    )
+    return consent.dialog(question, "consent", "Allow and play")
 
 
 DIALOGS = {"compose.save": _save_dialog, "compose.consent": _consent_dialog}
@@ -395,10 +384,7 @@ async def play(page: Page, melody: str | Json, prompt: str = "", agreed: bool = 
         try:
             started = await page.host.execute_melody(melody, prompt=prompt, agreed=agreed)
         except PermissionDenied as error:
-            if error.code != "consent_needed" or agreed:
-                raise
-            questions = [str(item.get("message", item)) for item in error.findings] or [error.message]
-            page.ask("compose.consent", melody=melody, prompt=prompt, questions=questions)
+            page.ask("compose.consent", melody=melody, prompt=prompt, questions=consent.questions(error))
             return
     page.state.board.run, page.state.board.selected, page.state.board.detail = started["run"], "", None
     page.announce("The Melody plays")

@@ -27,7 +27,7 @@ class View:
 
 VIEWS: dict[str, View] = {
     "compose": View("Compose", "Compose", compose.render, compose.load, compose.DIALOGS),
-    "board": View("Harmony Board", "Board", board.render, board.load, {}),
+    "board": View("Harmony Board", "Board", board.render, board.load, board.DIALOGS),
     "artifacts": View("Artifacts", "Artifacts", artifacts.render, artifacts.load, {}),
     "store": View("Polyphony Store", "Store", store.render, store.load, store.DIALOGS),
     "market": View("Marketplace", "Marketplace", market.render, market.load, market.DIALOGS),
