@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from symphony.config.files import write_atomically
 from symphony.config.positions import Positions, locate, yaml_positions
@@ -29,6 +30,7 @@ SUFFIXES: dict[str, Format] = {
 MAX_BYTES = 256 << 20
 MAX_DEPTH = 100
 """Deepest nesting of values in a melody."""
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 def load(source: Path | str | bytes, suffix: str | None = None) -> Melody:
@@ -77,11 +79,14 @@ def from_document(document: Any) -> Melody:
 def dump(melody: Melody, form: Format | str = "yaml") -> bytes:
     """The melody as `yaml`, `json` (compact), `pretty` (JSON for people), `msgpack` or `postcard`."""
     document = melody.to_document()
+    if trouble := _foreign_value(document):
+        path, message = trouble
+        raise BadInput(f"{'.'.join(map(str, path))} {message}", remedy="leave it out")
     match form:
         case "json":
-            return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+            return to_json(document)
         case "pretty":
-            return (json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()
+            return to_json(document, indent=2) + b"\n"
         case "msgpack":
             import msgpack
 
@@ -130,7 +135,9 @@ def _read_postcard(data: bytes, source: str) -> Any:
     try:
         return decode_melody(data)
     except BadInput as error:
-        raise InvalidMelody(f"{source}: is no binary Melody: {error.message}", remedy="export it again") from None
+        raise InvalidMelody(
+            f"{source}: is no binary Melody: {error.message}", remedy="export it again"
+        ) from None
 
 
 def _read_json(text: str, source: str, form: Format) -> Any:
@@ -224,8 +231,31 @@ def _build(document: Any, source: str, positions: Callable[[], Positions]) -> Me
         raise _invalid(source, _schema_findings(error, positions())) from None
 
 
+def _is_plain(document: dict[str, Any]) -> bool:
+    """Whether JSON knows every value, none is nested too deeply, and all are of exactly these types."""
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for value in level:
+            kind = type(value)
+            if kind is dict:
+                if not all(type(key) is str for key in value):
+                    return False
+                below.extend(value.values())
+            elif kind is list:
+                below.extend(value)
+            elif kind not in _SCALARS or (kind is float and not math.isfinite(value)):
+                return False
+        if not below:
+            return True
+        level = below
+    return False
+
+
 def _foreign_value(document: dict[str, Any]) -> tuple[tuple[str | int, ...], str] | None:
     """The first value that JSON does not know, or that is nested too deeply, with its place."""
+    if _is_plain(document):
+        return None
     todo: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
     while todo:
         path, value = todo.pop()

@@ -62,6 +62,10 @@ Seconds = Annotated[float, BeforeValidator(_duration)]
 Bytes = Annotated[int, BeforeValidator(_size)]
 
 
+RETRY_DELAY = 0.5
+"""Seconds before a second try, unless a node says otherwise."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
 
@@ -71,7 +75,7 @@ class Retry(_Part):
 
     attempts: int = Field(default=1, ge=1, le=100)
     backoff: Literal["none", "fixed", "exponential"] = "exponential"
-    delay: Seconds = 0.5
+    delay: Seconds = RETRY_DELAY
 
 
 class Resources(_Part):
@@ -119,7 +123,7 @@ class Node(_Part):
             document["timeout"] = format_duration(self.timeout)
         if self.retry is not None:
             document["retry"] = {"attempts": self.retry.attempts, "backoff": self.retry.backoff}
-            if self.retry.delay != Retry().delay:
+            if self.retry.delay != RETRY_DELAY:
                 document["retry"]["delay"] = format_duration(self.retry.delay)
         if self.resources is not None:
             resources = self.resources.model_dump(exclude_none=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _DURATION_UNITS = {
     "ms": Fraction(1, 1000),
@@ -46,6 +47,11 @@ def parse_duration(value: str | float) -> float:
         if not math.isfinite(value) or value < 0:
             raise ValueError(f"a duration cannot be {value}")
         return float(value)
+    return _seconds(value)
+
+
+@lru_cache(maxsize=1024)
+def _seconds(value: str) -> float:
     text = value.strip()
     if _PLAIN_NUMBER.fullmatch(text):
         return float(text)
