@@ -3,7 +3,7 @@
 use crate::chunks::{ChunkKey, write_keys};
 use crate::error::{Result, StoreError};
 use crate::pack::{QUICK, pack, unpack};
-use crate::record::{CHUNKED, COMPRESSED, SEALED};
+use crate::record::{CHUNKED, COMPRESSED, Header, SEALED};
 use crate::seal::{OVERHEAD, Seal};
 use crate::types::ArtifactId;
 use serde::de::DeserializeOwned;
@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
+/// Bytes of a content for one byte of its record, at most: zstd's best, and that of the longest chunks.
+const LARGEST_RATIO: u64 = 40_000;
+/// As much memory is always there.
+const SURE_ROOM: usize = 16 << 20;
 /// Digest and length that precede a content's bytes.
 pub(crate) const PREFIX: usize = 40;
 /// Contents shorter than this are stored as they are: unpacking would cost more than reading.
@@ -135,14 +139,14 @@ fn sealed_content<'a>(
     })
 }
 
-/// Digest and length from a content's prefix.
+/// Digest and length from a content's prefix; nothing when its record cannot hold as much.
 pub(crate) fn read_prefix(
     prefix: &[u8],
-    flags: u8,
+    header: &Header,
     seal: Option<&Seal>,
 ) -> Option<(ArtifactId, u64)> {
     let opened;
-    let plain = if flags & SEALED != 0 {
+    let plain = if header.flags & SEALED != 0 {
         opened = seal?.open(prefix, b"prefix")?;
         opened.as_slice()
     } else {
@@ -150,7 +154,9 @@ pub(crate) fn read_prefix(
     };
     let (digest, rest) = plain.split_first_chunk::<32>()?;
     let (length, _) = rest.split_first_chunk::<8>()?;
-    Some((ArtifactId(*digest), u64::from_le_bytes(*length)))
+    let length = u64::from_le_bytes(*length);
+    let is_possible = length <= header.length.saturating_mul(LARGEST_RATIO);
+    is_possible.then_some((ArtifactId(*digest), length))
 }
 
 /// The payload of a content as it was before it was sealed.
@@ -180,8 +186,17 @@ pub(crate) fn read_payload(
     if flags & COMPRESSED == 0 {
         return (payload.len() == size).then_some(payload);
     }
-    let mut plain = vec![0; size];
+    let mut plain = room(size)?;
     unpack(&payload, &mut plain).then_some(plain)
+}
+
+/// So many zeros, or nothing when there is no memory for them: a record that lies about its length must
+/// not end the process.
+pub(crate) fn room(size: usize) -> Option<Vec<u8>> {
+    if size > SURE_ROOM {
+        Vec::<u8>::new().try_reserve_exact(size).ok()?;
+    }
+    Some(vec![0; size])
 }
 
 /// A body that is a digest and a message: an entry, or with nothing after it a removal.

@@ -288,8 +288,11 @@ fn decode(plain: &[u8]) -> Option<(Index, Reach)> {
             standing: Standing::from_byte(reader.bytes::<1>()?[0])?,
         };
         let words = index.words.texts.len() as u32;
-        if entry.content as usize >= contents || entry.name.max(entry.kind).max(entry.run) >= words
-        {
+        // A chain that does not go back would never end.
+        let is_older = |older: u32| older == NONE || (older as usize) < row;
+        let is_chained = is_older(entry.older_of_content) && is_older(entry.older_of_name);
+        let last_word = entry.name.max(entry.kind).max(entry.run);
+        if entry.content as usize >= contents || last_word >= words || !is_chained {
             return None;
         }
         index.newest_of_name.insert(entry.name, row as u32);

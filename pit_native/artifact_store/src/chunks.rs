@@ -125,8 +125,11 @@ fn rows(table: &[u8]) -> Option<Table> {
         let (key, length) = row.split_first_chunk::<KEY>()?;
         Some((ChunkKey(*key), u32::from_le_bytes(*length.first_chunk()?)))
     };
-    rest.is_empty()
-        .then(|| rows.iter().map(row).collect::<Option<_>>())?
+    let rows: Table = rows.iter().map(row).collect::<Option<_>>()?;
+    let size: usize = rows.iter().map(|(_, length)| *length as usize).sum();
+    // A table that lies about lengths must not make us ask for more memory than a block can need.
+    let is_possible = rest.is_empty() && size <= BLOCK + window(u64::MAX);
+    is_possible.then_some(rows)
 }
 
 /// Which chunks a block holds, one after the other.
@@ -147,10 +150,6 @@ pub(crate) fn read_block(body: &[u8], flags: u8, seal: Option<&Seal>) -> Option<
     }
     if flags & COMPRESSED == 0 {
         return (payload.len() == size).then(|| (chunks, payload.to_vec()));
-    }
-    // A table that lies about lengths must not make us ask for more memory than a block can need.
-    if size > BLOCK + window(u64::MAX) {
-        return None;
     }
     let mut plain = vec![0; size];
     unpack(payload, &mut plain).then_some((chunks, plain))

@@ -1,6 +1,6 @@
 //! Reading contents back: whole, into memory of the caller, or piece by piece.
 
-use crate::body::{open_payload, prefix_bytes, read_prefix};
+use crate::body::{open_payload, prefix_bytes, read_prefix, room};
 use crate::chunks::{CHUNK_FROM, ChunkKey, read_block, read_keys};
 use crate::core::Core;
 use crate::error::{Result, StoreError};
@@ -67,16 +67,16 @@ impl Cursor {
 impl Core {
     /// The plain content, its digest checked.
     pub(crate) fn get(&self, id: &ArtifactId) -> Result<Vec<u8>> {
-        let mut content = vec![0; self.size(id)?];
+        let Some(mut content) = room(self.size(id)?) else {
+            return Err(larger_than_memory(id));
+        };
         self.get_into(id, &mut content)?;
         Ok(content)
     }
 
     /// Bytes of a content that is here.
     pub(crate) fn size(&self, id: &ArtifactId) -> Result<usize> {
-        usize::try_from(self.locate(id)?.1).map_err(|_| {
-            StoreError::BadInput(format!("{id} is larger than memory; read it in pieces"))
-        })
+        usize::try_from(self.locate(id)?.1).map_err(|_| larger_than_memory(id))
     }
 
     /// Writes the plain content into `out`, which must be as long as it is, and checks its digest.
@@ -169,11 +169,12 @@ impl Core {
         if header.kind != Kind::Content || length < prefix.len() {
             return Ok(Err("its record is another one".into()));
         }
-        if read_prefix(prefix, header.flags, seal) != Some((*id, out.len() as u64)) {
+        if read_prefix(prefix, &header, seal) != Some((*id, out.len() as u64)) {
             return Ok(Err("the digest in its record is another one".into()));
         }
         let length = length - prefix.len();
-        if length > out.len() + OVERHEAD || length.min(known) > count.saturating_sub(front.len()) {
+        let most = out.len() + seal.map_or(0, |_| OVERHEAD);
+        if length > most || length.min(known) > count.saturating_sub(front.len()) {
             return Ok(Err("its record is cut short".into()));
         }
         let payload_at = at + front.len() as u64;
@@ -260,7 +261,7 @@ impl Core {
         let seal = self.seal.as_ref();
         let keys = segment.record_at(at)?.and_then(|(header, body)| {
             let (prefix, payload) = body.split_at_checked(prefix_bytes(header.flags))?;
-            let (read_id, _) = read_prefix(prefix, header.flags, seal)?;
+            let (read_id, _) = read_prefix(prefix, &header, seal)?;
             let payload = open_payload(id, payload.to_vec(), header.flags, seal)?;
             (header.kind == Kind::Content && read_id == *id).then(|| read_keys(&payload))?
         });
@@ -437,6 +438,10 @@ impl Core {
         while self.read(&mut cursor, &mut piece)? > 0 {}
         Ok(())
     }
+}
+
+fn larger_than_memory(id: &ArtifactId) -> StoreError {
+    StoreError::BadInput(format!("{id} is larger than memory; read it in pieces"))
 }
 
 /// Reads the rest of a payload of which `known` bytes are there. False when the file ends before.

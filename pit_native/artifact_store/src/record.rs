@@ -11,6 +11,8 @@
 pub(crate) const HEADER: usize = 32;
 /// The first bytes of every record.
 pub(crate) const MAGIC: [u8; 4] = *b"SyA\x01";
+/// No log is so long; what claims more was not written by us.
+const LAST_SEQUENCE: u64 = 1 << 62;
 /// The body's payload is compressed with zstd.
 pub(crate) const COMPRESSED: u8 = 1;
 /// The body is under AES-256-GCM.
@@ -117,10 +119,14 @@ impl Header {
         if bytes[0..4] != MAGIC || crc32fast::hash(&bytes[..28]) != u32_at(28) {
             return None;
         }
+        let sequence = u64_at(8);
+        if sequence > LAST_SEQUENCE {
+            return None;
+        }
         Some(Self {
             kind: Kind::from_byte(bytes[4])?,
             flags: bytes[5],
-            sequence: u64_at(8),
+            sequence,
             length: u64_at(16),
             body_crc: u32_at(24),
         })
@@ -135,7 +141,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_header_survives_and_no_flipped_bit_does(
-            sequence in any::<u64>(), length in any::<u64>(), body_crc in any::<u32>(),
+            sequence in 0..=LAST_SEQUENCE, length in any::<u64>(), body_crc in any::<u32>(),
             flags in 0u8..8, bit in 0usize..HEADER * 8,
         ) {
             let header = Header { kind: Kind::Entry, flags, sequence, length, body_crc };

@@ -201,7 +201,7 @@ fn read_change(
         Kind::Segment => return None,
         Kind::Content => {
             let prefix = body.get(..prefix_bytes(header.flags))?;
-            let (id, bytes) = read_prefix(prefix, header.flags, seal)?;
+            let (id, bytes) = read_prefix(prefix, header, seal)?;
             What::Content { id, bytes }
         }
         Kind::Entry => {

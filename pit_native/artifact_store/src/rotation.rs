@@ -119,7 +119,7 @@ impl Core {
         let front = prefix_bytes(header.flags);
         let seal = self.seal.as_ref();
         let prefix = body.get(..front);
-        let found = prefix.and_then(|prefix| read_prefix(prefix, header.flags, seal));
+        let found = prefix.and_then(|prefix| read_prefix(prefix, &header, seal));
         if header.kind != Kind::Content || found != Some((*id, bytes)) {
             return Ok(Err("the digest in its record is another one".into()));
         }

@@ -1,7 +1,7 @@
 //! Reads every stored byte and says what does not check out.
 
 use crate::body::{
-    EvictionBody, HoldBody, prefix_bytes, read_entry, read_message, read_prefix, read_tagged,
+    EvictionBody, HoldBody, prefix_bytes, read_entry, read_message, read_prefix, read_tagged, room,
 };
 use crate::chunks::read_block;
 use crate::core::Core;
@@ -199,7 +199,7 @@ impl Report<'_> {
             Kind::Content => {
                 let prefix = body
                     .get(..prefix_bytes(flags))
-                    .and_then(|prefix| read_prefix(prefix, flags, seal));
+                    .and_then(|prefix| read_prefix(prefix, header, seal));
                 match (prefix, u32::try_from(offset)) {
                     (Some((id, bytes)), Ok(offset)) => {
                         let place = Place {
@@ -238,10 +238,9 @@ impl Report<'_> {
 
     fn is_sound(&self, flags: u8, place: Place, id: &ArtifactId, bytes: u64) -> Result<bool> {
         if flags & CHUNKED == 0 {
-            let Ok(size) = usize::try_from(bytes) else {
+            let Some(mut content) = usize::try_from(bytes).ok().and_then(room) else {
                 return Ok(false);
             };
-            let mut content = vec![0; size];
             let read = self
                 .core
                 .read_content(self.segment, place, id, &mut content)?;
