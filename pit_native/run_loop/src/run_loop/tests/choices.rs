@@ -1,6 +1,7 @@
 //! What a run chooses: who goes first, who plays, what need not be played, and what it says of that.
 
 use super::*;
+use crate::plan::{InputPlan, Source};
 
 fn final_events(theatre: &Theatre) -> FxHashMap<String, crate::NodeEvent> {
     let ended = theatre
@@ -150,6 +151,65 @@ fn a_node_that_runs_again_says_why() {
     theatre.artifacts.content.lock().clear();
     let (_theatre, why) = again(theatre, |parts| since(parts, "30d"));
     assert_eq!(why[0], because("the artifact n0.out.json was removed"));
+}
+
+#[test]
+fn an_edit_plays_exactly_what_depends_on_it() {
+    let edges: Vec<_> = (1..1000u32)
+        .map(|i| ("data", i * 7 % i.min(60), i))
+        .collect();
+    let play = |theatre: &Theatre, edited: &str| {
+        let folder = theatre.folder.path().join("runs/run");
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+        let specs = (0..1000).map(|at| cached(&format!("base {at}")));
+        let mut parts = testing::parts(specs.collect(), &edges);
+        parts.folder = Some(folder);
+        // What the Player of the tests answers depends on its inputs alone.
+        parts.nodes[3].inputs.push(InputPlan {
+            port: "edited".into(),
+            is_list: false,
+            is_optional: false,
+            sources: vec![Source::Value(Arc::new(edited.into()))],
+        });
+        let plan = Plan::new(parts).unwrap();
+        let from = theatre.events.events().len();
+        theatre.stage.calls.lock().clear();
+        let began = Instant::now();
+        theatre.run_loop.start(plan).unwrap();
+        assert_eq!(theatre.events.wait_end(from).0, RunState::Succeeded);
+        let called: std::collections::BTreeSet<String> = theatre
+            .stage
+            .calls
+            .lock()
+            .iter()
+            .map(|call| call.0.clone())
+            .collect();
+        (called, began.elapsed())
+    };
+    let theatre = Theatre::new();
+    assert_eq!(play(&theatre, "before").0.len(), 1000);
+    let theatre = theatre.next_life();
+    let (called, took) = play(&theatre, "before");
+    assert!(called.is_empty(), "{called:?}");
+    eprintln!("{took:?} for a thousand answers from the cache");
+    let theatre = theatre.next_life();
+    let mut depends = vec![false; 1000];
+    depends[3] = true;
+    for &(_, source, target) in &edges {
+        depends[target as usize] |= depends[source as usize];
+    }
+    let expected = (0..1000)
+        .filter(|&at| depends[at])
+        .map(|at| format!("n{at}"))
+        .collect();
+    assert_eq!(play(&theatre, "after").0, expected);
+    assert!(
+        expected.len() > 1 && expected.len() < 900,
+        "{}",
+        expected.len()
+    );
 }
 
 #[test]
