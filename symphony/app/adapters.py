@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symphony.app.project import look_at, resolve_project
+from symphony.app.tiering import AnyTier
 from symphony.errors import BadInput, NotFound
 from symphony.ports.conductor import ConductorStatus, OrchestrationRequest, OrchestrationResult
 from symphony.ports.extension import ExtensionId
@@ -80,7 +81,8 @@ class HostPit:
 
     async def get_artifact(self, artifact: ArtifactId) -> bytes:
         """See PitPort."""
-        return bytes(await asyncio.to_thread(self._host.services.pit.store.get, artifact))
+        services = self._host.services
+        return await asyncio.to_thread(AnyTier(services.pit.store, services.tiers).get, artifact)
 
 
 class SandboxedExtensions:

@@ -8,6 +8,7 @@ from typing import Any
 
 from symphony.app.paths import launcher
 from symphony.app.services import Services
+from symphony.app.tiering import AnyTier
 from symphony.stage.broker import Broker
 from symphony.stage.capabilities import artifacts, extensions, files, http, models, programs
 
@@ -32,7 +33,7 @@ def build_broker(services: Services, call_other: CallOther) -> Broker:
         **files.capabilities(services.home.path / "output"),
         **http.capabilities(),
         **models.capabilities(endpoint, services.planner.embed, emit),
-        **artifacts.capabilities(services.pit.store),
+        **artifacts.capabilities(AnyTier(services.pit.store, services.tiers)),
         **extensions.capabilities(call_other),
         **programs.capabilities(launcher(), lambda: tuple(get("stage.sandbox.allow_missing"))),
     }

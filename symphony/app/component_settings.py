@@ -18,6 +18,7 @@ SECTIONS = {
     "history": "engine",
     "audit log": "stage",
     "engine": "engine",
+    "tiers": "pit.stale",
     "conductor": "conductor",
     "broker": "stage",
     "socket": "host",

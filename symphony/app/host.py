@@ -14,18 +14,19 @@ from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
 from symphony.app.lock import HomeLock
 from symphony.app.meters import Meters
-from symphony.app.methods.artifacts import ArtifactMethods
 from symphony.app.methods.extensions import ExtensionMethods
 from symphony.app.methods.melodies import MelodyMethods
 from symphony.app.methods.projects import ProjectMethods
 from symphony.app.methods.runs import RunMethods
 from symphony.app.methods.settings import SettingMethods
+from symphony.app.methods.tiers import TierMethods
 from symphony.app.parts import LoopPart, Part
 from symphony.app.paths import conductor_files, launcher, page_files
 from symphony.app.pit import Pit
 from symphony.app.planning import Planner
 from symphony.app.project import look_at
 from symphony.app.services import Services
+from symphony.app.tiering import Tiers
 from symphony.app.wire import WireServer
 from symphony.config import Configuration
 from symphony.config.home import Home
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, ExtensionMethods, SettingMethods):
+class Host(ProjectMethods, MelodyMethods, TierMethods, RunMethods, ExtensionMethods, SettingMethods):
     """One host on one home. `page` is the address to serve the page on; None serves commands only."""
 
     def __init__(
@@ -172,6 +173,7 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
             roster=roster,
             engine=engine,
             meters=meters,
+            tiers=Tiers(home, configuration, pit, history, engine),
             recast=recast,
         )
         self._broker = build_broker(services, self._call_other)
@@ -184,6 +186,7 @@ class Host(ProjectMethods, MelodyMethods, RunMethods, ArtifactMethods, Extension
             Part("history", history.open, looking=history.look),
             Part("audit log", closing=audit.close, looking=audit.look),
             LoopPart("engine", services.engine),
+            LoopPart("tiers", services.tiers),
         ]
         surface: list[AsyncComponent] = [
             LoopPart("broker", self._broker),

@@ -11,11 +11,13 @@ from typing import Any
 from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager
 from symphony.app.habits import Habits
 from symphony.app.parts import Part, nothing
+from symphony.app.store_keys import StoreKeys
 from symphony.config import Configuration
 from symphony.config.home import Home
 from symphony.engine.plan import PLACES
 from symphony.errors import EnvironmentLacks
 from symphony.ports.component import Status
+from symphony.tiers.settings import policy
 
 Health = tuple[Status, str, str]
 
@@ -51,7 +53,10 @@ class Pit:
 
     def register_artifacts(self) -> None:
         """Tells the Stale Manager of everything that was kept by earlier hosts."""
+        away = set(self.store.remote())
         for artifact in self.store.list(limit=1_000_000):
+            if artifact["id"] in away:
+                continue  # where it is, the first plan finds out
             self.stale.register(artifact["id"], artifact["bytes"], artifact["created"], artifact["quality"])
 
     def player_states(self) -> dict[str, Any]:
@@ -80,14 +85,18 @@ class Pit:
 
     # --- artifact store --------------------------------------------------------------------------
     def _open_store(self) -> None:
-        self.store = ArtifactStore(str(self._home.store))
+        get = self._configuration.get
+        keys = StoreKeys(self._home, get("pit.store.encryption"), get("pit.store.passphrase_file"))
+        self.store = keys.open()
+        keys.reencrypt(self.store)
 
     def _close_store(self) -> None:
         self.store.close()
 
     def _store_health(self) -> Health:
         stats = self.store.stats()
-        return "ok", f"{stats.get('artifacts', 0)} artifacts", ""
+        sealed = ", encrypted" if self.store.encryption()["is_on"] else ""
+        return "ok", f"{stats.get('artifacts', 0)} artifacts{sealed}", ""
 
     # --- arbitration engine ----------------------------------------------------------------------
     def _open_arbiter(self) -> None:
@@ -107,14 +116,7 @@ class Pit:
 
     # --- stale manager ---------------------------------------------------------------------------
     def _open_stale(self) -> None:
-        get = self._configuration.get
-        self.stale = StaleManager(
-            {
-                "active_days": get("pit.stale.active_days"),
-                "archive_days": get("pit.stale.archive_days"),
-                "delete_days": get("pit.stale.delete_days") or None,
-            }
-        )
+        self.stale = StaleManager(policy(self._configuration.get))
 
     def _stale_health(self) -> Health:
         return "ok", f"{len(self.stale.plan(time.time()))} artifacts are due", ""

@@ -18,6 +18,7 @@ from symphony.config.home import Home
 if TYPE_CHECKING:
     from symphony.app.extensions import Extensions
     from symphony.app.pit import Pit
+    from symphony.app.tiering import Tiers
     from symphony.engine.engine import Engine
     from symphony.engine.history import History
     from symphony.melody.store import PolyphonyStore
@@ -49,6 +50,7 @@ class Services:
     roster: Roster
     engine: Engine
     meters: Meters
+    tiers: Tiers
     recast: Callable[[], None]
     """Tells roster and planner that the set of extensions has changed."""
 

@@ -11,6 +11,7 @@ import click
 from symphony.cli.connection import ask
 from symphony.cli.output import Mode, common, describe
 from symphony.cli.tables import table
+from symphony.cli.tiers import COMMANDS
 from symphony.errors import BadInput
 from symphony.ports.host import HostPort
 from symphony.types.quantities import readable_size
@@ -21,7 +22,11 @@ EMBEDDED = re.compile(r"(data:[\w.+/-]+;base64,)[A-Za-z0-9+/=]{40,}")
 
 @click.group()
 def artifacts() -> None:
-    """What was made: list, show, search, versions, diff, verify, gc."""
+    """What was made: list, show, search, versions, diff, verify, gc; tiers, tier, pin, hold."""
+
+
+for _command in COMMANDS:
+    artifacts.add_command(_command)
 
 
 def _show(answer: dict[str, Any], key: str = "artifacts", empty: str = "") -> None:

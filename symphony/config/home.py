@@ -47,6 +47,11 @@ class Home:
         return self.path / "store"
 
     @property
+    def tiers(self) -> Path:
+        """Which tier beside the store holds what."""
+        return self.path / "tiers.sqlite"
+
+    @property
     def runs(self) -> Path:
         """One folder a run, with its journal."""
         return self.path / "runs"

@@ -140,6 +140,26 @@ class HostPort(Protocol):
         """Removes what the retention plan names: `{"removed": n, "bytes": n}`."""
         ...
 
+    async def artifact_tiers(self) -> Json:
+        """`{"tiers": [{"name", "place", "artifacts", "bytes", "status": "ok | failed", "detail", "remedy"}]}`."""
+        ...
+
+    async def tier_artifacts(
+        self, dry_run: bool = False, artifacts: list[str] | None = None, target: str = ""
+    ) -> Json:
+        """Executes the retention plan, or brings `artifacts` to the tier `target`: `{"actions": [{"action",
+        "id", "name", "from", "bytes", "reason"}], "done": n, "bytes": n, "failures": [{"id", "name", "code",
+        "message", "remedy"}]}`. A dry run only answers with the actions."""
+        ...
+
+    async def pin_artifact(self, artifact: str, pinned: bool = True) -> Json:
+        """Keeps an artifact in its tier, or lets the policy decide again: `{"id", "pinned"}`."""
+        ...
+
+    async def hold_artifact(self, artifact: str, reason: str | None) -> Json:
+        """Forbids everybody to delete an artifact, or lifts that (None): `{"id", "held": reason | None}`."""
+        ...
+
     # --- extensions --------------------------------------------------------------------------
     async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
         """`{"extensions": [{"name", "version", "type", "description", "installed", "enabled", "bundled",

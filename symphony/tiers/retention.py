@@ -113,6 +113,10 @@ class Retention:
             self.tiering.move(action.id, action.kind)
             self._stale.moved(action.id, action.kind)
 
+    def pin(self, id: str, pinned: bool) -> None:
+        """Keeps an artifact where it is, durably, or lets the policy decide again."""
+        self._catalogue.pin(self.tiering.object_of(id), pinned)
+
     def delete(self, id: str) -> None:
         """Removes an artifact everywhere. Raises ArtifactHeld, NotFound."""
         self.tiering.delete(id)

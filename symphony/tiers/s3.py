@@ -48,6 +48,7 @@ class S3Tier:
         if self._made is None:
             import boto3
             from botocore.config import Config
+            from botocore.handlers import add_expect_header
 
             key, secret = self._credentials or (None, None)
             self._made = boto3.session.Session().client(
@@ -63,6 +64,8 @@ class S3Tier:
                     s3={"addressing_style": "path" if self._endpoint else "auto"},
                 ),
             )
+            # Where a connection ends within a service's "100 Continue", botocore reads its end for ever.
+            self._made.meta.events.unregister("before-call.s3", add_expect_header)
         return self._made
 
     @property

@@ -122,6 +122,10 @@ class Tiering:
                 found[id] = next(places, "lost")
         return found
 
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """For each colder tier the number of its objects and their bytes."""
+        return self._catalogue.totals()
+
     # --- reading ---------------------------------------------------------------------------------------
     def read(self, id: str, progress: Progress | None = None) -> bytes:
         """A content, wherever it is. One that had to be fetched is kept in the store again; so is one that
@@ -182,7 +186,7 @@ class Tiering:
         content = bytearray()
         digest = hashlib.sha256()
         try:
-            for piece in decode(self._limited(tier, self._tier(tier).read(name)), size, self._secret):
+            for piece in decode(self._limited(tier, self.tier(tier).read(name)), size, self._secret):
                 digest.update(piece)
                 content += piece
                 if progress is not None:
@@ -193,7 +197,8 @@ class Tiering:
             raise DamagedArtifact(f"What the {tier} tier holds of {id} does not match its SHA-256")
         return bytes(content)
 
-    def _tier(self, name: str) -> Tier:
+    def tier(self, name: str) -> Tier:
+        """A colder tier. Raises TierUnreachable when the settings do not name it any more."""
         tier = self._tiers.get(name)
         if tier is None:
             raise TierUnreachable(
@@ -228,7 +233,7 @@ class Tiering:
 
     def _copy(self, id: str, target: str) -> tuple[str, int]:
         """Makes sure that the target holds the content, read back from it just now."""
-        tier = self._tier(target)
+        tier = self.tier(target)
         size = int(self._store.info(id)["bytes"])
         for copy in self._catalogue.copies(self._names(id)):
             if copy.tier == target and copy.state == "held":
@@ -257,7 +262,7 @@ class Tiering:
         """Removes a copy that is not needed any more; later, when its tier does not answer."""
         self._catalogue.set_copy(copy.object, copy.tier, "leaving", copy.bytes)
         try:
-            self._tier(copy.tier).remove(copy.object)
+            self.tier(copy.tier).remove(copy.object)
         except TierUnreachable as error:
             log.warning("An object in the %s tier is removed later: %s", copy.tier, error)
             return False
