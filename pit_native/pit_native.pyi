@@ -573,7 +573,8 @@ class Runtime:
         [{"node", "port"} | {"value"}, …] | {"value"}}, "list_inputs": [ports that gather their sources
         into one list], "optional_inputs": [ports that may stay empty], "outputs": {port: type},
         "timeout": seconds | None, "retry": {"attempts", "backoff": "none" | "fixed" | "exponential",
-        "delay"}, "resources": {name: amount}, "priority": 0–9, "effects": bool, "cache_key": text |
+        "delay"}, "resources": {name: amount}, "locks": [{"path",
+        "mode": "read"|"write"}], "priority": 0–9, "effects": bool, "cache_key": text |
         None, "uncached": why there is none, "version": of the extension, "seconds": expected duration,
         "fallback": {"key", "player", "function", "params"} | None}``. A node of kind `pass` answers with its
         inputs, at once and in Rust. `cache_key` names all of a node's identity but its inputs, whose content is added.

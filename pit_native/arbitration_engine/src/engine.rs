@@ -212,6 +212,14 @@ impl Arbiter {
         true
     }
 
+    /// Calls a request or grant otherwise in explanations.
+    pub fn relabel(&mut self, id: GrantId, label: Arc<str>) {
+        let place = self.place_of(id, true).or(self.place_of(id, false));
+        if let Some(place) = place {
+            self.entries[place].label = Some(label);
+        }
+    }
+
     /// Keeps `needs` free for `owner` from `starts` to `ends`, in seconds of the clock that
     /// [`Arbiter::advance`] is told; what the owner is granted meanwhile is taken out of it, and when all
     /// is claimed the reservation is gone. Adds to `granted` what is possible now.

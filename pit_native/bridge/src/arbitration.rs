@@ -10,7 +10,7 @@ use arbitration_engine::{
 use parking_lot::{Mutex, MutexGuard};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString};
-use run_loop::ports::{Asked, NodeError, Waiter};
+use run_loop::ports::{Asked, Asking, NodeError, Waiter};
 use rustc_hash::FxHashMap;
 
 use crate::errors::{bad_input, raise_coded};
@@ -120,19 +120,28 @@ fn keep_time(engine: &Weak<SharedArbiter>) {
 impl run_loop::ports::Arbiter for SharedArbiter {
     fn request(
         &self,
-        owner: &str,
-        needs: &[(Arc<str>, f64)],
-        priority: u8,
+        asking: Asking<'_>,
         waiter: &Arc<dyn Waiter>,
         mark: u64,
     ) -> Result<Asked, NodeError> {
-        let amounts = needs.iter().map(|(name, amount)| (&**name, *amount));
+        let amounts = asking.needs.iter();
+        let amounts = amounts.map(|(name, amount)| (&**name, *amount));
         let needs = self.resources.needs("the node", amounts);
-        let needs = needs.map_err(|error| infeasible(&error))?;
+        let locks = asking.locks.iter().map(|lock| {
+            let mode = if lock.is_exclusive {
+                Mode::Exclusive
+            } else {
+                Mode::Shared
+            };
+            Lock::new(&lock.path, mode)
+        });
         let ask = Ask {
-            priority,
+            label: Some(asking.label.clone()),
+            locks: locks.collect(),
+            priority: asking.priority,
+            seconds: Some(asking.seconds),
             tag: mark,
-            ..Ask::new(owner, needs)
+            ..Ask::new(asking.owner, needs.map_err(|error| infeasible(&error))?)
         };
         let mut state = self.state.lock();
         let mut others = Vec::new();
@@ -167,6 +176,10 @@ impl run_loop::ports::Arbiter for SharedArbiter {
         }
         self.settle(state, granted);
         was_waiting
+    }
+
+    fn relabel(&self, grant: u64, label: &Arc<str>) {
+        self.state.lock().core.relabel(grant, label.clone());
     }
 
     fn retire(&self, owner: &str) {

@@ -8,8 +8,8 @@ use rmpv::Value;
 use rustc_hash::FxHashMap;
 
 use crate::plan::{
-    Backoff, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan, PlanError,
-    PlanParts, Retry, Source,
+    Backoff, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, PathLock, Plan,
+    PlanError, PlanParts, Retry, Source,
 };
 
 type Result<T> = std::result::Result<T, PlanError>;
@@ -119,6 +119,7 @@ fn read_node(value: &Value, index: &FxHashMap<&str, u32>, texts: &mut Texts) -> 
         timeout: map.duration("timeout")?,
         retry: read_retry(&map)?,
         resources,
+        locks: read_locks(&map, texts)?,
         priority: map.number("priority")?.unwrap_or(5.0).clamp(0.0, 9.0) as u8,
         has_effects: map.flag("effects")?,
         cache_key: map.optional_text("cache_key")?.map(str::to_owned),
@@ -126,6 +127,25 @@ fn read_node(value: &Value, index: &FxHashMap<&str, u32>, texts: &mut Texts) -> 
         fallback: read_fallback(&map, texts)?,
         seconds: map.number("seconds")?.unwrap_or(1.0).max(0.0),
     })
+}
+
+fn read_locks(map: &Map<'_>, texts: &mut Texts) -> Result<Vec<PathLock>> {
+    let mut locks = Vec::new();
+    for value in map.list("locks")? {
+        let lock = Map {
+            at: format!("{}, lock", map.at),
+            ..Map::new(value, "lock")?
+        };
+        locks.push(PathLock {
+            path: texts.share(lock.text("path")?),
+            is_exclusive: match lock.text("mode")? {
+                "read" => false,
+                "write" => true,
+                _ => return Err(lock.wrong("mode", "must be read or write")),
+            },
+        });
+    }
+    Ok(locks)
 }
 
 fn read_fallback(map: &Map<'_>, texts: &mut Texts) -> Result<Option<Fallback>> {
@@ -373,7 +393,8 @@ mod tests {
                   {"id": "log", "kind": "operator", "key": "git", "player": "symphony/git#log", "function": "log",
                    "params": {"since": "90d"}, "inputs": {"project": {"value": "/p"}}, "outputs": {"commits": "json"},
                    "timeout": 1.5, "retry": {"attempts": 3, "backoff": "fixed", "delay": 0.25},
-                   "resources": {"cpu": 1, "memory": 1024}, "effects": false, "cache_key": null},
+                   "resources": {"cpu": 1, "memory": 1024}, "effects": false, "cache_key": null,
+                   "locks": [{"path": "docs", "mode": "write"}, {"path": "src", "mode": "read"}]},
                   {"id": "if", "kind": "control", "key": "", "inputs": {"value": [{"node": "log", "port": "commits"}]}}],
                 "edges": [{"kind": "data", "from": "log.commits", "to": "if.value"},
                           {"kind": "conditional", "from": "log", "to": "if", "token": 7, "when": "x"}]}"#,
@@ -385,6 +406,9 @@ mod tests {
             (log.timeout, log.retry.attempts),
             (Some(Duration::from_millis(1500)), 3)
         );
+        let locks = log.locks.iter();
+        let locks: Vec<_> = locks.map(|lock| (&*lock.path, lock.is_exclusive)).collect();
+        assert_eq!(locks, [("docs", true), ("src", false)]);
         assert_eq!(plan.nodes[1].kind, NodeKind::Control);
         assert_eq!(plan.edges[1].token, Some(7));
         assert_eq!(plan.levels, [2.0, 1.0]);
@@ -402,6 +426,10 @@ mod tests {
             (
                 r#"{"run": "r", "nodes": [{"id": "a", "timeout": -1}]}"#,
                 "the plan's node a: timeout must be seconds, not negative",
+            ),
+            (
+                r#"{"run": "r", "nodes": [{"id": "a", "locks": [{"path": "x", "mode": "all"}]}]}"#,
+                "the plan's node a, lock: mode must be read or write",
             ),
             (
                 r#"{"run": "r", "nodes": [{"id": "a", "inputs": {"x": [{"node": "b", "port": "y"}]}}]}"#,

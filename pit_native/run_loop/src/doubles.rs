@@ -13,7 +13,8 @@ use tokio::sync::Notify;
 use crate::event::RunEvent;
 use crate::instructions::{Fault, NodeState, RunState};
 use crate::ports::{
-    Arbiter, Artifacts, Asked, Call, NewArtifact, NodeError, Promise, Seat, Sink, Stage, Waiter,
+    Arbiter, Artifacts, Asked, Asking, Call, NewArtifact, NodeError, Promise, Seat, Sink, Stage,
+    Waiter,
 };
 
 /// What a scripted Player does with a call.
@@ -235,13 +236,11 @@ pub(crate) struct SharedArbiter(pub(crate) Arc<CountingArbiter>);
 impl Arbiter for SharedArbiter {
     fn request(
         &self,
-        _owner: &str,
-        needs: &[(Arc<str>, f64)],
-        _priority: u8,
+        asking: Asking<'_>,
         waiter: &Arc<dyn Waiter>,
         mark: u64,
     ) -> Result<Asked, NodeError> {
-        let amount = needs[0].1;
+        let amount = asking.needs[0].1;
         if amount > self.0.capacity {
             return Err(NodeError::new("infeasible", "there is not so much", ""));
         }
@@ -274,6 +273,8 @@ impl Arbiter for SharedArbiter {
         state.waiting.retain(|(id, ..)| *id != grant);
         state.waiting.len() < before
     }
+
+    fn relabel(&self, _grant: u64, _label: &Arc<str>) {}
 
     fn retire(&self, _owner: &str) {}
 }

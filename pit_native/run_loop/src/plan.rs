@@ -83,6 +83,15 @@ pub struct Fallback {
     pub params: Arc<Value>,
 }
 
+/// A lock that a node holds while it plays, on a path and all that is below it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PathLock {
+    /// Its parts are divided by slashes.
+    pub path: Arc<str>,
+    /// Whether nobody else may hold it; else others may read beside it.
+    pub is_exclusive: bool,
+}
+
 /// One node.
 #[derive(Debug, Clone)]
 pub struct NodePlan {
@@ -110,6 +119,8 @@ pub struct NodePlan {
     pub retry: Retry,
     /// Resources with amounts.
     pub resources: Vec<(Arc<str>, f64)>,
+    /// What it must not share meanwhile.
+    pub locks: Vec<PathLock>,
     /// 0 to 9, 9 first.
     pub priority: u8,
     /// Whether it changes something outside; the journal is synced before it starts.
@@ -177,7 +188,8 @@ pub struct Plan {
     pub graph: Graph,
     /// For each node how much work depends on it, in seconds: the critical path starts with the largest.
     pub levels: Vec<f64>,
-    /// For each node its class: nodes of one class ask for the same resources at the same priority.
+    /// For each node its class: nodes of one class ask for the same resources and locks at the same
+    /// priority.
     pub classes: Vec<u32>,
     /// For each node how many nodes take an output of it.
     pub consumers: Vec<u32>,
@@ -352,7 +364,9 @@ fn classes(nodes: &[NodePlan]) -> Vec<u32> {
             .map(|(name, amount)| (name.clone(), amount.to_bits()))
             .collect();
         let next = known.len() as u32;
-        *known.entry((node.priority, needs)).or_insert(next)
+        *known
+            .entry((node.priority, needs, node.locks.clone()))
+            .or_insert(next)
     };
     nodes.iter().map(class).collect()
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::encoding::Encoding;
 use crate::event::RunEvent;
 use crate::instructions::Fault;
+use crate::plan::PathLock;
 
 /// A future that may move between threads.
 pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -182,17 +183,34 @@ pub trait Waiter: Send + Sync {
     fn granted(&self, mark: u64, grant: u64);
 }
 
+/// What a node asks of the arbiter.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// In whose name: the run.
+    pub owner: &'a str,
+    /// The node, as explanations call it.
+    pub label: &'a Arc<str>,
+    /// Resources with amounts.
+    pub needs: &'a [(Arc<str>, f64)],
+    /// Locks on paths.
+    pub locks: &'a [PathLock],
+    /// 0 to 9, 9 first.
+    pub priority: u8,
+    /// How long it takes, about.
+    pub seconds: f64,
+}
+
 /// Who hands out resources.
 pub trait Arbiter: Send + Sync + 'static {
-    /// Asks for `needs` in the name of `owner`.
+    /// Asks for all that a node needs, at once; the waiter is told with the `mark`.
     fn request(
         &self,
-        owner: &str,
-        needs: &[(Arc<str>, f64)],
-        priority: u8,
+        asking: Asking<'_>,
         waiter: &Arc<dyn Waiter>,
         mark: u64,
     ) -> Result<Asked, NodeError>;
+    /// Says that another node has a grant, or waits for it, than the one that asked.
+    fn relabel(&self, grant: u64, label: &Arc<str>);
     /// Gives a grant back.
     fn release(&self, grant: u64);
     /// Takes a request back that waits; false when it does not wait.

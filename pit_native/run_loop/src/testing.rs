@@ -76,6 +76,7 @@ pub(crate) fn parts(specs: Vec<NodeSpec>, edges: &[(&str, u32, u32)]) -> PlanPar
             timeout: spec.timeout,
             retry: spec.retry,
             resources: vec![("cpu".into(), spec.cpu)],
+            locks: Vec::new(),
             priority: 5,
             has_effects: spec.has_effects,
             uncached: spec.cache_key.is_none().then(|| "not deterministic".into()),

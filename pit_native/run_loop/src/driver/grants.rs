@@ -2,7 +2,7 @@
 
 use crate::instructions::Event;
 use crate::machine::Rank;
-use crate::ports::Asked;
+use crate::ports::{Asked, Asking};
 
 use super::Driver;
 
@@ -20,6 +20,10 @@ impl Driver {
             let other = std::mem::replace(&mut self.live[first as usize].grant, grant);
             self.live[asker as usize].grant = other;
             self.waiting.insert(other, asker);
+            for (grant, node) in [(grant, first), (other, asker)] {
+                let label = &self.plan.nodes[node as usize].id;
+                self.shared.arbiter.relabel(grant, label);
+            }
         }
         self.live[first as usize].is_queued = false;
         self.queue.push_back(Event::Granted(first));
@@ -44,17 +48,21 @@ impl Driver {
             return;
         }
         let plan = &self.plan.nodes[node as usize];
-        if plan.resources.iter().all(|(_, amount)| *amount == 0.0) {
+        let is_free = plan.resources.iter().all(|(_, amount)| *amount == 0.0);
+        if is_free && plan.locks.is_empty() {
             self.queue.push_back(Event::Granted(node));
             return;
         }
-        let asked = self.shared.arbiter.request(
-            &self.plan.run,
-            &plan.resources,
-            plan.priority,
-            &self.waiter,
-            u64::from(node),
-        );
+        let asking = Asking {
+            owner: &self.plan.run,
+            label: &plan.id,
+            needs: &plan.resources,
+            locks: &plan.locks,
+            priority: plan.priority,
+            seconds: plan.seconds,
+        };
+        let arbiter = &self.shared.arbiter;
+        let asked = arbiter.request(asking, &self.waiter, u64::from(node));
         let live = &mut self.live[node as usize];
         match asked {
             Ok(Asked::Granted(grant)) => {
