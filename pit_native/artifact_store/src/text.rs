@@ -11,8 +11,8 @@ use tantivy::collector::TopDocs;
 use tantivy::directory::MmapDirectory;
 use tantivy::query::{AllQuery, BooleanQuery, BoostQuery, Occur, PhraseQuery, Query, TermQuery};
 use tantivy::schema::{
-    Field, IndexRecordOption, STORED, STRING, Schema, TantivyDocument, TextFieldIndexing,
-    TextOptions, Value,
+    Field, INDEXED as INDEXED_BYTES, IndexRecordOption, STORED, STRING, Schema, TantivyDocument,
+    TextFieldIndexing, TextOptions, Value,
 };
 use tantivy::snippet::SnippetGenerator;
 use tantivy::tokenizer::{
@@ -32,6 +32,7 @@ const SNIPPET: usize = 200;
 #[derive(Clone, Copy)]
 struct Fields {
     id: Field,
+    content: Field,
     key: Field,
     name: Field,
     exact_name: Field,
@@ -84,8 +85,9 @@ fn schema() -> (Schema, Fields) {
         }
     };
     let fields = Fields {
-        id: builder.add_text_field("id", STRING | STORED),
-        key: builder.add_text_field("key", STRING),
+        id: builder.add_text_field("id", STORED),
+        content: builder.add_bytes_field("content", INDEXED_BYTES),
+        key: builder.add_bytes_field("key", INDEXED_BYTES),
         name: builder.add_text_field("name", words(true)),
         exact_name: builder.add_text_field("exact_name", STRING),
         kind: builder.add_text_field("type", STRING | STORED),
@@ -96,8 +98,17 @@ fn schema() -> (Schema, Fields) {
     (builder.build(), fields)
 }
 
-fn key(id: &str, name: &str) -> String {
-    format!("{id} {name}")
+/// A short term for a text: every byte of a term costs when the index is written, and the ids alone would
+/// cost more than all words.
+fn short(parts: &[&str]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(str::as_bytes(part));
+    }
+    let mut short = [0; 16];
+    short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    short
 }
 
 impl TextIndex {
@@ -155,12 +166,13 @@ impl TextIndex {
     /// Adds a document in the place of the one with the same content and name.
     pub(crate) fn add(&self, writer: &IndexWriter, document: &Document<'_>) -> Result<()> {
         let fields = self.fields;
-        let key = key(document.id, document.name);
-        writer.delete_term(Term::from_field_text(fields.key, &key));
+        let key = short(&[document.id, document.name]);
+        writer.delete_term(Term::from_field_bytes(fields.key, &key));
         let mut fields_and_texts = TantivyDocument::default();
+        fields_and_texts.add_bytes(fields.key, &key);
+        fields_and_texts.add_bytes(fields.content, &short(&[document.id]));
         for (field, text) in [
             (fields.id, document.id),
-            (fields.key, key.as_str()),
             (fields.name, document.name),
             (fields.exact_name, document.name),
             (fields.kind, document.kind),
@@ -178,7 +190,8 @@ impl TextIndex {
 
     /// Removes all documents of a content.
     pub(crate) fn remove(&self, writer: &IndexWriter, id: &str) {
-        writer.delete_term(Term::from_field_text(self.fields.id, id));
+        let content = short(&[id]);
+        writer.delete_term(Term::from_field_bytes(self.fields.content, &content));
     }
 
     /// Makes all that was added visible, and notes how far the index reaches.

@@ -133,7 +133,8 @@ pub(crate) fn get<'py>(
     length: Option<usize>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     if offset == 0 && length.is_none() {
-        let size = py.detach(|| store.size(id)).map_err(store_error)?;
+        // Two look-ups in memory: quicker than letting the GIL go.
+        let size = store.size(id).map_err(store_error)?;
         return PyBytes::new_with(py, size, |out| {
             py.detach(|| store.get_into(id, out)).map_err(store_error)
         });
