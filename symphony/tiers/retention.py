@@ -44,8 +44,8 @@ class Action:
 
 
 class Retention:
-    """Plans and executes. `values` answers what runs are worth, 0 to 1; an artifact is worth what its quality
-    says or what its run is worth to learn from, whichever is more.
+    """Plans and executes. `values` answers what runs are worth to learn from, 0 to 1. An artifact is worth as
+    much as its run, and at least half of its quality: that something is sound is no reason to keep it for ever.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Retention:
             worth = self._values()
             for entry in self._store.list(limit=_ALL):
                 id = entry["id"]
-                value = max(entry["quality"], worth.get(entry["run"].partition("/")[0], 0.0))
+                value = max(entry["quality"] / 2, worth.get(entry["run"].partition("/")[0], 0.0))
                 if id in names:
                     # Of several entries the most valuable counts.
                     value = max(value, (self._stale.item(id) or {"value": 0.0})["value"])
