@@ -17,7 +17,6 @@ from symphony.config.home import Home
 from symphony.engine.plan import PLACES
 from symphony.errors import EnvironmentLacks
 from symphony.ports.component import Status
-from symphony.tiers.settings import policy
 
 Health = tuple[Status, str, str]
 
@@ -53,10 +52,7 @@ class Pit:
 
     def register_artifacts(self) -> None:
         """Tells the Stale Manager of everything that was kept by earlier hosts."""
-        away = set(self.store.remote())
         for artifact in self.store.list(limit=1_000_000):
-            if artifact["id"] in away:
-                continue  # where it is, the first plan finds out
             self.stale.register(artifact["id"], artifact["bytes"], artifact["created"], artifact["quality"])
 
     def player_states(self) -> dict[str, Any]:
@@ -116,7 +112,14 @@ class Pit:
 
     # --- stale manager ---------------------------------------------------------------------------
     def _open_stale(self) -> None:
-        self.stale = StaleManager(policy(self._configuration.get))
+        get = self._configuration.get
+        self.stale = StaleManager(
+            {
+                "active_days": get("pit.stale.active_days"),
+                "archive_days": get("pit.stale.archive_days"),
+                "delete_days": get("pit.stale.delete_days") or None,
+            }
+        )
 
     def _stale_health(self) -> Health:
         return "ok", f"{len(self.stale.plan(time.time()))} artifacts are due", ""

@@ -1,0 +1,124 @@
+"""Where the store's key comes from: keyring, passphrase, and what happens when it changes or is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.backends import fail
+
+from symphony.app.store_keys import FORMER, PASSPHRASE, StoreKeys
+from symphony.config.home import Home
+from symphony.errors import BadInput, EnvironmentLacks
+
+
+class MemoryKeyring(KeyringBackend):
+    """A keyring in memory, as a desktop's would answer."""
+
+    priority = 1
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.held: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.held.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.held[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self.held[service, username]
+
+
+@pytest.fixture
+def ring() -> Iterator[MemoryKeyring]:
+    """A keyring in the place of the platform's."""
+    before = keyring.get_keyring()
+    ring = MemoryKeyring()
+    keyring.set_keyring(ring)
+    yield ring
+    keyring.set_keyring(before)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home with a store that is not encrypted, and one artifact in it."""
+    home = Home(tmp_path / "home")
+    with StoreKeys(home, "off").open() as store:
+        store.put(b"kept from the beginning", name="note.md", type="text/markdown")
+    return home
+
+
+def content(keys: StoreKeys) -> bytes:
+    """What the store holds, opened with these keys and encrypted to the end."""
+    with keys.open() as store:
+        thread = keys.reencrypt(store)
+        if thread is not None:
+            thread.join()
+        state = store.encryption()
+        assert state["segments_left"] == 0 and state["data_keys"] <= 1
+        return store.get(store.list()[0]["id"])
+
+
+def stored_bytes(home: Home) -> bytes:
+    return b"".join(file.read_bytes() for file in home.store.rglob("*") if file.is_file())
+
+
+def test_the_keyring_holds_the_key(home: Home, ring: MemoryKeyring) -> None:
+    assert b"the beginning" in stored_bytes(home)
+    for _ in range(2):
+        assert content(StoreKeys(home, "keyring")) == b"kept from the beginning"
+        assert len(ring.held) == 1
+        assert b"the beginning" not in stored_bytes(home)
+    with pytest.raises(BadInput) as refused:
+        StoreKeys(home, "off").open()
+    assert refused.value.code == "wrong_key"
+    ring.held.clear()
+    with pytest.raises(EnvironmentLacks, match="does not hold the key"):
+        StoreKeys(home, "keyring").open()
+
+
+def test_without_a_keyring_nothing_is_written_in_the_open(tmp_path: Path) -> None:
+    before = keyring.get_keyring()
+    keyring.set_keyring(fail.Keyring())  # type: ignore[no-untyped-call]
+    try:
+        home = Home(tmp_path / "home")
+        with pytest.raises(EnvironmentLacks, match=f"keyring cannot be used.*{PASSPHRASE}"):
+            StoreKeys(home, "keyring").open()
+        assert not home.store.exists()
+    finally:
+        keyring.set_keyring(before)
+
+
+def test_a_passphrase_comes_from_the_environment_or_a_file(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / "passphrase"
+    file.write_text("correct horse\n")
+    given = StoreKeys(home, "passphrase", environment={PASSPHRASE: "correct horse"})
+    assert content(given) == b"kept from the beginning"
+    assert content(StoreKeys(home, "passphrase", str(file), {})) == b"kept from the beginning"
+    with pytest.raises(BadInput) as refused:
+        StoreKeys(home, "passphrase", environment={PASSPHRASE: "another"}).open()
+    assert refused.value.code == "wrong_key"
+    with pytest.raises(EnvironmentLacks, match=PASSPHRASE):
+        StoreKeys(home, "passphrase", environment={}).open()
+    with pytest.raises(EnvironmentLacks, match="cannot be read"):
+        StoreKeys(home, "passphrase", str(tmp_path / "missing"), {}).open()
+
+
+def test_another_setting_or_passphrase_changes_the_key(home: Home, ring: MemoryKeyring) -> None:
+    old = {PASSPHRASE: "old"}
+    assert content(StoreKeys(home, "passphrase", environment=old)) == b"kept from the beginning"
+    new = {PASSPHRASE: "new", FORMER: "old"}
+    assert content(StoreKeys(home, "passphrase", environment=new)) == b"kept from the beginning"
+    with pytest.raises(BadInput):
+        StoreKeys(home, "passphrase", environment=old).open()
+    new.pop(FORMER)
+    # From the passphrase to the keyring, and back.
+    assert content(StoreKeys(home, "keyring", environment=new)) == b"kept from the beginning"
+    assert content(StoreKeys(home, "passphrase", environment=new)) == b"kept from the beginning"
+    ring.held.clear()
+    assert content(StoreKeys(home, "passphrase", environment=new)) == b"kept from the beginning"
