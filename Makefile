@@ -126,6 +126,11 @@ test: system-packages build $(STAMPS)/test $(STAMPS)/azurite ## the same set-up,
 	cd frontend && npm run --silent test
 	$(PY) -m pytest -n 2 --dist loadgroup
 
+.PHONY: nightly
+nightly: build $(STAMPS)/test ## the crash tests at length: SYMPHONY_KILLS kills of each writer, 500 without it
+	SYMPHONY_KILLS=$${SYMPHONY_KILLS:-500} cargo test --locked -p artifact_store -p run_loop --test crash
+	SYMPHONY_KILLS=$${SYMPHONY_KILLS:-500} $(PY) -m pytest -n 2 --dist loadgroup tests/pit/test_store_crash.py tests/tiers
+
 .PHONY: check
 check: build $(STAMPS)/test ## formatters, linters, type checkers, import rules, licences
 	cargo fmt --all --check
