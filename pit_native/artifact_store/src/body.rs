@@ -207,7 +207,7 @@ pub(crate) fn tagged_body<T: Serialize>(
 ) -> Result<(u8, Vec<u8>)> {
     let mut body = id.0.to_vec();
     if let Some(message) = message {
-        rmp_serde::encode::write_named(&mut body, message).map_err(|error| {
+        rmp_serde::encode::write(&mut body, message).map_err(|error| {
             StoreError::BadInput(format!("the metadata cannot be stored: {error}"))
         })?;
     }
