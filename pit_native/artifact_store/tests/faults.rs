@@ -190,7 +190,7 @@ fn a_new_segment_that_cannot_be_made_costs_nothing() {
             ..options()
         };
         let store = Store::open(dir.path(), small.clone()).expect("opened");
-        let content = vec![7; 5000];
+        let content = noise(7, 5000);
         let id = store.put(&content, &named("a", "r")).expect("put");
         let failed = failing(calls, errno, || {
             store.put(b"in the next segment", &named("b", "r"))
@@ -199,8 +199,9 @@ fn a_new_segment_that_cannot_be_made_costs_nothing() {
         // Either it goes on, or it takes nothing more; what it takes is kept.
         let mut acknowledged = BTreeMap::from([(id, content)]);
         for number in 0..3u8 {
-            match store.put(&[number; 5000], &named("c", "r")) {
-                Ok(id) => _ = acknowledged.insert(id, vec![number; 5000]),
+            let other = noise(100 + u64::from(number), 5000);
+            match store.put(&other, &named("c", "r")) {
+                Ok(id) => _ = acknowledged.insert(id, other),
                 Err(StoreError::Poisoned(_)) => {}
                 Err(error) => panic!("{calls:?}: {error}"),
             }
