@@ -29,6 +29,11 @@ def who(ctx):
 
 
 @player.function
+def has_read_its_manifest(ctx):
+    return {"value": "tomllib" in sys.modules}
+
+
+@player.function
 def fail(ctx, code="failed", times=0):
     raise PlayerFailure("It does not work", remedy="try something else", code=code)
 

@@ -49,6 +49,13 @@ def test_outputs_flow_are_stored_and_registered(theatre: Theatre) -> None:
     assert nodes["a"]["state"] == "succeeded" and nodes["a"]["seconds"] > 0
 
 
+def test_a_player_is_told_what_it_would_read_in_its_manifest(theatre: Theatre) -> None:
+    """Its name and the types of its outputs: reading TOML takes longer than all the rest of its start."""
+    plan = theatre.plan([node("m", "has_read_its_manifest", outputs={"value": "boolean"})])
+    assert theatre.play(plan)["state"] == "succeeded"
+    assert theatre.runtime.outputs("run", "m") == {"value": False}
+
+
 def test_the_player_knows_where_it_plays_and_lists_are_gathered(theatre: Theatre) -> None:
     gather = node("g", "echo", inputs={"items": {"value": None}}, list_inputs=["items"])
     gather["inputs"]["items"] = [source("a"), source("b"), {"value": [3, 4]}]

@@ -106,6 +106,11 @@ impl PlayerLoader {
             target: SOCKET.into(),
             mode: Mode::ReadWrite,
         });
+        // What it says in its hello; else it would have to read its manifest before it is ready.
+        spec.env.extend([
+            ("SYMPHONY_EXTENSION".into(), launch.extension.to_string()),
+            ("SYMPHONY_EXTENSION_VERSION".into(), launch.version.clone()),
+        ]);
         let child =
             sandbox::spawn(&theatre.launcher, &spec).map_err(|error| lasting(error.to_string()))?;
         let child = Arc::new(child);
