@@ -159,6 +159,7 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, RunMethods, ExtensionMeth
             node_timeout=lambda: configuration.get("engine.node_timeout"),
             find_melody=lambda name, version: asyncio.to_thread(melodies.show, name, version),
             counts_nodes=pit.counts_nodes,
+            grants=roster.granted_to,
         )
         services = Services(
             home=home,

@@ -29,7 +29,7 @@ def play_limits(configuration: Configuration, members: Iterable[CastMember]) -> 
         max_edges=get("engine.max_edges"),
         cpu=get("pit.arbitration.cpu"),
         memory=get("pit.arbitration.memory"),
-        gpu=0.0,
+        gpu=get("pit.arbitration.gpu"),
         versions=versions,
         missing_permissions=missing,
     )

@@ -17,6 +17,7 @@ from symphony.config.home import Home
 from symphony.engine.plan import PLACES
 from symphony.errors import EnvironmentLacks
 from symphony.ports.component import Status
+from symphony.tiers.settings import policy
 
 Health = tuple[Status, str, str]
 
@@ -52,7 +53,10 @@ class Pit:
 
     def register_artifacts(self) -> None:
         """Tells the Stale Manager of everything that was kept by earlier hosts."""
+        away = set(self.store.remote())
         for artifact in self.store.list(limit=1_000_000):
+            if artifact["id"] in away:
+                continue  # where it is, the first plan finds out
             self.stale.register(artifact["id"], artifact["bytes"], artifact["created"], artifact["quality"])
 
     def player_states(self) -> dict[str, Any]:
@@ -97,29 +101,25 @@ class Pit:
     # --- arbitration engine ----------------------------------------------------------------------
     def _open_arbiter(self) -> None:
         get = self._configuration.get
-        capacities = {"cpu": get("pit.arbitration.cpu"), "memory": get("pit.arbitration.memory"), "gpu": 0}
+        capacities = {name: get(f"pit.arbitration.{name}") for name in ("cpu", "memory", "gpu")}
         most = get("engine.max_parallel")
         if most:
             capacities[PLACES] = float(most)
             self.counts_nodes = True
-        self.arbiter = ArbitrationEngine(capacities)
+        self.arbiter = ArbitrationEngine(capacities, strategy=get("pit.arbitration.strategy"))
 
     def _arbiter_health(self) -> Health:
         state = self.arbiter.fairness()
         cpu = state["resources"]["cpu"]
         words = f"{cpu['free']:g} of {cpu['capacity']:g} cores free, {state['waiting']} waiting"
+        waits = self.arbiter.explain()
+        if waits:
+            words += f"; {waits[0]['label']} {waits[0]['text']}"
         return "ok", words, ""
 
     # --- stale manager ---------------------------------------------------------------------------
     def _open_stale(self) -> None:
-        get = self._configuration.get
-        self.stale = StaleManager(
-            {
-                "active_days": get("pit.stale.active_days"),
-                "archive_days": get("pit.stale.archive_days"),
-                "delete_days": get("pit.stale.delete_days") or None,
-            }
-        )
+        self.stale = StaleManager(policy(self._configuration.get))
 
     def _stale_health(self) -> Health:
         return "ok", f"{len(self.stale.plan(time.time()))} artifacts are due", ""

@@ -110,6 +110,12 @@ class ArbitrationSettings(_Component):
 
     cpu: float = Field(default_factory=_processors, gt=0, description="cores that all nodes share")
     memory: Size = Field(default_factory=_memory, gt=0, description="memory that all nodes share")
+    gpu: float = Field(default=0.0, ge=0, description="GPUs that all nodes share")
+    strategy: Literal["fair", "priority", "lottery", "shortest"] = Field(
+        default="fair",
+        description="who goes first when nodes wait: the run that holds least, the highest priority, one "
+        "drawn by lot, or the shortest by experience",
+    )
 
 
 class StoreSettings(_Component):
@@ -130,6 +136,30 @@ class DagSettings(_Component):
     """`pit.dag`"""
 
 
+class ArchiveSettings(_Section):
+    """`pit.stale.archive`"""
+
+    folder: str = Field(
+        default="",
+        description="folder of the archive, best on another disk; empty keeps artifacts in the store",
+    )
+
+
+class CloudSettings(_Section):
+    """`pit.stale.cloud`. Credentials come from the environment, the AWS configuration or the keyring."""
+
+    kind: Literal["", "s3", "azure"] = Field(default="", description="kind of the cloud tier; empty for none")
+    container: str = Field(default="", description="its bucket or container")
+    prefix: str = Field(default="symphony", description="what the names of its objects begin with")
+    endpoint: str = Field(default="", description="address of an S3-compatible service; empty for Amazon's")
+    region: str = Field(default="", description="region of the bucket; empty as the AWS configuration says")
+    timeout: Duration = Field(default=30.0, gt=0, description="longest wait for an answer of the service")
+    bandwidth: Size = Field(default=0, ge=0, description="most bytes a second to and from it; 0 is no limit")
+    scheduled: bool = Field(
+        default=False, description="whether the schedule moves artifacts there, not only the command"
+    )
+
+
 class StaleSettings(_Component):
     """`pit.stale`"""
 
@@ -138,6 +168,22 @@ class StaleSettings(_Component):
         default=30.0, ge=0, description="and in the archive until they are so many days old"
     )
     delete_days: float = Field(default=0.0, ge=0, description="older artifacts are deleted; 0 keeps them")
+    keep_value: float = Field(
+        default=0.9, ge=0, le=1, description="artifacts worth at least this much are never deleted"
+    )
+    disk_budget: Size = Field(
+        default=0, ge=0, description="most bytes of artifacts in the store; 0 is no limit"
+    )
+    min_free: Size = Field(
+        default=0, ge=0, description="bytes that stay free on the store's disk; 0 for none"
+    )
+    pressure_delete: bool = Field(
+        default=False,
+        description="whether a full disk deletes artifacts when there is no tier to move them to",
+    )
+    interval: Duration = Field(default=3600.0, ge=0, description="time between two clean-ups; 0 for none")
+    archive: ArchiveSettings = ArchiveSettings()
+    cloud: CloudSettings = CloudSettings()
 
 
 class PitSettings(_Section):

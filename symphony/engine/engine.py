@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,8 +71,11 @@ class Engine:
         node_timeout: Callable[[], float],
         find_melody: FindMelody,
         counts_nodes: bool = False,
+        grants: Callable[[str], Iterable[str]] = lambda extension: (),
     ) -> None:
-        """`counts_nodes` tells that the arbiter has places for nodes (`engine.max_parallel`)."""
+        """`counts_nodes` tells that the arbiter has places for nodes (`engine.max_parallel`), `grants` what an
+        extension was granted.
+        """
         self._runtime = runtime
         self._history = history
         self._pool_key = pool_key
@@ -82,6 +85,7 @@ class Engine:
         self._figures: Figures | None = None
         self._node_timeout = node_timeout
         self._counts_nodes = counts_nodes
+        self._grants = grants
         self._playing: dict[str, RunRecord] = {}
         self._ended: dict[str, asyncio.Event] = {}
         self._calls: dict[int, asyncio.Future[Json]] = {}
@@ -251,6 +255,7 @@ class Engine:
             counts_nodes=self._counts_nodes,
             melody=melody.id or melody.name,
             expected_seconds=self.figures.expected_seconds,
+            grants=self._grants,
         )
         plan = compile_plan(melody, cast, run=run, run_dir=str(self._history.folder(run)))
         self._casts[run] = cast

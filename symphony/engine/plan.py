@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from symphony.engine.locks import write_locks
 from symphony.errors import InvalidMelody
 from symphony.melody.control import EXTENSION as CONTROL
 from symphony.melody.flow import output_types
@@ -35,6 +36,8 @@ class Cast:
     """Which melody it is, whatever its content: why its nodes run again is told by what they were before."""
     expected_seconds: Callable[[str], float | None] = lambda player: None
     """How long a Player takes by experience."""
+    grants: Callable[[str], Iterable[str]] = lambda extension: ()
+    """What an extension was granted; where it may write, its nodes with effects lock."""
 
 
 PLACES = "nodes"
@@ -112,6 +115,8 @@ def _plan_node(
     resources = _resources(node, spec)
     if cast.counts_nodes and not is_control:
         resources[PLACES] = 1.0
+    writes = spec.effects and not is_control
+    locks = write_locks(cast.grants(spec.extension), spec.extension, cast.project) if writes else []
     return {
         "id": node.id,
         "kind": node.kind,
@@ -127,6 +132,7 @@ def _plan_node(
         "timeout": node.timeout or (None if is_control else cast.node_timeout),
         "retry": (node.retry or Retry()).model_dump(),
         "resources": resources,
+        "locks": locks,
         "priority": 5,
         "effects": spec.effects,
         "seconds": cast.expected_seconds(spec.player) or spec.seconds,

@@ -91,6 +91,10 @@ class Roster:
         """Extension to version, of all that may play."""
         return {name: member.version for name, member in self._members.items()}
 
+    def granted_to(self, extension: str) -> tuple[str, ...]:
+        """What `extension` was granted."""
+        return self.member(extension).granted
+
     def key(self, extension: str, project: Path | None) -> str:
         """The pool entry for `extension` on `project`; registers it on first use."""
         member = self.member(extension)

@@ -86,6 +86,21 @@ def test_max_parallel_becomes_places_of_the_arbiter(home: Path) -> None:
         assert resources.get(PLACES, {}).get("capacity", 0) == most
 
 
+def test_the_strategy_and_the_gpus_reach_the_arbiter(home: Path) -> None:
+    flags = {"pit.arbitration.strategy": "shortest", "pit.arbitration.gpu": 2}
+    pit = Pit(Home(home), configured(home, **flags), Path("unused"))
+    pit._open_arbiter()
+    assert pit.arbiter.strategy == "shortest"
+    assert pit.arbiter.fairness()["resources"]["gpu"]["capacity"] == 2
+    assert play_limits(configured(home, **flags), []).gpu == 2
+    with pytest.raises(InvalidConfig, match="strategy"):
+        configured(home, **{"pit.arbitration.strategy": "best"})
+    held = pit.arbiter.request("run", {"gpu": 2}, label="train")
+    assert pit.arbiter.request("run", {"gpu": 1}, label="draw") is None and held is not None
+    _, words, _ = pit._arbiter_health()
+    assert words.endswith("1 waiting; draw waits for 1 GPU held by train")
+
+
 class Registrar:
     """Takes what the roster registers."""
 

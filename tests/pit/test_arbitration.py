@@ -6,6 +6,7 @@ import itertools
 import random
 import time
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from pit_native import ArbitrationEngine, Grant
 from symphony.errors import BadInput
+from tests.pit.theatre import Theatre, node
 
 STRATEGIES = ["priority", "fair", "lottery", "shortest"]
 
@@ -251,3 +253,46 @@ def test_whatever_is_asked_nothing_is_given_twice_and_all_get_their_turn(data: s
     while held:
         held += arb.release(held.pop())
     assert arb.explain() == [] and arb.fairness()["held"] == 0
+
+
+def test_nodes_that_write_one_path_take_turns_and_others_do_not(tmp_path: Path) -> None:
+    def writer(name: str, path: str, mode: str = "write") -> dict[str, Any]:
+        return node(name, "slow", params={"seconds": 0.3}, locks=[{"path": path, "mode": mode}])
+
+    theatre = Theatre(tmp_path / "home")
+    try:
+        theatre.register()
+        nodes = [
+            writer("a", "docs"),
+            writer("b", "docs/x"),
+            writer("c", "docs/x", "read"),
+            writer("d", "src"),
+        ]
+        assert theatre.play(theatre.plan(nodes))["state"] == "succeeded"
+        spans: dict[str, list[float]] = {}
+        for event in theatre.events:
+            if event["event"] == "node" and event["state"] in ("running", "succeeded"):
+                spans.setdefault(event["node"], []).append(event["at"])
+        apart = [("a", "b"), ("a", "c"), ("b", "c")]
+        for one, two in apart:
+            assert spans[one][1] <= spans[two][0] or spans[two][1] <= spans[one][0], spans
+        assert spans["d"][0] < max(spans["a"][1], spans["b"][1]), "it waits for nobody"
+        assert theatre.arbiter.fairness()["held"] == 0
+    finally:
+        theatre.close()
+
+
+def test_the_engine_knows_the_nodes_of_a_run_by_name(tmp_path: Path) -> None:
+    theatre = Theatre(tmp_path / "home", cpu=1.0)
+    try:
+        theatre.register()
+        theatre.runtime.start(theatre.plan([node("first", "slow"), node("second", "echo")]))
+        theatre.until(lambda e: e["event"] == "node" and e["state"] == "running")
+        (wait,) = theatre.arbiter.explain()
+        names = {wait["label"], *wait["shortages"][0]["held_by"]}
+        assert names == {"first", "second"} and wait["owner"] == "run"
+        theatre.runtime.cancel("run")
+        theatre.end("run")
+        assert theatre.arbiter.explain() == []
+    finally:
+        theatre.close()
