@@ -47,6 +47,7 @@ class Tiers:
         self._close: Callable[[], None] = lambda: None
         self._task: asyncio.Task[None] | None = None
         self._executing = asyncio.Lock()
+        self._has_recovered = False
 
     @property
     def is_used(self) -> bool:
@@ -130,6 +131,7 @@ class Tiers:
         done = size = 0
         failures: list[Json] = []
         async with self._executing:
+            await self._recover()
             for action in actions:
                 await self._quiet()
                 try:
@@ -147,6 +149,12 @@ class Tiers:
             if done:
                 await asyncio.to_thread(self.retention.reclaim)
         return {"done": done, "bytes": size, "failures": failures}
+
+    async def _recover(self) -> None:
+        """Ends what an earlier process has left half done, once."""
+        if self.is_used and not self._has_recovered:
+            await asyncio.to_thread(self.retention.recover)
+            self._has_recovered = True
 
     async def _quiet(self) -> None:
         while playing := self._engine.playing():
@@ -198,21 +206,16 @@ class Tiers:
 
     async def _clean_up(self) -> None:
         get = self._configuration.get
-        is_first = True
         while True:
             interval = get("pit.stale.interval")
             await asyncio.sleep(interval or 60.0)
             if not interval:
                 continue
             try:
-                if self.is_used and is_first:
-                    await asyncio.to_thread(self.retention.recover)
-                is_first = False
                 actions = await asyncio.to_thread(self.plan)
                 if not get("pit.stale.cloud.scheduled"):
                     actions = [action for action in actions if action.kind != "cloud"]
-                if actions:
-                    await self.execute(actions)
+                await self.execute(actions)
             except SymphonyError as error:
                 log.warning("The artifacts could not be tidied: %s", error)
             except Exception:

@@ -38,10 +38,11 @@ def _show(answer: dict[str, Any], key: str = "artifacts", empty: str = "") -> No
             readable_size(a["bytes"]),
             f"{a['quality']:.2f}",
             f"v{a['version']}",
+            a.get("tier", ""),
         )
         for a in answer[key]
     ]
-    table(("artifact", "name", "type", "size", "quality", ""), rows, empty=empty)
+    table(("artifact", "name", "type", "size", "quality", "", ""), rows, empty=empty)
 
 
 @artifacts.command("list")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from symphony.app.lock import HomeLock
 from symphony.app.tiering import KEY_NAME, Tiers
 from symphony.config.home import Home
 from symphony.errors import ArtifactHeld, BadInput, NotFound, TierUnreachable
+from symphony.tiers.catalogue import Catalogue
 from symphony.tiers.s3 import S3Tier
 from tests.conftest import Done
 from tests.tiers.conftest import KEYS
@@ -291,3 +294,33 @@ async def test_a_tier_that_is_gone_is_one_clear_error(home: Path, tmp_path: Path
         with pytest.raises(TierUnreachable, match="archive"):
             await host.get_artifact(id)
         assert await tier_of(host, id) == "archive"
+
+
+async def test_what_an_earlier_host_left_half_done_is_ended(home: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    settings(home, active_days=0, archive__folder=str(archive))
+    async with hosted(home) as host:
+        id = stored(host)
+        await host.tier_artifacts()
+        name = host.services.tiers.retention.tiering.object_of(id)
+    catalogue = Catalogue(Home(home).tiers)
+    catalogue.set_copy(name, "archive", "leaving")
+    catalogue.set_copy("ab" * 32, "archive", "writing")
+    catalogue.close()
+    async with hosted(home) as host:
+        await host.tier_artifacts()
+        assert await tier_of(host, id) == "archive"
+    catalogue = Catalogue(Home(home).tiers)
+    assert [(copy.object, copy.state) for copy in catalogue.copies()] == [(name, "held")]
+    catalogue.close()
+
+
+def test_a_host_starts_without_what_only_tiers_need() -> None:
+    code = (
+        "import sys, symphony.app.host, symphony.cli.artifacts;"
+        "bad = {'boto3', 'botocore', 'azure', 'zstandard', 'keyring'} & set(sys.modules);"
+        "sys.exit(' '.join(sorted(bad)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -147,15 +147,14 @@ def test_a_copy_that_rots_is_found_and_written_again_before_the_bytes_go(world: 
 
 
 def test_damage_in_the_store_is_healed_from_a_copy(world: World, tmp_path: Path) -> None:
-    id, content = world.put("a" * 3000)
+    content = os.urandom(3000)
+    id = world.store.put(content, name="a.bin")
     world.tiering.move(id, "archive")
     world.tiering.read(id)
-    (segment,) = sorted((tmp_path / "store" / "segments").iterdir())[-1:]
-    body = segment.read_bytes()
-    at = body.rindex(b"a" * 3000)
+    segment = sorted((tmp_path / "store" / "segments").iterdir())[-1]
     with segment.open("r+b") as file:
-        file.seek(at + 100)
-        file.write(b"b")
+        file.seek(segment.read_bytes().rindex(content) + 100)
+        file.write(bytes([content[100] ^ 1]))
     with pytest.raises(DamagedArtifact):
         world.store.get(id)
     assert world.tiering.read(id) == content
