@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 
@@ -258,3 +259,61 @@ def test_every_view_fits_its_width(page: Page, width: int) -> None:
     if width == 390:
         go(page, "Compose")
         expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+EDGES_OFF = """() => [...document.querySelectorAll('.react-flow__edge')].filter((edge) => {
+    const path = edge.querySelector('.react-flow__edge-path')
+    const matrix = path.getScreenCTM()
+    const at = (length) => path.getPointAtLength(length).matrixTransform(matrix)
+    const [from, to] = [at(0), at(path.getTotalLength())]
+    const [source, target] = edge.dataset.id.split('→').map(
+        (end) => document.querySelector(`[data-node="${end.split('.')[0]}"]`).getBoundingClientRect())
+    const middle = (box) => [(box.left + box.right) / 2, (box.top + box.bottom) / 2]
+    const far = (point, x, y) => Math.max(Math.abs(point.x - x), Math.abs(point.y - y))
+    const across = Math.max(
+        far(from, source.right, middle(source)[1]), far(to, target.left, middle(target)[1]))
+    const down = Math.max(
+        far(from, middle(source)[0], source.bottom), far(to, middle(target)[0], target.top))
+    return Math.min(across, down) > 6
+}).length"""
+
+
+def test_edges_end_at_their_nodes_whichever_way_the_graph_turns(page: Page, served: Served) -> None:
+    chain = copy.deepcopy(served.host.melodies["m-1"])
+    chain["nodes"], chain["edges"] = chain["nodes"][2:5], chain["edges"][2:4]
+    served.host.melodies["m-1"] = chain
+    go(page, "Polyphony Store")
+    page.get_by_role("link", name="review-risk").click()
+    expect(page.locator("[data-node]")).to_have_count(3)
+    ways = set()
+    for width in (1440, 390, 1440):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.wait_for_function(f"() => ({EDGES_OFF})() === 0")
+        first, last = (page.locator(f'[data-node="{node}"]').bounding_box() for node in ("join", "chart"))
+        assert first and last
+        ways.add("across" if last["x"] > first["x"] + first["width"] else "down")
+        in_view = page.evaluate(
+            "() => [...document.querySelectorAll('[data-node]')].every((node) => {"
+            "const a = node.getBoundingClientRect(), b = node.closest('.react-flow').getBoundingClientRect();"
+            "return a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom })"
+        )
+        assert in_view, width
+    assert ways == {"across", "down"}
+
+
+def test_a_page_without_the_token_says_what_to_do(page: Page, served: Served) -> None:
+    page.evaluate("sessionStorage.setItem('token', 'of another start')")
+    page.reload()
+    expect(page.get_by_role("heading", name="This page is not signed in")).to_be_visible()
+
+
+def test_a_long_list_scrolls_beside_what_it_opens(page: Page, served: Served) -> None:
+    for number in range(150):
+        served.host.keep(f"note-{number}.md", "text/markdown", f"# Note {number}".encode())
+    go(page, "Artifacts")
+    link = page.get_by_role("link", name="note-60.md")
+    link.scroll_into_view_if_needed()
+    link.click()
+    expect(page.get_by_role("heading", name="Note 60")).to_be_in_viewport()
+    expect(link).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Show more")).to_have_count(1)

@@ -374,6 +374,20 @@ class FakeHost:
     async def collect_artifacts(self, dry_run: bool = False) -> Json:
         return {"removed": 0, "bytes": 0}
 
+    async def artifact_tiers(self) -> Json:
+        return {"tiers": []}
+
+    async def tier_artifacts(
+        self, dry_run: bool = False, artifacts: list[str] | None = None, target: str = ""
+    ) -> Json:
+        return {"actions": [], "done": 0, "bytes": 0, "failures": []}
+
+    async def pin_artifact(self, artifact: str, pinned: bool = True) -> Json:
+        return {"id": artifact, "pinned": pinned}
+
+    async def hold_artifact(self, artifact: str, reason: str | None) -> Json:
+        return {"id": artifact, "held": reason}
+
     # --- extensions --------------------------------------------------------------------------
     async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
         words = query.lower().split()
@@ -446,6 +460,7 @@ class FakeHost:
         return {"settings": copy.deepcopy(self.rows)}
 
     async def set_setting(self, key: str, value: Any, scope: str = "user") -> Json:
+        self.calls.append(("set_setting", (key, value, scope)))
         for row in self.rows:
             if row["key"] == key:
                 if row["type"] == "integer" and (not isinstance(value, int) or value < 1):

@@ -286,6 +286,43 @@ async def test_a_setting_keeps_its_value_when_the_new_one_is_refused(page: Page)
     assert (box["props"]["value"], box["props"]["mark"]) == ("64", "from user")
 
 
+async def test_what_every_component_has_stands_behind_what_is_its_own(page: Page) -> None:
+    host = page.host
+    assert isinstance(host, FakeHost)
+    host.rows.append({**host.rows[1], "key": "pit.pool.timeout", "value": "2m"})
+    host.rows.append({**host.rows[1], "key": "pit.pool.retry_policy.delay", "source": "user: /home/x.toml"})
+    await page.open("settings")
+    (more,) = [node for node in find(page, "Disclosure") if node["key"] == "settings.common:pit"]
+    assert [node["props"]["label"] for node in walk(more) if node["type"] == "TextBox"] == [
+        "pit.pool.timeout"
+    ]
+    await do(page, "settings.search", "change", "pit.pool")
+    assert not [node for node in find(page, "Disclosure") if node["key"] == "settings.common:pit"]
+    assert find(page, "TextBox", label="pit.pool.timeout")
+
+
+@pytest.mark.parametrize(
+    ("source", "locked", "scope"),
+    [
+        ("environment: SYMPHONY_PIT__POOL__CAPACITY", True, "user"),
+        ("flags: --set", True, "user"),
+        ("project: /p/conductor.json", None, "project"),
+        ("default", None, "user"),
+    ],
+)
+async def test_a_setting_is_changed_where_it_counts(
+    page: Page, source: str, locked: bool | None, scope: str
+) -> None:
+    host = page.host
+    assert isinstance(host, FakeHost)
+    host.rows[1]["source"] = source
+    await page.open("settings")
+    (box,) = find(page, "TextBox", label="pit.pool.capacity")
+    assert box["props"].get("disabled") == locked
+    await do(page, "settings.value:pit.pool.capacity", "change", "64")
+    assert host.calls[-1] == ("set_setting", ("pit.pool.capacity", 64, scope))
+
+
 async def test_an_unknown_folder_is_refused_and_the_dialog_stays(page: Page) -> None:
     await do(page, "shell", "project")
     await do(page, "project.form", "submit", {"path": "/missing"})

@@ -55,16 +55,15 @@ export function Timeline({ props, send }: ElementOf<'Timeline'>) {
           })}
         </div>
       </div>
-      <div className="relative mt-2 ml-36 h-5 border-t text-xs text-muted tabular-nums">
+      <div className="relative mt-2 mr-6 ml-36 h-5 border-t text-xs text-muted tabular-nums">
         {ticks(end).map((tick) => (
           <span
             key={tick}
             className="absolute top-1 whitespace-nowrap"
-            style={
-              tick / end > 0.94
-                ? { right: 0 }
-                : { left: `${(tick / end) * 100}%`, transform: tick === 0 ? undefined : 'translateX(-50%)' }
-            }
+            style={{
+              left: `${(tick / end) * 100}%`,
+              transform: tick === 0 ? undefined : 'translateX(-50%)',
+            }}
           >
             {seconds(tick)}
           </span>
@@ -127,7 +126,7 @@ function Row({
         {node.id}
         <span className="sr-only">: {node.status} </span>
       </span>
-      <span className="relative h-full flex-1">
+      <span className="relative mr-5 h-full flex-1">
         {started !== null && (
           <span
             className={cn('absolute inset-y-1.5 min-w-1 rounded-sm', BAR[node.status] ?? 'bg-muted')}

@@ -245,10 +245,14 @@ def _permissions_dialog(question: Question) -> Node:
     verb = "update" if question.data["update"] else "install"
     return h(
         "Dialog",
-        h("Bullets", items=[str(item) for item in question.data["words"]]),
+        h("Bullets", items=[str(item) for item in question.data["words"]])
+        if question.data["grants"]
+        else None,
         h(
             "Text",
-            "It can do nothing beyond this. What it did is listed under Uses.",
+            "It can do nothing beyond this. What it did is listed under Uses."
+            if question.data["grants"]
+            else "It can only compute with what a Melody hands to it.",
             small=True,
             tone="muted",
         ),
@@ -261,7 +265,7 @@ def _permissions_dialog(question: Question) -> Node:
         title="Permissions",
         text=f"To {verb} {question.data['name']}, allow it to:"
         if question.data["grants"]
-        else f"{question.data['name']} asks for no permission:",
+        else f"{question.data['name']} asks for no permission.",
     )
 
 

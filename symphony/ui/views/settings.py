@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from symphony.errors import BadInput, SymphonyError
@@ -12,6 +13,12 @@ from symphony.ui.state import Json, PageState
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
+
+COMMON = re.compile(r"\.(enabled|timeout|metrics_enabled|retry_policy\..*)$")
+"""Settings that every component has; they stand behind those that are its own."""
+
+LOCKED = ("environment", "flags")
+"""Sources that win over the files, so that a change made on the page would have no effect."""
 
 HEALTH_TONES = {"ok": "good", "degraded": "warning", "failed": "bad", "absent": "neutral"}
 
@@ -53,26 +60,41 @@ def render(state: PageState) -> Node:
             placeholder="Search settings",
             live=True,
         ),
-        *(
-            h(
-                "Section",
-                h(
-                    "Grid",
-                    *(_field(row, settings.problems.get(str(row["key"]))) for row in found),
-                    least=20,
-                    roomy=True,
-                ),
-                key=f"settings.group:{group}",
-                title=group,
-            )
-            for group, found in groups.items()
-        ),
+        *(_group(group, found, settings.problems, flat=bool(wanted)) for group, found in groups.items()),
         h("Text", "No setting matches.", tone="muted", small=True) if settings.loaded and not rows else None,
         key="view.settings",
         title="Settings",
         text="A later source wins: defaults, your file, the project's file, the environment, flags. "
         "Changes made here go into your file.",
     )
+
+
+def _group(group: str, rows: list[Json], problems: dict[str, str], flat: bool) -> Node:
+    """The settings of a component; `flat` shows all of them at once, as a search does."""
+    common = [] if flat else [row for row in rows if COMMON.search(str(row["key"])) and not _is_changed(row)]
+    own = [row for row in rows if row not in common]
+    return h(
+        "Section",
+        _fields(own, problems) if own else None,
+        h(
+            "Disclosure",
+            _fields(common, problems),
+            key=f"settings.common:{group}",
+            label=f"Start, time limits and retries ({len(common)})",
+        )
+        if common
+        else None,
+        key=f"settings.group:{group}",
+        title=group,
+    )
+
+
+def _fields(rows: list[Json], problems: dict[str, str]) -> Node:
+    return h("Grid", *(_field(row, problems.get(str(row["key"]))) for row in rows), least=20, roomy=True)
+
+
+def _is_changed(row: Json) -> bool:
+    return str(row.get("source") or "default") != "default"
 
 
 def _matches(row: Json, wanted: list[str]) -> bool:
@@ -85,11 +107,21 @@ def _field(row: Json, problem: str | None) -> Node:
     key, value, kind = f"settings.value:{row['key']}", row.get("value"), str(row.get("type") or "string")
     text = str(row.get("description") or "") or None
     label = str(row["key"])
+    locked = str(row.get("source") or "").partition(":")[0] in LOCKED or None
     if isinstance(value, bool) or kind in ("boolean", "bool"):
-        return h("Switch", key=key, label=label, value=bool(value), text=text, mark=mark)
+        return h("Switch", key=key, label=label, value=bool(value), text=text, mark=mark, disabled=locked)
     if row.get("choices"):
         options = [{"value": str(choice), "label": str(choice)} for choice in row["choices"]]
-        return h("Select", key=key, label=label, value=str(value), options=options, text=text, mark=mark)
+        return h(
+            "Select",
+            key=key,
+            label=label,
+            value=str(value),
+            options=options,
+            text=text,
+            mark=mark,
+            disabled=locked,
+        )
     return h(
         "TextBox",
         key=key,
@@ -99,6 +131,7 @@ def _field(row: Json, problem: str | None) -> Node:
         text=text,
         problem=problem,
         mark=mark,
+        disabled=locked,
     )
 
 
@@ -145,7 +178,7 @@ def _health(health: Json | None) -> Node | None:
 
 def _component(item: Json) -> Node:
     status = str(item.get("status"))
-    about = " ".join(part for part in (str(item.get("detail") or ""), str(item.get("remedy") or "")) if part)
+    about = "; ".join(part for part in (str(item.get("detail") or ""), str(item.get("remedy") or "")) if part)
     return h(
         "Line",
         h("Badge", text=status, tone=HEALTH_TONES.get(status, "neutral")),
@@ -175,10 +208,13 @@ async def _value(page: Page, argument: str, value: Any) -> None:
     if row is None:
         raise BadInput(f"There is no setting {argument!r}", remedy="reload the page")
     try:
-        changed = await page.host.set_setting(argument, _read(row, value))
+        # The file that a value comes from is the one that has to change for the change to count.
+        scope = "project" if str(row.get("source") or "").startswith("project") else "user"
+        changed = await page.host.set_setting(argument, _read(row, value), scope)
     except SymphonyError as error:
-        settings.problems[argument] = str(error)
-        page.announce(str(error))
+        said = error.message.rpartition(f"{argument}: ")[2]
+        settings.problems[argument] = said
+        page.announce(f"{argument}: {said}")
         return
     settings.problems.pop(argument, None)
     settings.rows = [{**known, **changed} if known["key"] == argument else known for known in settings.rows]

@@ -9,7 +9,6 @@ import {
   useNodesInitialized,
   useReactFlow,
   useStore,
-  useUpdateNodeInternals,
   type FitViewOptions,
   type Connection,
   type Edge,
@@ -124,10 +123,6 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
     [edges, editable, chosenEdges, laid, moved],
   )
   useRefit(`${structure} ${laid?.direction ?? ''}`, laid !== null, fit)
-  useHandles(
-    boxes.map(({ id }) => id),
-    laid?.direction,
-  )
 
   const changeNodes = useCallback(
     (changes: NodeChange<FlowNode>[]) => {
@@ -261,18 +256,4 @@ function useRefit(structure: string, placed: boolean, fit: FitViewOptions): void
     const frame = requestAnimationFrame(() => void flow.fitView(fit))
     return () => cancelAnimationFrame(frame)
   }, [flow, ready, placed, structure, room, fit])
-}
-
-/** Says that the ends of the edges have moved: a node keeps its size when the graph turns. */
-function useHandles(ids: string[], direction: string | undefined): void {
-  const update = useUpdateNodeInternals()
-  const all = useRef(ids)
-  useEffect(() => {
-    all.current = ids
-  })
-  useEffect(() => {
-    if (all.current.length > MANY) return
-    const frame = requestAnimationFrame(() => update(all.current))
-    return () => cancelAnimationFrame(frame)
-  }, [update, direction])
 }

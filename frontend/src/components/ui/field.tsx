@@ -36,7 +36,7 @@ export function Field({
       {(text ?? problem) && (
         <p
           id={`${control}-text`}
-          className={cn('text-xs first-letter:uppercase', problem ? 'text-bad' : 'text-muted')}
+          className={cn('text-xs', problem ? 'text-bad' : 'text-muted first-letter:uppercase')}
         >
           {problem ?? text}
         </p>
