@@ -8,7 +8,7 @@ use rmpv::Value;
 use rustc_hash::FxHashMap;
 
 use crate::plan::{
-    Backoff, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, PathLock, Plan,
+    Backoff, Casting, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, PathLock, Plan,
     PlanError, PlanParts, Retry, Source,
 };
 
@@ -36,10 +36,7 @@ pub fn read_plan(document: &Value) -> Result<Plan> {
         name: top.optional_text("name")?.unwrap_or_default().to_owned(),
         melody: top.optional_text("melody")?.map(str::to_owned),
         project: top.optional_text("project")?.map(str::to_owned),
-        nodes: nodes
-            .iter()
-            .map(|node| read_node(node, &index, &mut texts))
-            .collect::<Result<_>>()?,
+        nodes: read_nodes(nodes, &index, &mut texts)?,
         edges: top
             .list("edges")?
             .iter()
@@ -53,9 +50,15 @@ pub fn read_plan(document: &Value) -> Result<Plan> {
     })
 }
 
-/// Shares equal strings: ten thousand nodes have a handful of Players and port names.
+/// Shares what is equal: ten thousand nodes have a handful of Players and port names.
 #[derive(Default)]
-struct Texts(FxHashMap<String, Arc<str>>);
+struct Texts(
+    FxHashMap<String, Arc<str>>,
+    FxHashMap<Arc<str>, Vec<Arc<Casting>>>,
+);
+
+/// Castings of one Player that are compared; beyond them equal ones are not found.
+const COMPARED: usize = 8;
 
 impl Texts {
     fn share(&mut self, text: &str) -> Arc<str> {
@@ -66,6 +69,32 @@ impl Texts {
         self.0.insert(text.to_owned(), shared.clone());
         shared
     }
+
+    fn cast(&mut self, casting: Casting) -> Arc<Casting> {
+        let known = self.1.entry(casting.player.clone()).or_default();
+        if let Some(same) = known.iter().find(|same| ***same == casting) {
+            return same.clone();
+        }
+        let shared = Arc::new(casting);
+        if known.len() == COMPARED {
+            known.remove(0);
+        }
+        known.push(shared.clone());
+        shared
+    }
+}
+
+fn read_nodes(
+    values: &[Value],
+    index: &FxHashMap<&str, u32>,
+    texts: &mut Texts,
+) -> Result<Vec<NodePlan>> {
+    // Collecting results would leave room for as many nodes again.
+    let mut nodes = Vec::with_capacity(values.len());
+    for value in values {
+        nodes.push(read_node(value, index, texts)?);
+    }
+    Ok(nodes)
 }
 
 fn read_node(value: &Value, index: &FxHashMap<&str, u32>, texts: &mut Texts) -> Result<NodePlan> {
@@ -93,6 +122,33 @@ fn read_node(value: &Value, index: &FxHashMap<&str, u32>, texts: &mut Texts) -> 
         .optional("params")
         .cloned()
         .unwrap_or_else(|| Value::Map(Vec::new()));
+    let casting = Casting {
+        kind,
+        key: texts.share(key),
+        player: texts.share(player),
+        function: texts.share(function),
+        version: texts.share(map.optional_text("version")?.unwrap_or_default()),
+        outputs: read_outputs(&map, texts)?,
+        timeout: map.duration("timeout")?,
+        retry: read_retry(&map)?,
+        resources: read_resources(&map, texts)?,
+        locks: read_locks(&map, texts)?,
+        priority: map.number("priority")?.unwrap_or(5.0).clamp(0.0, 9.0) as u8,
+        has_effects: map.flag("effects")?,
+        uncached: map.optional_text("uncached")?.map(|why| texts.share(why)),
+        fallback: read_fallback(&map, texts)?,
+    };
+    Ok(NodePlan {
+        id: id.into(),
+        casting: texts.cast(casting),
+        params: Arc::new(params),
+        inputs: read_inputs(&map, index, texts)?,
+        cache_key: map.optional_text("cache_key")?.map(str::to_owned),
+        seconds: map.number("seconds")?.unwrap_or(1.0).max(0.0),
+    })
+}
+
+fn read_outputs(map: &Map<'_>, texts: &mut Texts) -> Result<Vec<(Arc<str>, Arc<str>)>> {
     let mut outputs = Vec::new();
     for (port, type_name) in map.pairs("outputs")? {
         let type_name = type_name
@@ -100,33 +156,17 @@ fn read_node(value: &Value, index: &FxHashMap<&str, u32>, texts: &mut Texts) -> 
             .ok_or_else(|| map.wrong("outputs", "must map names to types"))?;
         outputs.push((texts.share(port), texts.share(type_name)));
     }
+    Ok(outputs)
+}
+
+fn read_resources(map: &Map<'_>, texts: &mut Texts) -> Result<Vec<(Arc<str>, f64)>> {
     let mut resources = Vec::new();
     for (resource, amount) in map.pairs("resources")? {
         let amount =
             number(amount).ok_or_else(|| map.wrong("resources", "must map names to numbers"))?;
         resources.push((texts.share(resource), amount));
     }
-    Ok(NodePlan {
-        id: id.into(),
-        kind,
-        key: texts.share(key),
-        player: texts.share(player),
-        function: texts.share(function),
-        version: texts.share(map.optional_text("version")?.unwrap_or_default()),
-        params: Arc::new(params),
-        inputs: read_inputs(&map, index, texts)?,
-        outputs,
-        timeout: map.duration("timeout")?,
-        retry: read_retry(&map)?,
-        resources,
-        locks: read_locks(&map, texts)?,
-        priority: map.number("priority")?.unwrap_or(5.0).clamp(0.0, 9.0) as u8,
-        has_effects: map.flag("effects")?,
-        cache_key: map.optional_text("cache_key")?.map(str::to_owned),
-        uncached: map.optional_text("uncached")?.map(|why| texts.share(why)),
-        fallback: read_fallback(&map, texts)?,
-        seconds: map.number("seconds")?.unwrap_or(1.0).max(0.0),
-    })
+    Ok(resources)
 }
 
 fn read_locks(map: &Map<'_>, texts: &mut Texts) -> Result<Vec<PathLock>> {

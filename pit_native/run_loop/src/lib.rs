@@ -41,7 +41,7 @@ pub use journal::{
 pub use lineage::{Lineage, Parts};
 pub use machine::Machine;
 pub use plan::{
-    Backoff, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan, PlanError,
+    Backoff, Casting, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan, PlanError,
     PlanParts, Retry, Source,
 };
 pub use player_log::{LogSettings, PlayerLog, Speaker};

@@ -1,5 +1,6 @@
 //! What is to be played: nodes by index, what feeds them, and the edges that order them.
 
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +72,7 @@ pub struct InputPlan {
 }
 
 /// Who plays a node after its last attempt has failed. It gets the same inputs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Fallback {
     /// The pool's entry for its Player.
     pub key: Arc<str>,
@@ -92,11 +93,9 @@ pub struct PathLock {
     pub is_exclusive: bool,
 }
 
-/// One node.
-#[derive(Debug, Clone)]
-pub struct NodePlan {
-    /// Its id in the melody.
-    pub id: Arc<str>,
+/// How a node is played, whatever its parameters and inputs. Many nodes of a large plan share one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Casting {
     /// How it is answered.
     pub kind: NodeKind,
     /// The pool's entry for its Player.
@@ -107,10 +106,6 @@ pub struct NodePlan {
     pub function: Arc<str>,
     /// The version of its extension.
     pub version: Arc<str>,
-    /// Parameters, a map.
-    pub params: Arc<Value>,
-    /// What feeds it.
-    pub inputs: Vec<InputPlan>,
     /// Output ports with their types.
     pub outputs: Vec<(Arc<str>, Arc<str>)>,
     /// Longest duration of one call.
@@ -125,14 +120,41 @@ pub struct NodePlan {
     pub priority: u8,
     /// Whether it changes something outside; the journal is synced before it starts.
     pub has_effects: bool,
-    /// What is known of its cache key before its inputs are; none when it may not be cached.
-    pub cache_key: Option<String>,
     /// Why it may not be cached, in a few words.
     pub uncached: Option<Arc<str>>,
     /// Who plays it when its own Player has failed for good.
     pub fallback: Option<Fallback>,
+}
+
+/// One node.
+#[derive(Debug, Clone)]
+pub struct NodePlan {
+    /// Its id in the melody.
+    pub id: Arc<str>,
+    /// How it is played.
+    pub casting: Arc<Casting>,
+    /// Parameters, a map.
+    pub params: Arc<Value>,
+    /// What feeds it.
+    pub inputs: Vec<InputPlan>,
+    /// What is known of its cache key before its inputs are; none when it may not be cached.
+    pub cache_key: Option<String>,
     /// How long it takes, about; for the critical path.
     pub seconds: f64,
+}
+
+impl Deref for NodePlan {
+    type Target = Casting;
+
+    fn deref(&self) -> &Casting {
+        &self.casting
+    }
+}
+
+impl DerefMut for NodePlan {
+    fn deref_mut(&mut self) -> &mut Casting {
+        Arc::make_mut(&mut self.casting)
+    }
 }
 
 /// What an edge means.
@@ -277,6 +299,7 @@ impl Plan {
                 .into_iter()
                 .filter(|e| e.kind != EdgeKind::Data || !fed.contains(&(e.source, e.target))),
         );
+        edges.shrink_to_fit();
         let pairs: Vec<(u32, u32)> = edges.iter().map(|e| (e.source, e.target)).collect();
         let graph = Graph::new(nodes.len(), &pairs)?;
         let order = graph.topological_order().map_err(|Cycle(cycle)| {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use rmpv::Value;
 
 use crate::plan::{
-    Backoff, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan, PlanParts, Retry,
-    Source,
+    Backoff, Casting, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan, PlanParts,
+    Retry, Source,
 };
 
 /// What differs between nodes of a test.
@@ -55,38 +55,44 @@ pub(crate) fn plan(specs: Vec<NodeSpec>, edges: &[(&str, u32, u32)]) -> Plan {
     Plan::new(parts(specs, edges)).expect("a plan without cycles")
 }
 
+fn casting(spec: &NodeSpec) -> Casting {
+    Casting {
+        kind: spec.kind,
+        key: "test".into(),
+        player: "test/player#work".into(),
+        function: "work".into(),
+        version: "1.0.0".into(),
+        outputs: spec
+            .outputs
+            .iter()
+            .map(|&(port, kind)| (port.into(), kind.into()))
+            .collect(),
+        timeout: spec.timeout,
+        retry: spec.retry,
+        resources: vec![("cpu".into(), spec.cpu)],
+        locks: Vec::new(),
+        priority: 5,
+        has_effects: spec.has_effects,
+        uncached: spec.cache_key.is_none().then(|| "not deterministic".into()),
+        fallback: spec.has_fallback.then(|| Fallback {
+            key: "other".into(),
+            player: "test/other#work".into(),
+            function: "work".into(),
+            params: Arc::new(Value::Map(Vec::new())),
+        }),
+    }
+}
+
 pub(crate) fn parts(specs: Vec<NodeSpec>, edges: &[(&str, u32, u32)]) -> PlanParts {
     let mut nodes: Vec<NodePlan> = specs
         .into_iter()
         .enumerate()
         .map(|(at, spec)| NodePlan {
             id: format!("n{at}").into(),
-            kind: spec.kind,
-            key: "test".into(),
-            player: "test/player#work".into(),
-            function: "work".into(),
-            version: "1.0.0".into(),
+            casting: Arc::new(casting(&spec)),
             params: Arc::new(Value::Map(vec![("node".into(), (at as u64).into())])),
             inputs: Vec::new(),
-            outputs: spec
-                .outputs
-                .iter()
-                .map(|&(port, kind)| (port.into(), kind.into()))
-                .collect(),
-            timeout: spec.timeout,
-            retry: spec.retry,
-            resources: vec![("cpu".into(), spec.cpu)],
-            locks: Vec::new(),
-            priority: 5,
-            has_effects: spec.has_effects,
-            uncached: spec.cache_key.is_none().then(|| "not deterministic".into()),
             cache_key: spec.cache_key,
-            fallback: spec.has_fallback.then(|| Fallback {
-                key: "other".into(),
-                player: "test/other#work".into(),
-                function: "work".into(),
-                params: Arc::new(Value::Map(Vec::new())),
-            }),
             seconds: spec.seconds,
         })
         .collect();
