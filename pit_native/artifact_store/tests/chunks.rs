@@ -395,3 +395,43 @@ proptest! {
         prop_assert_eq!(store.stats().expect("stats").chunks, 0);
     }
 }
+
+#[test]
+fn a_store_of_the_time_before_chunks_goes_on_in_a_segment_of_its_own() {
+    let dir = folder();
+    let to = dir.path().join("segments");
+    fs::create_dir(&to).expect("made");
+    let from = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/plain_1/segments/00000001.log"
+    );
+    fs::copy(from, to.join("00000001.log")).expect("copied");
+    let read = |store: &Store| -> Vec<(String, Vec<u8>)> {
+        let infos = store.list(100, 0, &Filter::default()).expect("list");
+        let old = infos.into_iter().filter(|info| info.name != "large");
+        old.map(|info| {
+            let id = info.id.parse().expect("an id");
+            (info.name, store.get(&id).expect("get"))
+        })
+        .collect()
+    };
+    let store = open(dir.path());
+    let before = read(&store);
+    assert!(!before.is_empty());
+    let large = content(1, 200_000);
+    let id = store.put(&large, &named("large", "r")).expect("put");
+    // A version that knows no chunks refuses the new segment by its format, and does not call it damaged.
+    assert_eq!(segments(dir.path()).len(), 2);
+    for reopened in [false, true] {
+        if reopened {
+            abandon(open(dir.path()), dir.path());
+        } else {
+            store.close().expect("closed");
+        }
+        let store = open(dir.path());
+        assert_eq!(read(&store), before);
+        assert_eq!(store.get(&id).expect("get"), large);
+        assert_eq!(store.verify().expect("verify"), []);
+        assert_eq!(segments(dir.path()).len(), 2);
+    }
+}
