@@ -31,6 +31,7 @@ KEY_NAME = ".symphony/tier-key"
 """The artifact that is the key of what leaves an encrypted store. It lies in the store itself, so it is
 encrypted with it, checked with it and gets new keys with it; a hold keeps it."""
 KEY_TYPE = "application/x-symphony-key"
+KEY_REASON = "it is the key of what has left this store"
 
 
 class Tiers:
@@ -90,13 +91,14 @@ class Tiers:
         store = self._pit.store
         if not store.encryption()["is_on"]:
             return None
-        kept = store.versions(KEY_NAME)
-        if kept:
-            return bytes(store.get(kept[-1]["id"]))[-32:]
+        # Anybody may put something of that name; only the host holds for that reason.
+        for id, reason in store.held().items():
+            if reason == KEY_REASON:
+                return bytes(store.get(id))[-32:]
         # The zero byte keeps it out of the full-text search.
         secret = secrets.token_bytes(32)
         id = store.put(b"\0" + secret, name=KEY_NAME, type=KEY_TYPE)
-        store.hold(id, "it is the key of what has left this store")
+        store.hold(id, KEY_REASON)
         return secret
 
     def _values(self) -> dict[str, float]:
@@ -124,7 +126,12 @@ class Tiers:
     # --- plans -----------------------------------------------------------------------------------------
     def plan(self) -> list[Action]:
         """What is due; nothing of the key that encrypts what leaves."""
-        return [action for action in self.retention.plan() if action.name != KEY_NAME]
+        held = self._pit.store.held()
+        return [action for action in self.retention.plan() if held.get(action.id) != KEY_REASON]
+
+    def is_key(self, id: str) -> bool:
+        """Whether an artifact is the key that encrypts what leaves: it stays where it is, and held."""
+        return self._pit.store.held().get(id) == KEY_REASON
 
     async def execute(self, actions: Iterable[Action]) -> Json:
         """Executes actions one by one, none while a run plays: `{"done", "bytes", "failures"}`."""

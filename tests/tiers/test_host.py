@@ -236,19 +236,46 @@ def test_the_key_of_what_leaves_lies_in_the_store_held_and_hidden(tmp_path: Path
     for _ in range(2):
         with pit_native.ArtifactStore(tmp_path / "store", key) as store:
             Pit.store = store
+            # A Player may choose any name, but it cannot hold.
+            store.put(b"\0" + bytes(32), name=KEY_NAME)
             own = Tiers(Home(tmp_path), None, Pit(), None, None)  # type: ignore[arg-type]
             tiers.append(own._secret())
-            (entry,) = store.versions(KEY_NAME)
+            (id,) = store.held()
+            assert own.is_key(id)
             with pytest.raises(ArtifactHeld):
-                store.remove(entry["id"])
-            store.flush_search()
-            assert store.search("symphony-key") == [] or KEY_NAME in store.search("symphony-key")[0]["name"]
-    assert tiers[0] == tiers[1] and tiers[0] is not None and len(tiers[0]) == 32
+                store.remove(id)
+    assert tiers[0] == tiers[1] and tiers[0] not in (None, bytes(32))
     raw = b"".join(file.read_bytes() for file in (tmp_path / "store").rglob("*") if file.is_file())
-    assert tiers[0] not in raw
+    assert tiers[0] is not None and tiers[0] not in raw
     with pit_native.ArtifactStore(tmp_path / "plain") as store:
         Pit.store = store
         assert Tiers(Home(tmp_path), None, Pit(), None, None)._secret() is None  # type: ignore[arg-type]
+
+
+async def test_what_leaves_an_encrypted_store_is_encrypted_and_its_key_stays(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    settings(home, active_days=0, delete_days=1e-9, keep_value=0.4, archive__folder=str(archive))
+    with (home / "config.toml").open("a") as file:
+        file.write('pit.store.encryption = "passphrase"\n')
+    monkeypatch.setenv("SYMPHONY_STORE_PASSPHRASE", "correct horse")
+    async with hosted(home) as host:
+        id = stored(host, TEXT * 20)
+        assert (await host.tier_artifacts())["done"] == 1
+        assert (await host.tier_artifacts(dry_run=True))["actions"] == [], "the key stays"
+        assert [one["id"] for one in (await host.list_artifacts())["artifacts"]] == [id], "and is not shown"
+        for ask in (
+            host.tier_artifacts(artifacts=[KEY_NAME], target="archive"),
+            host.hold_artifact(KEY_NAME, None),
+        ):
+            with pytest.raises(BadInput, match="key of what has left"):
+                await ask
+        (left,) = [file for file in archive.rglob("*") if file.is_file() and file.stat().st_size]
+        assert id[7:] not in left.parent.name + left.name and b"zebras" not in left.read_bytes()
+    async with hosted(home) as host:
+        assert (await host.get_artifact(id))[1] == TEXT * 20
 
 
 async def test_what_runs_teach_counts_for_what_they_made(home: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from symphony.app.methods.artifacts import ArtifactMethods
-from symphony.app.tiering import KEY_NAME
+from symphony.app.tiering import KEY_NAME, KEY_REASON
 from symphony.errors import BadInput, SymphonyError
 
 Json = dict[str, Any]
@@ -92,9 +92,9 @@ class TierMethods(ArtifactMethods):
 
     async def hold_artifact(self, artifact: str, reason: str | None) -> Json:
         """Forbids to delete an artifact, for a reason, or lifts that (None)."""
-        identity = await asyncio.to_thread(self._identity, artifact)
+        identity = await asyncio.to_thread(self._movable, artifact)
         store, stale = self.services.pit.store, self.services.pit.stale
-        if reason is not None and not reason.strip():
+        if reason is not None and (not reason.strip() or reason == KEY_REASON):
             raise BadInput("A hold needs a reason", remedy="say why, such as `--reason 'case 7'`")
 
         def change() -> None:
@@ -116,10 +116,16 @@ class TierMethods(ArtifactMethods):
 
         return await asyncio.to_thread(bring)
 
+    def _movable(self, artifact: str) -> str:
+        identity = self._identity(artifact)
+        if self.services.tiers.is_key(identity):
+            raise BadInput(f"{artifact} is the key of what has left the store; it stays there, held")
+        return identity
+
     def _wanted(self, artifact: str, target: str) -> Any:
         from symphony.tiers.retention import Action
 
-        identity = self._identity(artifact)
+        identity = self._movable(artifact)
         info = self.services.pit.store.info(identity)
         place = self.services.tiers.places([identity])[identity]
         if target not in ("active", "archive", "cloud"):
