@@ -414,6 +414,15 @@ async def test_a_failed_run_opens_at_the_step_that_failed(page: Page) -> None:
     assert page.state.board.selected == ""
 
 
+async def test_an_interrupted_run_says_what_happened_and_what_can_be_done(page: Page) -> None:
+    await played(page)
+    detail = page.state.board.detail
+    assert detail
+    detail["run"]["status"] = "interrupted"
+    assert "Resume" in labels(page)
+    assert find(page, "Alert", title="Symphony ended while this was playing")
+
+
 async def test_a_resume_that_runs_programs_asks_first(page: Page) -> None:
     host = page.host
     assert isinstance(host, FakeHost)

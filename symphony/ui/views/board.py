@@ -153,6 +153,14 @@ def _head(state: PageState, run: Json) -> Node:
 
 def _error(run: Json) -> Node | None:
     error = run.get("error")
+    if run["status"] == "interrupted":
+        return h(
+            "Alert",
+            key="board.error",
+            tone="warning",
+            title="Symphony ended while this was playing",
+            text="Resume goes on where it stopped; what is finished is not run again.",
+        )
     if not error:
         return None
     return h(
