@@ -101,6 +101,24 @@ def test_the_strategy_and_the_gpus_reach_the_arbiter(home: Path) -> None:
     assert words.endswith("1 waiting; draw waits for 1 GPU held by train")
 
 
+def test_the_pool_s_memory_is_its_limit_and_what_it_learns_stays_in_the_home(home: Path) -> None:
+    flags = {"pit.pool.memory": 64 << 20, "pit.pool.capacity": 7, "pit.pool.predict": False}
+    for life in range(2):
+        pit = Pit(Home(home), configured(home, **flags), Path("unused"))
+        home.mkdir(exist_ok=True)
+        for open_part in (pit._open_store, pit._open_arbiter, pit._open_stale):
+            open_part()
+        pit._open_runtime()
+        figures = pit.pool_figures()
+        assert (figures["memory_limit"], figures["capacity"]) == (64 << 20, 7)
+        assert figures["warm_share"] is None and figures["predicted_share"] is None
+        assert pit._pool_health()[0] == ("degraded" if life else "ok")
+        pit._close_runtime()
+        pit._close_store()
+        habits = home / "habits"
+        habits.write_bytes(habits.read_bytes()[:-1])
+
+
 class Registrar:
     """Takes what the roster registers."""
 
@@ -228,6 +246,8 @@ def test_a_component_counts_only_while_its_metrics_are_on(home: Path) -> None:
         meters.observe(section, "work", 0.5)
         with meters.timed(section, "block"):
             pass
+        meters.attach(section, lambda section=section: {"of": section})  # type: ignore[misc]
     counted = meters.snapshot()
     assert counted["counters"] == {"stage.thing": 1}
+    assert counted["figures"] == {"stage": {"of": "stage"}}
     assert sorted(counted["timings"]) == ["stage.block", "stage.work"]
