@@ -220,6 +220,9 @@ class ArtifactStore:
         """Removes every content that is not in `keep`, is not held and was last put before `before`
         (seconds since the epoch; at the latest before this call), and gives the space back: removed,
         bytes, freed, segments. A put that runs meanwhile is never lost."""
+    def set_quality(self, id: str, score: float, reasons: Sequence[str]) -> bool:
+        """Gives the newest entry of a content another quality (0 to 1), durably; all else of it stays.
+        False when a later content has taken its name."""
     def rotate_key(self, key: bytes | str, *, renew: bool = False) -> None:
         """Makes `key` the one that opens the store, at once and durably: a crash leaves the old or the
         new one. Nothing is moved; with `renew` what is put from now on is under a new data key, and
@@ -625,6 +628,9 @@ class Runtime:
         """
     def learned(self) -> bytes:
         """What was learned about the use of Players, with a checksum: for `restore_learned` of a later host."""
+    def wanted(self) -> list[tuple[str, float]]:
+        """The Players that should be warm now and how likely they are needed, also those that are not registered.
+        With `predict`, those that are registered are being warmed."""
     def restore_learned(self, learned: bytes) -> None:
         """Takes what an earlier host has learned. Raises BadInput, and changes nothing, when it is damaged."""
     def call_player(self, token: int, key: str, body: dict[str, Any], timeout: float | None = None) -> None:

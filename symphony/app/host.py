@@ -25,6 +25,7 @@ from symphony.app.paths import conductor_files, launcher, page_files
 from symphony.app.pit import Pit
 from symphony.app.planning import Planner
 from symphony.app.project import look_at
+from symphony.app.scoring import Scoring
 from symphony.app.services import Services
 from symphony.app.tiering import Tiers
 from symphony.app.wire import WireServer
@@ -140,9 +141,12 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, RunMethods, ExtensionMeth
         files = conductor_files(home, configuration.get("conductor.encoder"))
         roster = Roster(pit.runtime, lambda: player_limits(configuration))
 
+        scoring = Scoring(lambda: pit.store, hub.emit)
+
         def emit(event: dict[str, Any]) -> None:
             meters.follow(event)
             hub.emit(event)
+            scoring.follow(event)
 
         def recast() -> None:
             roster.cast(extensions.cast())

@@ -4,6 +4,7 @@ use crate::errors::store_error;
 use crate::json::{map_to_python, serialised, to_map};
 use crate::store_stream::{self, PyArtifactReader, PyArtifactWriter};
 use artifact_store::{ArtifactId, Filter, Info, Key, Options, Put, Store};
+use artifact_store::quality::Quality;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::path::PathBuf;
@@ -228,6 +229,19 @@ impl PyArtifactStore {
             .detach(|| self.store.gc(&ids, before))
             .map_err(store_error)?;
         serialised(py, &collected)
+    }
+
+    fn set_quality(
+        &self,
+        py: Python<'_>,
+        id: &str,
+        score: f32,
+        reasons: Vec<String>,
+    ) -> PyResult<bool> {
+        let id = parse(id)?;
+        let quality = Quality { score, reasons };
+        py.detach(|| self.store.set_quality(&id, &quality))
+            .map_err(store_error)
     }
 
     #[pyo3(signature = (key, *, renew=false))]
