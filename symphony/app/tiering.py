@@ -126,8 +126,9 @@ class Tiers:
     # --- plans -----------------------------------------------------------------------------------------
     def plan(self) -> list[Action]:
         """What is due; nothing of the key that encrypts what leaves."""
-        held = self._pit.store.held()
-        return [action for action in self.retention.plan() if held.get(action.id) != KEY_REASON]
+        actions = self.retention.plan()
+        held = self._pit.store.held()  # after the first opening, which may have made the key
+        return [action for action in actions if held.get(action.id) != KEY_REASON]
 
     def is_key(self, id: str) -> bool:
         """Whether an artifact is the key that encrypts what leaves: it stays where it is, and held."""
@@ -141,6 +142,8 @@ class Tiers:
             await self._recover()
             for action in actions:
                 await self._quiet()
+                if self.is_key(action.id):
+                    continue  # under itself it could never be read again
                 try:
                     await asyncio.to_thread(self.retention.execute, action)
                 except NotFound:
