@@ -3,8 +3,8 @@
 use crate::errors::store_error;
 use crate::json::{map_to_python, serialised, to_map};
 use crate::store_stream::{self, PyArtifactReader, PyArtifactWriter};
-use artifact_store::{ArtifactId, Filter, Info, Key, Options, Put, Store};
 use artifact_store::quality::Quality;
+use artifact_store::{ArtifactId, Filter, Info, Key, Options, Put, Store};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::path::PathBuf;
