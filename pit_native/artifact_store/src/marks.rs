@@ -23,14 +23,14 @@ impl Core {
     /// The caller has made sure that somebody else has the bytes. They are read once more: what is
     /// damaged here is not declared to be elsewhere.
     pub(crate) fn evict(&self, id: &ArtifactId) -> Result<bool> {
-        let content = match self.get(id) {
-            Ok(content) => content,
+        let bytes = match self.check(id) {
+            Ok(bytes) => bytes,
             Err(StoreError::Remote(_)) => return Ok(false),
             Err(error) => return Err(error),
         };
         let note = EvictionBody {
-            bytes: content.len() as u64,
-            excerpt: excerpt(&content).to_owned(),
+            bytes,
+            excerpt: excerpt(&self.head(id, INDEXED)?).to_owned(),
         };
         let (flags, body) = tagged_body(id, Some(&note), self.seal.as_ref())?;
         let header = Header::of(Kind::Eviction, flags, &[&body]);

@@ -431,12 +431,12 @@ impl Core {
         Ok(head)
     }
 
-    /// Reads a content to its end and keeps nothing of it.
-    pub(crate) fn check(&self, id: &ArtifactId) -> Result<()> {
+    /// Reads a content to its end and keeps nothing of it; returns its length.
+    pub(crate) fn check(&self, id: &ArtifactId) -> Result<u64> {
         let mut cursor = self.cursor(id)?;
         let mut piece = vec![0; 256 << 10];
         while self.read(&mut cursor, &mut piece)? > 0 {}
-        Ok(())
+        Ok(cursor.bytes)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::record::{Header, Kind};
 use crate::seal::Seal;
 use crate::segment::{End, Found, Segment};
 use crate::types::ArtifactId;
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -154,13 +155,25 @@ fn apply(index: &mut Index, mut changes: Vec<Change>) {
         changes.sort_by_key(|change| change.sequence);
         changes.dedup_by_key(|change| change.sequence);
     }
+    // Holds of contents whose first records are gone, for a later put brought them again.
+    let mut early: FxHashMap<ArtifactId, (Option<String>, Place)> = FxHashMap::default();
     for change in changes {
+        let known = match &change.what {
+            What::Content { id, .. } | What::Eviction { id, .. } | What::Entry { id, .. } => {
+                Some(*id)
+            }
+            _ => None,
+        };
         match change.what {
             What::Content { id, bytes } => {
                 index.add_content(id, bytes, change.place);
             }
             What::Removal { id } => {
+                early.remove(&id);
                 index.remove(&id);
+            }
+            What::Hold { id, reason } if index.content(&id).is_none() => {
+                early.insert(id, (reason, change.place));
             }
             What::Eviction { id, bytes } => index.mark_remote(id, bytes, change.place),
             What::Block { table } => {
@@ -180,6 +193,11 @@ fn apply(index: &mut Index, mut changes: Vec<Change>) {
                     place: change.place,
                 });
             }
+        }
+        if let Some(id) = known
+            && let Some((reason, place)) = early.remove(&id)
+        {
+            index.set_hold(&id, reason.as_deref(), place);
         }
     }
 }

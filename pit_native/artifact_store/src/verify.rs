@@ -253,7 +253,7 @@ impl Report<'_> {
         match self.core.check(id) {
             Err(StoreError::Damaged { .. }) => Ok(false),
             // It was removed or dropped since.
-            Ok(()) | Err(StoreError::NotFound(_) | StoreError::Remote(_)) => Ok(true),
+            Ok(_) | Err(StoreError::NotFound(_) | StoreError::Remote(_)) => Ok(true),
             Err(error) => Err(error),
         }
     }

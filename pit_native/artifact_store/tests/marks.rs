@@ -112,6 +112,23 @@ fn what_is_held_outlives_everything_until_the_hold_is_lifted() {
     ));
 }
 
+#[test]
+fn a_hold_outlives_the_records_that_it_was_set_on() {
+    let dir = folder();
+    let store = open(dir.path());
+    let content = vec![2; 9002];
+    let id = store.put(&content, &named("a", "r")).expect("put");
+    store.hold(&id, "case 7").expect("held");
+    store.evict(&id).expect("evicted");
+    store.put(&content, &named("a", "r")).expect("put again");
+    // What was put first is gone from the log now, and the hold stands before what was put last.
+    store.gc(&[], None).expect("collected");
+    abandon(store, dir.path());
+    let store = open(dir.path());
+    assert_eq!(store.held().expect("held"), [(id, "case 7".to_owned())]);
+    assert_eq!(store.get(&id).expect("kept"), content);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
     #[test]
