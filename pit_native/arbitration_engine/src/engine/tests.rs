@@ -160,6 +160,25 @@ fn what_harms_nobody_may_begin_beside_one_out_of_patience() {
 }
 
 #[test]
+fn a_grant_that_makes_an_owner_yield_lets_others_begin_at_once() {
+    let mut arbiter = Arbiter::new([("cpu", 4.0), ("memory", 4.0), ("gpu", 1.0)]);
+    granted(ask(&mut arbiter, "z", &[("memory", 4.0)], 5));
+    granted(ask(&mut arbiter, "p", &[("cpu", 1.0)], 5));
+    queued(ask(&mut arbiter, "y", &[("memory", 4.0)], 5));
+    queued(ask(&mut arbiter, "o", &[("memory", 1.0), ("cpu", 3.0)], 5));
+    for _ in 0..PATIENCE {
+        let taken = granted(ask(&mut arbiter, "p", &[("cpu", 1.0)], 5));
+        release(&mut arbiter, taken);
+    }
+    // The owner that holds least was overtaken too often, and now holds back three cores.
+    let waits = queued(ask(&mut arbiter, "p", &[("cpu", 1.0)], 5));
+    let needs = arbiter.resources().needs("o", [("gpu", 1.0)]).unwrap();
+    let mut others = Vec::new();
+    granted(arbiter.request(Ask::new("o", needs), &mut others));
+    assert_eq!(others.pop().unwrap().id, waits, "o holds most now");
+}
+
+#[test]
 fn owners_that_compete_get_even_shares() {
     let mut arbiter = Arbiter::new([("cpu", 4.0), ("memory", 16.0)]);
     let needs = [
