@@ -17,7 +17,6 @@ from symphony.app.meters import Meters
 from symphony.app.methods.extensions import ExtensionMethods
 from symphony.app.methods.melodies import MelodyMethods
 from symphony.app.methods.projects import ProjectMethods
-from symphony.app.methods.runs import RunMethods
 from symphony.app.methods.settings import SettingMethods
 from symphony.app.methods.tiers import TierMethods
 from symphony.app.parts import LoopPart, Part
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Host(ProjectMethods, MelodyMethods, TierMethods, RunMethods, ExtensionMethods, SettingMethods):
+class Host(ProjectMethods, MelodyMethods, TierMethods, ExtensionMethods, SettingMethods):
     """One host on one home. `page` is the address to serve the page on; None serves commands only."""
 
     def __init__(

@@ -351,3 +351,33 @@ def test_a_host_starts_without_what_only_tiers_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+async def test_a_run_goes_on_from_results_that_were_archived(home: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    project = tmp_path / "project"
+    project.mkdir()
+    settings(home, active_days=0, archive__folder=str(archive))
+
+    def melody(second: str) -> dict[str, Any]:
+        def node(id: str, command: str) -> dict[str, Any]:
+            call = {"command": ["sh", "-c", command]}
+            return {"id": id, "kind": "operator", "player": "symphony/shell#run", "params": call}
+
+        # What the first prints is another thing each time.
+        first = node("first", "date +%s%N")
+        edges = [{"kind": "control", "from": "first", "to": "second"}]
+        document = {"format": "symphony.melody/1", "name": "two", "version": "1.0.0"}
+        return {**document, "nodes": [first, node("second", second)], "edges": edges}
+
+    async with hosted(home) as host:
+        play = {"project": str(project), "agreed": True}
+        run = (await host.execute_melody(melody("exit 1"), **play))["run"]
+        assert (await host.services.engine.ended(run)).info.status == "failed"
+        before = host.services.history.get(run).node("first").artifacts
+        assert before and (await host.tier_artifacts())["done"] > 0
+        assert not any(host.services.pit.store.is_local(id) for id in before)
+        await host.execute_melody(melody("exit 0"), resume=run, **play)
+        assert (await host.services.engine.ended(run)).info.status == "succeeded"
+        assert host.services.history.get(run).node("first").artifacts == before, "it did not run again"

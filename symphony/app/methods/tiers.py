@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from symphony.app.methods.artifacts import ArtifactMethods
+from symphony.app.methods.runs import RunMethods
 from symphony.app.tiering import KEY_NAME, KEY_REASON
 from symphony.errors import BadInput, SymphonyError
 
 Json = dict[str, Any]
 
 
-class TierMethods(ArtifactMethods):
-    """What ArtifactMethods answers, with the tiers beside the store taken into account."""
+class TierMethods(ArtifactMethods, RunMethods):
+    """What ArtifactMethods and RunMethods answer, with the tiers beside the store taken into account."""
 
     async def list_artifacts(self, query: str = "", run: str | None = None, limit: int = 100) -> Json:
         """As ArtifactMethods; each entry says in which `tier` it is."""
@@ -38,19 +40,25 @@ class TierMethods(ArtifactMethods):
 
     async def resume_run(self, run: str, *, agreed: bool = False) -> Json:
         """As RunMethods; results that the run goes on from are brought back first, as far as they can be."""
-        record = self.services.history.get(run)
-        made = [artifact for node in record.info.nodes for artifact in node.artifacts]
+        await self._results_brought_back(run)
+        return await super().resume_run(run, agreed=agreed)
+
+    async def execute_melody(self, melody: str | Json, *, resume: str | None = None, **more: Any) -> Json:
+        """As RunMethods; see `resume_run`."""
+        if resume is not None:
+            await self._results_brought_back(resume)
+        return await super().execute_melody(melody, resume=resume, **more)
+
+    async def _results_brought_back(self, run: str) -> None:
+        nodes = self.services.history.get(run).info.nodes
+        made = [artifact for node in nodes for artifact in node.artifacts]
 
         def bring_back() -> None:
             for artifact in made:
-                try:
+                with contextlib.suppress(SymphonyError):  # then its node runs again
                     self.services.tiers.bring_back(artifact)
-                except SymphonyError:
-                    continue  # its node runs again
 
         await asyncio.to_thread(bring_back)
-        answer: Json = await super().resume_run(run, agreed=agreed)  # type: ignore[misc]
-        return answer
 
     async def collect_artifacts(self, dry_run: bool = False) -> Json:
         """Removes what the retention plan would delete, wherever it is."""
