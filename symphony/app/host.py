@@ -109,6 +109,10 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ExtensionMethods, Setting
         services.recast()
         if project is not None and project.is_dir():
             services.view = await asyncio.to_thread(look_at, project)
+            # A Player that is known to the pool is warmed when it is expected.
+            for extension in pit.expected_extensions():
+                if extension in services.roster.versions():
+                    services.roster.key(extension, project)
         await self._bootstrap.start(self._upper_phases(services))
         for component, seconds in self._bootstrap.seconds.items():
             services.meters.observe(SECTIONS[component], f"start.{component}", seconds)

@@ -74,6 +74,12 @@ class Pit:
         figures["predicted_share"] = foreseen / used if used else None
         return figures
 
+    def expected_extensions(self) -> list[str]:
+        """Extensions whose Players should be warm now, the likeliest first."""
+        if not self._configuration.get("pit.pool.predict"):
+            return []
+        return list(dict.fromkeys(key.partition("@")[0] for key, _ in self.runtime.wanted()))
+
     def resources(self) -> dict[str, Any]:
         """What the Arbitration Engine has granted of each resource."""
         amounts = self.arbiter.fairness()["resources"]

@@ -143,3 +143,26 @@ def test_what_runs_use_is_learned_and_survives_the_host(theatre: Theatre, tmp_pa
     with pytest.raises(BadInput):
         theatre.runtime.restore_learned(b"nonsense")
     theatre.runtime.restore_learned(file.read_bytes())
+
+
+def test_what_a_new_session_will_probably_use_is_warm_before_it_asks(
+    theatre: Theatre, tmp_path: Path
+) -> None:
+    theatre.register()
+    for number in range(3):
+        theatre.play(theatre.plan([node("a", "noop", outputs={})], run=f"r{number}"))
+        until(theatre, lambda: len(theatre.runtime.wanted()) == 1)
+    learned = theatre.runtime.learned()
+    later = Theatre(tmp_path / "later")
+    try:
+        assert later.runtime.wanted() == []
+        later.runtime.restore_learned(learned)
+        ((key, chance),) = later.runtime.wanted()
+        assert key == "test" and 0.5 < chance <= 1
+        later.register(key)
+        until(later, lambda: is_ready(later, key))
+        later.play(later.plan([node("a", "noop", outputs={})]))
+        figures = players(later)
+        assert (figures["waits"], figures["prewarm_hits"]) == (0, 1)
+    finally:
+        later.close()

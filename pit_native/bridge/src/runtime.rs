@@ -244,6 +244,10 @@ impl PyRuntime {
         PyBytes::new(py, &learned)
     }
 
+    fn wanted(&self) -> Vec<(String, f64)> {
+        self.theatre.tending.wanted()
+    }
+
     fn restore_learned(&self, py: Python<'_>, learned: &[u8]) -> PyResult<()> {
         py.detach(|| self.theatre.tending.restore(learned))
             .map_err(|reason| {

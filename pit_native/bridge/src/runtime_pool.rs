@@ -81,6 +81,11 @@ impl Tending {
         self.predictor.lock().to_bytes()
     }
 
+    /// Which Players should be warm now, with how likely they are needed.
+    pub(crate) fn wanted(&self) -> Vec<(String, f64)> {
+        self.predictor.lock().wanted(seconds_now())
+    }
+
     /// Takes what an earlier host has learned; a new session begins.
     pub(crate) fn restore(&self, learned: &[u8]) -> Result<(), String> {
         let mut predictor = Predictor::from_bytes(learned)?;
@@ -192,10 +197,7 @@ impl Theatre {
 
     /// Starts and keeps what will probably be needed, and lets go what will not.
     fn tend(&self) {
-        let wanted: BTreeMap<String, f64> = {
-            let predictor = self.tending.predictor.lock();
-            predictor.wanted(seconds_now()).into_iter().collect()
-        };
+        let wanted: BTreeMap<String, f64> = self.tending.wanted().into_iter().collect();
         let mut kept = self.tending.kept.lock();
         for key in kept.keys().filter(|key| !wanted.contains_key(*key)) {
             self.pool.expect(key, 0.0);
