@@ -25,7 +25,7 @@ describe('what is announced', () => {
   it('is shown for a while when it is asked to be, each time anew', () => {
     const { rerender } = render(region('saved', 1, true))
     expect(screen.getAllByText('saved')).toHaveLength(2)
-    act(() => vi.advanceTimersByTime(60_000))
+    act(() => void vi.advanceTimersByTime(60_000))
     expect(screen.getAllByText('saved')).toHaveLength(1)
     rerender(region('saved', 2, true))
     expect(screen.getAllByText('saved')).toHaveLength(2)

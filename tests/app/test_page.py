@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
-from tests.app.test_survival import started, until
+from tests.app.test_survival import melody, started, until
 
 SHOWCASE = "Which files change most and are hardest to maintain? Write me a report with a chart"
 PATIENCE = 60_000
@@ -97,6 +97,40 @@ def test_an_extension_is_installed_with_consent_and_removed(page: Page) -> None:
     if confirm.count():
         confirm.click()
     expect(entry.get_by_role("button", name="Install")).to_be_visible()
+
+
+def import_melody(page: Page, file: Path) -> None:
+    page.get_by_role("link", name="Polyphony Store").click()
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="Play", exact=True).click()
+    page.get_by_role("dialog", name="Permissions").get_by_role("button", name="Allow and play").click()
+    page.locator("[data-run-state]").wait_for()
+
+
+def test_a_failed_step_is_opened_with_its_error_and_its_log(page: Page, tmp_path: Path) -> None:
+    import_melody(page, melody(tmp_path, "echo fine", "echo broken pipe >&2; exit 3", "echo never"))
+    expect(page.locator("[data-node=s1]")).to_have_attribute("data-state", "failed")
+    expect(page.locator("[data-node=s2]")).to_have_attribute("data-state", "skipped")
+    details = page.get_by_role("region", name="s1")
+    expect(details.get_by_role("log")).to_contain_text("broken pipe")
+    expect(page.get_by_role("alert").filter(has_text="broken pipe")).to_have_count(1)
+    expect(page.get_by_text("1 of 3 done")).to_be_visible()
+
+
+def test_a_step_that_asks_is_answered_on_the_board(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "ask.yaml"
+    file.write_text(
+        "format: symphony.melody/1\nname: ask\nnodes:\n"
+        "  - {id: first, kind: operator, player: symphony/shell#run, params: {command: [echo, one]}}\n"
+        "  - {id: gate, kind: control, player: symphony/control#approve, params: {message: Go on?}}\n"
+        "edges:\n  - {kind: control, from: first, to: gate}\n"
+    )
+    import_melody(page, file)
+    expect(page.get_by_role("heading", name="Go on?")).to_be_visible()
+    page.get_by_role("textbox", name="Comment").fill("seen")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.locator('[data-run-state="succeeded"]')).to_be_visible()
+    expect(page.get_by_role("heading", name="Go on?")).to_have_count(0)
 
 
 def test_what_cannot_be_done_is_said(page: Page) -> None:

@@ -227,6 +227,18 @@ def test_the_whole_path_by_keyboard_alone(page: Page) -> None:
     reach("button", "Remove")
 
 
+def test_a_dialog_gives_the_focus_back(page: Page) -> None:
+    compose(page)
+    save = page.get_by_role("button", name="Save")
+    for close in ("Escape", "Enter"):
+        save.press("Enter")
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("textbox", name="Name")).to_be_focused()
+        (page.keyboard if close == "Escape" else dialog.get_by_role("button", name="Cancel")).press(close)
+        expect(dialog).to_have_count(0)
+        expect(save).to_be_focused()
+
+
 def test_the_theme_follows_the_system_and_the_choice(page: Page) -> None:
     html = page.locator("html")
     page.emulate_media(color_scheme="dark")

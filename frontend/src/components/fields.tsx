@@ -153,7 +153,9 @@ export function Switch({ props, send }: ElementOf<'Switch'>) {
         <label htmlFor={control} className="min-w-0 text-sm font-medium">
           {props.label}
           {props.mark && <Mark text={props.mark} />}
-          {props.text && <span className="block text-xs font-normal text-muted">{props.text}</span>}
+          {props.text && (
+            <span className="block text-xs font-normal text-muted first-letter:uppercase">{props.text}</span>
+          )}
         </label>
       )}
     </div>
