@@ -127,7 +127,7 @@ test: system-packages build $(STAMPS)/test $(STAMPS)/azurite ## the same set-up,
 	$(PY) -m pytest -n 2 --dist loadgroup
 
 .PHONY: nightly
-nightly: build $(STAMPS)/test ## the crash tests at length: SYMPHONY_KILLS kills of each writer, 500 without it
+nightly: build $(STAMPS)/test $(STAMPS)/azurite ## the crash tests at length: SYMPHONY_KILLS kills of each writer, 500 without it
 	SYMPHONY_KILLS=$${SYMPHONY_KILLS:-500} cargo test --locked -p artifact_store -p run_loop --test crash
 	SYMPHONY_KILLS=$${SYMPHONY_KILLS:-500} $(PY) -m pytest -n 2 --dist loadgroup tests/pit/test_store_crash.py tests/tiers
 
