@@ -25,7 +25,7 @@ def program(name: str, script: str) -> Json:
 
 
 def mapped() -> Json:
-    texts = ["a", "b", "STOP", "c"]
+    texts = ["a", "b", "c", "STOP"]  # those that write one project play one after the other
     nodes = [program(f"t{i}", f"printf {text}") for i, text in enumerate(texts)]
     each = {
         "player": "symphony/shell#run",
@@ -70,14 +70,21 @@ def test_what_was_finished_inside_is_not_repeated(
     file.write_text(json.dumps(document))
     # Each item and each round makes three artifacts; the exit code is the same for all, as is empty text.
     arguments = [SYMPHONY, "play", str(file), "--project", str(project), "--yes"]
-    with subprocess.Popen(
-        arguments, env={**os.environ, "SYMPHONY_HOME": str(home)}, stderr=subprocess.DEVNULL
-    ) as process:
-        deadline = time.monotonic() + 90
-        while len(outer(home).get("artifacts", ())) < done + 2:
-            assert time.monotonic() < deadline, outer(home)
-            time.sleep(0.02)
-        process.kill()
+    errors = tmp_path / "errors"
+    with (
+        errors.open("w") as stderr,
+        subprocess.Popen(
+            arguments, env={**os.environ, "SYMPHONY_HOME": str(home)}, stdin=subprocess.DEVNULL, stderr=stderr
+        ) as process,
+    ):
+        try:
+            deadline = time.monotonic() + 90
+            while len(outer(home).get("artifacts", ())) < done + 2:
+                assert process.poll() is None, errors.read_text()
+                assert time.monotonic() < deadline, outer(home)
+                time.sleep(0.02)
+        finally:
+            process.kill()
     before = outer(home)
     (project / "ok").write_text("")
     resumed = symphony("runs", "resume", before["run"], "--yes", "--json")
