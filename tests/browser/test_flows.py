@@ -329,3 +329,13 @@ def test_a_long_list_scrolls_beside_what_it_opens(page: Page, served: Served) ->
     expect(page.get_by_role("heading", name="Note 60")).to_be_in_viewport()
     expect(link).to_be_in_viewport()
     expect(page.get_by_role("button", name="Show more")).to_have_count(1)
+
+
+def test_what_is_not_shown_whole_is_said(page: Page, served: Served) -> None:
+    served.host.keep("large.txt", "text/plain", b"a line of a large text\n" * 100_000)
+    served.host.keep("nothing.txt", "text/plain", b"")
+    go(page, "Artifacts")
+    page.get_by_role("link", name="large.txt").click()
+    expect(page.get_by_text("The first 2.1 MB of the text are shown")).to_be_visible()
+    page.get_by_role("link", name="nothing.txt").click()
+    expect(page.get_by_text("It is empty.")).to_be_visible()
