@@ -29,7 +29,7 @@ const LARGEST: u64 = 64 << 10;
 /// Memory that a key file may ask for, in KiB, and its passes and lanes: a damaged or foreign one must
 /// not stop the machine.
 const MOST: Cost = Cost {
-    memory_kib: 4 << 20,
+    memory_kib: 1 << 20,
     passes: 64,
     lanes: 64,
 };
