@@ -126,8 +126,12 @@ fn killed_hosts_lose_no_record() {
         let dir = tempfile::tempdir().expect("a folder");
         let (mut all_started, mut all_finished) = (Vec::new(), Vec::new());
         for life in 1..=LIVES.min(kills - killed) {
-            killed += 1;
             let first = all_started.iter().max().map_or(0, |last: &u32| last + 1);
+            if first > NODES / 2 {
+                // A writer that was let run has done most of this run; the next begins another.
+                break;
+            }
+            killed += 1;
             let lines = 1 + killed * 7 % 60;
             let moment = Duration::from_micros(u64::from(killed * 37 % 500));
             let (started, finished) = kill_one(dir.path(), first, lines, moment);
