@@ -1,7 +1,6 @@
 //! The memory of this machine's GPUs, as NVML tells it. Its library is loaded when it is first asked for.
 
 use nvml_wrapper::Nvml;
-use nvml_wrapper::enums::device::UsedGpuMemory;
 use std::sync::OnceLock;
 
 /// All GPUs together.
@@ -42,22 +41,4 @@ pub fn gpu_memory() -> Result<GpuMemory, String> {
         return Err("NVML finds no GPU".to_owned());
     }
     Ok(all)
-}
-
-/// Bytes that a process uses on all GPUs, where the driver tells.
-pub fn gpu_memory_of(process: u32) -> Option<u64> {
-    let nvml = library().ok()?;
-    let mut used = None;
-    for index in 0..nvml.device_count().ok()? {
-        let running = nvml
-            .device_by_index(index)
-            .ok()?
-            .running_compute_processes();
-        for one in running.ok()?.iter().filter(|one| one.pid == process) {
-            if let UsedGpuMemory::Used(bytes) = one.used_gpu_memory {
-                used = Some(used.unwrap_or(0) + bytes);
-            }
-        }
-    }
-    used
 }
