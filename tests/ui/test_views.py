@@ -439,6 +439,13 @@ async def test_a_resume_that_runs_programs_asks_first(page: Page) -> None:
     assert page.state.board.detail["run"]["status"] == "succeeded"
 
 
+@pytest.mark.parametrize("view", ["artifacts", "store"])
+def test_a_list_that_is_on_its_way_shows_neither_nothing_nor_a_place_for_files(view: str) -> None:
+    kinds = {node["type"] for node in walk(shell.render(PageState(view=view)))}
+    assert "Progress" in kinds
+    assert not kinds & {"EmptyState", "FilePicker", "Split"}
+
+
 async def test_more_artifacts_are_listed_on_request(page: Page) -> None:
     host = page.host
     assert isinstance(host, FakeHost)

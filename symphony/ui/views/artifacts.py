@@ -19,7 +19,9 @@ PAGE = 100
 def render(state: PageState) -> Node:
     """The view."""
     artifacts = state.artifacts
-    nothing = artifacts.loaded and not artifacts.items and not artifacts.query
+    if not artifacts.loaded:
+        return h("View", h("Progress", label="Loading"), key="view.artifacts", title="Artifacts")
+    nothing = not artifacts.items and not artifacts.query
     return h(
         "View",
         h(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 def render(state: PageState) -> Node:
     """The view."""
     store = state.store
+    if not store.loaded:
+        return h("View", h("Progress", label="Loading"), key="view.store", title="Polyphony Store")
     pick = h(
         "FilePicker",
         key="store.import",
@@ -29,7 +31,7 @@ def render(state: PageState) -> Node:
         accept=".yaml,.yml,.json,.msgpack,.melody",
         icon="upload",
     )
-    if store.loaded and not store.items and not store.query:
+    if not store.items and not store.query:
         return h(
             "View",
             h(
