@@ -87,7 +87,7 @@ impl Driver {
         let differences = before.map(|before| parts.differences(before));
         let because = match (lost, differences, &own.uncached) {
             (Some(lost), ..) => format!("the artifact {lost} was removed"),
-            (None, None, _) => "it did not succeed before".to_owned(),
+            (None, None, _) => "no earlier success to reuse".to_owned(),
             (None, Some(found), _) if !found.is_empty() => found.join("; "),
             (None, Some(_), Some(why)) => why.to_string(),
             (None, Some(_), None) if is_known => String::new(),

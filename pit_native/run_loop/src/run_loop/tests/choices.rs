@@ -124,7 +124,7 @@ fn since(parts: &mut PlanParts, value: &str) {
 #[test]
 fn a_node_that_runs_again_says_why() {
     let because = |text: &str| Some(text.to_owned());
-    let first = || because("it did not succeed before");
+    let first = || because("no earlier success to reuse");
     let (theatre, why) = again(Theatre::new(), |parts| since(parts, "90d"));
     assert_eq!(why, [first(), first()]);
     let (theatre, why) = again(theatre, |parts| since(parts, "90d"));
