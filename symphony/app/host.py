@@ -88,6 +88,7 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ExtensionMethods, Setting
     async def _start(self) -> None:
         home = self._home
         home.create()
+        home.write_address(None)  # a killed host leaves that of its page
         project = self._project or (home.last_project() if self._page_at else None)
         configuration = self._configure(project)
         extensions = Extensions(home, configuration)

@@ -173,6 +173,22 @@ def test_a_second_host_prints_the_page_of_the_first(symphony: Run, home: Path) -
         assert process.wait(LONG) == 0
 
 
+def test_the_page_of_a_killed_host_is_not_shown(symphony: Run, home: Path, tmp_path: Path) -> None:
+    with started(home, "serve") as first:
+        assert first.stdout is not None
+        dead = first.stdout.readline().strip()
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    project = tmp_path / "project"
+    project.mkdir()
+    # Now a command is the host, and it serves no page.
+    with started(home, "play", melody(project, "sleep 300"), "--project", project, "--yes"):
+        until(lambda: states(home).get("s0") == "running", "the run")
+        second = symphony("serve")
+        assert second.code != 0 and dead not in second.out
+        assert "without a page" in second.err
+
+
 def test_an_interrupt_cancels_in_order(home: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
