@@ -156,7 +156,10 @@ class StoreKeys:
         return key
 
 
-_WITHOUT_KEYRING = f"set `pit.store.encryption` to passphrase and give it in {PASSPHRASE}, or start a desktop session's keyring"
+_WITHOUT_KEYRING = (
+    f"set `pit.store.encryption` to passphrase and give it in {PASSPHRASE}, "
+    "or start a desktop session's keyring"
+)
 
 
 def _ask_keyring(question: Callable[[Any], str | None]) -> str | None:
