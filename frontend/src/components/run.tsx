@@ -1,11 +1,11 @@
 /** What is live of a run beside its graph: the summary, and the details of one node. */
 import { useEffect, useRef, useState } from 'react'
 import type { ElementOf } from '@/element'
-import type { LiveRun } from '@/store/runs'
+import type { LiveRun, NodeRun } from '@/store/runs'
 import { STATE_TONES } from '@/components/tones'
 import { Badge } from '@/components/ui/badge'
 import { useNodeRun, useRun } from '@/store/context'
-import { playerTitle, seconds } from '@/lib/words'
+import { playerTitle, seconds, size } from '@/lib/words'
 
 /** Seconds since the run began; counts on while it is running. */
 export function useElapsed(run: LiveRun | undefined): number {
@@ -42,6 +42,28 @@ export function RunSummary({ props }: ElementOf<'RunSummary'>) {
   )
 }
 
+/** Why it ran, and what it waited for and used; nothing while nothing of it is known. */
+function NodeFacts({ node }: { node: NodeRun }) {
+  const facts: [string, string][] = []
+  if (node.ran_because) facts.push(['Ran because', node.ran_because])
+  if (node.fallback) facts.push(['Answered by', playerTitle(node.fallback)])
+  // A wait that nobody would notice is no news.
+  if ((node.queue_seconds ?? 0) >= 0.05) facts.push(['Waited', seconds(node.queue_seconds ?? 0)])
+  if (node.cpu_seconds != null) facts.push(['CPU', seconds(node.cpu_seconds)])
+  if (node.peak_memory != null) facts.push(['Memory, at most', size(node.peak_memory)])
+  if (facts.length === 0) return null
+  return (
+    <dl className="flex flex-wrap gap-x-5 gap-y-1 text-xs">
+      {facts.map(([name, fact]) => (
+        <div key={name} className="flex min-w-0 gap-1.5">
+          <dt className="text-muted">{name}</dt>
+          <dd className="wrap-anywhere">{fact}</dd>
+        </div>
+      ))}
+    </dl>
+  )
+}
+
 export function NodeDetails({ props }: ElementOf<'NodeDetails'>) {
   const node = useNodeRun(props.run, props.node)
   const place = useRef<HTMLDivElement>(null)
@@ -65,6 +87,7 @@ export function NodeDetails({ props }: ElementOf<'NodeDetails'>) {
         {node.started !== null && <Badge>began at {seconds(node.started)}</Badge>}
         {lasted !== null && <Badge>took {seconds(lasted)}</Badge>}
       </div>
+      <NodeFacts node={node} />
       {node.note && <p className="text-muted">{node.note}</p>}
       {node.progress !== null && node.status === 'running' && (
         <div

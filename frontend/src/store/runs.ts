@@ -12,6 +12,15 @@ export interface NodeRun {
   error: { code?: string; message?: string; remedy?: string; traceback?: string } | null
   progress: number | null
   note: string
+  /** Seconds for which it waited for resources, once it has begun. */
+  queue_seconds?: number | null
+  cpu_seconds?: number | null
+  /** Bytes. */
+  peak_memory?: number | null
+  /** Why it ran and was not answered from the cache. */
+  ran_because?: string
+  /** The Player that answered in place of its own. */
+  fallback?: string
 }
 
 export interface RunInfo {
