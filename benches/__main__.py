@@ -21,12 +21,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
     parser.add_argument("--json", type=Path, help="write the rows here")
     parser.add_argument("--only", help="only rows whose name contains this")
+    parser.add_argument("--full", action="store_true", help="also the rows that take minutes each")
     options = parser.parse_args()
     print(f"# {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     rows: list[Row] = []
     failed = 0
     for module in MODULES:
-        table = importlib.import_module(f"benches.{module}").ROWS
+        found = importlib.import_module(f"benches.{module}")
+        table = {**found.ROWS, **(getattr(found, "LONG_ROWS", {}) if options.full else {})}
         for name, measure in table.items():
             if options.only and options.only not in name:
                 continue
