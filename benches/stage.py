@@ -24,11 +24,19 @@ from symphony.app.paths import launcher
 from symphony.stage.sandbox import base_python, player_spec, spec_for
 
 PLAYER = """
+import time
+
 from symphony.sdk import player
 
 
 @player.function
-def echo(ctx, text):
+def echo(ctx, text, turn=0):
+    return {"text": text}
+
+
+@player.function
+def nap(ctx, text):
+    time.sleep(0.3)
     return {"text": text}
 
 
@@ -44,6 +52,14 @@ type = "operator"
 name = "echo"
 description = "Gives back what it takes"
 examples = ["echo"]
+inputs = { text = "text" }
+outputs = { text = "text" }
+params = { turn = { type = "integer", default = 0, description = "any" } }
+
+[[functions]]
+name = "nap"
+description = "Gives back what it takes after a while"
+examples = ["nap"]
 inputs = { text = "text" }
 outputs = { text = "text" }
 """

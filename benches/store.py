@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -115,6 +116,35 @@ def put_file(name: str) -> Row:
         how = "10 KiB random, one writer; the peer does not sync the folder and keeps no metadata"
         row = compare(
             name, lambda: _put(store), "file + fsync + rename", theirs, unit="µs", scale=1e6, how=how
+        )
+        store.close()
+        return row
+
+
+def put_git(name: str) -> Row:
+    """The same beside a loose object of git, which by default is not synced."""
+    with folder() as place:
+        store = ArtifactStore(str(place / "store"))
+        subprocess.run(["git", "init", "-q", place / "git"], check=True)
+
+        def theirs() -> float:
+            paths = []
+            for i, d in enumerate(contents(COUNT)):
+                path = place / f"object-{i}"
+                path.write_bytes(d)
+                paths.append(str(path))
+            command = ["git", "-C", str(place / "git"), "hash-object", "-w", "--stdin-paths"]
+            listing = "\n".join(str(Path(p).resolve()) for p in paths)
+            return (
+                seconds(
+                    lambda: subprocess.run(command, input=listing, text=True, capture_output=True, check=True)
+                )
+                / COUNT
+            )
+
+        how = "10 KiB random; the peer writes 100 objects in one process and syncs none"
+        row = compare(
+            name, lambda: _put(store), "git object, not synced", theirs, unit="µs", scale=1e6, how=how
         )
         store.close()
         return row
@@ -234,6 +264,7 @@ ROWS: dict[str, Callable[[str], Row]] = {
     "store.put 10KiB durable": put,
     "store.put 10KiB beside LMDB": put_lmdb,
     "store.put 10KiB beside files": put_file,
+    "store.put 10KiB beside git": put_git,
     "store.put of text, scored": score,
     "store.put 10KiB 64 writers": put_many,
     "store.get 10KiB verified": get,
