@@ -1,12 +1,15 @@
-"""What commands can do without the home's lock: compose, validate."""
+"""What commands can do without a started host: compose, validate, read and change settings."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from symphony.app.extensions import Extensions, open_catalogue
 from symphony.app.limits import findings_of, play_limits
+from symphony.app.methods.settings import row_of
 from symphony.app.paths import conductor_files
 from symphony.app.planning import Planner
 from symphony.app.project import look_at, resolve_project
@@ -58,3 +61,28 @@ def validate_offline(file: Path) -> dict[str, Any]:
     finally:
         extensions.close()
     return {"valid": not any(f["severity"] == "error" for f in findings), "findings": findings}
+
+
+def settings_offline() -> dict[str, Any]:
+    """The settings where no host runs: also those with which none would start."""
+    with _settings() as (configuration, extensions):
+        return {"settings": configuration.show(extensions.secrets())}
+
+
+def set_offline(key: str, value: Any, scope: str) -> dict[str, Any]:
+    """Changes a setting where no host runs; its row."""
+    with _settings() as (configuration, extensions):
+        configuration.set(key, value, scope)
+        return row_of(configuration.show(extensions.secrets()), key)
+
+
+@contextmanager
+def _settings() -> Iterator[tuple[Configuration, Extensions]]:
+    home = Home.resolve()
+    home.create()
+    configuration = Configuration.load(home=home, project=None)
+    extensions = Extensions(home, configuration)
+    try:
+        yield configuration, extensions
+    finally:
+        extensions.close()

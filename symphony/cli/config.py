@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from symphony.cli.connection import ask
+from symphony.cli.connection import ask, without_host
 from symphony.cli.output import Mode, common
 from symphony.cli.tables import table
 from symphony.config.home import Home
@@ -23,7 +23,7 @@ def config() -> None:
 @common
 def show(mode: Mode) -> None:
     """Every setting with its value and where it came from."""
-    answer = ask(lambda port: port.settings())
+    answer = _settings()
 
     def text() -> None:
         rows = [(s["key"], _text(s["value"]), s["source"], s["description"]) for s in answer["settings"]]
@@ -37,7 +37,7 @@ def show(mode: Mode) -> None:
 @common
 def get(mode: Mode, key: str) -> None:
     """The value of KEY."""
-    row = _row(ask(lambda port: port.settings()), key)
+    row = _row(_settings(), key)
     mode.show(row, lambda: click.echo(_text(row["value"])))
 
 
@@ -54,7 +54,7 @@ def set_value(mode: Mode, key: str, value: str, in_project: bool) -> None:
         parsed: Any = json.loads(value)
     except ValueError:
         parsed = value
-    row = ask(lambda port: port.set_setting(key, parsed, "project" if in_project else "user"))
+    row = _set(key, parsed, "project" if in_project else "user")
     mode.show(row, lambda: click.echo(f"{row['key']} = {_text(row['value'])}"))
 
 
@@ -64,6 +64,22 @@ def path(mode: Mode) -> None:
     """Where your settings are kept."""
     where: Path = Home.resolve().config
     mode.show({"path": str(where)}, lambda: click.echo(str(where)))
+
+
+def _settings() -> Any:
+    from symphony.app.offline import settings_offline
+
+    with without_host() as free:
+        return settings_offline() if free else ask(lambda port: port.settings())
+
+
+def _set(key: str, value: Any, scope: str) -> Any:
+    from symphony.app.offline import set_offline
+
+    with without_host() as free:
+        return (
+            set_offline(key, value, scope) if free else ask(lambda port: port.set_setting(key, value, scope))
+        )
 
 
 def _row(answer: dict[str, Any], key: str) -> dict[str, Any]:

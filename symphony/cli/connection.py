@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,21 @@ async def host(project: Path | None = None) -> AsyncIterator[HostPort]:
         await own.runs_ended()
     finally:
         await own.stop()
+
+
+@contextlib.contextmanager
+def without_host() -> Iterator[bool]:
+    """Whether nobody works on the home; then none can begin to while inside. For what must not need a host that
+    starts: a setting may be what keeps it from starting."""
+    from symphony.app.lock import HomeLock
+
+    lock = HomeLock(Home.resolve().lock)
+    free = lock.acquire()
+    try:
+        yield free
+    finally:
+        if free:
+            lock.release()
 
 
 def ask(work: Callable[[HostPort], Awaitable[Any]]) -> Any:

@@ -112,3 +112,11 @@ def test_every_command_has_help(symphony: Run, command: str) -> None:
     done = symphony(command, "--help")
     assert done.code == 0
     assert "Usage" in done.out
+
+
+def test_a_setting_that_keeps_the_host_from_starting_can_be_taken_back(symphony: Run) -> None:
+    assert symphony("config", "set", "pit.store.encryption", "passphrase").code == 0
+    one_line(symphony("artifacts", "list"), 3, "passphrase")
+    assert symphony("config", "get", "pit.store.encryption").out.strip() == "passphrase"
+    assert symphony("config", "set", "pit.store.encryption", "off").code == 0
+    assert symphony("artifacts", "list").code == 0

@@ -11,6 +11,11 @@ from symphony.ports.component import HealthStatus
 Json = dict[str, Any]
 
 
+def row_of(rows: list[Json], key: str) -> Json:
+    """The row of a setting; of one that has been removed, one that says so."""
+    return next((row for row in rows if row["key"] == key), {"key": key, "value": None, "source": "default"})
+
+
 class SettingMethods:
     """The merged configuration, and how everything is."""
 
@@ -28,9 +33,7 @@ class SettingMethods:
         configuration = self.services.configuration
         await asyncio.to_thread(configuration.set, key, value, scope)
         self.services.hub.emit({"event": "settings"})
-        rows = await asyncio.to_thread(self._rows)
-        unset: Json = {"key": key, "value": None, "source": "default"}
-        return next((row for row in rows if row["key"] == key), unset)
+        return row_of(await asyncio.to_thread(self._rows), key)
 
     def _rows(self) -> list[Json]:
         """The settings; secret are, too, those that an extension's manifest calls secret."""
