@@ -116,7 +116,7 @@ def _plan_node(
     if cast.counts_nodes and not is_control:
         resources[PLACES] = 1.0
     writes = spec.effects and not is_control
-    locks = write_locks(cast.grants(spec.extension), spec.extension, cast.project) if writes else []
+    locks = write_locks(spec, params, cast.grants(spec.extension), cast.project) if writes else []
     return {
         "id": node.id,
         "kind": node.kind,
