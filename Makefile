@@ -154,8 +154,8 @@ $(STAMPS)/bench: requirements/bench.lock $(STAMPS)/test
 	@touch $@
 
 .PHONY: bench
-bench: build $(STAMPS)/bench ## the benchmarks, each beside its peer; writes bench.json
-	$(PY) -m benches --json bench.json
+bench: build $(STAMPS)/bench ## the benchmarks, each beside its peer; writes bench.json and docs/benchmarks.md
+	$(PY) -m benches --json bench.json --markdown docs/benchmarks.md
 
 .PHONY: conductor-weights
 conductor-weights: learn ## train the Conductor's policy again from the levels in this repository

@@ -16,11 +16,37 @@ from benches.measure import Row
 MODULES = ("pool", "graph", "engine", "store", "space", "formats", "stage", "conductor", "application")
 
 
+def page(rows: list[Row]) -> str:
+    """The rows as a Markdown page; they are true of the machine that it names and of no other."""
+    machine = Path("/proc/cpuinfo").read_text().splitlines()
+    named = (line.partition(":")[2].strip() for line in machine if line.startswith("model name"))
+    processor = next(named, platform.machine())
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Written by `make bench` on {processor}, {os.cpu_count()} cores, Python {platform.python_version()}.",
+        "Each row runs its peer beside it in the same process, in turn, and takes the ratio of the medians: below 1 is",
+        "quicker or smaller than the peer. Shares, such as space saved, are better above 1.",
+        "",
+        "| measure | value | peer | peer's value | ratio | how |",
+        "|---|---:|---|---:|---:|---|",
+    ]
+    for row in rows:
+        peer = "" if row.peer_value is None else f"{row.peer_value:.3g} {row.unit}"
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        value = f"{row.value:.3g} {row.unit}"
+        lines.append(
+            f"| {row.name} | {value} | {row.peer} | {peer} | {ratio} | {row.how.replace('|', '/')} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     """Runs what is asked for; 1 when a benchmark failed."""
     parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
     parser.add_argument("--json", type=Path, help="write the rows here")
     parser.add_argument("--only", help="only rows whose name contains this")
+    parser.add_argument("--markdown", type=Path, help="write them as a page for the documentation")
     parser.add_argument("--full", action="store_true", help="also the rows that take minutes each")
     options = parser.parse_args()
     print(f"# {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
@@ -45,6 +71,8 @@ def main() -> int:
             print(f"{row.name:44} {row.value:10.3g} {row.unit:6} {against}", flush=True)
     if options.json:
         options.json.write_text(json.dumps([r.to_json() for r in rows], indent=1) + "\n")
+    if options.markdown:
+        options.markdown.write_text(page(rows))
     return 1 if failed else 0
 
 
