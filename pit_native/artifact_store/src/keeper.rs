@@ -177,12 +177,13 @@ impl Keeper {
 fn find(core: &Core, text: &TextIndex, query: &str, limit: usize) -> Result<Vec<Hit>> {
     let parsed = query::parse(query);
     // Contents removed since the last commit are left out, so a few more are asked for.
-    let (matches, snippets) = text.search(&parsed, limit.saturating_add(16).min(100_000))?;
-    let mut hits = Vec::with_capacity(limit.min(matches.len()));
-    for found in matches {
-        if hits.len() == limit {
-            break;
-        }
+    let matches = text.search(&parsed, limit.saturating_add(16).min(100_000))?;
+    let mut hits = Vec::new();
+    let mut at = 0;
+    while hits.len() < limit
+        && let Some(found) = text.load(&matches, at)?
+    {
+        at += 1;
         let Ok(id) = found.id.parse::<ArtifactId>() else {
             continue;
         };
@@ -192,7 +193,7 @@ fn find(core: &Core, text: &TextIndex, query: &str, limit: usize) -> Result<Vec<
             // A damaged artifact is found by its words, and reading it says what is wrong.
             Err(_) => Vec::new(),
         };
-        let snippet = snippet(&snippets, text_of(&content));
+        let snippet = snippet(&matches.snippets, text_of(&content));
         hits.push(Hit {
             id: found.id,
             name: found.name,

@@ -18,7 +18,7 @@ use tantivy::snippet::SnippetGenerator;
 use tantivy::tokenizer::{
     AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, TextAnalyzer, TokenStream,
 };
-use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Term};
+use tantivy::{DocAddress, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, Term};
 
 /// Bytes of a content that are indexed.
 pub(crate) const INDEXED: usize = 1 << 20;
@@ -50,6 +50,14 @@ pub(crate) struct Document<'a> {
     pub(crate) run: &'a str,
     pub(crate) node: &'a str,
     pub(crate) text: &'a str,
+}
+
+/// The places of documents that match, best first. Loading one is most of a search's cost, so that those
+/// which nobody looks at are not loaded.
+pub(crate) struct Matches {
+    searcher: Searcher,
+    found: Vec<(f32, DocAddress)>,
+    pub(crate) snippets: SnippetGenerator,
 }
 
 /// A document that matches; its content is read by the caller, for the snippet.
@@ -292,36 +300,41 @@ impl TextIndex {
     }
 
     /// The `limit` best matches, and what makes their snippets.
-    pub(crate) fn search(
-        &self,
-        parsed: &Parsed,
-        limit: usize,
-    ) -> Result<(Vec<Match>, SnippetGenerator)> {
+    pub(crate) fn search(&self, parsed: &Parsed, limit: usize) -> Result<Matches> {
         let (query, texts) = self.build(parsed)?;
         let searcher = self.reader.searcher();
         let top = TopDocs::with_limit(limit.max(1)).order_by_score();
-        let mut matches = Vec::new();
-        for (score, address) in searcher.search(&query, &top).map_err(failed)? {
-            let document: TantivyDocument = searcher.doc(address).map_err(failed)?;
-            let text = |field| {
-                let value = document.get_first(field);
-                value
-                    .as_ref()
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            matches.push(Match {
-                id: text(self.fields.id),
-                name: text(self.fields.name),
-                kind: text(self.fields.kind),
-                score,
-            });
-        }
+        let found = searcher.search(&query, &top).map_err(failed)?;
         let mut snippets =
             SnippetGenerator::create(&searcher, &*texts, self.fields.text).map_err(failed)?;
         snippets.set_max_num_chars(SNIPPET);
-        Ok((matches, snippets))
+        Ok(Matches {
+            searcher,
+            found,
+            snippets,
+        })
+    }
+
+    /// What the index keeps of a match.
+    pub(crate) fn load(&self, matches: &Matches, at: usize) -> Result<Option<Match>> {
+        let Some((score, address)) = matches.found.get(at) else {
+            return Ok(None);
+        };
+        let document: TantivyDocument = matches.searcher.doc(*address).map_err(failed)?;
+        let text = |field| {
+            let value = document.get_first(field);
+            value
+                .as_ref()
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        Ok(Some(Match {
+            id: text(self.fields.id),
+            name: text(self.fields.name),
+            kind: text(self.fields.kind),
+            score: *score,
+        }))
     }
 }
 
