@@ -271,8 +271,13 @@ fn collection_never_races_a_put() {
         }
         scope.spawn(move || {
             for _ in 0..60 {
+                // A put that sees this collection begun comes after this moment, so it is kept; the call
+                // itself may begin later, when the put is over.
+                let start = std::time::SystemTime::now()
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .expect("a clock");
                 begun.fetch_add(1, Ordering::SeqCst);
-                store.gc(&[], None).expect("gc");
+                store.gc(&[], Some(start.as_secs_f64())).expect("gc");
             }
         });
     });
