@@ -10,6 +10,25 @@ from typing import Any, Generic, Self, TypeVar, final
 
 from typing_extensions import Buffer
 
+__all__ = [
+    "ArbitrationEngine",
+    "ArtifactReader",
+    "ArtifactStore",
+    "ArtifactWriter",
+    "DagTracker",
+    "Grant",
+    "PoolHandle",
+    "PoolManager",
+    "Runtime",
+    "SandboxChild",
+    "StaleManager",
+    "VirtualDom",
+    "decode_melody",
+    "encode_melody",
+    "sandbox_layers",
+    "sandbox_spawn",
+]
+
 _Id = TypeVar("_Id", bound=Hashable)
 
 # --- Pool Manager -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -99,6 +100,18 @@ def test_the_layers_hold() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_manual_of_the_boundary_is_true() -> None:
+    """`pit_native.pyi` names what the module has, with its parameters and defaults, and nothing else."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "pit_native.pit_native"],
+        cwd=ROOT,
+        env=os.environ | {"MYPYPATH": "."},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_host_never_imports_torch() -> None:

@@ -198,6 +198,7 @@ impl PyArtifactWriter {
 
 #[pymethods]
 impl PyArtifactWriter {
+    #[pyo3(signature = (data, /))]
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<usize> {
         let memory = Memory::of(data)?;
         let (address, length) = (memory.address(), memory.len());
@@ -312,7 +313,7 @@ impl PyArtifactReader {
 
 #[pymethods]
 impl PyArtifactReader {
-    #[pyo3(signature = (size=-1, /))]
+    #[pyo3(signature = (size=-1, /), text_signature = "($self, size=-1, /)")]
     fn read<'py>(&self, py: Python<'py>, size: isize) -> PyResult<Bound<'py, PyBytes>> {
         let length = usize::try_from(size).ok();
         let mut read = None;
@@ -323,6 +324,7 @@ impl PyArtifactReader {
         read.ok_or_else(|| PyOSError::new_err("nothing was read"))
     }
 
+    #[pyo3(signature = (buffer, /))]
     fn readinto(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<usize> {
         let wrong = "readinto needs writable, contiguous memory of bytes";
         let memory = PyBuffer::<u8>::get(buffer).map_err(|_| bad_input(wrong, ""))?;
