@@ -23,6 +23,7 @@ FORMER = "SYMPHONY_STORE_FORMER_PASSPHRASE"
 """The one with the passphrase that opened the store until now, where it is to be changed."""
 SERVICE = "symphony"
 """The service under which the keyring holds keys."""
+KEY_BYTES = 32
 
 Key = bytes | str
 log = logging.getLogger(__name__)
@@ -105,9 +106,10 @@ class StoreKeys:
             file = Path(self._passphrase_file).expanduser()
             try:
                 words = file.read_text(encoding="utf-8").rstrip("\r\n")
-            except OSError as error:
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
                 raise EnvironmentLacks(
-                    f"The passphrase of the store cannot be read from {file}: {error.strerror}",
+                    f"The passphrase of the store cannot be read from {file}: {reason}",
                     remedy="set `pit.store.passphrase_file` to a file that only you can read",
                 ) from error
             if words:
@@ -125,9 +127,15 @@ class StoreKeys:
     def _known_keyring_key(self) -> Key | None:
         if not self._name_file.exists():
             return None
-        name = self._name_file.read_text(encoding="utf-8").strip()
+        try:
+            name = self._name_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise EnvironmentLacks(
+                f"{self._name_file}, which names the store's key in the keyring, cannot be read: {error}",
+                remedy="restore that file from a copy",
+            ) from error
         found = _ask_keyring(lambda keyring: keyring.get_password(SERVICE, name))
-        return base64.b64decode(found) if found else None
+        return _key_of(found, name) if found else None
 
     def _keyring_key(self) -> Key:
         known = self._known_keyring_key()
@@ -138,7 +146,7 @@ class StoreKeys:
                 "The keyring does not hold the key of this store any more",
                 remedy="restore the keyring of the account that made the store, or the store from a copy",
             )
-        key = secrets.token_bytes(32)
+        key = secrets.token_bytes(KEY_BYTES)
         name = f"artifact store {uuid.uuid4()}"
         text = base64.b64encode(key).decode()
 
@@ -154,6 +162,20 @@ class StoreKeys:
         self._home.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(self._name_file, name.encode())
         return key
+
+
+def _key_of(text: str, name: str) -> bytes:
+    """The key that an entry of the keyring holds. The entry's content is not repeated: it may be a secret."""
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise EnvironmentLacks(
+            f"The keyring's entry {name!r} of {SERVICE} does not hold a key of a store",
+            remedy="restore the keyring of the account that made the store, or the store from a copy",
+        )
+    return key
 
 
 _WITHOUT_KEYRING = (

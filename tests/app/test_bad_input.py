@@ -120,3 +120,27 @@ def test_a_setting_that_keeps_the_host_from_starting_can_be_taken_back(symphony:
     assert symphony("config", "get", "pit.store.encryption").out.strip() == "passphrase"
     assert symphony("config", "set", "pit.store.encryption", "off").code == 0
     assert symphony("artifacts", "list").code == 0
+
+
+MALFORMED_KEYRING = """
+from keyring.backend import KeyringBackend
+class Keyring(KeyringBackend):
+    priority = 1
+    def get_password(self, service, name): return "not base64!"
+    def set_password(self, service, name, password): pass
+    def delete_password(self, service, name): pass
+"""
+
+
+def test_a_host_with_a_malformed_keyring_ends_with_one_line(
+    symphony: Run, home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "malformed_keyring.py").write_text(MALFORMED_KEYRING)
+    home.mkdir()
+    (home / "store-key").write_text("artifact store")
+    (home / "config.toml").write_text('[pit.store]\nencryption = "keyring"\n')
+    done = symphony(
+        "runs", "list", PYTHONPATH=str(tmp_path), PYTHON_KEYRING_BACKEND="malformed_keyring.Keyring"
+    )
+    one_line(done, 3, "does not hold a key of a store")
+    assert not any((home / "store").iterdir())

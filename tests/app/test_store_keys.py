@@ -122,3 +122,17 @@ def test_another_setting_or_passphrase_changes_the_key(home: Home, ring: MemoryK
     assert content(StoreKeys(home, "passphrase", environment=new)) == b"kept from the beginning"
     ring.held.clear()
     assert content(StoreKeys(home, "passphrase", environment=new)) == b"kept from the beginning"
+
+
+@pytest.mark.parametrize("held", ["not base64!", "c2hvcnQ=", "\udcff", "Ä"])
+def test_a_malformed_entry_of_the_keyring_is_refused(home: Home, ring: MemoryKeyring, held: str) -> None:
+    assert content(StoreKeys(home, "keyring")) == b"kept from the beginning"
+    (place,) = ring.held
+    good, ring.held[place] = ring.held[place], held
+    keys_before = stored_bytes(home)
+    with pytest.raises(EnvironmentLacks, match="does not hold a key of a store") as refused:
+        StoreKeys(home, "keyring").open()
+    assert held not in str(refused.value)
+    assert stored_bytes(home) == keys_before and ring.held == {place: held}
+    ring.held[place] = good
+    assert content(StoreKeys(home, "keyring")) == b"kept from the beginning"
