@@ -24,6 +24,7 @@ from symphony.app.paths import conductor_files, launcher, page_files
 from symphony.app.pit import Pit
 from symphony.app.planning import Planner
 from symphony.app.project import look_at
+from symphony.app.repertoire import Repertoire
 from symphony.app.scoring import Scoring
 from symphony.app.services import Services
 from symphony.app.tiering import Tiers
@@ -35,7 +36,7 @@ from symphony.engine.engine import Engine
 from symphony.engine.history import History
 from symphony.errors import SymphonyError
 from symphony.melody.store import PolyphonyStore
-from symphony.ports.component import AsyncComponent, HealthStatus, Status
+from symphony.ports.component import AsyncComponent, Status
 from symphony.stage.audit import AuditLog
 from symphony.stage.roster import PlayerLimits, Roster
 from symphony.telemetry import setup_logging
@@ -178,12 +179,14 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ExtensionMethods, Setting
             pit=pit,
             history=history,
             melodies=melodies,
+            repertoire=Repertoire(melodies, configuration, extensions),
             audit=audit,
             roster=roster,
             engine=engine,
             meters=meters,
             tiers=Tiers(home, configuration, pit, history, engine),
             recast=recast,
+            health=self._bootstrap.health,
         )
         self._broker = build_broker(services, self._call_other)
         return services
@@ -217,10 +220,6 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ExtensionMethods, Setting
         """Waits until nothing plays any more."""
         for run in self.services.engine.playing():
             await self.services.engine.ended(run)
-
-    async def component_health(self) -> list[HealthStatus]:
-        """The health of every started component."""
-        return await self._bootstrap.health()
 
     def _make_page(self, usual_port: int) -> PageServer:
         from symphony.app.server import PageServer

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from symphony.app.catalogue import Catalogue
 from symphony.app.hub import Hub
@@ -18,20 +18,14 @@ from symphony.config.home import Home
 if TYPE_CHECKING:
     from symphony.app.extensions import Extensions
     from symphony.app.pit import Pit
+    from symphony.app.repertoire import Repertoire
     from symphony.app.tiering import Tiers
     from symphony.engine.engine import Engine
     from symphony.engine.history import History
     from symphony.melody.store import PolyphonyStore
+    from symphony.ports.component import HealthStatus
     from symphony.stage.audit import AuditLog
     from symphony.stage.roster import Roster
-
-
-@dataclass(slots=True)
-class Draft:
-    """A composed Melody that has not been saved: what a preview shows."""
-
-    melody: dict[str, Any]
-    prompt: str
 
 
 @dataclass(slots=True)
@@ -46,6 +40,7 @@ class Services:
     pit: Pit
     history: History
     melodies: PolyphonyStore
+    repertoire: Repertoire
     audit: AuditLog
     roster: Roster
     engine: Engine
@@ -54,9 +49,10 @@ class Services:
     recast: Callable[[], None]
     """Tells roster and planner that the set of extensions has changed."""
 
+    health: Callable[[], Awaitable[list[HealthStatus]]]
+    """How every started component is."""
     view: ProjectView | None = None
     """The open project."""
-    drafts: dict[str, Draft] = field(default_factory=dict)
 
     def catalogue(self) -> Catalogue:
         """The Players of the enabled extensions, and those on offer."""

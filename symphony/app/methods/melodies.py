@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from typing import Any
 
-from symphony.app.limits import findings_of, play_limits
 from symphony.app.offline import composition_json
 from symphony.app.project import look_at
-from symphony.app.services import Draft, Services
-from symphony.errors import InvalidMelody, NotFound, NotPossible
+from symphony.app.services import Services
+from symphony.errors import NotPossible
 from symphony.melody.formats import from_document
-from symphony.melody.model import Melody
 
 Json = dict[str, Any]
-
-DRAFTS_KEPT = 100
 
 
 class MelodyMethods:
@@ -40,12 +35,12 @@ class MelodyMethods:
             composition = await asyncio.to_thread(services.planner.compose, prompt, view)
         answer = composition_json(composition, services.configuration.get("conductor.confidence"))
         if answer["possible"]:
-            answer["draft"] = self._keep_draft(answer["melody"], prompt)
+            answer["draft"] = services.repertoire.keep_draft(answer["melody"], prompt)
         return answer
 
     async def validate_melody(self, melody: Json) -> Json:
         """Every finding at once."""
-        findings = self._findings(from_document(melody))
+        findings = self.services.repertoire.findings(from_document(melody))
         return {"valid": not any(f["severity"] == "error" for f in findings), "findings": findings}
 
     async def save_melody(self, melody: str | Json, name: str, description: str = "") -> Json:
@@ -66,11 +61,7 @@ class MelodyMethods:
 
     async def get_melody(self, melody: str) -> Json:
         """A draft or a saved Melody as a document."""
-        draft = self.services.drafts.get(melody)
-        if draft is not None:
-            return draft.melody
-        found = await asyncio.to_thread(self.services.melodies.show, melody)
-        return found.to_document()
+        return await self.services.repertoire.document(melody)
 
     async def delete_melody(self, melody: str) -> Json:
         """Removes a saved Melody."""
@@ -103,41 +94,3 @@ class MelodyMethods:
                 for spec in self.services.catalogue().players.values()
             ]
         }
-
-    # --- for the other methods -----------------------------------------------------------------
-    def _keep_draft(self, document: Json, prompt: str) -> str:
-        drafts = self.services.drafts
-        draft = str(uuid.uuid4())
-        drafts[draft] = Draft(document, prompt)
-        while len(drafts) > DRAFTS_KEPT:
-            del drafts[next(iter(drafts))]
-        return draft
-
-    async def _playable(self, melody: str | Json) -> tuple[Melody, str]:
-        """A validated Melody and the prompt it came from. Raises InvalidMelody with every finding."""
-        prompt = ""
-        if isinstance(melody, str):
-            draft = self.services.drafts.get(melody)
-            prompt = draft.prompt if draft else ""
-            try:
-                melody = await self.get_melody(melody)
-            except NotFound as error:
-                error.remedy = error.remedy or "`symphony melody list` shows the saved ones"
-                raise
-        parsed = from_document(melody)
-        findings = [f for f in self._findings(parsed) if f["severity"] == "error"]
-        if findings:
-            first = findings[0]
-            more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-            raise InvalidMelody(
-                f"The Melody {parsed.name} is not valid: {first['message']}{more}",
-                remedy=first["remedy"],
-                findings=findings,
-            )
-        return parsed, prompt
-
-    def _findings(self, melody: Melody) -> list[Json]:
-        services = self.services
-        catalogue = services.catalogue()
-        limits = play_limits(services.configuration, services.extensions.cast())
-        return findings_of(melody, catalogue, limits)

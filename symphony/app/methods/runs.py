@@ -14,7 +14,7 @@ from symphony.engine.figures import Figures
 from symphony.errors import BadInput, PermissionDenied
 from symphony.melody.control import EXTENSION as CONTROL
 from symphony.melody.formats import from_document
-from symphony.melody.model import Melody, Node
+from symphony.melody.model import Node
 from symphony.stage.permissions import Grants
 from symphony.types.port_types import PROJECT
 
@@ -26,9 +26,6 @@ class RunMethods:
 
     services: Services
 
-    async def _playable(self, melody: str | Json) -> tuple[Melody, str]:
-        raise NotImplementedError  # MelodyMethods has it
-
     async def execute_melody(
         self,
         melody: str | Json,
@@ -39,8 +36,8 @@ class RunMethods:
         resume: str | None = None,
     ) -> Json:
         """Starts a run, or goes on with `resume` under an edited Melody."""
-        parsed, from_prompt = await self._playable(melody)
         services = self.services
+        parsed, from_prompt = await services.repertoire.playable(melody)
         nodes = await asyncio.to_thread(all_nodes, parsed, services.melodies.show)
         questions = self._ask_first(nodes, () if not agreed else None)
         place = services.project(project)

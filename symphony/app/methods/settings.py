@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 from symphony.app.services import Services
-from symphony.ports.component import HealthStatus
 
 Json = dict[str, Any]
 
@@ -20,9 +19,6 @@ class SettingMethods:
     """The merged configuration, and how everything is."""
 
     services: Services
-
-    async def component_health(self) -> list[HealthStatus]:
-        raise NotImplementedError  # the Host has it
 
     async def settings(self) -> Json:
         """Every setting with its value and where it came from; secrets are not shown."""
@@ -45,6 +41,6 @@ class SettingMethods:
         from symphony.app.doctor import examine, report
 
         checks = await asyncio.to_thread(examine, self.services.home)
-        own = await self.component_health()
+        own = await self.services.health()
         known = {status.name for status in own}  # what the host says of itself is nearer to the matter
         return report([*own, *(check for check in checks if check.name not in known)])
