@@ -36,6 +36,15 @@ impl SandboxChild {
         self.child.pidfd().as_raw_fd()
     }
 
+    /// `(folder inside, descriptor)` of each overlay's private layer; the descriptors are this object's.
+    #[getter]
+    fn overlays(&self) -> Vec<(PathBuf, i32)> {
+        let overlays = self.child.overlays().iter();
+        overlays
+            .map(|overlay| (overlay.target.clone(), overlay.upper.as_raw_fd()))
+            .collect()
+    }
+
     /// Bytes of memory in use, or None where no control group counts them.
     #[getter]
     fn memory(&self) -> Option<u64> {

@@ -16,5 +16,5 @@ mod wire;
 
 pub use error::SandboxError;
 pub use layers::{Layer, layers};
-pub use spawn::{Cause, Child, Exit, Used, spawn};
+pub use spawn::{Cause, Child, Exit, Overlay, Used, spawn};
 pub use spec::{Limits, Link, Mode, Mount, Scratch, Spec, Stdio};

@@ -1,11 +1,12 @@
 //! The host's side of a launch, and the handle of what runs.
 
 use std::ffi::CString;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,8 @@ use crate::layers::{self, NAMESPACES};
 use crate::spec::{Spec, Stdio};
 use crate::sys;
 use crate::wire::{
-    LARGEST_SPEC, LIMITED, OUT_OF_MEMORY, PIECE, PLAYER, READY, Refusal, RefusalKind, SUPERVISE,
+    LARGEST_SPEC, LAYER, LIMITED, OUT_OF_MEMORY, PIECE, PLAYER, READY, Refusal, RefusalKind,
+    SUPERVISE,
 };
 
 /// A launcher that is silent for so long is stuck, for example on a dead network file system.
@@ -46,7 +48,17 @@ pub struct Child {
     pidfd: OwnedFd,
     /// While this is open the sandbox may live; its pid 1 ends when the host's end closes.
     control: OwnedFd,
+    overlays: Vec<Overlay>,
     ending: Mutex<Ending>,
+}
+
+/// What was written over one folder: the upper folder of its overlay, as overlayfs keeps it.
+#[derive(Debug)]
+pub struct Overlay {
+    /// The folder as seen inside.
+    pub target: PathBuf,
+    /// The upper folder. It outlives the sandbox as long as this is open.
+    pub upper: OwnedFd,
 }
 
 /// What a sandbox has used, all its processes together.
@@ -106,6 +118,7 @@ pub fn spawn(launcher: &Path, spec: &Spec) -> Result<Child, SandboxError> {
         player_pid: 0,
         pidfd: launched.pidfd,
         control,
+        overlays: Vec::new(),
         ending: Mutex::new(Ending {
             exit: None,
             usage: None,
@@ -284,10 +297,16 @@ impl Child {
         }
         let mut buffer = vec![0; 8192];
         loop {
-            let (length, sender) = sys::receive(control, &mut buffer, 0).map_err(lost)?;
-            match &buffer[..length] {
+            let received = sys::receive(control, &mut buffer, 0).map_err(lost)?;
+            match &buffer[..received.length] {
                 [] => return Err(SandboxError::Lost(self.describe_end())),
-                [PLAYER] => self.player_pid = sender,
+                [LAYER, target @ ..] => {
+                    self.overlays.extend(received.passed.map(|upper| Overlay {
+                        target: PathBuf::from(OsStr::from_bytes(target)),
+                        upper,
+                    }))
+                }
+                [PLAYER] => self.player_pid = received.pid,
                 [READY] if self.player_pid > 0 => return Ok(self),
                 [READY] => return Err(SandboxError::Lost("the player's pid is unknown".into())),
                 refusal => return Err(refused(refusal, spec)),
@@ -316,6 +335,12 @@ impl Child {
     /// The program itself, in the host's pid namespace: what a Unix socket's peer credentials show.
     pub fn player_pid(&self) -> i32 {
         self.player_pid
+    }
+
+    /// What is written over the folders that are overlays, in the order of the mounts. It is there until this
+    /// handle goes, also after the end.
+    pub fn overlays(&self) -> &[Overlay] {
+        &self.overlays
     }
 
     /// A descriptor that becomes readable when the sandbox has ended.
@@ -422,7 +447,7 @@ impl Child {
         let mut buffer = [0; 16];
         matches!(
             sys::receive(self.control.as_raw_fd(), &mut buffer, libc::MSG_DONTWAIT),
-            Ok((1, _)) if buffer[0] == OUT_OF_MEMORY
+            Ok(received) if received.length == 1 && buffer[0] == OUT_OF_MEMORY
         )
     }
 

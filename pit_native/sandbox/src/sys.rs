@@ -248,11 +248,58 @@ pub fn send(socket: RawFd, packet: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Receives one packet; answers its length (0: the other end is closed) and the sender's pid, 0 if unknown.
-pub fn receive(socket: RawFd, buffer: &mut [u8], flags: libc::c_int) -> io::Result<(usize, i32)> {
-    #[repr(align(8))]
-    struct Ancillary([u8; 64]);
-    let mut ancillary = Ancillary([0; 64]);
+/// Sends one packet with a descriptor, which stays open here.
+pub fn send_with(socket: RawFd, packet: &[u8], passed: RawFd) -> io::Result<()> {
+    let mut ancillary = Ancillary([0; ANCILLARY]);
+    let mut piece = libc::iovec {
+        iov_base: packet.as_ptr().cast_mut().cast(),
+        iov_len: packet.len(),
+    };
+    // SAFETY: a zeroed header is valid; the pointers set below outlive the call, and the buffer has room for
+    // the one message that is written into it.
+    let header = unsafe {
+        let mut header: libc::msghdr = zeroed();
+        header.msg_iov = &mut piece;
+        header.msg_iovlen = 1;
+        header.msg_control = ancillary.0.as_mut_ptr().cast();
+        header.msg_controllen = libc::CMSG_SPACE(size_of::<RawFd>() as u32) as _;
+        let message = libc::CMSG_FIRSTHDR(&header);
+        (*message).cmsg_level = libc::SOL_SOCKET;
+        (*message).cmsg_type = libc::SCM_RIGHTS;
+        (*message).cmsg_len = libc::CMSG_LEN(size_of::<RawFd>() as u32) as _;
+        ptr::write_unaligned(libc::CMSG_DATA(message).cast::<RawFd>(), passed);
+        header
+    };
+    loop {
+        // SAFETY: as above.
+        let sent = unsafe { libc::sendmsg(socket, &header, libc::MSG_NOSIGNAL) };
+        match check(sent as libc::c_long) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+const ANCILLARY: usize = 128;
+
+#[repr(align(8))]
+struct Ancillary([u8; ANCILLARY]);
+
+/// One packet: its length (0: the other end is closed), the sender's pid (0 if unknown), and the descriptor
+/// that came with it.
+pub struct Received {
+    /// Bytes.
+    pub length: usize,
+    /// As the kernel attests it.
+    pub pid: i32,
+    /// Close-on-exec.
+    pub passed: Option<OwnedFd>,
+}
+
+/// Receives one packet.
+pub fn receive(socket: RawFd, buffer: &mut [u8], flags: libc::c_int) -> io::Result<Received> {
+    let mut ancillary = Ancillary([0; ANCILLARY]);
     let mut piece = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
         iov_len: buffer.len(),
@@ -272,17 +319,32 @@ pub fn receive(socket: RawFd, buffer: &mut [u8], flags: libc::c_int) -> io::Resu
             Err(error) => return Err(error),
         }
     };
-    // SAFETY: the kernel has filled the ancillary buffer; a credentials message holds a `ucred`.
-    let pid = unsafe {
-        let message = libc::CMSG_FIRSTHDR(&header);
-        if !message.is_null()
-            && (*message).cmsg_level == libc::SOL_SOCKET
-            && (*message).cmsg_type == libc::SCM_CREDENTIALS
-        {
-            ptr::read_unaligned(libc::CMSG_DATA(message).cast::<libc::ucred>()).pid
-        } else {
-            0
-        }
+    let mut received = Received {
+        length,
+        pid: 0,
+        passed: None,
     };
-    Ok((length, pid))
+    // SAFETY: the kernel has filled the ancillary buffer; a credentials message holds a `ucred`, one of
+    // rights fresh descriptors, of which every one is taken over.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(&header);
+        while !message.is_null() {
+            let data = libc::CMSG_DATA(message);
+            match ((*message).cmsg_level, (*message).cmsg_type) {
+                (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => {
+                    received.pid = ptr::read_unaligned(data.cast::<libc::ucred>()).pid;
+                }
+                (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+                    let bytes = (*message).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                    for number in 0..bytes / size_of::<RawFd>() {
+                        let fd = ptr::read_unaligned(data.cast::<RawFd>().add(number));
+                        received.passed = Some(OwnedFd::from_raw_fd(fd));
+                    }
+                }
+                _ => {}
+            }
+            message = libc::CMSG_NXTHDR(&header, message);
+        }
+    }
+    Ok(received)
 }

@@ -2,7 +2,8 @@
 //!
 //! Host to launcher: a packet with the length of the spec (four bytes, little-endian) and [`LIMITED`] or
 //! [`SUPERVISE`], then the spec as JSON in pieces. Launcher to host: [`PLAYER`], written by the player's process itself so that the kernel
-//! attests its pid, then [`READY`] once the program runs; or a [`Refusal`] at any point before.
+//! attests its pid, then [`READY`] once the program runs; or a [`Refusal`] at any point before. For each overlay a
+//! [`LAYER`] with the mount's target and a descriptor of its private layer comes before those.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,8 @@ pub const SUPERVISE: u8 = b's';
 pub const OUT_OF_MEMORY: u8 = b'm';
 /// Launcher: written by the player's process just before it becomes the program.
 pub const PLAYER: u8 = b'p';
+/// Launcher: a descriptor of an overlay's private layer; the mount's target follows in the packet.
+pub const LAYER: u8 = b'o';
 /// Launcher: the program has been started.
 pub const READY: u8 = b'r';
 

@@ -133,7 +133,7 @@ fn run() -> Result<i32, Failure> {
 /// The spec, and whether memory has to be summed here.
 fn read_spec() -> io::Result<(Spec, bool)> {
     let mut head = [0; 5];
-    if sys::receive(CONTROL_FD, &mut head, 0)?.0 != head.len() {
+    if sys::receive(CONTROL_FD, &mut head, 0)?.length != head.len() {
         return Err(io::Error::from_raw_os_error(libc::EPROTO));
     }
     let [a, b, c, d, limits] = head;
@@ -145,7 +145,7 @@ fn read_spec() -> io::Result<(Spec, bool)> {
     let mut text = vec![0; length + PIECE];
     let mut read = 0;
     while read < length {
-        match sys::receive(CONTROL_FD, &mut text[read..read + PIECE], 0)?.0 {
+        match sys::receive(CONTROL_FD, &mut text[read..read + PIECE], 0)?.length {
             0 => return Err(io::Error::from_raw_os_error(libc::EPIPE)),
             piece => read += piece,
         }

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use super::{Failure, c_path};
 use crate::clone::INNER_ID;
 use crate::spec::{Mode, Scratch, Spec};
 use crate::sys::{self, attribute};
+use crate::wire::{CONTROL_FD, LAYER};
 
 /// Where the new root is first mounted. It exists wherever a user map could be written.
 const BASE: &CStr = c"/proc";
@@ -263,7 +265,8 @@ impl Builder {
         Ok(())
     }
 
-    /// The folder with a private writable layer on top, which ends with the sandbox.
+    /// The folder with a private writable layer on top. The host gets a descriptor of the layer, through which
+    /// it can look at what was written after everything inside has ended; nobody else has one.
     fn overlay(&self, source: RawFd, target: &Path, number: usize) -> io::Result<()> {
         if !is_folder(source)? {
             return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
@@ -287,7 +290,10 @@ impl Builder {
         let data =
             format!("lowerdir=/proc/self/fd/{source},upperdir={upper},workdir={work},userxattr");
         let data = CString::new(data).map_err(io::Error::other)?;
-        sys::mount(c"overlay", &c_path(target)?, c"overlay", HARMLESS, &data)
+        sys::mount(c"overlay", &c_path(target)?, c"overlay", HARMLESS, &data)?;
+        let layer = fs::File::open(&upper)?;
+        let packet = [&[LAYER], target.as_os_str().as_bytes()].concat();
+        sys::send_with(CONTROL_FD, &packet, layer.as_raw_fd())
     }
 }
 
