@@ -25,6 +25,8 @@ const KEYS: usize = 1_000;
 /// For how long a prompt is expected at any moment, in seconds.
 const SOON: f64 = 600.0;
 const HOURS: usize = 24;
+/// Uses of a model with less than so many seconds between them are one.
+const ONE_USE: f64 = 60.0;
 /// Calls of which the usual duration is remembered.
 const DURATIONS: usize = 4_000;
 
@@ -119,6 +121,19 @@ impl Predictor {
             None => self.accuracy.misses += 1,
         }
         self.sequence.note(key);
+        self.note_use(key, now);
+    }
+
+    /// A model is used, at any time and perhaps many times in a row: only when it comes back after a pause is
+    /// learned, and it is no part of what prompts use.
+    pub fn touched(&mut self, key: &str, now: f64) {
+        match self.records.get_mut(key) {
+            Some(record) if now - record.last < ONE_USE => record.last = now,
+            _ => self.note_use(key, now),
+        }
+    }
+
+    fn note_use(&mut self, key: &str, now: f64) {
         let record = self.records.entry(key.to_owned()).or_default();
         if record.last > 0.0 {
             record.idle.note(now - record.last);

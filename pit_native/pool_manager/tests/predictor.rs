@@ -275,3 +275,21 @@ proptest! {
         prop_assert_eq!(Predictor::from_bytes(&predictor.to_bytes()), Ok(predictor));
     }
 }
+
+#[test]
+fn a_model_is_expected_when_its_pauses_have_a_pattern_and_is_no_part_of_prompts() {
+    let mut predictor = Predictor::default();
+    let hour = 3600.0;
+    for day in 0..8 {
+        // Many uses at once are one; then nothing for an hour.
+        for second in 0..20 {
+            predictor.touched("model", f64::from(day) * hour + f64::from(second));
+        }
+    }
+    let last = 7.0 * hour + 19.0;
+    let is_wanted = |now: f64| predictor.wanted(now).iter().any(|(key, _)| key == "model");
+    assert!(!is_wanted(last + 600.0));
+    assert!(is_wanted(last + hour - 60.0));
+    assert!(predictor.likely(last).is_empty());
+    assert_eq!(predictor.accuracy().misses, 0);
+}
