@@ -53,8 +53,7 @@ class _Waiter:
 class Connection:
     """Speaks the stage protocol over a connected socket.
 
-    `answer(message, call)` is called on a working thread for every request of the host but `ping`,
-    `notice(message)` for every event but `cancel`.
+    `answer(message, call)` is called on a working thread for every request of the host but `ping`.
     """
 
     def __init__(
@@ -62,13 +61,11 @@ class Connection:
         socket: _socket.socket,
         name: str,
         answer: Callable[[Message, Call], None],
-        notice: Callable[[Message], None],
     ) -> None:
         self._socket = socket
         self._encoder = Encoder(name)
         self._decoder = Decoder(socket)
         self._answer = answer
-        self._notice = notice
         self._sending = _thread.allocate_lock()
         self._reading = _thread.allocate_lock()
         # Guards threads, idle, backlog and closed, and the ids.
@@ -128,6 +125,22 @@ class Connection:
             if call is not None:
                 call.waiters.discard(waiter)
 
+    def next_event(self, call: Call | None) -> Message:
+        """Waits for the next event of what the call shows; raises `Cancelled` when the call ended."""
+        if call is None:
+            raise Cancelled
+        waiter = _Waiter()
+        call.waiters.add(waiter)
+        try:
+            while True:
+                if self._is_closed or call.cancelled or call.is_over:
+                    raise Cancelled
+                if call.events:
+                    return call.events.popleft()
+                waiter.lock.acquire()
+        finally:
+            call.waiters.discard(waiter)
+
     def notify(self, call: Call | None, kind: str, method: str, body: Message) -> None:
         """Tells the host. What is told after the call's end is dropped: nobody listens any more."""
         if call is not None and call.is_over:
@@ -173,6 +186,9 @@ class Connection:
         for waiter in list(self._waiters.values()):
             waiter.answer = Cancelled()
             waiter.wake()
+        for call in list(self._calls.values()):
+            for waiter in list(call.waiters):
+                waiter.wake()
         self._end.release()
 
     def _work(self) -> None:
@@ -242,8 +258,8 @@ class Connection:
         elif kind == "event":
             if method == "cancel":
                 self._cancel(message["re"])
-            else:
-                return lambda: self._notice(message)
+            elif method == "ui.event":
+                self._take_event(message)
         elif method == "ping":
             return self._answer_ping(message)
         else:
@@ -285,6 +301,14 @@ class Connection:
         call.cancelled = True
         for waiter in list(call.waiters):
             waiter.answer = waiter.answer or Cancelled()
+            waiter.wake()
+
+    def _take_event(self, message: Message) -> None:
+        call = self._calls.get(message["re"]) if message["re"] is not None else None
+        if call is None:
+            return
+        call.events.append(message["body"])
+        for waiter in list(call.waiters):
             waiter.wake()
 
     def _answer_ping(self, message: Message) -> Task | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
 from symphony.sdk.failures import Cancelled, PlayerFailure
 from symphony.sdk.values import Artifact, Completion, ExecResult, HttpResponse, check_plain
@@ -27,9 +28,15 @@ if TYPE_CHECKING:
         def notify(self, call: Call | None, kind: str, method: str, body: dict[str, Any]) -> None:
             """Tells without waiting."""
 
+        def next_event(self, call: Call | None) -> dict[str, Any]:
+            """Waits for the next event of what the call shows; raises `Cancelled` when the call ended."""
+
 
 # Inside `Context` the name `list` is a method.
 Vectors = list[list[float]]
+
+# Events that wait to be taken; then the oldest goes.
+MOST_EVENTS = 256
 
 # A function may report progress in a tight loop; the page needs no more than this.
 PROGRESS_INTERVAL = 0.02
@@ -38,12 +45,14 @@ PROGRESS_INTERVAL = 0.02
 class Call:
     """One call of the host that this process is answering."""
 
-    __slots__ = ("cancelled", "id", "is_over", "waiters")
+    __slots__ = ("cancelled", "events", "id", "is_over", "waiters")
 
     def __init__(self, id: bytes) -> None:
         self.id = id
         self.cancelled = False
         self.is_over = False
+        # What the user did to the tree that it shows, and nobody has taken yet.
+        self.events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
         # What its threads wait for, so that a cancellation wakes them.
         self.waiters: set[Any] = set()
 
@@ -103,9 +112,20 @@ class Context:
         self._host.notify(self._call, "stream", "output", {"piece": piece})
 
     def ui(self, tree: dict[str, Any]) -> None:
-        """Shows a tree of catalogue components in the page."""
+        """Shows a tree of catalogue components in the page, in the place of the one before.
+
+        An element is `{"type", "key", "props", "children"}`, as `symphony.sdk.ui.h` makes it. The page shows it
+        for as long as the call is open.
+        """
         check_plain(tree, "ui tree")
         self._host.notify(self._call, "event", "ui", {"tree": tree})
+
+    def event(self) -> dict[str, Any]:
+        """Waits for what the user does next to the tree: `{"key", "name", "value"}`, such as `press` of a button.
+
+        Raises `Cancelled` when the user closes it, which ends the function in good order.
+        """
+        return self._host.next_event(self._call)
 
     # Files
 

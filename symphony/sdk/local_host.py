@@ -31,6 +31,8 @@ class LocalHost:
     ) -> None:
         self.project = project
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self.coming: list[dict[str, Any]] = []
+        """What the user will do to the tree that a function shows, in order; then the user closes it."""
         self.stored: dict[str, dict[str, Any]] = {}
         self._manifest = manifest or {}
         self._given = dict(capabilities or {})
@@ -71,6 +73,12 @@ class LocalHost:
     def notify(self, call: Call | None, kind: str, method: str, body: dict[str, Any]) -> None:
         """Keeps what was reported, as `(method, body)`."""
         self.events.append((method, body))
+
+    def next_event(self, call: Call | None) -> dict[str, Any]:
+        """The next of what is `coming`."""
+        if not self.coming or (call is not None and call.cancelled):
+            raise Cancelled
+        return self.coming.pop(0)
 
     def reported(self, method: str) -> list[dict[str, Any]]:
         """The bodies of what was reported under a method, such as `progress`."""

@@ -31,7 +31,6 @@ class Player:
     def __init__(self) -> None:
         self._functions: dict[str, _Entry] = {}
         self._activated: list[Callable[[dict[str, Any]], None]] = []
-        self._on_event: Callable[[Context, dict[str, Any]], None] | None = None
 
     @overload
     def function(self, function: Function, /) -> Function: ...
@@ -63,13 +62,6 @@ class Player:
         self._activated.append(hook)
         return hook
 
-    def on_event(
-        self, hook: Callable[[Context, dict[str, Any]], None]
-    ) -> Callable[[Context, dict[str, Any]], None]:
-        """Calls `hook(ctx, event)` for every `ui.event` of a tree that this Player showed."""
-        self._on_event = hook
-        return hook
-
     @property
     def functions(self) -> list[str]:
         """The names of the registered functions, sorted."""
@@ -79,11 +71,6 @@ class Player:
         """Runs the hooks of `on_activate`."""
         for hook in self._activated:
             hook(configuration)
-
-    def handle_event(self, ctx: Context, event: dict[str, Any]) -> None:
-        """Runs the hook of `on_event`, if there is one."""
-        if self._on_event is not None:
-            self._on_event(ctx, event)
 
     def invoke(
         self,

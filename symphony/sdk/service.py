@@ -43,7 +43,7 @@ class Service:
         name, version = os.environ.get("SYMPHONY_EXTENSION"), os.environ.get("SYMPHONY_EXTENSION_VERSION")
         if name is None or version is None:
             name, version = self._manifest.identity()
-        self._connection = Connection(socket, name, self._answer, self._notice)
+        self._connection = Connection(socket, name, self._answer)
         self._connection.hello(
             {"versions": [PROTOCOL_VERSION], "extension": name, "version": version, "sdk": SDK_NAME}
         )
@@ -90,15 +90,6 @@ class Service:
             lambda: DeclaredOutputs(told) if told is not None else self._manifest.outputs(function),
         )
         return {"outputs": outputs, "artifacts": artifacts}
-
-    def _notice(self, message: dict[str, Any]) -> None:
-        if message["method"] != "ui.event":
-            return
-        context = Context(self._connection, None, {}, self._configuration)
-        try:
-            self._player.handle_event(context, message["body"])
-        except Exception as error:
-            context.log(f"the event hook failed: {error_body(error)['message']}", level="error")
 
 
 def serve(player: Player, broken: BaseException | None = None) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from symphony.config.positions import locate, toml_error_position, toml_positions
 from symphony.errors import InvalidManifest
+from symphony.stage.motif import ComponentTable, LayoutTable, ThemeTable
 from symphony.stage.permissions import parse_grant
 from symphony.types.players import FunctionSpec, ParamSpec
 from symphony.types.port_types import is_port_type
@@ -284,16 +285,38 @@ class Manifest(_Table):
     resources: ResourcesTable = ResourcesTable()
     dependencies: dict[str, Annotated[str, BeforeValidator(_range)]] = {}
     configuration: dict[Identifier, ConfigurationField] = {}
+    theme: ThemeTable | None = None
+    layout: LayoutTable | None = None
+    components: list[ComponentTable] = []
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
-        seen: set[str] = set()
+        seen: dict[str, FunctionTable] = {}
         for function in self.function_tables:
             _check(function.name not in seen, f"the function {function.name} stands there twice")
-            seen.add(function.name)
+            seen[function.name] = function
+        self._check_motif(seen)
         for name in self.dependencies:
             _check(bool(_DEPENDENCY.fullmatch(name)), f"{name!r} is no extension name")
         return self
+
+    def _check_motif(self, functions: dict[str, FunctionTable]) -> None:
+        if self.extension.type != "motif":
+            brings = [name for name in ("theme", "layout", "components") if getattr(self, name)]
+            _check(not brings, f'only an extension of type = "motif" has a table [{" ".join(brings[:1])}]')
+        if self.extension.runtime == "motif":
+            _check(self.extension.type == "motif", 'runtime = "motif" needs type = "motif"')
+            _check(
+                not functions and not self.grants(),
+                'runtime = "motif" runs nothing; functions and capabilities need runtime = "python"',
+            )
+        for component in self.components:
+            function = functions.get(component.function)
+            _check(
+                function is not None, f"the component {component.title!r} names no function of [[functions]]"
+            )
+            fits = function is not None and len(function.inputs) <= 1 and not function.optional
+            _check(fits, f"{component.function} shows a component; it takes one input or none")
 
     @property
     def name(self) -> str:
@@ -308,11 +331,18 @@ class Manifest(_Table):
     @cached_property
     def functions(self) -> list[FunctionSpec]:
         """The Players of this extension, as the Conductor and the validator know them."""
-        return [self._spec(function) for function in self.function_tables]
+        shown = {component.function for component in self.components}
+        return [self._spec(function) for function in self.function_tables if function.name not in shown]
 
     def function(self, name: str) -> FunctionSpec | None:
-        """The function of that name."""
+        """The Player of that name."""
         return next((spec for spec in self.functions if spec.function == name), None)
+
+    def component(self, name: str) -> FunctionSpec | None:
+        """The function that shows a component; no Melody can call it."""
+        if all(component.function != name for component in self.components):
+            return None
+        return next(self._spec(function) for function in self.function_tables if function.name == name)
 
     def grants(self) -> list[str]:
         """What it asks for, as `read:project/**`, `network:host:443`, `model:name`, `exec:git`, `ipc:a/b`."""

@@ -12,6 +12,7 @@ SAMPLE = """
 import threading
 import time
 from symphony.sdk import Artifact, Cancelled, Context, PlayerFailure, player
+from symphony.sdk.ui import h
 
 @player.on_activate
 def remember(configuration):
@@ -54,6 +55,16 @@ def fail(ctx, how):
     if how == "set":
         return {"x": {1, 2}}
     return 1 / 0
+
+@player.function(outputs=["pressed"])
+def panel(ctx):
+    pressed = []
+    while True:
+        ctx.ui(h("Button", key="more", label=f"pressed {len(pressed)} times"))
+        event = ctx.event()
+        if event["key"] == "done":
+            return pressed
+        pressed.append(event["key"])
 
 @player.function(outputs=["said"])
 def spin(ctx):
@@ -243,6 +254,23 @@ async def test_cancel_wakes_a_waiting_function(start_player: Start) -> None:
     host.send("response", "fs.read", {"content": b""}, re=request["id"])
     host.send("event", "cancel", {}, re=call)
     assert (await host.answer(host.call("echo", value=1)))["kind"] == "response"
+
+
+async def test_events_reach_the_call_that_shows_the_tree(start_player: Start) -> None:
+    host = await activated(start_player)
+    first, second = host.call("panel"), host.call("panel")
+    shown = [await host.read(), await host.read()]
+    assert {tree["re"] for tree in shown} == {first, second}
+    assert shown[0]["body"]["tree"]["props"] == {"label": "pressed 0 times"}
+    host.send("event", "ui.event", {"key": "more", "name": "press", "value": None}, re=second)
+    again = await host.read()
+    assert (again["re"], again["body"]["tree"]["props"]["label"]) == (second, "pressed 1 times")
+    # One that belongs to no open call finds nobody.
+    host.send("event", "ui.event", {"key": "more", "name": "press", "value": None})
+    host.send("event", "ui.event", {"key": "done", "name": "press", "value": None}, re=second)
+    assert (await host.answer(second))["body"]["outputs"] == {"pressed": ["more"]}
+    host.send("event", "cancel", {}, re=first)
+    assert (await host.answer(first))["body"]["code"] == "cancelled"
 
 
 async def test_pause_holds_calls_and_resume_lets_them_go(start_player: Start) -> None:
