@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import posixpath
 import secrets
 from pathlib import Path
 from typing import Any
 
 from symphony.errors import BadInput, NotFound, PlayerError, StorageFull
+from symphony.stage.beneath import Beneath
 from symphony.stage.broker import Caller, Capability
 
 READ_LIMIT = 8 << 20
 """Bytes of one answer: a frame holds 16 MiB."""
-
-_RESOLVE_BENEATH = 0x08
-_RESOLVE_NO_MAGICLINKS = 0x02
-_RESOLVE_NO_SYMLINKS = 0x04
-_SYS_OPENAT2 = 437
 
 
 def capabilities(output: Path) -> dict[str, Capability]:
@@ -79,28 +77,7 @@ def _no_project() -> PlayerError:
     return PlayerError("No project is open", code="bad_input", remedy="give one with --project")
 
 
-def _open_beneath(root: Path, relative: str, flags: int, mode: int = 0) -> int:
-    """Opens a path that the kernel resolves beneath `root`, following no symbolic link."""
-    import ctypes
-
-    how = (ctypes.c_uint64 * 3)(
-        flags | os.O_CLOEXEC, mode, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS
-    )
-    libc = ctypes.CDLL(None, use_errno=True)
-    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        descriptor = libc.syscall(_SYS_OPENAT2, top, os.fsencode(relative), how, ctypes.sizeof(how))
-        if descriptor < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), relative)
-        return int(descriptor)
-    finally:
-        os.close(top)
-
-
 def _explained(error: OSError, relative: str) -> Exception:
-    import errno
-
     if error.errno == errno.ENOENT:
         return NotFound(f"There is no file {relative}", remedy="check the path, relative to the project")
     if error.errno == errno.ENOSPC:
@@ -115,69 +92,32 @@ def _explained(error: OSError, relative: str) -> Exception:
 
 
 def _read_beneath(root: Path, relative: str) -> bytes:
-    import stat
-
     try:
-        # Non-blocking, so that a FIFO cannot hold the thread.
-        descriptor = _open_beneath(root, relative, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise PlayerError(f"{relative} is no regular file", code="bad_input")
-            if status.st_size > READ_LIMIT:
-                raise PlayerError(
-                    f"{relative} has {status.st_size} bytes, more than {READ_LIMIT}",
-                    code="bad_input",
-                    remedy="ask for a grant on the whole tree and read it as a file",
-                )
-            return file.read(READ_LIMIT)
+        with Beneath(root) as tree:
+            content = tree.read(relative, READ_LIMIT)
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise PlayerError(f"{relative} is no regular file", code="bad_input") from error
         raise _explained(error, relative) from error
+    if content is None:
+        raise PlayerError(
+            f"{relative} has more than {READ_LIMIT} bytes",
+            code="bad_input",
+            remedy="ask for a grant on the whole tree and read it as a file",
+        )
+    return content
 
 
 def _write_beneath(root: Path, relative: str, content: bytes) -> None:
-    """Writes by temporary file and rename, so that a reader sees the old file or the new one."""
-    folder, name = os.path.split(relative)
+    folder, name = posixpath.split(relative)
     if not name or name in (".", ".."):
         raise BadInput(f"{relative} names no file")
     try:
-        if folder:
-            _make_folders(root, folder)
-        place = _open_beneath(root, folder or ".", os.O_PATH | os.O_DIRECTORY)
-        try:
-            temporary = f".{name}.{secrets.token_hex(8)}"
-            descriptor = os.open(
-                temporary,
-                os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW,
-                0o644,
-                dir_fd=place,
-            )
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.rename(temporary, name, src_dir_fd=place, dst_dir_fd=place)
-            except BaseException:
-                os.unlink(temporary, dir_fd=place)
-                raise
-        finally:
-            os.close(place)
+        with Beneath(root) as tree:
+            tree.make_folders(folder)
+            tree.replace(relative, content, f".{name}.{secrets.token_hex(8)}")
     except OSError as error:
         raise _explained(error, relative) from error
-
-
-def _make_folders(root: Path, folder: str) -> None:
-    made = ""
-    for part in Path(folder).parts:
-        parent = _open_beneath(root, made or ".", os.O_PATH | os.O_DIRECTORY)
-        try:
-            os.mkdir(part, 0o755, dir_fd=parent)
-        except FileExistsError:
-            pass
-        finally:
-            os.close(parent)
-        made = f"{made}/{part}" if made else part
 
 
 def _list_beneath(root: Path, pattern: str) -> list[str]:
