@@ -247,7 +247,7 @@ def test_a_torn_journal_and_one_that_is_none(tmp_path: Path) -> None:
         except BadInput as error:
             assert "graph" in str(error)
     path.write_text("something else")
-    with pytest.raises(BadInput, match="is not a SYMDAG01 log"):
+    with pytest.raises(BadInput, match="is not a SYMDAG0 log"):
         DagTracker.recover(str(path))
     with pytest.raises(NotFound):
         DagTracker.recover(str(tmp_path / "absent"))

@@ -364,19 +364,20 @@ fn log_error(error: &LogError) -> PyErr {
         LogError::NotALog { .. } => {
             bad_input(&error.to_string(), "name the file that journal() wrote")
         }
+        LogError::Damaged { path, .. } => damaged(&error.to_string(), path),
     }
 }
 
 fn snapshot_error(path: &Path, error: &SnapshotError) -> PyErr {
     match error {
         SnapshotError::Log(error) => log_error(error),
-        SnapshotError::Damaged { .. } => raise_coded(
-            "BadInput",
-            &error.to_string(),
-            &format!("begin anew without {}", path.display()),
-            "damaged_journal",
-        ),
+        SnapshotError::Damaged { .. } => damaged(&error.to_string(), path),
     }
+}
+
+fn damaged(message: &str, path: &Path) -> PyErr {
+    let remedy = format!("begin anew without {}", path.display());
+    raise_coded("BadInput", message, &remedy, "damaged_journal")
 }
 
 /// Only text and integers can be written and read back as the same id.

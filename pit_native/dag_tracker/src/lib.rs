@@ -5,12 +5,13 @@
 
 mod findings;
 mod graph;
+mod record_form;
 mod record_log;
 mod snapshot;
 mod tracker;
 
 pub use findings::{End, Finding, validate};
 pub use graph::{Cycle, Graph, GraphError};
-pub use record_log::{LogError, RecordLog, Records, read_records};
+pub use record_log::{LogError, LogName, RecordLog, Records, read_records};
 pub use snapshot::{Recovered, SnapshotError, TrackerJournal, recover};
 pub use tracker::{State, Tracker, TransitionError};

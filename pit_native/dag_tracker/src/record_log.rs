@@ -1,8 +1,13 @@
-//! An append-only file of records, each under a checksum, that tolerates a torn tail.
+//! An append-only file of numbered records, each under checksums: a torn tail is cut, damage is told.
 //!
-//! Layout: an eight-byte magic, then records of `length: u32`, `crc32: u32` (of length and payload,
-//! little-endian) and the payload. A record that is cut off or does not match ends the log: it was
-//! being written when the process or the machine died.
+//! Layout: seven bytes of name and the form's digit, then records, all numbers little-endian. In the
+//! form `2` a record is `length: u32`, `number: u32` from zero, `crc32: u32` of the payload, `crc32: u32`
+//! of these twelve bytes, and the payload. The second checksum tells a record that was cut off, whose
+//! length is to be believed, from one whose length is not; the number tells that none before is missing.
+//! Logs in the form `1` (`length`, `crc32` of length and payload, payload) are read and gone on with.
+//!
+//! A process that dies leaves the beginning of what it wrote, a machine that loses power zeros in place
+//! of its end. Only that is a torn tail; all else that does not verify was changed after it was written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,9 +15,12 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-const HEADER: usize = 8;
-/// A record above this was never written by us.
-const MAX_RECORD: u32 = 1 << 30;
+use crate::record_form::{Form, Read as Found};
+
+/// What a log begins with, without the digit of its form.
+pub type LogName = [u8; 7];
+
+const MAGIC: u64 = 8;
 
 /// Why a log cannot be used.
 #[derive(Debug, Error)]
@@ -33,6 +41,18 @@ pub enum LogError {
         /// What it should have been.
         expected: String,
     },
+    /// Bytes were changed or lost after they were written.
+    #[error("{path} is damaged at byte {offset}: record {number} {reason}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the first record begins that is not as it was written.
+        offset: u64,
+        /// Which record that is, from zero.
+        number: u32,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
 }
 
 /// The records of a log, and where the good part ends.
@@ -40,72 +60,72 @@ pub enum LogError {
 pub struct Records {
     /// The payloads in order.
     pub payloads: Vec<Vec<u8>>,
-    /// Bytes up to the end of the last good record; 0 when not even the magic is whole.
+    /// Bytes up to the end of the last good record; 0 when not even the name is whole.
     pub good: u64,
     /// Bytes after that, which a crash left behind.
     pub torn: u64,
 }
 
-/// Reads the good records of the log at `path`.
-pub fn read_records(path: &Path, magic: &[u8; 8]) -> Result<Records, LogError> {
-    let fail = |source| LogError::Io {
-        path: path.to_owned(),
-        source,
-    };
+/// Reads the records of the log at `path`. Raises [`LogError::Damaged`] rather than leave one out.
+pub fn read_records(path: &Path, name: &LogName) -> Result<Records, LogError> {
+    read_form(path, name).map(|(records, _)| records)
+}
+
+fn read_form(path: &Path, name: &LogName) -> Result<(Records, Form), LogError> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|mut file| file.read_to_end(&mut bytes))
-        .map_err(fail)?;
-    if bytes.len() < magic.len() {
-        if !magic.starts_with(&bytes) {
-            return Err(not_a_log(path, magic));
-        }
-        return Ok(Records {
-            torn: bytes.len() as u64,
-            ..Records::default()
-        });
+        .map_err(|source| io_error(path, source))?;
+    parse(path, &bytes, name)
+}
+
+/// Reads `bytes`, which lie at `path`.
+fn parse(path: &Path, bytes: &[u8], name: &LogName) -> Result<(Records, Form), LogError> {
+    let head = &bytes[..bytes.len().min(name.len())];
+    if !name.starts_with(head) {
+        return Err(not_a_log(path, name));
     }
-    if &bytes[..magic.len()] != magic {
-        return Err(not_a_log(path, magic));
-    }
-    let mut records = Records {
-        good: magic.len() as u64,
-        ..Records::default()
+    let mut records = Records::default();
+    let Some(&digit) = bytes.get(name.len()) else {
+        records.torn = bytes.len() as u64;
+        return Ok((records, Form::NEW));
     };
-    let mut at = magic.len();
-    while let Some(payload) = record_at(&bytes, at) {
-        at += HEADER + payload.len();
-        records.payloads.push(payload.to_vec());
-        records.good = at as u64;
+    let form = Form::of(digit).ok_or_else(|| not_a_log(path, name))?;
+    records.good = MAGIC;
+    loop {
+        let number = records.payloads.len() as u32;
+        match form.read(bytes, records.good as usize, number) {
+            Found::Record(payload) => {
+                records.good += (form.header() + payload.len()) as u64;
+                records.payloads.push(payload.to_vec());
+            }
+            Found::Torn => break,
+            Found::Damaged(reason) => {
+                return Err(LogError::Damaged {
+                    path: path.to_owned(),
+                    offset: records.good,
+                    number,
+                    reason,
+                });
+            }
+        }
     }
     records.torn = bytes.len() as u64 - records.good;
-    Ok(records)
+    Ok((records, form))
 }
 
-fn not_a_log(path: &Path, magic: &[u8; 8]) -> LogError {
-    let expected = String::from_utf8_lossy(magic).trim_end().to_owned();
+fn not_a_log(path: &Path, name: &LogName) -> LogError {
     LogError::NotALog {
         path: path.to_owned(),
-        expected,
+        expected: String::from_utf8_lossy(name).into_owned(),
     }
 }
 
-fn record_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
-    let header = bytes.get(at..at + HEADER)?;
-    let length = u32::from_le_bytes(header[..4].try_into().ok()?);
-    let checksum = u32::from_le_bytes(header[4..].try_into().ok()?);
-    if length > MAX_RECORD {
-        return None;
+fn io_error(path: &Path, source: io::Error) -> LogError {
+    LogError::Io {
+        path: path.to_owned(),
+        source,
     }
-    let payload = bytes.get(at + HEADER..at + HEADER + length as usize)?;
-    (checksum_of(length, payload) == checksum).then_some(payload)
-}
-
-fn checksum_of(length: u32, payload: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&length.to_le_bytes());
-    hasher.update(payload);
-    hasher.finalize()
 }
 
 /// The writing end. Records are collected by [`RecordLog::push`] and written by [`RecordLog::flush`]
@@ -114,72 +134,72 @@ fn checksum_of(length: u32, payload: &[u8]) -> u32 {
 pub struct RecordLog {
     path: PathBuf,
     file: File,
+    form: Form,
     buffer: Vec<u8>,
+    /// Bytes and records in the file.
     length: u64,
+    count: u32,
+    /// Records in the buffer.
+    waiting: u32,
+    /// Whether part of a record may be behind `length`.
+    is_torn: bool,
 }
 
 impl RecordLog {
     /// Begins a log; what was at `path` is replaced.
-    pub fn create(path: &Path, magic: &[u8; 8]) -> Result<Self, LogError> {
-        let fail = |source| LogError::Io {
-            path: path.to_owned(),
-            source,
-        };
+    pub fn create(path: &Path, name: &LogName) -> Result<Self, LogError> {
         let mut file = OpenOptions::new()
             .write(true)
             .read(true)
             .create(true)
             .truncate(true)
             .open(path)
-            .map_err(fail)?;
-        file.write_all(magic).map_err(fail)?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            buffer: Vec::new(),
-            length: magic.len() as u64,
-        })
+            .map_err(|source| io_error(path, source))?;
+        file.write_all(&[name.as_slice(), &[Form::NEW.digit()]].concat())
+            .map_err(|source| io_error(path, source))?;
+        Ok(Self::around(path, file, Form::NEW, MAGIC, 0))
     }
 
-    /// Goes on with the log at `path` after its last good record; begins one when there is none.
-    pub fn open(path: &Path, magic: &[u8; 8]) -> Result<(Self, Records), LogError> {
+    /// Goes on with the log at `path` after its last record, cutting a torn tail; begins one when there
+    /// is none. Leaves a damaged one as it is and raises [`LogError::Damaged`].
+    pub fn open(path: &Path, name: &LogName) -> Result<(Self, Records), LogError> {
         if !path.exists() {
-            return Ok((Self::create(path, magic)?, Records::default()));
+            return Ok((Self::create(path, name)?, Records::default()));
         }
-        let records = read_records(path, magic)?;
+        let (records, form) = read_form(path, name)?;
         if records.good == 0 {
-            return Ok((Self::create(path, magic)?, records));
+            return Ok((Self::create(path, name)?, records));
         }
-        let fail = |source| LogError::Io {
-            path: path.to_owned(),
-            source,
-        };
         let mut file = OpenOptions::new()
             .write(true)
             .read(true)
             .open(path)
-            .map_err(fail)?;
-        file.set_len(records.good).map_err(fail)?;
-        file.seek(SeekFrom::End(0)).map_err(fail)?;
-        let length = records.good;
-        Ok((
-            Self {
-                path: path.to_owned(),
-                file,
-                buffer: Vec::new(),
-                length,
-            },
-            records,
-        ))
+            .map_err(|source| io_error(path, source))?;
+        file.set_len(records.good)
+            .and_then(|()| file.seek(SeekFrom::End(0)))
+            .map_err(|source| io_error(path, source))?;
+        let count = records.payloads.len() as u32;
+        Ok((Self::around(path, file, form, records.good, count), records))
+    }
+
+    fn around(path: &Path, file: File, form: Form, length: u64, count: u32) -> Self {
+        Self {
+            path: path.to_owned(),
+            file,
+            form,
+            buffer: Vec::new(),
+            length,
+            count,
+            waiting: 0,
+            is_torn: false,
+        }
     }
 
     /// Adds a record to what the next flush writes.
     pub fn push(&mut self, payload: &[u8]) {
-        let length = payload.len() as u32;
-        self.buffer.extend_from_slice(&length.to_le_bytes());
-        self.buffer
-            .extend_from_slice(&checksum_of(length, payload).to_le_bytes());
-        self.buffer.extend_from_slice(payload);
+        let number = self.count.wrapping_add(self.waiting);
+        self.form.write(&mut self.buffer, number, payload);
+        self.waiting += 1;
     }
 
     /// Whether records wait for a flush.
@@ -189,42 +209,52 @@ impl RecordLog {
 
     /// Hands all records to the kernel: from then on they survive this process.
     ///
-    /// On an error the file is cut back to its last whole record, so that a full disk tears nothing.
+    /// On an error the file is cut back to its last whole record, so that a full disk tears nothing;
+    /// the records that waited are gone.
     pub fn flush(&mut self) -> Result<(), LogError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        if let Err(source) = self.file.write_all(&self.buffer) {
-            self.buffer.clear();
-            // When even this fails, readers stop at the torn record.
-            let _ = self
-                .file
-                .set_len(self.length)
-                .and_then(|()| self.file.seek(SeekFrom::End(0)));
-            return Err(LogError::Io {
-                path: self.path.clone(),
-                source,
-            });
-        }
-        self.length += self.buffer.len() as u64;
+        let written = self.cut().and_then(|()| {
+            self.is_torn = true;
+            self.file.write_all(&self.buffer)
+        });
+        let (bytes, records) = (self.buffer.len() as u64, self.waiting);
         self.buffer.clear();
+        self.waiting = 0;
+        if let Err(source) = written {
+            // When even this fails, the next flush tries it again before it writes.
+            let _ = self.cut();
+            return Err(io_error(&self.path, source));
+        }
+        self.is_torn = false;
+        self.length += bytes;
+        self.count = self.count.wrapping_add(records);
+        Ok(())
+    }
+
+    /// Removes what a failed write left.
+    fn cut(&mut self) -> io::Result<()> {
+        if self.is_torn {
+            self.file.set_len(self.length)?;
+            self.file.seek(SeekFrom::End(0))?;
+            self.is_torn = false;
+        }
         Ok(())
     }
 
     /// Waits until everything flushed so far is on the disk.
     pub fn sync(&self) -> Result<(), LogError> {
-        self.file.sync_data().map_err(|source| LogError::Io {
-            path: self.path.clone(),
-            source,
-        })
+        self.file
+            .sync_data()
+            .map_err(|source| io_error(&self.path, source))
     }
 
     /// A second handle on the file, for a thread that syncs it.
     pub fn handle(&self) -> Result<File, LogError> {
-        self.file.try_clone().map_err(|source| LogError::Io {
-            path: self.path.clone(),
-            source,
-        })
+        self.file
+            .try_clone()
+            .map_err(|source| io_error(&self.path, source))
     }
 
     /// Bytes written so far.
@@ -239,72 +269,4 @@ impl RecordLog {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MAGIC: &[u8; 8] = b"SYMTEST1";
-
-    fn written(folder: &Path) -> (PathBuf, Vec<Vec<u8>>, Vec<u64>) {
-        let path = folder.join("log");
-        let mut log = RecordLog::create(&path, MAGIC).unwrap();
-        let payloads: Vec<Vec<u8>> = (0..6u8).map(|i| vec![i; i as usize * 7]).collect();
-        let mut ends = vec![log.length()];
-        for payload in &payloads {
-            log.push(payload);
-            log.flush().unwrap();
-            ends.push(log.length());
-        }
-        (path, payloads, ends)
-    }
-
-    #[test]
-    fn a_log_cut_anywhere_keeps_its_whole_records_and_goes_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, payloads, ends) = written(folder.path());
-        let whole = std::fs::read(&path).unwrap();
-        for cut in 0..=whole.len() {
-            let torn = folder.path().join(format!("cut-{cut}"));
-            std::fs::write(&torn, &whole[..cut]).unwrap();
-            let (mut log, records) = RecordLog::open(&torn, MAGIC).unwrap();
-            let kept = ends
-                .iter()
-                .filter(|&&end| end <= cut as u64)
-                .count()
-                .saturating_sub(1);
-            assert_eq!(records.payloads, payloads[..kept], "cut at {cut}");
-            log.push(b"after");
-            log.flush().unwrap();
-            let again = read_records(&torn, MAGIC).unwrap();
-            assert_eq!((again.payloads.len(), again.torn), (kept + 1, 0));
-            assert_eq!(again.payloads[kept], b"after");
-        }
-    }
-
-    #[test]
-    fn a_flipped_bit_ends_the_log_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, payloads, ends) = written(folder.path());
-        let whole = std::fs::read(&path).unwrap();
-        for byte in MAGIC.len()..whole.len() {
-            let mut bytes = whole.clone();
-            bytes[byte] ^= 0x10;
-            std::fs::write(&path, &bytes).unwrap();
-            let intact = ends.iter().filter(|&&end| end <= byte as u64).count() - 1;
-            assert_eq!(
-                read_records(&path, MAGIC).unwrap().payloads,
-                payloads[..intact]
-            );
-        }
-    }
-
-    #[test]
-    fn another_file_is_no_log() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("text");
-        std::fs::write(&path, "hello, world").unwrap();
-        assert!(matches!(
-            read_records(&path, MAGIC),
-            Err(LogError::NotALog { .. })
-        ));
-    }
-}
+mod tests;

@@ -6,10 +6,10 @@ use std::path::Path;
 use thiserror::Error;
 
 use crate::graph::Graph;
-use crate::record_log::{LogError, RecordLog, read_records};
+use crate::record_log::{LogError, LogName, RecordLog, read_records};
 use crate::tracker::{State, Tracker};
 
-const MAGIC: &[u8; 8] = b"SYMDAG01";
+const NAME: &LogName = b"SYMDAG0";
 
 /// Why a journal cannot be read back.
 #[derive(Debug, Error)]
@@ -47,7 +47,7 @@ pub struct TrackerJournal {
 impl TrackerJournal {
     /// Begins a journal at `path` with the graph and where it stands, synced to disk.
     pub fn create(path: &Path, ids: &[Vec<u8>], tracker: &Tracker) -> Result<Self, LogError> {
-        let mut log = RecordLog::create(path, MAGIC)?;
+        let mut log = RecordLog::create(path, NAME)?;
         let mut table = Vec::new();
         table.extend_from_slice(&(ids.len() as u32).to_le_bytes());
         for id in ids {
@@ -106,7 +106,7 @@ pub fn recover(path: &Path) -> Result<Recovered, SnapshotError> {
         path: path.display().to_string(),
         reason: reason.to_owned(),
     };
-    let records = read_records(path, MAGIC)?;
+    let records = read_records(path, NAME)?;
     let (table, steps) = records
         .payloads
         .split_first()
@@ -131,7 +131,7 @@ pub fn recover(path: &Path) -> Result<Recovered, SnapshotError> {
         }
         .map_err(|error| damaged(&error.to_string()))?;
     }
-    let (log, _) = RecordLog::open(path, MAGIC)?;
+    let (log, _) = RecordLog::open(path, NAME)?;
     Ok(Recovered {
         ids,
         tracker,

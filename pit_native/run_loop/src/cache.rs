@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dag_tracker::{LogError, RecordLog};
+use dag_tracker::{LogError, LogName, RecordLog};
 use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 
@@ -10,7 +10,7 @@ use crate::lineage::Lineage;
 use crate::plan::{NodePlan, Source, hash_value};
 use crate::ports::Stored;
 
-const MAGIC: &[u8; 8] = b"SYMCACH1";
+const NAME: &LogName = b"SYMCACH";
 /// Entries kept when the file is rewritten, and how many make it so.
 const KEEP: usize = 50_000;
 const MOST: usize = 200_000;
@@ -32,11 +32,11 @@ pub struct ResultCache {
 impl ResultCache {
     /// Opens the cache at `path`, or begins one.
     pub fn open(path: &Path) -> Result<Self, LogError> {
-        let (mut log, records) = RecordLog::open(path, MAGIC)?;
+        let (mut log, records) = RecordLog::open(path, NAME)?;
         let mut payloads = records.payloads;
         if payloads.len() > MOST {
             payloads.drain(..payloads.len() - KEEP);
-            log = RecordLog::create(path, MAGIC)?;
+            log = RecordLog::create(path, NAME)?;
             payloads.iter().for_each(|payload| log.push(payload));
             log.flush()?;
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dag_tracker::{LogError, RecordLog, read_records};
+use dag_tracker::{LogError, LogName, RecordLog, read_records};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -15,7 +15,7 @@ use crate::ports::Stored;
 
 /// The file's name in the run's folder.
 pub const JOURNAL: &str = "journal";
-const MAGIC: &[u8; 8] = b"SYMRUN01";
+const NAME: &LogName = b"SYMRUN0";
 
 /// One record. Nodes are indices into the table of the last `Life`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,19 +68,13 @@ pub enum Record {
 /// A journal that cannot be used.
 #[derive(Debug, Error)]
 pub enum JournalError {
-    /// The file cannot be read, written or is something else.
+    /// The file cannot be read or written.
     #[error(transparent)]
-    Log(#[from] LogError),
-    /// A whole record says nothing that we know.
-    #[error("{path}: record {at} cannot be read: {reason}")]
-    Damaged {
-        /// The file.
-        path: String,
-        /// Which record.
-        at: usize,
-        /// Why.
-        reason: String,
-    },
+    Log(LogError),
+    /// The file is not as it was written, which names it and the place. What stands before the damage is
+    /// not gone on with: a node whose success stood behind it would run again.
+    #[error("{0}")]
+    Damaged(String),
     /// Another run's journal.
     #[error("{path} is the journal of the run {found}, not of {expected}")]
     OtherRun {
@@ -97,6 +91,15 @@ pub enum JournalError {
         /// The file.
         path: String,
     },
+}
+
+impl From<LogError> for JournalError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Io { .. } => Self::Log(error),
+            LogError::NotALog { .. } | LogError::Damaged { .. } => Self::Damaged(error.to_string()),
+        }
+    }
 }
 
 /// What a node did in earlier lives.
@@ -144,7 +147,7 @@ impl Journal {
                 path: path.display().to_string(),
             });
         }
-        Self::begin(RecordLog::create(&path, MAGIC)?, plan)
+        Self::begin(RecordLog::create(&path, NAME)?, plan)
     }
 
     /// Goes on with the journal of a run, or begins it where there is none.
@@ -155,7 +158,7 @@ impl Journal {
         } else {
             History::default()
         };
-        let (log, _) = RecordLog::open(&path, MAGIC)?;
+        let (log, _) = RecordLog::open(&path, NAME)?;
         Ok((Self::begin(log, plan)?, history))
     }
 
@@ -198,9 +201,10 @@ impl Journal {
     }
 }
 
-/// Reads what earlier lives of `run` did.
+/// Reads what earlier lives of `run` did. A torn tail is left out, anything else that is not as it was
+/// written is [`JournalError::Damaged`].
 pub fn read_history(path: &Path, run: &str) -> Result<History, JournalError> {
-    let records = read_records(path, MAGIC)?;
+    let records = read_records(path, NAME)?;
     let shown = path.display().to_string();
     let mut history = History {
         torn: records.torn,
@@ -208,10 +212,8 @@ pub fn read_history(path: &Path, run: &str) -> Result<History, JournalError> {
     };
     let mut table: Vec<(String, u64)> = Vec::new();
     for (at, payload) in records.payloads.iter().enumerate() {
-        let damaged = |reason: String| JournalError::Damaged {
-            path: shown.clone(),
-            at,
-            reason,
+        let damaged = |reason: String| {
+            JournalError::Damaged(format!("{shown}: record {at} cannot be read: {reason}"))
         };
         let record: Record =
             rmp_serde::from_slice(payload).map_err(|error| damaged(error.to_string()))?;

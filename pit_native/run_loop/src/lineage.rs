@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dag_tracker::{LogError, RecordLog};
+use dag_tracker::{LogError, LogName, RecordLog};
 use rmpv::Value;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::plan::{NodePlan, Source, hash_value};
 
-const MAGIC: &[u8; 8] = b"SYMLINE1";
+const NAME: &LogName = b"SYMLINE";
 /// Records in the file beyond which it is rewritten with the newest of each node, and how many are kept.
 const MOST: usize = 200_000;
 const KEEP: usize = 100_000;
@@ -151,7 +151,7 @@ pub struct Lineage {
 impl Lineage {
     /// Opens the file at `path`, or begins one.
     pub fn open(path: &Path) -> Result<Self, LogError> {
-        let (mut log, records) = RecordLog::open(path, MAGIC)?;
+        let (mut log, records) = RecordLog::open(path, NAME)?;
         let mut payloads = records.payloads;
         let is_long = payloads.len() > MOST;
         if is_long {
@@ -163,7 +163,7 @@ impl Lineage {
             .filter_map(|payload| rmp_serde::from_slice(payload).ok())
             .collect();
         if is_long {
-            log = RecordLog::create(path, MAGIC)?;
+            log = RecordLog::create(path, NAME)?;
             known.iter().for_each(|entry| push(&mut log, &entry));
             log.flush()?;
         }
