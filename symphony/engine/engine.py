@@ -189,6 +189,7 @@ class Engine:
             raise BadInput(f"The run {info.id} has succeeded", remedy="play its melody again instead")
         project = Path(info.project) if info.project else None
         plan = self._compile(melody, catalogue, lattice, info.id, project, info.prompt)
+        shown = info.nodes, record.melody, list(record.results)
         info.status = "running"
         info.error = None
         known = {node.id: node for node in info.nodes}
@@ -197,7 +198,11 @@ class Engine:
         self._begin(record)
         try:
             self._runtime.resume(str(self._history.folder(info.id)), plan)
-        except SymphonyError:
+        except SymphonyError as error:
+            # Such as a damaged journal: the run shows what it had done, and why it does not go on.
+            record.begin_again(*shown[:2])
+            record.results += shown[2]
+            info.error = error.to_json()
             self._give_up(record)
             raise
         return info.id

@@ -547,10 +547,10 @@ fn run_error(error: RunError) -> PyErr {
         RunError::Journal(JournalError::OtherRun { .. }) => {
             bad_input(&message, "name the run's own folder")
         }
-        RunError::Journal(JournalError::Damaged { .. }) => raise_coded(
-            "BadInput",
+        RunError::Journal(JournalError::Damaged(_)) => raise_coded(
+            "SymphonyError",
             &message,
-            "play the melody anew",
+            "play its melody anew, which does again what this run did",
             "damaged_journal",
         ),
         RunError::Folder { .. } | RunError::Journal(JournalError::Log(_))
