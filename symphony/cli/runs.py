@@ -51,6 +51,8 @@ def show(mode: Mode, run: str) -> None:
     def text() -> None:
         info = answer["run"]
         click.echo(f"{info['id']}  {info['name']}  {info['status']}  {info['seconds']:.2f} s")
+        if info["error"]:
+            click.echo(f"  {describe(info['error'])}")
         rows = [
             (
                 n["id"],
