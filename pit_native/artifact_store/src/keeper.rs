@@ -2,8 +2,8 @@
 
 use crate::core::Core;
 use crate::error::{Result, StoreError};
-use crate::query;
-use crate::text::{Document, TextIndex, snippet, text_of};
+use crate::search::find;
+use crate::text::{Document, INDEXED, TextIndex, text_of};
 use crate::types::{ArtifactId, Hit};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use parking_lot::{Mutex, RwLock};
@@ -173,38 +173,6 @@ impl Keeper {
     }
 }
 
-/// Hits whose content is still there, with their snippets.
-fn find(core: &Core, text: &TextIndex, query: &str, limit: usize) -> Result<Vec<Hit>> {
-    let parsed = query::parse(query);
-    // Contents removed since the last commit are left out, so a few more are asked for.
-    let matches = text.search(&parsed, limit.saturating_add(16).min(100_000))?;
-    let mut hits = Vec::new();
-    let mut at = 0;
-    while hits.len() < limit
-        && let Some(found) = text.load(&matches, at)?
-    {
-        at += 1;
-        let Ok(id) = found.id.parse::<ArtifactId>() else {
-            continue;
-        };
-        let content = match core.searchable(&id) {
-            Ok(content) => content,
-            Err(StoreError::NotFound(_)) => continue,
-            // A damaged artifact is found by its words, and reading it says what is wrong.
-            Err(_) => Vec::new(),
-        };
-        let snippet = snippet(&matches.snippets, text_of(&content));
-        hits.push(Hit {
-            id: found.id,
-            name: found.name,
-            kind: found.kind,
-            score: found.score,
-            snippet,
-        });
-    }
-    Ok(hits)
-}
-
 struct Worker {
     core: Arc<Core>,
     shared: Arc<Shared>,
@@ -344,7 +312,7 @@ impl Worker {
 
     /// Indexes the entries behind `reached`; rows are in the order of sequences.
     fn add_missing(&mut self) -> Result<()> {
-        let rows = self.core.index.read().entries.len() as u32;
+        let rows = self.core.index.read().entry_rows();
         let mut first = rows;
         while first > 0 && self.reached > 0 {
             match self.sequence_of(first - 1)? {
@@ -371,7 +339,7 @@ impl Worker {
     }
 
     fn sequence_of(&self, row: u32) -> Result<Option<u64>> {
-        let place = self.core.index.read().entries[row as usize].place;
+        let place = self.core.index.read().entry(row)?.place;
         let Some(segment) = self.core.segment(place.segment) else {
             return Ok(None);
         };
@@ -392,11 +360,11 @@ impl Worker {
 
     fn add(&mut self, row: u32, text: Option<Box<str>>) -> Result<()> {
         let core = Arc::clone(&self.core);
-        let entry = core.index.read().entries[row as usize];
+        let entry = core.index.read().entry(row)?;
         if entry.standing == crate::index::Standing::Gone {
             return Ok(());
         }
-        let info = match core.info_of(&entry) {
+        let info = match core.info_of(row, &entry) {
             Ok(info) => info,
             // What is damaged or gone cannot be indexed; verify reports it.
             Err(StoreError::Damaged { .. } | StoreError::NotFound(_)) => return Ok(()),
@@ -405,7 +373,7 @@ impl Worker {
         let id: ArtifactId = info.id.parse()?;
         let content = match &text {
             Some(_) => Vec::new(),
-            None => core.searchable(&id).unwrap_or_default(),
+            None => core.searchable(&id, INDEXED).unwrap_or_default(),
         };
         let sequence = self.sequence_of(row)?;
         let Some((index, writer)) = self.text_and_writer()? else {
@@ -414,7 +382,7 @@ impl Worker {
         index.add(
             writer,
             &Document {
-                id: &info.id,
+                id,
                 name: &info.name,
                 kind: &info.kind,
                 run: &info.run,
@@ -431,7 +399,7 @@ impl Worker {
             return Ok(());
         };
         for id in ids {
-            text.remove(writer, &id.to_string());
+            text.remove(writer, id);
         }
         Ok(())
     }
@@ -442,7 +410,7 @@ impl Worker {
         if records < CHECKPOINT {
             return;
         }
-        let known = self.core.index.read().entries.len() as u64;
+        let known = u64::from(self.core.index.read().entry_rows());
         if records < known / 4 {
             return;
         }

@@ -11,6 +11,8 @@
 //! that wait at the same time. Nothing in the folder names where the folder is: it may be moved.
 
 mod assess;
+mod base;
+mod blocks;
 mod body;
 mod checkpoint;
 mod chunk_index;
@@ -22,6 +24,7 @@ mod error;
 mod index;
 mod keeper;
 mod keys;
+mod ledger;
 mod log;
 mod marks;
 mod pack;
@@ -32,12 +35,15 @@ mod record;
 mod recovery;
 mod rotation;
 mod seal;
+mod search;
 mod segment;
+mod snippet;
 mod store;
 mod sweep;
 mod text;
 mod types;
 mod verify;
+mod words;
 mod write;
 
 pub use error::{Result, StoreError};

@@ -34,8 +34,8 @@ impl Core {
         };
         let (flags, body) = tagged_body(id, Some(&note), self.seal.as_ref())?;
         let header = Header::of(Kind::Eviction, flags, &[&body]);
-        let mut tail = self.log.tail.lock();
-        if !self.index.read().has_sound(id) {
+        let mut tail = self.log.settled()?;
+        if !self.index.read().has_sound(id)? {
             // Somebody was quicker.
             return Ok(false);
         }
@@ -45,7 +45,10 @@ impl Core {
             is_moved: false,
         }];
         let (places, number) = self.log.append(&mut tail, &batch)?;
-        self.index.write().mark_remote(*id, note.bytes, places[0]);
+        let (id, place) = (*id, places[0]);
+        self.log.after_sync(&tail, move |index| {
+            index.mark_remote(id, note.bytes, place)
+        });
         drop(tail);
         self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
         self.log.commit(number)?;
@@ -61,21 +64,22 @@ impl Core {
             )));
         }
         let prepared = self.prepare(id, content)?;
-        let mut tail = self.log.tail.lock();
+        let mut tail = self.log.settled()?;
         {
             let index = self.index.read();
-            if index.content(id).is_none() {
+            if index.content_row(id)?.is_none() {
                 return Err(StoreError::NotFound(id.to_string()));
             }
-            if index.has_sound(id) {
+            if index.has_sound(id)? {
                 return Ok(false);
             }
         }
         let batch = [prepared.pending()];
         let (places, number) = self.log.append(&mut tail, &batch)?;
-        self.index
-            .write()
-            .add_content(*id, content.len() as u64, places[0]);
+        let (id, bytes, place) = (*id, content.len() as u64, places[0]);
+        self.log.after_sync(&tail, move |index| {
+            index.add_content(id, bytes, place).map(|_| ())
+        });
         drop(tail);
         self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
         self.log.commit(number)?;
@@ -90,13 +94,13 @@ impl Core {
         };
         let (flags, body) = tagged_body(id, Some(&note), self.seal.as_ref())?;
         let header = Header::of(Kind::Hold, flags, &[&body]);
-        let mut tail = self.log.tail.lock();
+        let mut tail = self.log.settled()?;
         {
             let index = self.index.read();
-            if index.content(id).is_none() {
+            if index.content_row(id)?.is_none() {
                 return Err(StoreError::NotFound(id.to_string()));
             }
-            if index.hold(id) == reason {
+            if index.hold(id)? == reason {
                 return Ok(false);
             }
         }
@@ -106,23 +110,27 @@ impl Core {
             is_moved: false,
         }];
         let (places, number) = self.log.append(&mut tail, &batch)?;
-        self.index.write().set_hold(id, reason, places[0]);
+        let (id, reason, place) = (*id, note.reason, places[0]);
+        self.log.after_sync(&tail, move |index| {
+            index.set_hold(&id, reason.as_deref(), place)
+        });
         drop(tail);
         self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
         self.log.commit(number)?;
         Ok(true)
     }
 
-    /// The text by which a content is found: its own, or what the note of its eviction keeps.
-    pub(crate) fn searchable(&self, id: &ArtifactId) -> Result<Vec<u8>> {
-        match self.head(id, INDEXED) {
+    /// The text by which a content is found, `limit` bytes at most: its own, or what the note of its eviction
+    /// keeps.
+    pub(crate) fn searchable(&self, id: &ArtifactId, limit: usize) -> Result<Vec<u8>> {
+        match self.head(id, limit) {
             Err(StoreError::Remote(_)) => Ok(self.excerpt_of(id)?.unwrap_or_default()),
             other => other,
         }
     }
 
     fn excerpt_of(&self, id: &ArtifactId) -> Result<Option<Vec<u8>>> {
-        let place = self.index.read().content(id).map(|content| content.place);
+        let place = self.index.read().content(id)?.map(|content| content.place);
         let Some((place, segment)) =
             place.and_then(|place| Some((place, self.log.segment(place.segment)?)))
         else {

@@ -1,6 +1,6 @@
 //! Reading contents back: whole, into memory of the caller, or piece by piece.
 
-use crate::body::{open_payload, prefix_bytes, read_prefix, room};
+use crate::body::{open_payload, prefix_bytes, read_payload, read_prefix, room};
 use crate::chunks::{CHUNK_FROM, ChunkKey, read_block, read_keys};
 use crate::core::Core;
 use crate::error::{Result, StoreError};
@@ -89,9 +89,9 @@ impl Core {
     fn locate(&self, id: &ArtifactId) -> Result<(Place, u64)> {
         let index = self.index.read();
         let content = index
-            .content(id)
+            .content(id)?
             .ok_or_else(|| StoreError::NotFound(id.to_string()))?;
-        if index.is_remote(id) {
+        if index.is_remote(id)? {
             return Err(StoreError::Remote(*id));
         }
         Ok((content.place, content.bytes))
@@ -124,7 +124,7 @@ impl Core {
     }
 
     fn damaged<T>(&self, id: &ArtifactId, detail: String) -> Result<T> {
-        self.index.write().mark_damaged(id);
+        self.index.write().mark_damaged(id)?;
         Err(StoreError::Damaged { id: *id, detail })
     }
 
@@ -422,13 +422,49 @@ impl Core {
         Ok(Ok(()))
     }
 
-    /// The first bytes of a content, `limit` of them at most.
+    /// The first bytes of a content, `limit` of them at most, to be searched and shown. They are checked
+    /// against the checksums of the log, not against the digest of the whole, as which they are not given.
     pub(crate) fn head(&self, id: &ArtifactId, limit: usize) -> Result<Vec<u8>> {
+        let whole = self.with_record(id, |segment, place| self.whole_at(segment, place, id))?;
+        if let Some(mut content) = whole {
+            content.truncate(limit);
+            return Ok(content);
+        }
         let mut cursor = self.cursor(id)?;
         let size = usize::try_from(cursor.bytes).unwrap_or(usize::MAX);
         let mut head = vec![0; size.min(limit)];
+        if size > limit {
+            // What is not read to its end needs no digest.
+            cursor.digested = u64::MAX;
+        }
         self.read(&mut cursor, &mut head)?;
         Ok(head)
+    }
+
+    /// A content that is stored in one piece; nothing when it is one of chunks.
+    fn whole_at(
+        &self,
+        segment: &Segment,
+        place: Place,
+        id: &ArtifactId,
+    ) -> Result<Checked<Option<Vec<u8>>>> {
+        let Some((header, mut body)) = segment.record_at(u64::from(place.offset))? else {
+            return Ok(Err("its record does not match its checksum".into()));
+        };
+        if header.kind == Kind::Content && header.flags & CHUNKED != 0 {
+            return Ok(Ok(None));
+        }
+        let seal = self.seal.as_ref();
+        let front = prefix_bytes(header.flags);
+        let prefix = body.get(..front);
+        let bytes = match prefix.and_then(|prefix| read_prefix(prefix, &header, seal)) {
+            Some((found, bytes)) if header.kind == Kind::Content && found == *id => bytes,
+            _ => return Ok(Err("the digest in its record is another one".into())),
+        };
+        let content = read_payload(id, body.split_off(front), bytes, header.flags, seal);
+        Ok(content
+            .map(Some)
+            .ok_or_else(|| "its content does not unpack".into()))
     }
 
     /// Reads a content to its end and keeps nothing of it; returns its length.

@@ -6,6 +6,8 @@
 
 use crate::error::{Result, StoreError};
 use crate::query::{FieldName, Parsed};
+use crate::snippet::Snippets;
+use crate::types::ArtifactId;
 use std::path::Path;
 use tantivy::collector::TopDocs;
 use tantivy::directory::MmapDirectory;
@@ -14,19 +16,22 @@ use tantivy::schema::{
     Field, INDEXED as INDEXED_BYTES, IndexRecordOption, STORED, STRING, Schema, TantivyDocument,
     TextFieldIndexing, TextOptions, Value,
 };
-use tantivy::snippet::SnippetGenerator;
+use tantivy::store::Compressor;
 use tantivy::tokenizer::{
     AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, TextAnalyzer, TokenStream,
 };
-use tantivy::{DocAddress, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, Term};
+use tantivy::{
+    DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, Term,
+};
 
 /// Bytes of a content that are indexed.
 pub(crate) const INDEXED: usize = 1 << 20;
 /// Memory of the writer, the least that tantivy takes.
 const WRITER_BYTES: usize = 15_000_000;
 const WORDS: &str = "words";
-/// Characters of a snippet.
-const SNIPPET: usize = 200;
+/// Bytes of documents that are read at once. They are short and lie in the page cache: what a search
+/// would pay for is unpacking a large block for each of its hits.
+const BLOCK: usize = 1024;
 
 /// The fields of a document.
 #[derive(Clone, Copy)]
@@ -44,7 +49,7 @@ struct Fields {
 
 /// What is indexed of an entry.
 pub(crate) struct Document<'a> {
-    pub(crate) id: &'a str,
+    pub(crate) id: ArtifactId,
     pub(crate) name: &'a str,
     pub(crate) kind: &'a str,
     pub(crate) run: &'a str,
@@ -52,17 +57,22 @@ pub(crate) struct Document<'a> {
     pub(crate) text: &'a str,
 }
 
-/// The places of documents that match, best first. Loading one is most of a search's cost, so that those
-/// which nobody looks at are not loaded.
+/// The places of documents that match, best first.
 pub(crate) struct Matches {
     searcher: Searcher,
     found: Vec<(f32, DocAddress)>,
-    pub(crate) snippets: SnippetGenerator,
+}
+
+impl Matches {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.found.len()
+    }
 }
 
 /// A document that matches; its content is read by the caller, for the snippet.
 pub(crate) struct Match {
-    pub(crate) id: String,
+    pub(crate) id: ArtifactId,
     pub(crate) name: String,
     pub(crate) kind: String,
     pub(crate) score: f32,
@@ -71,6 +81,7 @@ pub(crate) struct Match {
 /// The opened index.
 pub(crate) struct TextIndex {
     index: Index,
+    analyzer: TextAnalyzer,
     reader: IndexReader,
     fields: Fields,
 }
@@ -93,7 +104,7 @@ fn schema() -> (Schema, Fields) {
         }
     };
     let fields = Fields {
-        id: builder.add_text_field("id", STORED),
+        id: builder.add_bytes_field("id", STORED),
         content: builder.add_bytes_field("content", INDEXED_BYTES),
         key: builder.add_bytes_field("key", INDEXED_BYTES),
         name: builder.add_text_field("name", words(true)),
@@ -108,23 +119,38 @@ fn schema() -> (Schema, Fields) {
 
 /// A short term for a text: every byte of a term costs when the index is written, and the ids alone would
 /// cost more than all words.
-fn short(parts: &[&str]) -> [u8; 16] {
+fn short(parts: &[&[u8]]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(str::as_bytes(part));
+        hasher.update(part);
     }
     let mut short = [0; 16];
     short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     short
 }
 
+/// What cuts texts into words.
+pub(crate) fn analyzer() -> TextAnalyzer {
+    TextAnalyzer::builder(SimpleTokenizer::default())
+        .filter(RemoveLongFilter::limit(80))
+        .filter(LowerCaser)
+        .filter(AsciiFoldingFilter)
+        .build()
+}
+
 impl TextIndex {
     /// Opens the index in `folder`, or makes an empty one; in memory without a folder.
     pub(crate) fn open(folder: Option<&Path>) -> Result<Self> {
         let (schema, fields) = schema();
+        let builder = Index::builder().schema(schema).settings(IndexSettings {
+            docstore_compression: Compressor::None,
+            docstore_compress_dedicated_thread: false,
+            docstore_blocksize: BLOCK,
+            ..IndexSettings::default()
+        });
         let index = match folder {
-            None => Index::create_in_ram(schema),
+            None => builder.create_in_ram().map_err(failed)?,
             Some(folder) => {
                 std::fs::create_dir_all(folder).map_err(|source| StoreError::Io {
                     doing: "cannot make",
@@ -133,7 +159,7 @@ impl TextIndex {
                 })?;
                 let directory = MmapDirectory::open(folder)
                     .map_err(|error| StoreError::Search(error.to_string()))?;
-                let index = Index::open_or_create(directory, schema).map_err(failed)?;
+                let index = builder.open_or_create(directory).map_err(failed)?;
                 let damaged = index.validate_checksum().map_err(failed)?;
                 if !damaged.is_empty() {
                     return Err(StoreError::Search("a file of the index is damaged".into()));
@@ -141,12 +167,8 @@ impl TextIndex {
                 index
             }
         };
-        let analyzer = TextAnalyzer::builder(SimpleTokenizer::default())
-            .filter(RemoveLongFilter::limit(80))
-            .filter(LowerCaser)
-            .filter(AsciiFoldingFilter)
-            .build();
-        index.tokenizers().register(WORDS, analyzer);
+        let analyzer = analyzer();
+        index.tokenizers().register(WORDS, analyzer.clone());
         let reader = index
             .reader_builder()
             .reload_policy(ReloadPolicy::Manual)
@@ -154,6 +176,7 @@ impl TextIndex {
             .map_err(failed)?;
         Ok(Self {
             index,
+            analyzer,
             reader,
             fields,
         })
@@ -174,13 +197,13 @@ impl TextIndex {
     /// Adds a document in the place of the one with the same content and name.
     pub(crate) fn add(&self, writer: &IndexWriter, document: &Document<'_>) -> Result<()> {
         let fields = self.fields;
-        let key = short(&[document.id, document.name]);
+        let key = short(&[&document.id.0, document.name.as_bytes()]);
         writer.delete_term(Term::from_field_bytes(fields.key, &key));
         let mut fields_and_texts = TantivyDocument::default();
         fields_and_texts.add_bytes(fields.key, &key);
-        fields_and_texts.add_bytes(fields.content, &short(&[document.id]));
+        fields_and_texts.add_bytes(fields.content, &short(&[&document.id.0]));
+        fields_and_texts.add_bytes(fields.id, &document.id.0);
         for (field, text) in [
-            (fields.id, document.id),
             (fields.name, document.name),
             (fields.exact_name, document.name),
             (fields.kind, document.kind),
@@ -197,8 +220,8 @@ impl TextIndex {
     }
 
     /// Removes all documents of a content.
-    pub(crate) fn remove(&self, writer: &IndexWriter, id: &str) {
-        let content = short(&[id]);
+    pub(crate) fn remove(&self, writer: &IndexWriter, id: &ArtifactId) {
+        let content = short(&[&id.0]);
         writer.delete_term(Term::from_field_bytes(self.fields.content, &content));
     }
 
@@ -210,22 +233,18 @@ impl TextIndex {
         self.reader.reload().map_err(failed)
     }
 
-    fn words(&self, text: &str) -> Result<Vec<String>> {
-        let mut analyzer = self
-            .index
-            .tokenizer_for_field(self.fields.text)
-            .map_err(failed)?;
+    fn words(&self, text: &str) -> Vec<String> {
+        let mut analyzer = self.analyzer.clone();
         let mut stream = analyzer.token_stream(text);
         let mut words = Vec::new();
         while let Some(token) = stream.next() {
             words.push(token.text.clone());
         }
-        Ok(words)
+        words
     }
 
-    /// A word or phrase in the name, which counts double, or in the text.
-    fn anywhere(&self, text: &str) -> Result<Option<Box<dyn Query>>> {
-        let words = self.words(text)?;
+    /// A word or phrase in the name, which counts double, or in the text: queries of which one must match.
+    fn anywhere(&self, words: &[String]) -> Vec<Box<dyn Query>> {
         let in_field = |field: Field| -> Option<Box<dyn Query>> {
             let terms: Vec<Term> = words
                 .iter()
@@ -240,79 +259,77 @@ impl TextIndex {
                 _ => Some(Box::new(PhraseQuery::new(terms))),
             }
         };
-        let (Some(name), Some(text)) = (in_field(self.fields.name), in_field(self.fields.text))
-        else {
-            return Ok(None);
-        };
-        Ok(Some(Box::new(BooleanQuery::union(vec![
-            Box::new(BoostQuery::new(name, 2.0)),
-            text,
-        ]))))
+        let name = in_field(self.fields.name);
+        let name = name.map(|query| -> Box<dyn Query> { Box::new(BoostQuery::new(query, 2.0)) });
+        name.into_iter().chain(in_field(self.fields.text)).collect()
     }
 
-    fn exactly(&self, field: FieldName, value: &str) -> Result<Box<dyn Query>> {
+    fn exactly(&self, field: FieldName, value: &str) -> Box<dyn Query> {
         let term = |field| -> Box<dyn Query> {
             Box::new(TermQuery::new(
                 Term::from_field_text(field, value),
                 IndexRecordOption::Basic,
             ))
         };
-        Ok(match field {
+        match field {
             FieldName::Type => term(self.fields.kind),
             FieldName::Run => term(self.fields.run),
             FieldName::Node => term(self.fields.node),
             FieldName::Name => {
                 let exact = term(self.fields.exact_name);
-                let words = self
-                    .words(value)?
-                    .into_iter()
-                    .map(|word| -> Box<dyn Query> {
-                        let term = Term::from_field_text(self.fields.name, &word);
-                        Box::new(TermQuery::new(term, IndexRecordOption::Basic))
-                    });
+                let words = self.words(value).into_iter();
+                let words = words.map(|word| -> Box<dyn Query> {
+                    let term = Term::from_field_text(self.fields.name, &word);
+                    Box::new(TermQuery::new(term, IndexRecordOption::Basic))
+                });
                 let all = BooleanQuery::intersection(words.collect());
                 Box::new(BooleanQuery::union(vec![exact, Box::new(all)]))
             }
-        })
+        }
     }
 
-    /// The query, and the part of it that looks into texts.
-    fn build(&self, parsed: &Parsed) -> Result<(Box<dyn Query>, Box<dyn Query>)> {
+    /// The query, and the words that it looks for in texts.
+    fn build(&self, parsed: &Parsed) -> (Box<dyn Query>, Vec<String>) {
+        let mut looked_for = Vec::new();
         let mut wanted = Vec::new();
         for text in &parsed.wanted {
-            wanted.extend(self.anywhere(text)?);
+            let words = self.words(text);
+            wanted.extend(self.anywhere(&words));
+            looked_for.extend(words);
         }
-        let has_words = !wanted.is_empty();
-        let texts: Box<dyn Query> = Box::new(BooleanQuery::union(wanted));
         let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-        if has_words {
-            clauses.push((Occur::Must, texts.box_clone()));
+        for (field, value) in &parsed.fields {
+            clauses.push((Occur::Must, self.exactly(*field, value)));
+        }
+        for text in &parsed.unwanted {
+            let unwanted = self.anywhere(&self.words(text));
+            clauses.extend(unwanted.into_iter().map(|query| (Occur::MustNot, query)));
+        }
+        if !wanted.is_empty() {
+            // One flat union of terms is what tantivy passes over by blocks that cannot win any more.
+            let union = Box::new(BooleanQuery::union(wanted));
+            if clauses.is_empty() {
+                return (union, looked_for);
+            }
+            clauses.push((Occur::Must, union));
         } else if parsed.wanted.is_empty() {
             clauses.push((Occur::Must, Box::new(AllQuery)));
         }
-        for (field, value) in &parsed.fields {
-            clauses.push((Occur::Must, self.exactly(*field, value)?));
-        }
-        for text in &parsed.unwanted {
-            clauses.extend(self.anywhere(text)?.map(|query| (Occur::MustNot, query)));
-        }
-        Ok((Box::new(BooleanQuery::new(clauses)), texts))
+        (Box::new(BooleanQuery::new(clauses)), looked_for)
     }
 
-    /// The `limit` best matches, and what makes their snippets.
-    pub(crate) fn search(&self, parsed: &Parsed, limit: usize) -> Result<Matches> {
-        let (query, texts) = self.build(parsed)?;
+    /// What finds a parsed query, and what makes the snippets of that which it finds.
+    pub(crate) fn query(&self, parsed: &Parsed) -> (Box<dyn Query>, Snippets) {
+        let (query, words) = self.build(parsed);
+        (query, Snippets::new(words, self.analyzer.clone()))
+    }
+
+    /// The `limit` best matches.
+    pub(crate) fn search(&self, query: &dyn Query, limit: usize) -> Result<Matches> {
         let searcher = self.reader.searcher();
         let top = TopDocs::with_limit(limit.max(1)).order_by_score();
-        let found = searcher.search(&query, &top).map_err(failed)?;
-        let mut snippets =
-            SnippetGenerator::create(&searcher, &*texts, self.fields.text).map_err(failed)?;
-        snippets.set_max_num_chars(SNIPPET);
-        Ok(Matches {
-            searcher,
-            found,
-            snippets,
-        })
+        let found = searcher.search(query, &top).map_err(failed)?;
+        Ok(Matches { searcher, found })
     }
 
     /// What the index keeps of a match.
@@ -321,36 +338,24 @@ impl TextIndex {
             return Ok(None);
         };
         let document: TantivyDocument = matches.searcher.doc(*address).map_err(failed)?;
-        let text = |field| {
-            let value = document.get_first(field);
-            value
-                .as_ref()
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        Ok(Some(Match {
-            id: text(self.fields.id),
-            name: text(self.fields.name),
-            kind: text(self.fields.kind),
+        let mut found = Match {
+            id: ArtifactId([0; 32]),
+            name: String::new(),
+            kind: String::new(),
             score: *score,
-        }))
+        };
+        for (field, value) in document.field_values() {
+            if field == self.fields.id {
+                let id = value.as_bytes().and_then(|id| id.try_into().ok());
+                found.id = ArtifactId(id.unwrap_or_default());
+            } else if field == self.fields.name {
+                found.name = value.as_str().unwrap_or_default().to_owned();
+            } else if field == self.fields.kind {
+                found.kind = value.as_str().unwrap_or_default().to_owned();
+            }
+        }
+        Ok(Some(found))
     }
-}
-
-/// The passage of `text` that matches, or its beginning, on one line.
-pub(crate) fn snippet(generator: &SnippetGenerator, text: &str) -> String {
-    let found = generator.snippet(text);
-    let fragment = if found.is_empty() {
-        let end = text
-            .char_indices()
-            .nth(SNIPPET)
-            .map_or(text.len(), |(index, _)| index);
-        &text[..end]
-    } else {
-        found.fragment()
-    };
-    fragment.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The part of a content that is indexed; nothing of what is no text.
