@@ -318,9 +318,28 @@ impl Ids {
         }
         found.pairs.reserve(edges.len().unwrap_or(0));
         if let Ok(list) = edges.cast_exact::<PyList>() {
-            for pair in list.iter() {
-                let pair = self.pair(&pair, &mut found)?;
-                found.pairs.push(pair);
+            // An id that is found by its identity alone is not read.
+            let reads_ends = !matches!(
+                self,
+                Self::Objects {
+                    table: Table::Hashed { .. },
+                    ..
+                }
+            );
+            let mut rest = list.iter();
+            let mut batch: Vec<Bound<'_, PyAny>> = Vec::with_capacity(BATCH);
+            loop {
+                batch.extend(rest.by_ref().take(BATCH));
+                if batch.is_empty() {
+                    break;
+                }
+                if reads_ends {
+                    fetch(&batch);
+                }
+                for pair in batch.drain(..) {
+                    let pair = self.pair(&pair, &mut found)?;
+                    found.pairs.push(pair);
+                }
             }
         } else {
             for pair in edges.try_iter()? {
@@ -348,6 +367,30 @@ impl Ids {
             Some(ends) => Ok([end(&ends.get_item(0)?)?, end(&ends.get_item(1)?)?]),
             None => Ok(NO_PAIR),
         }
+    }
+}
+
+/// Pairs that are fetched before the first of them is read.
+const BATCH: usize = 64;
+
+/// Touches the ends of `pairs`. They lie anywhere in memory, and to wait for each takes longer than all
+/// else: in a loop that does nothing but touch them, the processor waits for many at a time.
+fn fetch(pairs: &[Bound<'_, PyAny>]) {
+    let mut ends = [std::ptr::null_mut(); 2 * BATCH];
+    let mut count = 0;
+    for pair in pairs {
+        if let Ok(pair) = pair.cast_exact::<PyTuple>()
+            && let Ok(source) = pair.get_borrowed_item(0)
+            && let Ok(target) = pair.get_borrowed_item(1)
+        {
+            ends[count] = source.as_ptr();
+            ends[count + 1] = target.as_ptr();
+            count += 2;
+        }
+    }
+    for &end in &ends[..count] {
+        // SAFETY: its tuple, which `pairs` holds, keeps it alive.
+        std::hint::black_box(unsafe { ffi::Py_TYPE(end) });
     }
 }
 
