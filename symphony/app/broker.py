@@ -35,7 +35,9 @@ def build_broker(services: Services, call_other: CallOther) -> Broker:
         **models.capabilities(endpoint, services.planner.embed, emit),
         **artifacts.capabilities(AnyTier(services.pit.store, services.tiers)),
         **extensions.capabilities(call_other),
-        **programs.capabilities(launcher(), lambda: tuple(get("stage.sandbox.allow_missing"))),
+        **programs.capabilities(
+            launcher(), lambda: tuple(get("stage.sandbox.allow_missing")), services.changes.keep
+        ),
     }
     runtime = services.pit.runtime
     return Broker(

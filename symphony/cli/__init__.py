@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "melody": ("melody", "The Polyphony Store and Melody files"),
     "runs": ("runs", "What was played"),
     "artifacts": ("artifacts", "What was made"),
+    "changes": ("changes", "What programs changed in a copy of the project: show, apply, undo"),
     "ext": ("extensions", "Extensions: list, install, remove, permissions"),
     "config": ("config", "Settings, each with where it came from"),
     "logs": ("logs", "The structured log"),

@@ -3,31 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import os
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
-from pit_native import sandbox_spawn
-from symphony.errors import BadInput, PlayerError
+from pit_native import SandboxChild, sandbox_spawn
+from symphony.errors import BadInput, PlayerError, SymphonyError
+from symphony.stage.beneath import Beneath
 from symphony.stage.broker import Caller, Capability
+from symphony.stage.changes.collect import collect
+from symphony.stage.changes.model import ChangeSet
 from symphony.stage.sandbox import spec_for
+
+log = logging.getLogger(__name__)
 
 OUTPUT_LIMIT = 12 << 20
 """Bytes of standard output and of standard error; an answer travels in one frame."""
 DEFAULT_TIMEOUT = 300.0
 
 
-def capabilities(launcher: Path, allow_missing: Callable[[], tuple[str, ...]]) -> dict[str, Capability]:
-    """The call `exec`."""
-    broker = _Programs(launcher, allow_missing)
+COARSE_CLOCK = 5
+"""CLOCK_REALTIME_COARSE, which stamps files; the module `time` does not name it."""
+
+
+class Keep(Protocol):
+    """What becomes of changes that a program made in its private layer over the project."""
+
+    async def __call__(
+        self, caller: Caller, program: str, changes: ChangeSet, *, succeeded: bool
+    ) -> None: ...
+
+
+def capabilities(
+    launcher: Path, allow_missing: Callable[[], tuple[str, ...]], keep: Keep
+) -> dict[str, Capability]:
+    """The call `exec`. `keep` is given what a program has changed, before its answer goes out."""
+    broker = _Programs(launcher, allow_missing, keep)
     return {"exec": Capability(broker.run, lambda body: " ".join(map(str, body.get("argv") or ())))}
 
 
 class _Programs:
-    def __init__(self, launcher: Path, allow_missing: Callable[[], tuple[str, ...]]) -> None:
+    def __init__(self, launcher: Path, allow_missing: Callable[[], tuple[str, ...]], keep: Keep) -> None:
         self._launcher = launcher
         self._allow_missing = allow_missing
+        self._keep = keep
 
     async def run(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         argv, timeout, given = _checked(body)
@@ -44,7 +67,36 @@ class _Programs:
             cwd=_folder(caller, body.get("cwd")),
             allow_missing=self._allow_missing(),
         )
-        return await _play(self._launcher, spec, timeout, given, caller.charge)
+        started = time.clock_gettime_ns(COARSE_CLOCK)
+        async with _running(self._launcher, spec, caller.charge) as (child, streams):
+            answer = await _play(child, streams, program, timeout, given)
+            await self._keep_changes(caller, child, argv, started, answer["exit_code"] == 0)
+        return answer
+
+    async def _keep_changes(
+        self, caller: Caller, child: SandboxChild, argv: list[str], started: int, succeeded: bool
+    ) -> None:
+        """What cannot be kept does not undo what the program has done otherwise; it is said in the log."""
+        project = caller.project
+        upper = next((fd for target, fd in child.overlays if project and target == project), None)
+        if project is None or upper is None:
+            return
+        words = " ".join(argv)
+        try:
+            changes = await asyncio.to_thread(_collect, upper, project, started)
+            await self._keep(caller, words, changes, succeeded=succeeded)
+        except (SymphonyError, OSError) as error:
+            log.warning(
+                "What %s changed is not kept: %s",
+                argv[0],
+                error,
+                extra={"run": caller.run, "node": caller.node},
+            )
+
+
+def _collect(upper: int, project: Path, started: int) -> ChangeSet:
+    with Beneath(project) as tree:
+        return collect(upper, tree, started=started)
 
 
 def _checked(body: dict[str, Any]) -> tuple[list[str], float, bytes]:
@@ -70,13 +122,11 @@ def _folder(caller: Caller, cwd: object) -> Path | None:
     return caller.project / cwd
 
 
-async def _play(
-    launcher: Path,
-    spec: dict[str, Any],
-    timeout: float,
-    given: bytes,
-    charge: Callable[[float, int], object],
-) -> dict[str, Any]:
+@contextlib.asynccontextmanager
+async def _running(
+    launcher: Path, spec: dict[str, Any], charge: Callable[[float, int], object]
+) -> AsyncIterator[tuple[SandboxChild, list[int]]]:
+    """The program in its sandbox, and our ends of its standard streams; it has ended when this is left."""
     ours: list[int] = []
     theirs: list[int] = []
     try:
@@ -94,6 +144,18 @@ async def _play(
     for descriptor in theirs:
         os.close(descriptor)
     try:
+        yield child, ours
+    finally:
+        child.kill()
+        if (used := child.usage) is not None:
+            charge(*used)
+
+
+async def _play(
+    child: SandboxChild, streams: list[int], program: str, timeout: float, given: bytes
+) -> dict[str, Any]:
+    in_write, out_read, err_read = streams
+    try:
         async with asyncio.timeout(timeout) as limit:
             _, out, err = await asyncio.gather(_feed(in_write, given), _drain(out_read), _drain(err_read))
             left = (limit.when() or 0.0) - asyncio.get_running_loop().time()
@@ -102,14 +164,10 @@ async def _play(
                 raise TimeoutError
     except TimeoutError as error:
         raise PlayerError(
-            f"{spec['argv'][0]} did not end within {timeout:g} s",
+            f"{program} did not end within {timeout:g} s",
             code="timeout",
             remedy="give it more time with the parameter timeout",
         ) from error
-    finally:
-        child.kill()
-        if (used := child.usage) is not None:
-            charge(*used)
     return {"stdout": out, "stderr": err, "exit_code": code}
 
 

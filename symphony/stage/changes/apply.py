@@ -49,7 +49,7 @@ def apply(changes: ChangeSet, project: Beneath, *, label: str, is_resumed: bool 
     if is_resumed:
         _remove_temporary(changes, project, label)
     if found := conflicts(changes, project, is_resumed=is_resumed):
-        raise _changed(found)
+        raise changed(found)
     done: list[Change] = []
     try:
         for change in _in_order(changes):
@@ -144,13 +144,13 @@ def _must_go_first(change: Change) -> bool:
 def _step(changes: ChangeSet, change: Change, project: Beneath, label: str, is_resumed: bool) -> None:
     now = _current(project, change.path)
     if isinstance(now, str):
-        raise _changed([Conflict(change.path, now)])
+        raise changed([Conflict(change.path, now)])
     after = change.after
     if now.is_as(after):
         return
     # In two steps, an absent path has its first behind it.
     if not _is_expected(now, change, is_resumed or _must_go_first(change)):
-        raise _changed([Conflict(change.path, _difference(change, now))])
+        raise changed([Conflict(change.path, _difference(change, now))])
     if _must_go_first(change) and now.kind != "absent":
         project.remove(change.path)
     elif after.kind == "folder":
@@ -194,7 +194,8 @@ def _remove_temporary(changes: ChangeSet, project: Beneath, label: str) -> None:
             project.remove(posixpath.join(posixpath.dirname(change.path), _temporary(change, label)))
 
 
-def _changed(found: list[Conflict]) -> ChangedMeanwhile:
+def changed(found: list[Conflict]) -> ChangedMeanwhile:
+    """The error that names the conflicts."""
     first, more = found[0], f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return ChangedMeanwhile(
         f"{shown(first.path)}: {first.reason}{more}; nothing was changed",

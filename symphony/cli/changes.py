@@ -1,0 +1,87 @@
+"""`symphony changes`: what programs changed in a private copy of the project, to be taken over or not."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from symphony.cli.connection import ask
+from symphony.cli.output import Mode, common
+from symphony.cli.tables import table
+
+
+@click.group()
+def changes() -> None:
+    """Changes that programs made in a private copy of the project: list, show, apply, undo."""
+
+
+@changes.command("list")
+@click.option("--run", help="Only those of this run.")
+@common
+def list_changes(mode: Mode, run: str | None) -> None:
+    """The newest first."""
+    answer = ask(lambda port: port.list_changes(run))
+
+    def text() -> None:
+        rows = [
+            (
+                c["id"],
+                c["state"],
+                _counted(c["counts"]),
+                c["program"],
+                c["run"][:8],
+                c["node"],
+                time.strftime("%Y-%m-%d %H:%M", time.localtime(c["created"])),
+            )
+            for c in answer["changes"]
+        ]
+        table(
+            ("changes", "state", "paths", "program", "run", "node", "when"),
+            rows,
+            empty="No program has changed a project.",
+        )
+
+    mode.show(answer, text)
+
+
+@changes.command()
+@click.argument("changes_id", metavar="CHANGES")
+@common
+def show(mode: Mode, changes_id: str) -> None:
+    """The difference that CHANGES would make."""
+    answer = ask(lambda port: port.get_changes(changes_id))
+
+    def text() -> None:
+        click.echo(answer["diff"], nl=False)
+        for refused in answer["refused"]:
+            click.echo(f"left out: {refused['path']}: {refused['reason']}", err=True)
+
+    mode.show(answer, text)
+
+
+@changes.command()
+@click.argument("changes_id", metavar="CHANGES")
+@common
+def apply(mode: Mode, changes_id: str) -> None:
+    """Bring CHANGES into the project, all of them or none."""
+    answer = ask(lambda port: port.apply_changes(changes_id))
+    mode.show(answer, lambda: _told(answer))
+
+
+@changes.command()
+@click.argument("changes_id", metavar="CHANGES")
+@common
+def undo(mode: Mode, changes_id: str) -> None:
+    """Take back CHANGES that were applied."""
+    answer = ask(lambda port: port.undo_changes(changes_id))
+    mode.show(answer, lambda: _told(answer))
+
+
+def _told(answer: dict[str, Any]) -> None:
+    click.echo(f"{answer['state']} {answer['id']}: {_counted(answer['counts'])}")
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number} {kind}" for kind, number in counts.items() if number)
