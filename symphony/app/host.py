@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from symphony.app.bootstrap import Bootstrap, Phase, StartPolicy
 from symphony.app.broker import build_broker
+from symphony.app.changes import Changes
 from symphony.app.component_settings import SECTIONS, check_enabled, start_policy
 from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
 from symphony.app.lock import HomeLock
 from symphony.app.meters import Meters
+from symphony.app.methods.changes import ChangeMethods
 from symphony.app.methods.extensions import ExtensionMethods
 from symphony.app.methods.melodies import MelodyMethods
 from symphony.app.methods.projects import ProjectMethods
@@ -27,7 +29,7 @@ from symphony.app.project import look_at
 from symphony.app.repertoire import Repertoire
 from symphony.app.scoring import Scoring
 from symphony.app.services import Services
-from symphony.app.tiering import Tiers
+from symphony.app.tiering import AnyTier, Tiers
 from symphony.app.wire import WireServer
 from symphony.config import Configuration
 from symphony.config.home import Home
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Host(ProjectMethods, MelodyMethods, TierMethods, ExtensionMethods, SettingMethods):
+class Host(ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, ExtensionMethods, SettingMethods):
     """One host on one home. `page` is the address to serve the page on; None serves commands only."""
 
     def __init__(
@@ -170,6 +172,7 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ExtensionMethods, Setting
             counts_nodes=pit.counts_nodes,
             grants=roster.granted_to,
         )
+        tiers = Tiers(home, configuration, pit, history, engine)
         services = Services(
             home=home,
             configuration=configuration,
@@ -184,7 +187,13 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ExtensionMethods, Setting
             roster=roster,
             engine=engine,
             meters=meters,
-            tiers=Tiers(home, configuration, pit, history, engine),
+            tiers=tiers,
+            changes=Changes(
+                home.runs,
+                AnyTier(pit.store, tiers),
+                hub.emit,
+                lambda: bool(configuration.get("stage.changes") == "apply"),
+            ),
             recast=recast,
             health=self._bootstrap.health,
         )

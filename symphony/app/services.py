@@ -16,6 +16,7 @@ from symphony.config import Configuration
 from symphony.config.home import Home
 
 if TYPE_CHECKING:
+    from symphony.app.changes import Changes
     from symphony.app.extensions import Extensions
     from symphony.app.pit import Pit
     from symphony.app.repertoire import Repertoire
@@ -46,6 +47,7 @@ class Services:
     engine: Engine
     meters: Meters
     tiers: Tiers
+    changes: Changes
     recast: Callable[[], None]
     """Tells roster and planner that the set of extensions has changed."""
 

@@ -89,6 +89,12 @@ class StageSettings(_Component):
 
     player: PlayerSettings = PlayerSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    changes: Literal["ask", "apply"] = Field(
+        default="ask",
+        description="whether what a program changed in its private copy of the project waits for your word, or "
+        "is taken over when the program succeeded",
+        json_schema_extra=PROJECT,
+    )
 
 
 class PoolSettings(_Component):

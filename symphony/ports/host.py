@@ -111,6 +111,28 @@ class HostPort(Protocol):
         """
         ...
 
+    # --- changes -----------------------------------------------------------------------------
+    async def list_changes(self, run: str | None = None) -> Json:
+        """What programs changed in private copies of projects: `{"changes": [{"id", "run", "node", "extension",
+        "program", "project", "artifact", "created", "counts": {"added", "changed", "removed", "refused"},
+        "refused": [{"path", "reason"}], "state": "open | applying | applied | undoing | undone"}]}`, newest
+        first. A host that was killed leaves `applying` or `undoing`; both `apply_changes` and `undo_changes` go
+        on from there."""
+        ...
+
+    async def get_changes(self, changes: str) -> Json:
+        """One of them, with `paths: [{"path", "kind", "stale"}]` and `diff`, a unified diff that can be printed."""
+        ...
+
+    async def apply_changes(self, changes: str) -> Json:
+        """Brings them into the project, all or none; answers as `list_changes` does of each. Raises an error with
+        code `changed_meanwhile` and a finding for each path that is not as it was."""
+        ...
+
+    async def undo_changes(self, changes: str) -> Json:
+        """Takes them back, under the same conditions."""
+        ...
+
     # --- artifacts ---------------------------------------------------------------------------
     async def list_artifacts(self, query: str = "", run: str | None = None, limit: int = 100) -> Json:
         """`{"artifacts": [ArtifactInfo]}`, best or newest first."""
