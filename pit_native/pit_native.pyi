@@ -194,6 +194,9 @@ class ArtifactStore:
     def restore(self, id: str, content: bytes | bytearray | memoryview) -> bool:
         """Puts the bytes of an evicted, damaged or lost content back, durably. False when they are
         here. Raises BadInput when `content` has another SHA-256, NotFound when it was removed."""
+    def restorer(self, id: str) -> ArtifactWriter:
+        """As `restore`, of a content that comes piece by piece. `finish` raises BadInput when what was
+        written has another SHA-256; before that nothing of it can be read. Raises NotFound."""
     def is_local(self, id: str) -> bool:
         """Whether the bytes are here, and nothing is known against them."""
     def remote(self) -> builtins.list[str]:
@@ -259,8 +262,8 @@ class ArtifactStore:
 
 @final
 class ArtifactWriter:
-    """A content that is put piece by piece, from `ArtifactStore.writer`; little more than one piece of it
-    is in memory. As a context manager it is finished at the end, and aborted by an exception. A writer
+    """A content that is put piece by piece, from `ArtifactStore.writer` or `restorer`; little more than
+    one piece of it is in memory. As a context manager it is finished at the end, and aborted by an exception. A writer
     that is aborted or dropped leaves nothing but space that the next `gc` gives back.
     """
 
@@ -268,7 +271,8 @@ class ArtifactWriter:
         """Takes the next piece; the number of its bytes. After an error the writer is aborted. Raises
         StorageFull, and ValueError when the writer is finished or aborted."""
     def finish(self) -> str:
-        """Stores what was written, as `ArtifactStore.put` does, and returns its id. Again: the same id."""
+        """Stores what was written, as `ArtifactStore.put` or `restore` does, and returns its id. Again: the
+        same id."""
     def abort(self) -> None:
         """Forgets what was written, unless it is finished."""
     @property

@@ -5,7 +5,7 @@
 //! anybody until the hold is lifted.
 
 use crate::body::{EvictionBody, HoldBody, tagged_body};
-use crate::core::{Core, now};
+use crate::core::{Core, Prepared, now};
 use crate::error::{Result, StoreError};
 use crate::log::Pending;
 use crate::record::{Header, Kind};
@@ -59,11 +59,19 @@ impl Core {
     /// they are here.
     pub(crate) fn restore(&self, id: &ArtifactId, content: &[u8]) -> Result<bool> {
         if ArtifactId::of(content) != *id {
-            return Err(StoreError::BadInput(format!(
-                "what was given as {id} has another SHA-256"
-            )));
+            return Err(other_digest(id));
         }
         let prepared = self.prepare(id, content)?;
+        self.restore_prepared(id, content.len() as u64, &prepared)
+    }
+
+    /// The same with a record whose digest was checked.
+    pub(crate) fn restore_prepared(
+        &self,
+        id: &ArtifactId,
+        bytes: u64,
+        prepared: &Prepared<'_>,
+    ) -> Result<bool> {
         let mut tail = self.log.settled()?;
         {
             let index = self.index.read();
@@ -76,7 +84,7 @@ impl Core {
         }
         let batch = [prepared.pending()];
         let (places, number) = self.log.append(&mut tail, &batch)?;
-        let (id, bytes, place) = (*id, content.len() as u64, places[0]);
+        let (id, place) = (*id, places[0]);
         self.log.after_sync(&tail, move |index| {
             index.add_content(id, bytes, place).map(|_| ())
         });
@@ -144,6 +152,11 @@ impl Core {
             })
             .map(|(_, note)| note.excerpt.into_bytes()))
     }
+}
+
+/// The error for bytes that were given as another content.
+pub(crate) fn other_digest(id: &ArtifactId) -> StoreError {
+    StoreError::BadInput(format!("what was given as {id} has another SHA-256"))
 }
 
 /// The beginning of a text, cut between two characters.

@@ -152,12 +152,14 @@ impl Store {
         self.using().open()?.core.write(writer, piece)
     }
 
-    /// Stores what was written, as [`Self::put`] does.
+    /// Stores what was written, as [`Self::put`] or [`Self::restore`] does.
     pub fn finish(&self, writer: Writer) -> Result<ArtifactId> {
         let using = self.using();
         let open = using.open()?;
         let (id, row) = open.core.finish(writer)?;
-        open.keeper.note_put(row, None);
+        if let Some(row) = row {
+            open.keeper.note_put(row, None);
+        }
         Ok(id)
     }
 
@@ -214,6 +216,12 @@ impl Store {
     /// Puts the bytes of an evicted, damaged or lost content back. False when they are here.
     pub fn restore(&self, id: &ArtifactId, content: &[u8]) -> Result<bool> {
         self.using().open()?.core.restore(id, content)
+    }
+
+    /// As [`Self::restore`], of a content that comes piece by piece, see [`Self::write`]. Before
+    /// [`Self::finish`] has found its digest right nothing of it can be read.
+    pub fn restorer(&self, id: &ArtifactId) -> Result<Writer> {
+        self.using().open()?.core.restorer(*id)
     }
 
     /// Whether the bytes of a content are here, and nothing is known against them.

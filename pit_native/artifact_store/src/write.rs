@@ -5,6 +5,7 @@ use crate::chunks::{BLOCK, CHUNK_FROM, ChunkKey, Table, block_body, cut, window}
 use crate::core::{Core, Prepared};
 use crate::error::{Result, StoreError};
 use crate::log::Pending;
+use crate::marks::other_digest;
 use crate::record::{Header, Kind};
 use crate::types::{ArtifactId, Digester, Put};
 use parking_lot::Mutex;
@@ -141,14 +142,24 @@ impl Core {
         if put.name.is_empty() {
             return Err(StoreError::BadInput("an artifact needs a name".into()));
         }
-        Ok(Writer {
-            put,
+        Ok(self.begin(Purpose::Put(put)))
+    }
+
+    /// Begins to put a known content back.
+    pub(crate) fn restorer(&self, id: ArtifactId) -> Result<Writer> {
+        self.info(&id)?;
+        Ok(self.begin(Purpose::Restore(id)))
+    }
+
+    fn begin(&self, purpose: Purpose) -> Writer {
+        Writer {
+            purpose,
             bytes: 0,
             digester: Digester::default(),
             head: Vec::new(),
             buffer: Vec::new(),
             draft: self.draft(),
-        })
+        }
     }
 
     /// Takes the next piece.
@@ -167,10 +178,10 @@ impl Core {
         Ok(())
     }
 
-    /// Stores what was written, durably; see [`Self::put`].
-    pub(crate) fn finish(&self, writer: Writer) -> Result<(ArtifactId, u32)> {
+    /// Stores what was written, durably; see [`Self::put`] and [`Self::restore`]. With the row of a put.
+    pub(crate) fn finish(&self, writer: Writer) -> Result<(ArtifactId, Option<u32>)> {
         let Writer {
-            put,
+            purpose,
             bytes,
             digester,
             head,
@@ -178,28 +189,53 @@ impl Core {
             mut draft,
         } = writer;
         let id = digester.finish();
+        let put = match purpose {
+            Purpose::Put(put) => put,
+            Purpose::Restore(wanted) => {
+                if id != wanted {
+                    return Err(other_digest(&wanted));
+                }
+                let prepared = if draft.at == 0 && buffer.len() <= CHUNK_FROM {
+                    self.prepare(&id, &buffer)?
+                } else {
+                    self.cut(&mut draft, &buffer, true)?;
+                    self.recipe(&id, draft)?
+                };
+                self.restore_prepared(&id, bytes, &prepared)?;
+                return Ok((id, None));
+            }
+        };
         let quality = self
             .scorers
             .score(&put.kind, &head, bytes > head.len() as u64);
         if draft.at == 0 && buffer.len() <= CHUNK_FROM {
-            return self.put_known(id, bytes, quality, &put, || {
+            let put = self.put_known(id, bytes, quality, &put, || {
                 let body = content_body(&id, &buffer, self.seal.as_ref())?;
                 Ok(Prepared::new(body, None))
             });
+            return put.map(|(id, row)| (id, Some(row)));
         }
         self.cut(&mut draft, &buffer, true)?;
         let mut draft = Some(draft);
-        self.put_known(id, bytes, quality, &put, || match draft.take() {
+        let put = self.put_known(id, bytes, quality, &put, || match draft.take() {
             Some(draft) => self.recipe(&id, draft),
             None => unreachable!("a content is prepared once"),
-        })
+        });
+        put.map(|(id, row)| (id, Some(row)))
     }
 }
 
-/// A content that is put piece by piece, see [`crate::Store::writer`]. Dropped before it is finished, it
-/// leaves nothing but space that the next collection gives back.
+/// What becomes of what is written.
+enum Purpose {
+    Put(Put),
+    /// It is what this entry's bytes were.
+    Restore(ArtifactId),
+}
+
+/// A content that is put piece by piece, see [`crate::Store::writer`] and [`crate::Store::restorer`]. Dropped
+/// before it is finished, it leaves nothing but space that the next collection gives back.
 pub struct Writer {
-    put: Put,
+    purpose: Purpose,
     bytes: u64,
     digester: Digester,
     head: Vec<u8>,

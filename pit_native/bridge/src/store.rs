@@ -180,6 +180,12 @@ impl PyArtifactStore {
         store_stream::with_bytes(py, content, |content| self.store.restore(&id, content))
     }
 
+    fn restorer(&self, py: Python<'_>, id: &str) -> PyResult<PyArtifactWriter> {
+        let id = parse(id)?;
+        let writer = py.detach(|| self.store.restorer(&id)).map_err(store_error)?;
+        Ok(PyArtifactWriter::new(Arc::clone(&self.store), writer))
+    }
+
     fn is_local(&self, id: &str) -> PyResult<bool> {
         self.store.is_local(&parse(id)?).map_err(store_error)
     }
