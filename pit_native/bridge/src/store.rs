@@ -182,7 +182,9 @@ impl PyArtifactStore {
 
     fn restorer(&self, py: Python<'_>, id: &str) -> PyResult<PyArtifactWriter> {
         let id = parse(id)?;
-        let writer = py.detach(|| self.store.restorer(&id)).map_err(store_error)?;
+        let writer = py
+            .detach(|| self.store.restorer(&id))
+            .map_err(store_error)?;
         Ok(PyArtifactWriter::new(Arc::clone(&self.store), writer))
     }
 
