@@ -71,7 +71,8 @@ class HostPort(Protocol):
         ...
 
     async def get_run(self, run: str) -> Json:
-        """`{"run": RunInfo, "melody": document, "artifacts": [ArtifactInfo], "questions": [open approvals]}`.
+        """`{"run": RunInfo, "melody": document, "artifacts": [ArtifactInfo], "questions": [open approvals],
+        "changes": [as of `list_changes`]}`.
 
         An open approval is `{"node", "message"}`; the message is empty when the Melody has none.
         """

@@ -212,7 +212,7 @@ class Page:
         self._listeners.discard(listener)
 
 
-_LISTS = {"runs": "board", "melodies": "store", "artifacts": "artifacts"}
+_LISTS = {"runs": "board", "changes": "board", "melodies": "store", "artifacts": "artifacts"}
 
 
 class Pages:

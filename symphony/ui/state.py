@@ -51,6 +51,8 @@ class BoardState:
     run: str = ""
     detail: Json | None = None
     selected: str = ""
+    changes: Json | None = None
+    """The set of changes whose difference is shown."""
     part: str = "timeline"
 
 

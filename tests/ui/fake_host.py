@@ -36,6 +36,7 @@ class FakeHost:
         self.extensions = copy.deepcopy(fake_content.EXTENSIONS)
         self.rows = copy.deepcopy(fake_content.SETTINGS)
         self.questions: dict[str, list[Json]] = {}
+        self.changes: list[Json] = []
         self._watchers: set[asyncio.Queue[Json]] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._clock = START
@@ -274,6 +275,7 @@ class FakeHost:
             "melody": self.played[run],
             "artifacts": [info for info, _ in self.artifacts if info["run"] == run],
             "questions": self.questions.get(run, []),
+            "changes": [copy.deepcopy(c) for c in self.changes if c["run"] == run],
         }
 
     async def cancel_run(self, run: str) -> Json:
@@ -344,6 +346,25 @@ class FakeHost:
             },
             "resources": {"cpu": {"used": 1.5, "total": 8}, "memory": {"used": 412 << 20, "total": 16 << 30}},
         }
+
+    # --- changes -----------------------------------------------------------------------------
+    async def list_changes(self, run: str | None = None) -> Json:
+        return {"changes": [copy.deepcopy(c) for c in self.changes if run in (None, c["run"])]}
+
+    async def get_changes(self, changes: str) -> Json:
+        (found,) = (c for c in self.changes if c["id"] == changes)
+        return {**copy.deepcopy(found), "paths": [], "diff": "--- a/x\n+++ b/x\n-old\n+  new\n"}
+
+    async def apply_changes(self, changes: str) -> Json:
+        return self._turn(changes, "applied")
+
+    async def undo_changes(self, changes: str) -> Json:
+        return self._turn(changes, "undone")
+
+    def _turn(self, changes: str, state: str) -> Json:
+        (found,) = (c for c in self.changes if c["id"] == changes)
+        found["state"] = state
+        return copy.deepcopy(found)
 
     # --- artifacts ---------------------------------------------------------------------------
     async def list_artifacts(self, query: str = "", run: str | None = None, limit: int = 100) -> Json:

@@ -68,7 +68,8 @@ class RunMethods:
         waiting = self.services.engine.control.questions(record.info.id)
         asked = {node["id"]: (node.get("params") or {}).get("message") for node in record.melody["nodes"]}
         questions = [{"node": node, "message": asked.get(node) or ""} for node in waiting]
-        return {**record.to_json(), "questions": questions}
+        changes = await self.services.changes.listed(record.info.id)
+        return {**record.to_json(), "questions": questions, "changes": changes}
 
     async def cancel_run(self, run: str) -> Json:
         """Stops a run in order."""

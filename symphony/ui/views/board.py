@@ -9,7 +9,7 @@ from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import BoardState, Json, PageState, Question
-from symphony.ui.views import artifacts, consent, melody_graph
+from symphony.ui.views import artifacts, changes, consent, melody_graph
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -105,6 +105,7 @@ def _run(state: PageState) -> Node:
             **melody_graph.graph(melody, state.nodes, {}, {}),
         ),
         _selected(state, run) if board.selected else None,
+        changes.section(state),
         _results(detail.get("artifacts") or []),
         h(
             "Segments",
