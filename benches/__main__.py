@@ -13,7 +13,18 @@ from pathlib import Path
 
 from benches.measure import Row
 
-MODULES = ("pool", "graph", "engine", "store", "space", "formats", "stage", "conductor", "application")
+MODULES = (
+    "pool",
+    "graph",
+    "schedule",
+    "engine",
+    "store",
+    "space",
+    "formats",
+    "stage",
+    "conductor",
+    "application",
+)
 
 
 def page(rows: list[Row]) -> str:
