@@ -1,4 +1,4 @@
-"""How a melody hangs together: order, cycles, and the types that flow along its edges. Without recursion."""
+"""How a melody hangs together: the order of its nodes and the types that flow along its edges. Without recursion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def spec_of(node: Node, catalogue: Catalogue) -> FunctionSpec | None:
 
 
 def order(ids: Iterable[str], pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Ids in an order in which each comes after its sources; those in or behind a cycle are left out."""
+    """Ids in an order in which each comes after its sources; those in or behind a cycle are left out.
+
+    The DAG Tracker orders whole graphs only; here what can be ordered of a broken one still is.
+    """
     waits_for = dict.fromkeys(ids, 0)
     followers: dict[str, list[str]] = {node_id: [] for node_id in waits_for}
     for source, target in pairs:
@@ -31,29 +34,6 @@ def order(ids: Iterable[str], pairs: Iterable[tuple[str, str]]) -> list[str]:
             if waits_for[target] == 0:
                 ready.append(target)
     return ready
-
-
-def cycles(ids: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """One cycle for each knot of nodes that reach each other, as its ids in order, the first again at the end."""
-    left = set(ids) - set(order(ids, pairs))
-    sources: dict[str, list[str]] = {node_id: [] for node_id in left}
-    for source, target in pairs:
-        if source in left and target in left:
-            sources[target].append(source)
-    found: list[list[str]] = []
-    state: dict[str, int] = {}  # the walk in which a node was seen
-    # Every node that is left has a source that is left, so walking backwards must run in a circle.
-    for walk, start in enumerate(node_id for node_id in ids if node_id in left):
-        trail: list[str] = []
-        node_id = start
-        while node_id not in state:
-            state[node_id] = walk
-            trail.append(node_id)
-            node_id = next((s for s in sources[node_id] if s not in state), sources[node_id][0])
-        if state[node_id] == walk:
-            circle = trail[trail.index(node_id) :][::-1]
-            found.append([*circle, circle[0]])
-    return found
 
 
 def output_types(melody: Melody, catalogue: Catalogue) -> dict[tuple[str, str], str]:

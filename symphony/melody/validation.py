@@ -13,7 +13,7 @@ from symphony.melody.conditions import evaluate
 from symphony.melody.edge_checks import check_edges
 from symphony.melody.fallback_checks import check_fallbacks
 from symphony.melody.findings import Finding, Limits
-from symphony.melody.flow import Catalogue, cycles, order
+from symphony.melody.flow import Catalogue, order
 from symphony.melody.formats import from_document
 from symphony.melody.model import Edge, Melody
 from symphony.melody.node_checks import check_node
@@ -83,19 +83,24 @@ def _check_size(melody: Melody, limits: Limits) -> Iterator[Finding]:
 
 
 def _check_graph(melody: Melody) -> Iterator[Finding]:
+    from pit_native import DagTracker
+
     ids = list(dict.fromkeys(node.id for node in melody.nodes))
     known = set(ids)
     edges = [e for e in melody.edges if e.source_node in known and e.target_node in known]
     pairs = [(e.source_node, e.target_node) for e in edges]
     in_cycles: set[str] = set()
-    for cycle in cycles(ids, pairs):
-        in_cycles.update(cycle)
-        message = f"The nodes {' → '.join(cycle)} wait for each other"
-        yield Finding("cycle", message, "remove one of these edges", node=cycle[0])
-    connected = {node_id for pair in pairs for node_id in pair}
-    if len(ids) > 1:
-        for node_id in ids:
-            if node_id not in connected:
+    for found in DagTracker.validate(ids, pairs):
+        nodes = found["nodes"]
+        if found["code"] == "cycle":
+            in_cycles.update(nodes)
+            message = f"The nodes {' → '.join(nodes)} wait for each other"
+            yield Finding("cycle", message, "remove one of these edges", node=nodes[0])
+        elif found["code"] == "self_loop" and nodes[0] not in in_cycles:
+            in_cycles.update(nodes)
+            yield Finding("cycle", f"{nodes[0]} waits for itself", "remove this edge", node=nodes[0])
+        elif found["code"] == "orphan":
+            for node_id in nodes:
                 message = f"{node_id} is connected to nothing"
                 yield Finding("orphan", message, "connect or remove it", node=node_id, severity="warning")
     yield from _check_reach(ids, edges, in_cycles)
