@@ -56,8 +56,9 @@ $(STAMPS)/desktop: requirements/desktop.lock $(STAMPS)/venv
 $(STAMPS)/native: $(RUST_SOURCES) pyproject.toml $(STAMPS)/venv
 	@echo "building the native modules (a few minutes the first time)"
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --release --locked --uv --quiet
-	@cargo build --quiet --release --locked -p sandbox --bins
+	@cargo build --quiet --release --locked -p sandbox -p sandbox_template --bins --lib
 	@install -m 755 target/release/symphony-launcher $(VENV)/bin/symphony-launcher
+	@install -m 644 target/release/libsymphony_template.so $(VENV)/lib/libsymphony_template.so
 	@touch $@
 
 # Starting must not compile: neither the host nor a Player may write beside its sources.
@@ -169,4 +170,6 @@ $(STAMPS)/vectors: $(MANIFESTS) $(wildcard conductor/*.py conductor/lexicon/*) $
 .PHONY: native
 native: ## a quick build of the native module, for development
 	VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/maturin develop --uv -q
-	cargo build -q -p sandbox --bins && ln -sf $(CURDIR)/target/debug/symphony-launcher .venv/bin/symphony-launcher
+	cargo build -q -p sandbox -p sandbox_template --bins --lib
+	ln -sf $(CURDIR)/target/debug/symphony-launcher .venv/bin/symphony-launcher
+	ln -sf $(CURDIR)/target/debug/libsymphony_template.so .venv/lib/libsymphony_template.so

@@ -16,6 +16,7 @@ from symphony.stage.repository_folders import repository_folders
 LIBRARY = "/opt/symphony/lib"
 """Where the SDK and its one dependency are, inside."""
 EXTENSION = "/extension"
+TEMPLATE_LIBRARY = "/opt/symphony/template.so"
 SOCKET = "/run/symphony/stage.sock"
 SCRATCH = "/tmp"
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -88,7 +89,7 @@ def spec_for(
 def player_spec(
     grants: Iterable[object],
     *,
-    extension_dir: Path,
+    extension_dir: Path | None,
     entry: str = "player.py",
     project: Path | None = None,
     socket: Path | None = None,
@@ -120,6 +121,17 @@ def player_spec(
         spec["mounts"].append(_mount(folder, f"{LIBRARY}/{name}", "read_only"))
     spec["loopback"] = False
     spec["executables"] = executables_of(python)
+    return spec
+
+
+def template_spec(native: Path, *, allow_missing: Sequence[str] = ()) -> dict[str, Any]:
+    """The spec of the template from which Players are copied: a Player with no extension, no project and no
+    grant, whose interpreter loads the library `native` and waits.
+    """
+    spec = player_spec([], extension_dir=None, allow_missing=allow_missing)
+    spec["mounts"].append(_mount(native.resolve(), TEMPLATE_LIBRARY, "read_only"))
+    spec["env"] = [pair for pair in spec["env"] if not pair[0].startswith("SYMPHONY_")]
+    spec["env"].append(("SYMPHONY_TEMPLATE", TEMPLATE_LIBRARY))
     return spec
 
 

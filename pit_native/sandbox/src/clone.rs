@@ -10,6 +10,7 @@ use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use crate::sys;
 use crate::wire::CONTROL_FD;
 
 /// The one user and group that exist inside.
@@ -25,11 +26,13 @@ const LAUNCHER_CAPABILITIES: [libc::c_ulong; 4] =
     [CAP_DAC_OVERRIDE, CAP_SETPCAP, CAP_NET_ADMIN, CAP_SYS_ADMIN];
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 const STACK: usize = 64 << 10;
+/// Where the launcher's file is until it is executed.
+const LAUNCHER_FD: RawFd = 4;
 /// Descriptors are first moved above this number, so that placing one never overwrites another.
 const ABOVE: RawFd = 16;
 
 /// The stage of a [`StubFailure`] that concerns control groups.
-pub const JOINING: &str = "joining the control group";
+const JOINING: &str = "joining the control group";
 
 /// The `capget` and `capset` header.
 #[repr(C)]
@@ -60,21 +63,36 @@ pub fn set_capabilities(kept: u64, inheritable: u64) -> io::Result<()> {
     };
     let data = [half(0), half(32)];
     // SAFETY: both structures have the layout of version 3 and live across the call.
-    crate::sys::check(unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) }).map(drop)
+    sys::check(unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) }).map(drop)
 }
 
 /// Everything the child needs, made before it exists.
-struct Plan {
-    launcher: RawFd,
-    control: RawFd,
-    stdio: [RawFd; 3],
-    groups: [RawFd; 3],
-    uid_map: [u8; 48],
-    gid_map: [u8; 48],
+struct Plan<'a> {
+    handed: &'a Handed,
+    maps: IdMaps,
     argv: [*const c_char; 2],
     envp: [*const c_char; 1],
     stage: &'static str,
     errno: i32,
+}
+
+/// The texts through which this user becomes [`INNER_ID`] in a new user namespace, each NUL-terminated. Made
+/// outside of it: inside, nobody has a name yet.
+pub struct IdMaps {
+    user: [u8; 48],
+    group: [u8; 48],
+}
+
+impl IdMaps {
+    /// For processes that this one makes.
+    pub fn of_this_process() -> Self {
+        // SAFETY: these calls cannot fail and touch no memory.
+        let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
+        Self {
+            user: id_map(user),
+            group: id_map(group),
+        }
+    }
 }
 
 /// What the child tried last, and why it failed.
@@ -83,6 +101,17 @@ pub struct StubFailure {
     pub stage: &'static str,
     /// The system's answer.
     pub source: io::Error,
+}
+
+impl StubFailure {
+    /// The layer that could not be applied.
+    pub fn layer(&self) -> &'static str {
+        if self.stage == JOINING {
+            "control_groups"
+        } else {
+            "user_namespace"
+        }
+    }
 }
 
 /// The launcher's process: its pid as the host sees it, and a descriptor that cannot name another.
@@ -103,7 +132,7 @@ pub enum CloneFailure {
 
 /// The host's descriptors that a launch hands to the child.
 pub struct Handed {
-    /// The launcher's file.
+    /// The launcher's file; -1 where the child is a copy of a template and executes nothing.
     pub launcher: RawFd,
     /// Becomes [`CONTROL_FD`].
     pub control: RawFd,
@@ -116,15 +145,9 @@ pub struct Handed {
 /// Clones a child with `namespaces` (`CLONE_NEW*`, the user namespace among them), lets it join its control
 /// groups and executes the launcher in it as user [`INNER_ID`].
 pub fn launch(namespaces: libc::c_int, handed: &Handed) -> Result<Launched, CloneFailure> {
-    // SAFETY: these calls cannot fail and touch no memory.
-    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
     let mut plan = Plan {
-        launcher: handed.launcher,
-        control: handed.control,
-        stdio: handed.stdio,
-        groups: handed.groups,
-        uid_map: id_map(uid),
-        gid_map: id_map(gid),
+        handed,
+        maps: IdMaps::of_this_process(),
         argv: [c"symphony-launcher".as_ptr(), ptr::null()],
         envp: [ptr::null()],
         stage: "",
@@ -221,27 +244,10 @@ extern "C" fn stub(argument: *mut c_void) -> libc::c_int {
 /// Returns only when a step fails, with `errno` set and the step named.
 unsafe fn become_launcher(plan: &mut Plan) {
     unsafe {
-        plan.stage = JOINING;
-        for group in plan.groups {
-            // A process that moves itself spares the kernel a wait of milliseconds for all processors.
-            if group >= 0 && libc::write(group, c"0".as_ptr().cast(), 1) != 1 {
-                return;
-            }
-        }
-        plan.stage = "writing the user map";
-        if !write_file(c"/proc/self/uid_map", &plan.uid_map)
-            || !write_file(c"/proc/self/setgroups", b"deny\0")
-            || !write_file(c"/proc/self/gid_map", &plan.gid_map)
-        {
+        if !settle(plan.handed, &plan.maps, &mut plan.stage) {
             return;
         }
         plan.stage = "keeping capabilities";
-        let kept = LAUNCHER_CAPABILITIES
-            .iter()
-            .fold(0, |set, capability| set | 1u64 << capability);
-        if set_capabilities(kept, kept).is_err() {
-            return;
-        }
         for capability in LAUNCHER_CAPABILITIES {
             if libc::prctl(
                 libc::PR_CAP_AMBIENT,
@@ -254,34 +260,100 @@ unsafe fn become_launcher(plan: &mut Plan) {
                 return;
             }
         }
-        plan.stage = "placing descriptors";
-        let lift = |fd: RawFd| libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, ABOVE);
-        let launcher = lift(plan.launcher);
-        let control = lift(plan.control);
-        let stdio = [
-            lift(plan.stdio[0]),
-            lift(plan.stdio[1]),
-            lift(plan.stdio[2]),
-        ];
-        if launcher < 0 || control < 0 || stdio.contains(&-1) {
-            return;
-        }
-        for (target, fd) in stdio.into_iter().chain([control]).enumerate() {
-            if libc::dup2(fd, target as RawFd) < 0 {
-                return;
-            }
-        }
-        const { assert!(CONTROL_FD == 3) };
         plan.stage = "executing the launcher";
         libc::syscall(
             libc::SYS_execveat,
-            launcher,
+            LAUNCHER_FD,
             c"".as_ptr(),
             plan.argv.as_ptr(),
             plan.envp.as_ptr(),
             libc::AT_EMPTY_PATH,
         );
     }
+}
+
+/// Joins the control groups, becomes the one user of the new namespaces, keeps the capabilities that building
+/// a sandbox takes, and puts the descriptors where they belong. False when a step fails, with `errno` set and
+/// the step named. Makes only plain system calls.
+unsafe fn settle(handed: &Handed, maps: &IdMaps, stage: &mut &'static str) -> bool {
+    unsafe {
+        *stage = JOINING;
+        for group in handed.groups {
+            // A process that moves itself spares the kernel a wait of milliseconds for all processors.
+            if group >= 0 && libc::write(group, c"0".as_ptr().cast(), 1) != 1 {
+                return false;
+            }
+        }
+        *stage = "writing the user map";
+        if !write_file(c"/proc/self/uid_map", &maps.user)
+            || !write_file(c"/proc/self/setgroups", b"deny\0")
+            || !write_file(c"/proc/self/gid_map", &maps.group)
+        {
+            return false;
+        }
+        *stage = "keeping capabilities";
+        let kept = LAUNCHER_CAPABILITIES
+            .iter()
+            .fold(0, |set, capability| set | 1u64 << capability);
+        if set_capabilities(kept, kept).is_err() {
+            return false;
+        }
+        *stage = "placing descriptors";
+        let lift = |fd: RawFd| libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, ABOVE);
+        let [input, output, error] = handed.stdio;
+        let lifted = [lift(input), lift(output), lift(error), lift(handed.control)];
+        if lifted.contains(&-1) {
+            return false;
+        }
+        const { assert!(CONTROL_FD == 3 && LAUNCHER_FD == 4) };
+        if handed.launcher >= 0 {
+            let launcher = lift(handed.launcher);
+            if launcher < 0 || libc::dup3(launcher, LAUNCHER_FD, libc::O_CLOEXEC) < 0 {
+                return false;
+            }
+        }
+        for (target, fd) in lifted.into_iter().enumerate() {
+            if libc::dup2(fd, target as RawFd) < 0 {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Copies this process, which must have one thread, into new `namespaces`. The copy is no child of this
+/// process but of its parent. `None` in the copy.
+pub fn copy_beside(namespaces: libc::c_int) -> io::Result<Option<Launched>> {
+    let mut pidfd: libc::c_int = -1;
+    let flags = namespaces | libc::CLONE_PARENT | libc::CLONE_PIDFD | libc::SIGCHLD;
+    // SAFETY: without CLONE_VM and with no stack given this is `fork`: the copy goes on with memory of its
+    // own. With one thread no lock is left held in it. `pidfd` lives across the call.
+    let pid = unsafe {
+        let none = 0 as libc::c_ulong;
+        let flags = flags as libc::c_ulong;
+        libc::syscall(libc::SYS_clone, flags, none, &raw mut pidfd, none, none)
+    };
+    match sys::check(pid)? {
+        0 => Ok(None),
+        pid => Ok(Some(Launched {
+            pid: pid as i32,
+            // SAFETY: CLONE_PIDFD has stored a fresh descriptor.
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        })),
+    }
+}
+
+/// What [`launch`] does between clone and exec, for a copy of a template.
+pub fn settle_copy(handed: &Handed, maps: &IdMaps) -> Result<(), StubFailure> {
+    let mut stage = "";
+    // SAFETY: the descriptors are this process's own, and nothing else here owns them.
+    if unsafe { settle(handed, maps, &mut stage) } {
+        return Ok(());
+    }
+    Err(StubFailure {
+        stage,
+        source: io::Error::last_os_error(),
+    })
 }
 
 /// Writes a NUL-terminated text into an existing file, in one write, without the NUL.

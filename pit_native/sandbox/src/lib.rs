@@ -8,13 +8,19 @@ mod clone;
 mod control_groups;
 mod error;
 pub mod inside;
+mod keeper;
 mod layers;
 mod spawn;
 mod spec;
 mod sys;
+mod template;
 mod wire;
 
 pub use error::SandboxError;
+pub use inside::template::serve as serve_template;
+
+pub use keeper::{Keeper, Origin, Status};
 pub use layers::{Layer, layers};
 pub use spawn::{Cause, Child, Exit, Overlay, Used, spawn};
 pub use spec::{Limits, Link, Mode, Mount, Scratch, Spec, Stdio};
+pub use template::Template;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::clone::{self, CloneFailure, Handed, JOINING, Launched};
+use crate::clone::{self, CloneFailure, Handed, Launched};
 use crate::control_groups::{self, ControlGroup};
 use crate::error::SandboxError;
 use crate::layers::{self, NAMESPACES};
@@ -18,7 +18,7 @@ use crate::spec::{Spec, Stdio};
 use crate::sys;
 use crate::wire::{
     LARGEST_SPEC, LAYER, LIMITED, OUT_OF_MEMORY, PIECE, PLAYER, READY, Refusal, RefusalKind,
-    SUPERVISE,
+    SUPERVISE, TEMPLATE,
 };
 
 /// A launcher that is silent for so long is stuck, for example on a dead network file system.
@@ -83,52 +83,118 @@ struct Ending {
 /// [`SandboxError`] when the spec is invalid, a layer cannot be applied, a mount's source is missing or
 /// the program cannot be executed. In all cases nothing is left running.
 pub fn spawn(launcher: &Path, spec: &Spec) -> Result<Child, SandboxError> {
-    spec.validate()?;
-    let text = serde_json::to_vec(spec).map_err(|error| SandboxError::Lost(error.to_string()))?;
-    if text.len() > LARGEST_SPEC {
-        let reason = format!("is too long: {} bytes, at most {LARGEST_SPEC}", text.len());
-        return Err(SandboxError::InvalidSpec {
-            field: "argv",
-            reason,
-        });
-    }
-    let group = control_group(spec)?;
+    let launch = Launch::prepare(spec, control_group(spec)?)?;
     let executable = open_launcher(launcher)?;
-    let streams = Streams::open(&spec.stdio)?;
-    let (control, far_end) = sys::packet_pair().map_err(host("making a socket"))?;
-    sys::want_credentials(&control, SILENCE).map_err(host("setting up the socket"))?;
-
-    let doors = match &group {
-        Some(group) => group.doors().map_err(|error| {
-            layer_error("control_groups", format!("opening the group: {error}"))
-        })?,
-        None => Vec::new(),
-    };
-    let door = |number: usize| doors.get(number).map_or(-1, AsRawFd::as_raw_fd);
-    let handed = Handed {
-        launcher: executable.as_raw_fd(),
-        control: far_end.as_raw_fd(),
-        stdio: streams.descriptors(),
-        groups: [door(0), door(1), door(2)],
-    };
-    let launched = clone_launcher(spec, &handed)?;
-    drop(far_end);
-    let child = Child {
-        pid: launched.pid,
-        player_pid: 0,
-        pidfd: launched.pidfd,
-        control,
-        overlays: Vec::new(),
-        ending: Mutex::new(Ending {
-            exit: None,
-            usage: None,
-            group,
-        }),
-    };
-    child.start(&text, spec)
+    let handed = launch.handed(executable.as_raw_fd());
+    let role = launch.role();
+    launch.begin(clone_launcher(spec, &handed)?, role)
 }
 
-fn host(operation: &'static str) -> impl Fn(io::Error) -> SandboxError {
+/// Starts the interpreter of a template: `spec` as for a Player, with the library that serves.
+pub(crate) fn spawn_template(launcher: &Path, spec: &Spec) -> Result<Child, SandboxError> {
+    let launch = Launch::prepare(spec, None)?;
+    let executable = open_launcher(launcher)?;
+    let handed = launch.handed(executable.as_raw_fd());
+    // Those that hold a root up; what else a Player gets is made with each.
+    let namespaces = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
+    let launched = clone_launcher_into(namespaces, &handed)?
+        .map_err(|error| layer_error("user_namespace", error.to_string()))?;
+    launch.begin(launched, TEMPLATE)
+}
+
+/// Starts a Player as a copy that `make` has a template make, of what it is handed.
+pub(crate) fn spawn_copy(
+    spec: &Spec,
+    make: impl FnOnce(&Handed) -> Result<Launched, SandboxError>,
+) -> Result<Child, SandboxError> {
+    let launch = Launch::prepare(spec, control_group(spec)?)?;
+    let role = launch.role();
+    let launched = make(&launch.handed(-1))?;
+    launch.begin(launched, role)
+}
+
+/// All that a launch needs of the host, made before there is a process.
+struct Launch<'a> {
+    spec: &'a Spec,
+    text: Vec<u8>,
+    group: Option<ControlGroup>,
+    doors: Vec<File>,
+    streams: Streams,
+    control: OwnedFd,
+    far_end: OwnedFd,
+}
+
+impl<'a> Launch<'a> {
+    fn prepare(spec: &'a Spec, group: Option<ControlGroup>) -> Result<Self, SandboxError> {
+        spec.validate()?;
+        let text =
+            serde_json::to_vec(spec).map_err(|error| SandboxError::Lost(error.to_string()))?;
+        if text.len() > LARGEST_SPEC {
+            let reason = format!("is too long: {} bytes, at most {LARGEST_SPEC}", text.len());
+            return Err(SandboxError::InvalidSpec {
+                field: "argv",
+                reason,
+            });
+        }
+        let streams = Streams::open(&spec.stdio)?;
+        let (control, far_end) = sys::packet_pair().map_err(host("making a socket"))?;
+        sys::want_credentials(&control, SILENCE).map_err(host("setting up the socket"))?;
+        let doors = match &group {
+            Some(group) => group.doors().map_err(|error| {
+                layer_error("control_groups", format!("opening the group: {error}"))
+            })?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            spec,
+            text,
+            group,
+            doors,
+            streams,
+            control,
+            far_end,
+        })
+    }
+
+    fn handed(&self, launcher: RawFd) -> Handed {
+        let door = |number: usize| self.doors.get(number).map_or(-1, AsRawFd::as_raw_fd);
+        Handed {
+            launcher,
+            control: self.far_end.as_raw_fd(),
+            stdio: self.streams.descriptors(),
+            groups: [door(0), door(1), door(2)],
+        }
+    }
+
+    /// Who sums memory.
+    fn role(&self) -> u8 {
+        if self.group.is_some() {
+            LIMITED
+        } else {
+            SUPERVISE
+        }
+    }
+
+    /// Hands the spec to the process that is to be its pid 1, or its template.
+    fn begin(self, launched: Launched, role: u8) -> Result<Child, SandboxError> {
+        drop(self.far_end);
+        let child = Child {
+            pid: launched.pid,
+            player_pid: 0,
+            pidfd: launched.pidfd,
+            control: self.control,
+            overlays: Vec::new(),
+            ending: Mutex::new(Ending {
+                exit: None,
+                usage: None,
+                group: self.group,
+            }),
+        };
+        child.start(&self.text, role, self.spec)
+    }
+}
+
+pub(crate) fn host(operation: &'static str) -> impl Fn(io::Error) -> SandboxError {
     move |source| SandboxError::Host { operation, source }
 }
 
@@ -233,32 +299,35 @@ fn refuse_folder(number: usize, fd: RawFd) -> Result<(), SandboxError> {
 }
 
 fn clone_launcher(spec: &Spec, handed: &Handed) -> Result<Launched, SandboxError> {
-    let mut wanted = NAMESPACES
+    match clone_launcher_into(all_namespaces(), handed)? {
+        Ok(launched) => Ok(launched),
+        Err(error) => {
+            let remaining = without_waived(spec, &error)?;
+            clone_launcher_into(remaining, handed)?
+                .map_err(|error| layer_error("user_namespace", error.to_string()))
+        }
+    }
+}
+
+/// The flags of all namespaces that a sandbox has.
+pub(crate) fn all_namespaces() -> libc::c_int {
+    NAMESPACES
         .iter()
-        .fold(0, |flags, namespace| flags | namespace.flag);
-    let mut retried = false;
-    loop {
-        match clone::launch(wanted, handed) {
-            Ok(launched) => return Ok(launched),
-            Err(CloneFailure::Stub(failure, launched)) => {
-                clone::reap(&launched);
-                let layer = if failure.stage == JOINING {
-                    "control_groups"
-                } else {
-                    "user_namespace"
-                };
-                return Err(layer_error(
-                    layer,
-                    format!("{}: {}", failure.stage, failure.source),
-                ));
-            }
-            Err(CloneFailure::Namespaces(error)) if retried => {
-                return Err(layer_error("user_namespace", error.to_string()));
-            }
-            Err(CloneFailure::Namespaces(error)) => {
-                wanted = without_waived(spec, &error)?;
-                retried = true;
-            }
+        .fold(0, |flags, namespace| flags | namespace.flag)
+}
+
+/// The inner error is the kernel's, when it refuses the namespaces.
+fn clone_launcher_into(
+    namespaces: libc::c_int,
+    handed: &Handed,
+) -> Result<io::Result<Launched>, SandboxError> {
+    match clone::launch(namespaces, handed) {
+        Ok(launched) => Ok(Ok(launched)),
+        Err(CloneFailure::Namespaces(error)) => Ok(Err(error)),
+        Err(CloneFailure::Stub(failure, launched)) => {
+            clone::reap(&launched);
+            let reason = format!("{}: {}", failure.stage, failure.source);
+            Err(layer_error(failure.layer(), reason))
         }
     }
 }
@@ -281,37 +350,41 @@ fn without_waived(spec: &Spec, error: &io::Error) -> Result<libc::c_int, Sandbox
 
 impl Child {
     /// Hands over the spec, then waits for the program to run.
-    fn start(mut self, text: &[u8], spec: &Spec) -> Result<Self, SandboxError> {
+    fn start(mut self, text: &[u8], role: u8, spec: &Spec) -> Result<Self, SandboxError> {
         let control = self.control.as_raw_fd();
         let lost = |error: io::Error| SandboxError::Lost(error.to_string());
         let mut head = (text.len() as u32).to_le_bytes().to_vec();
-        head.push(if self.lock().group.is_some() {
-            LIMITED
-        } else {
-            SUPERVISE
-        });
+        head.push(role);
         sys::send(control, &head).map_err(lost)?;
         for piece in text.chunks(PIECE) {
             // Fails only when the launcher has refused already; its reason is read below.
             let _ = sys::send(control, piece);
         }
         let mut buffer = vec![0; 8192];
-        loop {
+        let mut is_ready = false;
+        // A copy and its pid 1 say these at the same time.
+        while !is_ready || self.player_pid == 0 {
             let received = sys::receive(control, &mut buffer, 0).map_err(lost)?;
             match &buffer[..received.length] {
                 [] => return Err(SandboxError::Lost(self.describe_end())),
                 [LAYER, target @ ..] => {
-                    self.overlays.extend(received.passed.map(|upper| Overlay {
-                        target: PathBuf::from(OsStr::from_bytes(target)),
-                        upper,
-                    }))
+                    self.overlays
+                        .extend(received.passed.into_iter().map(|upper| Overlay {
+                            target: PathBuf::from(OsStr::from_bytes(target)),
+                            upper,
+                        }))
                 }
                 [PLAYER] => self.player_pid = received.pid,
-                [READY] if self.player_pid > 0 => return Ok(self),
-                [READY] => return Err(SandboxError::Lost("the player's pid is unknown".into())),
+                [READY] => is_ready = true,
                 refusal => return Err(refused(refusal, spec)),
             }
         }
+        Ok(self)
+    }
+
+    /// The socket to a template's process.
+    pub(crate) fn control(&self) -> RawFd {
+        self.control.as_raw_fd()
     }
 
     fn describe_end(&self) -> String {

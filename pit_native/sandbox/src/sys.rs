@@ -248,8 +248,12 @@ pub fn send(socket: RawFd, packet: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Sends one packet with a descriptor, which stays open here.
-pub fn send_with(socket: RawFd, packet: &[u8], passed: RawFd) -> io::Result<()> {
+/// Sends one packet with descriptors, at most [`MOST_PASSED`], which stay open here.
+pub fn send_with(socket: RawFd, packet: &[u8], passed: &[RawFd]) -> io::Result<()> {
+    if passed.is_empty() || passed.len() > MOST_PASSED {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    let size = size_of_val(passed);
     let mut ancillary = Ancillary([0; ANCILLARY]);
     let mut piece = libc::iovec {
         iov_base: packet.as_ptr().cast_mut().cast(),
@@ -262,12 +266,12 @@ pub fn send_with(socket: RawFd, packet: &[u8], passed: RawFd) -> io::Result<()> 
         header.msg_iov = &mut piece;
         header.msg_iovlen = 1;
         header.msg_control = ancillary.0.as_mut_ptr().cast();
-        header.msg_controllen = libc::CMSG_SPACE(size_of::<RawFd>() as u32) as _;
+        header.msg_controllen = libc::CMSG_SPACE(size as u32) as _;
         let message = libc::CMSG_FIRSTHDR(&header);
         (*message).cmsg_level = libc::SOL_SOCKET;
         (*message).cmsg_type = libc::SCM_RIGHTS;
-        (*message).cmsg_len = libc::CMSG_LEN(size_of::<RawFd>() as u32) as _;
-        ptr::write_unaligned(libc::CMSG_DATA(message).cast::<RawFd>(), passed);
+        (*message).cmsg_len = libc::CMSG_LEN(size as u32) as _;
+        ptr::copy_nonoverlapping(passed.as_ptr().cast(), libc::CMSG_DATA(message), size);
         header
     };
     loop {
@@ -281,20 +285,23 @@ pub fn send_with(socket: RawFd, packet: &[u8], passed: RawFd) -> io::Result<()> 
     }
 }
 
+/// The most descriptors that travel with one packet.
+pub const MOST_PASSED: usize = 8;
+/// Room for so many, and for credentials.
 const ANCILLARY: usize = 128;
 
 #[repr(align(8))]
 struct Ancillary([u8; ANCILLARY]);
 
-/// One packet: its length (0: the other end is closed), the sender's pid (0 if unknown), and the descriptor
-/// that came with it.
+/// One packet: its length (0: the other end is closed), the sender's pid (0 if unknown), and the
+/// descriptors that came with it.
 pub struct Received {
     /// Bytes.
     pub length: usize,
     /// As the kernel attests it.
     pub pid: i32,
     /// Close-on-exec.
-    pub passed: Option<OwnedFd>,
+    pub passed: Vec<OwnedFd>,
 }
 
 /// Receives one packet.
@@ -322,7 +329,7 @@ pub fn receive(socket: RawFd, buffer: &mut [u8], flags: libc::c_int) -> io::Resu
     let mut received = Received {
         length,
         pid: 0,
-        passed: None,
+        passed: Vec::new(),
     };
     // SAFETY: the kernel has filled the ancillary buffer; a credentials message holds a `ucred`, one of
     // rights fresh descriptors, of which every one is taken over.
@@ -338,7 +345,7 @@ pub fn receive(socket: RawFd, buffer: &mut [u8], flags: libc::c_int) -> io::Resu
                     let bytes = (*message).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
                     for number in 0..bytes / size_of::<RawFd>() {
                         let fd = ptr::read_unaligned(data.cast::<RawFd>().add(number));
-                        received.passed = Some(OwnedFd::from_raw_fd(fd));
+                        received.passed.push(OwnedFd::from_raw_fd(fd));
                     }
                 }
                 _ => {}

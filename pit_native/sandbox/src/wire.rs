@@ -1,9 +1,14 @@
 //! What host and launcher say to each other over their private socket, one message a packet.
 //!
-//! Host to launcher: a packet with the length of the spec (four bytes, little-endian) and [`LIMITED`] or
-//! [`SUPERVISE`], then the spec as JSON in pieces. Launcher to host: [`PLAYER`], written by the player's process itself so that the kernel
-//! attests its pid, then [`READY`] once the program runs; or a [`Refusal`] at any point before. For each overlay a
-//! [`LAYER`] with the mount's target and a descriptor of its private layer comes before those.
+//! Host to launcher: a packet with the length of the spec (four bytes, little-endian) and [`LIMITED`],
+//! [`SUPERVISE`] or [`TEMPLATE`], then the spec as JSON in pieces. Launcher to host: for each overlay a [`LAYER`]
+//! with the mount's target and a descriptor of its private layer; [`PLAYER`], written by the player's process
+//! itself so that the kernel attests its pid, and [`READY`] once the program runs; or a [`Refusal`] at any
+//! point before.
+//!
+//! A template says the last two of itself. Then the host sends it an [`Order`] for each Player, with
+//! descriptors, and it answers with an [`Answer`]. The copy that it makes takes the launcher's part from here
+//! on, over the socket that came with the order: the template itself never learns whose Player it is.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +22,8 @@ pub const LARGEST_SPEC: usize = 4 << 20;
 pub const LIMITED: u8 = b'l';
 /// Host: there are no control groups, so pid 1 sums memory itself.
 pub const SUPERVISE: u8 = b's';
+/// Host: this is to become a template.
+pub const TEMPLATE: u8 = b't';
 /// Launcher: pid 1 has ended the sandbox because it used too much memory.
 pub const OUT_OF_MEMORY: u8 = b'm';
 /// Launcher: written by the player's process just before it becomes the program.
@@ -25,6 +32,59 @@ pub const PLAYER: u8 = b'p';
 pub const LAYER: u8 = b'o';
 /// Launcher: the program has been started.
 pub const READY: u8 = b'r';
+
+/// Descriptors of an order besides those of control groups: the copy's end of its socket, three streams.
+pub const ORDERED: usize = 4;
+/// The most control groups that a process joins.
+pub const GROUPS: usize = 3;
+
+/// What a template is told: one Player more, in these `CLONE_NEW*` namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// Flags of `clone`.
+    pub namespaces: i32,
+}
+
+impl Order {
+    /// As it travels.
+    pub fn to_bytes(self) -> [u8; 4] {
+        self.namespaces.to_le_bytes()
+    }
+
+    /// `None` when the bytes are no order.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let namespaces = i32::from_le_bytes(bytes.try_into().ok()?);
+        Some(Self { namespaces })
+    }
+}
+
+/// What a template says to an order: the copy's pid, with its pidfd beside; or the system's error number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// In the host's pid namespace; 0 when there is no copy.
+    pub pid: i32,
+    /// 0 when there is one.
+    pub errno: i32,
+}
+
+impl Answer {
+    /// As it travels.
+    pub fn to_bytes(self) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&self.pid.to_le_bytes());
+        bytes[4..].copy_from_slice(&self.errno.to_le_bytes());
+        bytes
+    }
+
+    /// `None` when the bytes are no answer.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (pid, errno) = bytes.split_at_checked(4)?;
+        Some(Self {
+            pid: i32::from_le_bytes(pid.try_into().ok()?),
+            errno: i32::from_le_bytes(errno.try_into().ok()?),
+        })
+    }
+}
 
 /// The launcher's last word when it refuses. Starts with `{` as JSON, unlike the one-byte messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

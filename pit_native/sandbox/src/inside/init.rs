@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 use super::{Failure, root::find_program};
-use crate::clone::{Launched, clone_and_wait};
+use crate::clone::clone_and_wait;
 use crate::spec::Spec;
 use crate::sys;
 use crate::wire::{CONTROL_FD, OUT_OF_MEMORY, PLAYER, READY, RefusalKind};
@@ -84,7 +84,7 @@ impl Program {
     }
 
     /// Starts the program, in memory borrowed from this process until it executes.
-    fn start(&self) -> Result<Launched, Failure> {
+    pub fn start(&self) -> Result<libc::pid_t, Failure> {
         let refused = |operation: &str, error: &io::Error| {
             Failure::new(RefusalKind::Program, &self.name, operation, error)
         };
@@ -95,12 +95,27 @@ impl Program {
         let launched = clone_and_wait(0, become_program, &mut attempt)
             .map_err(|error| refused("starting a process", &error))?;
         match attempt.errno {
-            0 => Ok(launched),
+            0 => Ok(launched.pid),
             errno => Err(refused(
                 "executing it",
                 &io::Error::from_raw_os_error(errno),
             )),
         }
+    }
+
+    /// Becomes the program; returns the system's error number when that fails. Makes only plain system calls.
+    pub unsafe fn execute(&self) -> i32 {
+        // SAFETY: the pointers are to texts that `self` owns.
+        unsafe {
+            for signal in 1..=64 {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            unblock_signals();
+            libc::execve(self.path.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
+        }
+        io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EIO)
     }
 }
 
@@ -116,35 +131,84 @@ extern "C" fn become_program(argument: *mut c_void) -> libc::c_int {
         let attempt = &mut *argument.cast::<Attempt>();
         // Written by this process, so that the kernel attests its pid to the host.
         let _ = sys::send(CONTROL_FD, &[PLAYER]);
-        for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
-        }
         libc::setpgid(0, 0);
+        attempt.errno = attempt.program.execute();
+        libc::_exit(126)
+    }
+}
+
+/// Copies this process, whose one thread is also that of its interpreter, as the Player. `None` in the Player,
+/// which from here on has no descriptor but its streams and no blocked signal.
+pub fn copy_as_player() -> Result<Option<libc::pid_t>, Failure> {
+    // SAFETY: with one thread no lock is left held in the copy.
+    match unsafe { libc::fork() } {
+        0 => become_player().map(|()| None).map_err(|error| {
+            Failure::new(
+                RefusalKind::Layer,
+                "template",
+                "becoming the Player",
+                &error,
+            )
+        }),
+        pid if pid > 0 => Ok(Some(pid)),
+        _ => {
+            let error = io::Error::last_os_error();
+            Err(Failure::new(
+                RefusalKind::Layer,
+                "template",
+                "starting a process",
+                &error,
+            ))
+        }
+    }
+}
+
+/// What an exec does for a program that is one: descriptors closed, signals no longer blocked, and open to
+/// its own debuggers and readers again, unlike pid 1.
+fn become_player() -> io::Result<()> {
+    sys::prctl(libc::PR_SET_DUMPABLE, 1, 0)?;
+    // SAFETY: plain system calls; pid 1's descriptors above the control socket are not used in this process.
+    unsafe {
+        sys::check(libc::setpgid(0, 0).into())?;
+        let last = libc::c_uint::MAX;
+        sys::check(libc::syscall(
+            libc::SYS_close_range,
+            CONTROL_FD + 1,
+            last,
+            0,
+        ))?;
+        unblock_signals();
+        // Written by this process, so that the kernel attests its pid to the host. The last thing that it has
+        // to say: until now nothing of an extension has run.
+        sys::send(CONTROL_FD, &[PLAYER])?;
+        sys::check(libc::close(CONTROL_FD).into()).map(drop)
+    }
+}
+
+unsafe fn unblock_signals() {
+    // SAFETY: the set lives across both calls.
+    unsafe {
         let mut none: libc::sigset_t = zeroed();
         libc::sigemptyset(&mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
-        let program = attempt.program;
-        libc::execve(
-            program.path.as_ptr(),
-            program.argv.as_ptr(),
-            program.envp.as_ptr(),
-        );
-        attempt.errno = io::Error::last_os_error()
-            .raw_os_error()
-            .unwrap_or(libc::EIO);
-        libc::_exit(126)
     }
 }
 
 /// Starts the program and stays until it or the host ends. Answers what to exit with; the kernel then ends
 /// every other process of the sandbox. `memory` is the sum in bytes to enforce, where nothing else does.
-pub fn live(program: &Program, memory: Option<u64>) -> Result<i32, Failure> {
+/// `None` in the program itself, where `start` made it by copying this process.
+pub fn live(
+    start: impl FnOnce() -> Result<Option<libc::pid_t>, Failure>,
+    memory: Option<u64>,
+) -> Result<Option<i32>, Failure> {
     let signals = open_signals().map_err(Failure::layer("launcher", "watching signals"))?;
-    let player = program.start()?.pid;
+    let Some(player) = start()? else {
+        return Ok(None);
+    };
     // The program's streams must close when it closes them.
     release_streams().map_err(Failure::layer("launcher", "releasing the standard streams"))?;
     if sys::send(CONTROL_FD, &[READY]).is_err() {
-        return Ok(HOST_IS_GONE);
+        return Ok(Some(HOST_IS_GONE));
     }
     let page = page_size();
     let timeout = if memory.is_some() {
@@ -168,19 +232,19 @@ pub fn live(program: &Program, memory: Option<u64>) -> Result<i32, Failure> {
         // SAFETY: two entries, which live across the call.
         unsafe { libc::poll(watched.as_mut_ptr(), 2, timeout) };
         if watched[1].revents != 0 {
-            return Ok(HOST_IS_GONE);
+            return Ok(Some(HOST_IS_GONE));
         }
         if watched[0].revents != 0
             && let Some(code) = handle_signal(signals, player)
         {
-            return Ok(code);
+            return Ok(Some(code));
         }
         if memory.is_some_and(|limit| {
             memory_in_use(page, false) > limit && memory_in_use(page, true) > limit
         }) {
             // A host that is gone learns nothing, and everything ends anyway.
             let _ = sys::send(CONTROL_FD, &[OUT_OF_MEMORY]);
-            return Ok(128 + libc::SIGKILL);
+            return Ok(Some(128 + libc::SIGKILL));
         }
     }
 }

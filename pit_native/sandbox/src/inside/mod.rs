@@ -1,4 +1,5 @@
-//! The launcher's side: builds the sandbox from within, starts the program, stays as pid 1.
+//! The inner side, of launcher and template alike: builds the sandbox from within, starts the program, stays
+//! as pid 1.
 //!
 //! Every step either succeeds or ends the launch with a [`Refusal`] to the host. The order matters: mounts
 //! need the capabilities that are then dropped; Landlock and seccomp come last, since they forbid the rest.
@@ -7,6 +8,7 @@ pub mod filter;
 mod init;
 mod privileges;
 mod root;
+pub mod template;
 mod walls;
 
 pub(crate) use root::PROC_OPTIONS;
@@ -18,12 +20,19 @@ use std::path::Path;
 
 use crate::spec::Spec;
 use crate::sys;
-use crate::wire::{CONTROL_FD, LARGEST_SPEC, PIECE, Refusal, RefusalKind, SUPERVISE};
+use crate::wire::{CONTROL_FD, LARGEST_SPEC, PIECE, Refusal, RefusalKind, SUPERVISE, TEMPLATE};
 
 /// A step that failed, and thereby the launch.
 pub(crate) struct Failure(Refusal);
 
 impl Failure {
+    /// Tells the host.
+    fn tell(&self) {
+        let text = serde_json::to_vec(&self.0).unwrap_or_else(|_| b"{}".to_vec());
+        // A host that is gone needs no answer.
+        let _ = sys::send(CONTROL_FD, &text);
+    }
+
     fn new(kind: RefusalKind, subject: &str, operation: &str, error: &io::Error) -> Self {
         let errno = error.raw_os_error().unwrap_or(0);
         let operation = if errno == 0 {
@@ -63,28 +72,77 @@ pub(crate) fn c_path(path: &Path) -> io::Result<CString> {
 
 /// The launcher's whole life.
 pub fn main() -> ! {
-    let code = match run() {
-        Ok(code) => code,
-        Err(Failure(refusal)) => {
-            let text = serde_json::to_vec(&refusal).unwrap_or_else(|_| b"{}".to_vec());
-            // A host that is gone needs no answer.
-            let _ = sys::send(CONTROL_FD, &text);
-            125
+    let code = match run(Origin::Launcher) {
+        Ok(Lived::AsFirst(code)) => code,
+        Ok(Lived::AsPlayer(_)) => REFUSED,
+        Err(failure) => {
+            failure.tell();
+            REFUSED
         }
     };
     // SAFETY: ends this process; nothing of it needs to run afterwards.
     unsafe { libc::_exit(code) }
 }
 
-fn run() -> Result<i32, Failure> {
+/// Exit status of a launch that was refused.
+const REFUSED: i32 = 125;
+
+/// How this process came to be, and so what its program is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It is the launcher: the program is executed.
+    Launcher,
+    /// It is the copy of a template: the program is another copy, which goes on where this one was made.
+    Template,
+}
+
+/// As what this process has come out of the sandbox's construction.
+enum Lived {
+    /// As pid 1, whose life is over: what to exit with.
+    AsFirst(i32),
+    /// As the copy that is the Player, with its environment; its life begins.
+    AsPlayer(Vec<(String, String)>),
+}
+
+/// Builds the sandbox and lives in it.
+fn run(origin: Origin) -> Result<Lived, Failure> {
     privileges::close_inherited_descriptors()
         .map_err(Failure::layer("descriptors", "closing inherited ones"))?;
-    let (spec, supervise) = read_spec().map_err(Failure::layer("launcher", "reading the spec"))?;
-    let is_waived = |name: &str| spec.allow_missing.iter().any(|waived| waived == name);
+    let (spec, role) = read_spec().map_err(Failure::layer("launcher", "reading the spec"))?;
+    if role == TEMPLATE && origin == Origin::Launcher {
+        return Err(template::become_one(&spec));
+    }
+    set_up_machine(&spec)?;
+    let host = match origin {
+        Origin::Launcher => root::HOST,
+        Origin::Template => root::HOST_OF_TEMPLATE,
+    };
+    root::build(&spec, host)?;
+    let program = init::Program::prepare(&spec)?;
+    privileges::leave_session().map_err(Failure::layer("session", "starting a new session"))?;
+    privileges::limit_resources(&spec.limits)
+        .map_err(Failure::layer("resource_limits", "setting a limit"))?;
+    privileges::drop_all(|step, error| {
+        Failure::new(RefusalKind::Layer, "capabilities", step, &error)
+    })?;
+    raise_walls(&spec)?;
+    let memory = (role == SUPERVISE).then_some(spec.limits.memory);
+    let code = match origin {
+        Origin::Launcher => init::live(|| program.start().map(Some), memory),
+        Origin::Template => init::live(init::copy_as_player, memory),
+    };
+    Ok(code?.map_or(Lived::AsPlayer(spec.env), Lived::AsFirst))
+}
 
+fn is_waived(spec: &Spec, name: &str) -> bool {
+    spec.allow_missing.iter().any(|waived| waived == name)
+}
+
+/// The name and the network of the sandbox's own machine.
+fn set_up_machine(spec: &Spec) -> Result<(), Failure> {
     privileges::set_hostname(&spec.hostname)
         .or_else(|error| {
-            if is_waived("uts_namespace") {
+            if is_waived(spec, "uts_namespace") {
                 Ok(())
             } else {
                 Err(error)
@@ -97,16 +155,13 @@ fn run() -> Result<i32, Failure> {
             "raising the loopback device",
         ))?;
     }
-    root::build(&spec)?;
-    let program = init::Program::prepare(&spec)?;
-    privileges::leave_session().map_err(Failure::layer("session", "starting a new session"))?;
-    privileges::limit_resources(&spec.limits)
-        .map_err(Failure::layer("resource_limits", "setting a limit"))?;
-    privileges::drop_all(|step, error| {
-        Failure::new(RefusalKind::Layer, "capabilities", step, &error)
-    })?;
-    match walls::raise(&spec) {
-        Err(error) if !is_waived("landlock") => {
+    Ok(())
+}
+
+/// The last two layers, which forbid what building the others takes.
+fn raise_walls(spec: &Spec) -> Result<(), Failure> {
+    match walls::raise(spec) {
+        Err(error) if !is_waived(spec, "landlock") => {
             return Err(Failure::new(
                 RefusalKind::Layer,
                 "landlock",
@@ -117,26 +172,23 @@ fn run() -> Result<i32, Failure> {
         _ => {}
     }
     match filter::install() {
-        Err(error) if !is_waived("seccomp") => {
-            return Err(Failure::new(
-                RefusalKind::Layer,
-                "seccomp",
-                "installing the filter",
-                &error,
-            ));
-        }
-        _ => {}
+        Err(error) if !is_waived(spec, "seccomp") => Err(Failure::new(
+            RefusalKind::Layer,
+            "seccomp",
+            "installing the filter",
+            &error,
+        )),
+        _ => Ok(()),
     }
-    init::live(&program, supervise.then_some(spec.limits.memory))
 }
 
-/// The spec, and whether memory has to be summed here.
-fn read_spec() -> io::Result<(Spec, bool)> {
+/// The spec, and what the host wants of it: [`SUPERVISE`], [`TEMPLATE`] or nothing more.
+fn read_spec() -> io::Result<(Spec, u8)> {
     let mut head = [0; 5];
     if sys::receive(CONTROL_FD, &mut head, 0)?.length != head.len() {
         return Err(io::Error::from_raw_os_error(libc::EPROTO));
     }
-    let [a, b, c, d, limits] = head;
+    let [a, b, c, d, role] = head;
     let length = u32::from_le_bytes([a, b, c, d]) as usize;
     if length > LARGEST_SPEC {
         return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
@@ -152,5 +204,5 @@ fn read_spec() -> io::Result<(Spec, bool)> {
     }
     let spec = serde_json::from_slice(&text[..length])
         .map_err(|_| io::Error::from_raw_os_error(libc::EPROTO))?;
-    Ok((spec, limits == SUPERVISE))
+    Ok((spec, role))
 }

@@ -19,6 +19,10 @@ const BASE: &CStr = c"/proc";
 /// Where the host's tree stands while the root is filled.
 const OLD: &CStr = c"/.host";
 const LAYERS: &str = "/.layers";
+/// The host's tree as the launcher sees it while it fills the root.
+pub const HOST: &str = "/.host";
+/// The same, for a copy of a template: whose own root, the one that it leaves, has the host's tree inside.
+pub const HOST_OF_TEMPLATE: &str = "/.host/.host";
 
 /// How the private `/proc` is mounted.
 pub const PROC_OPTIONS: &CStr = c"subset=pid,hidepid=ptraceable";
@@ -44,22 +48,12 @@ const CONFIGURATION: [&str; 11] = [
 ];
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
-/// Makes the private root the only one that this process can reach.
-pub fn build(spec: &Spec) -> Result<(), Failure> {
+/// Makes the private root the only one that this process can reach. `host` is where the host's tree stands
+/// once the new root is entered: [`HOST`] or [`HOST_OF_TEMPLATE`].
+pub fn build(spec: &Spec, host: &'static str) -> Result<(), Failure> {
     let stage = |operation| Failure::layer("private_root", operation);
-    enter_new_root().map_err(stage("making a new root"))?;
-    let builder = Builder {
-        host: open_host().map_err(stage("opening the host's tree"))?,
-        scratch: spec.scratch,
-    };
-    builder
-        .show_system()
-        .map_err(stage("showing the system's programs"))?;
-    builder
-        .write_configuration()
-        .map_err(stage("writing /etc"))?;
+    let builder = begin(spec, host)?;
     mount_proc().map_err(Failure::layer("private_proc", "mounting /proc"))?;
-    builder.make_devices().map_err(stage("making /dev"))?;
     builder.make_scratch().map_err(stage("mounting /tmp"))?;
     builder.show_granted(spec)?;
     for link in &spec.links {
@@ -71,6 +65,50 @@ pub fn build(spec: &Spec) -> Result<(), Failure> {
     leave_host().map_err(stage("letting go of the host's tree"))?;
     std::env::set_current_dir(&spec.cwd)
         .map_err(Failure::mount(&spec.cwd, "entering the working folder"))
+}
+
+/// Makes the root of a template: that of a Player with the same spec, so that whatever the interpreter
+/// remembers of files has the same names, with the host's tree beside, from which its copies are given theirs.
+/// Nothing of it can be written, not even through what a process keeps open of its own program.
+pub fn build_template(spec: &Spec) -> Result<(), Failure> {
+    let stage = |operation| Failure::layer("private_root", operation);
+    let builder = begin(spec, HOST)?;
+    // Its copies write their user maps there, before they have a root of their own.
+    builder
+        .bind(Path::new("/proc"), Path::new("/proc"), attribute::NO_SUID)
+        .map_err(stage("showing /proc"))?;
+    folder(Path::new("/tmp")).map_err(stage("making /tmp"))?;
+    builder.show_granted(spec)?;
+    drop(builder);
+    // Device files keep working: on a read-only mount they cannot be changed, but read and written.
+    sys::restrict_mount(
+        libc::AT_FDCWD,
+        OLD,
+        attribute::READ_ONLY | attribute::NO_SUID,
+        true,
+    )
+    .and_then(|()| sys::restrict_mount(libc::AT_FDCWD, c"/", attribute::READ_ONLY, false))
+    .and_then(|()| std::env::set_current_dir("/"))
+    .map_err(stage("making the host's tree read-only"))
+}
+
+/// Enters a new root with what every sandbox has of the system.
+fn begin(spec: &Spec, host: &'static str) -> Result<Builder, Failure> {
+    let stage = |operation| Failure::layer("private_root", operation);
+    enter_new_root().map_err(stage("making a new root"))?;
+    let builder = Builder {
+        host: open_host(host).map_err(stage("opening the host's tree"))?,
+        host_path: Path::new(host),
+        scratch: spec.scratch,
+    };
+    builder
+        .show_system()
+        .map_err(stage("showing the system's programs"))?;
+    builder
+        .write_configuration()
+        .map_err(stage("writing /etc"))?;
+    builder.make_devices().map_err(stage("making /dev"))?;
+    Ok(builder)
 }
 
 fn enter_new_root() -> io::Result<()> {
@@ -88,11 +126,12 @@ fn enter_new_root() -> io::Result<()> {
     std::env::set_current_dir("/")
 }
 
-fn open_host() -> io::Result<OwnedFd> {
-    // SAFETY: the path is a constant.
+fn open_host(path: &str) -> io::Result<OwnedFd> {
+    let path = c_path(Path::new(path))?;
+    // SAFETY: the path lives across the call.
     let fd = unsafe {
         libc::open(
-            OLD.as_ptr(),
+            path.as_ptr(),
             libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC,
         )
     };
@@ -128,6 +167,7 @@ fn leave_host() -> io::Result<()> {
 
 struct Builder {
     host: OwnedFd,
+    host_path: &'static Path,
     scratch: Scratch,
 }
 
@@ -155,7 +195,7 @@ impl Builder {
 
     /// As [`Builder::bind`] at the same path; a link is shown as the link it is, and what is absent is left out.
     fn mirror(&self, path: &Path) -> io::Result<()> {
-        let on_host = Path::new("/.host").join(path.strip_prefix("/").unwrap_or(path));
+        let on_host = self.host_path.join(path.strip_prefix("/").unwrap_or(path));
         match fs::read_link(&on_host) {
             Ok(target) => {
                 make_parent(path)?;
@@ -293,7 +333,7 @@ impl Builder {
         sys::mount(c"overlay", &c_path(target)?, c"overlay", HARMLESS, &data)?;
         let layer = fs::File::open(&upper)?;
         let packet = [&[LAYER], target.as_os_str().as_bytes()].concat();
-        sys::send_with(CONTROL_FD, &packet, layer.as_raw_fd())
+        sys::send_with(CONTROL_FD, &packet, &[layer.as_raw_fd()])
     }
 }
 
