@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from symphony.types.players import FunctionSpec
 from symphony.types.port_types import TypeLattice
 
 if TYPE_CHECKING:
-    from conductor.encoder.runtime import Encoder, Vectors
+    from conductor.encoder.runtime import Embedder, Vectors
     from conductor.episode import Table
     from conductor.policy import Policy
     from conductor.refusal import Judge
@@ -35,7 +35,7 @@ class Conductor:
     `health` says so.
     """
 
-    def __init__(self, encoder: Encoder | None, policy: Policy | None, problems: Sequence[str] = ()) -> None:
+    def __init__(self, encoder: Embedder | None, policy: Policy | None, problems: Sequence[str] = ()) -> None:
         self._encoder = encoder
         self._policy = policy
         self._problems = list(problems)
@@ -45,8 +45,15 @@ class Conductor:
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, encoder_dir: Path, weights: Path | None = WEIGHTS) -> Conductor:
-        """Loads what there is. `weights` None leaves the policy out."""
+    def load(
+        cls,
+        encoder_dir: Path,
+        weights: Path | None = WEIGHTS,
+        open_encoder: Callable[[Path], Embedder] | None = None,
+    ) -> Conductor:
+        """Loads what there is. `weights` None leaves the policy out. `open_encoder` opens the encoder of a
+        folder where it is not simply to be loaded; SymphonyError when it cannot.
+        """
         # One thread is the fastest for matrices of this size; idle ones of BLAS would only take memory.
         # It counts when numpy is first imported, which is below.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -54,10 +61,10 @@ class Conductor:
         from conductor.policy import Policy
 
         problems: list[str] = []
-        encoder: Encoder | None = None
+        encoder: Embedder | None = None
         policy: Policy | None = None
         try:
-            encoder = Encoder(encoder_dir)
+            encoder = (open_encoder or Encoder)(encoder_dir)
         except SymphonyError as error:
             problems.append(str(error))
         if weights is not None:

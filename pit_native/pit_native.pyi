@@ -510,8 +510,8 @@ class ArbitrationEngine:
         """`{"jain", "owners": {owner: dominant share held}, "resources": {name: {"free", "capacity"}},
         "waiting", "held"}`. `jain` is Jain's index over what owners were granted while they competed.
         """
-    def explain(self) -> list[dict[str, Any]]:
-        """Why each queued request waits, by arrival: `{"owner", "label", "text", "passed_over", "shortages":
+    def explain(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Why each queued request, or the `limit` oldest, waits, by arrival: `{"owner", "label", "text", "passed_over", "shortages":
         [{"resource", "missing", "held_by"}], "reserved": [{"resource", "missing", "reserved_for"}],
         "locks": [{"path", "mode", "held", "held_by"}], "behind"}`. `text` says it all, as in "waits for
         1.2 GiB of memory held by commits"; `behind` is who holds back what this one needs, or None.
@@ -519,6 +519,20 @@ class ArbitrationEngine:
 
 # --- Run loop ---------------------------------------------------------------------------------------
 @final
+@final
+class ModelHandle:
+    """The right to use a local model, from `Runtime.hold_model`. Used after its release it raises. As a context
+    manager it yields the value and is released at the end; a handle that is dropped is released too.
+    """
+
+    @property
+    def value(self) -> Any:
+        """The loader's object."""
+    def release(self) -> None:
+        """Gives the handle back. Raises BadInput (code `released`) the second time."""
+    def __enter__(self) -> Any: ...
+    def __exit__(self, kind: object, value: object, traceback: object, /) -> None: ...
+
 class Runtime:
     """Plays melodies: orders their nodes, starts Players in sandboxes, calls them, stores what they make,
     journals each step and tells what happens.
@@ -643,7 +657,25 @@ class Runtime:
     def unregister_player(self, key: str) -> bool:
         """Forgets a Player and unloads it; False when it was not known."""
     def prewarm(self, keys: Sequence[str]) -> int:
-        """Starts Players ahead of their first call; how many are being started."""
+        """Starts Players, or loads models, ahead of their first call; how many are being started."""
+    def register_model(
+        self, id: str, loader: Callable[[str], Any], *, memory: int = 0, idle: float | None = None
+    ) -> None:
+        """Makes a local model known, an entry of the same pool as the Players: `loader(id)` makes its value on a
+        thread of the pool when it is first held or expected. `memory` (bytes) counts until the value has
+        said by `memory_in_use()`, once, after its `warm()`; both methods may be missing. `idle` (seconds) is
+        its own.
+        """
+    def hold_model(self, id: str, timeout: float | None = None) -> ModelHandle:
+        """Holds a model, which is loaded if need be; waits without the GIL, at most `timeout` seconds. Raises as
+        `PoolManager.allocate`.
+        """
+    def model_states(self) -> dict[str, dict[str, Any]]:
+        """Id to what `PoolManager.describe` says of it."""
+    def declare_types(self, supertypes: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Says which types stand directly above which, in place of what was said before. An output is refused
+        (`bad_output`) when it has not the form of its type or of the nearest one above that has one.
+        """
     def player_states(self) -> dict[str, dict[str, Any]]:
         """Key to `{"extension", "version", "state", "pid", "since", "calls", "memory", "memory_limit"}`;
         `state` is the pool's word, `since` in seconds since the epoch. All else is as from

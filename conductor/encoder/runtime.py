@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from symphony.errors import EnvironmentLacks
 
@@ -26,6 +26,23 @@ class EncoderMissing(EnvironmentLacks):
     code = "encoder_missing"
 
 
+class Embedder(Protocol):
+    """What the Conductor needs of a sentence encoder."""
+
+    @property
+    def version(self) -> str:
+        """Changes with the vectors: part of the name under which they are kept."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors `[len(texts), 384]`, float32, in the order of `texts`."""
+        ...
+
+    def embed_all(self, texts: Sequence[str]) -> Vectors:
+        """Like `embed`, for a catalogue."""
+        ...
+
+
 class Encoder:
     """all-MiniLM-L6-v2 under ONNX Runtime, one thread. Safe to use from several threads at once.
 
@@ -39,10 +56,7 @@ class Encoder:
         import onnxruntime
         from tokenizers import Tokenizer
 
-        graph, vocabulary = folder / "encoder.onnx", folder / "tokenizer.json"
-        for file in (graph, vocabulary):
-            if not file.is_file():
-                raise EncoderMissing(f"The sentence encoder {file} is missing", remedy="run `make build`")
+        graph, vocabulary = encoder_files(folder)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -65,7 +79,7 @@ class Encoder:
         self._cache: OrderedDict[str, Vectors] = OrderedDict()
         self._capacity = cache
         self._lock = threading.Lock()
-        self.version = hashlib.sha256(f"{graph.stat().st_size}:{_tail(graph)}".encode()).hexdigest()[:16]
+        self.version = encoder_version(folder)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors `[len(texts), 384]`, float32, in the order of `texts`.
@@ -105,6 +119,21 @@ class Encoder:
             self._cache[text] = vector
             while len(self._cache) > self._capacity:
                 self._cache.popitem(last=False)
+
+
+def encoder_files(folder: Path) -> tuple[Path, Path]:
+    """Graph and vocabulary of the encoder in `folder`. Raises EncoderMissing."""
+    graph, vocabulary = folder / "encoder.onnx", folder / "tokenizer.json"
+    for file in (graph, vocabulary):
+        if not file.is_file():
+            raise EncoderMissing(f"The sentence encoder {file} is missing", remedy="run `make build`")
+    return graph, vocabulary
+
+
+def encoder_version(folder: Path) -> str:
+    """Tells one build of an encoder from another, without loading it. Raises EncoderMissing."""
+    graph, _ = encoder_files(folder)
+    return hashlib.sha256(f"{graph.stat().st_size}:{_tail(graph)}".encode()).hexdigest()[:16]
 
 
 def _has_vnni() -> bool:

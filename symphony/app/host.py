@@ -14,6 +14,7 @@ from symphony.app.component_settings import SECTIONS, check_enabled, start_polic
 from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
 from symphony.app.lock import HomeLock
+from symphony.app.local_models import LocalModels
 from symphony.app.meters import Meters
 from symphony.app.methods.changes import ChangeMethods
 from symphony.app.methods.extensions import ExtensionMethods
@@ -32,6 +33,7 @@ from symphony.app.services import Services
 from symphony.app.tiering import AnyTier, Tiers
 from symphony.app.wire import WireServer
 from symphony.config import Configuration
+from symphony.app.waits import Waits
 from symphony.config.home import Home
 from symphony.engine.disk import explain
 from symphony.engine.engine import Engine
@@ -150,17 +152,21 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, ExtensionM
 
         scoring = Scoring(lambda: pit.store, hub.emit)
 
+        models = LocalModels(pit.runtime, configuration.get("pit.pool.model_idle"))
         def emit(event: dict[str, Any]) -> None:
             meters.follow(event)
             hub.emit(event)
+        waits = Waits(lambda limit: pit.arbiter.explain(limit), history.get, lambda event: emit(event))
             scoring.follow(event)
 
         def recast() -> None:
             roster.cast(extensions.cast())
             hub.emit({"event": "extensions"})
+            waits.follow(event)
 
         engine = Engine(
             pit.runtime,
+            pit.declare_types(extensions.catalogue().lattice)
             history,
             pool_key=roster.key,
             versions=roster.versions,
@@ -178,7 +184,7 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, ExtensionM
             configuration=configuration,
             hub=hub,
             extensions=extensions,
-            planner=Planner(files, extensions.catalogue),
+            planner=Planner(files, extensions.catalogue, models.encoder),
             pit=pit,
             history=history,
             melodies=melodies,

@@ -14,10 +14,14 @@ from symphony.app.parts import Part, nothing
 from symphony.app.store_keys import StoreKeys
 from symphony.config import Configuration
 from symphony.config.home import Home
-from symphony.engine.plan import PLACES
+from symphony.engine.plan import MODEL_SLOTS, PLACES
 from symphony.errors import EnvironmentLacks
 from symphony.ports.component import Status
 from symphony.tiers.settings import policy
+from symphony.types.port_types import TypeLattice
+
+LOADED = ("ready", "active")
+"""States of the Pool Manager's entries that can be used at once."""
 
 Health = tuple[Status, str, str]
 
@@ -59,9 +63,17 @@ class Pit:
                 continue  # where it is, the first plan finds out
             self.stale.register(artifact["id"], artifact["bytes"], artifact["created"], artifact["quality"])
 
+    def declare_types(self, lattice: TypeLattice) -> None:
+        """Has outputs held against what extensions declare of their types."""
+        self.runtime.declare_types([(name, list(above)) for name, above in lattice.direct().items()])
+
     def player_states(self) -> dict[str, Any]:
-        """The Pool Manager's entries."""
+        """The Pool Manager's entries that are Players."""
         return dict(self.runtime.player_states())
+
+    def model_states(self) -> dict[str, Any]:
+        """Those of them that are local models."""
+        return dict(self.runtime.model_states())
 
     def pool_figures(self) -> dict[str, Any]:
         """The Pool Manager's numbers, and the shares that follow: of calls that found their Player warm, and of
@@ -108,6 +120,7 @@ class Pit:
     def _open_arbiter(self) -> None:
         get = self._configuration.get
         capacities = {name: get(f"pit.arbitration.{name}") for name in ("cpu", "memory", "gpu")}
+        capacities[MODEL_SLOTS] = float(get("pit.arbitration.model_slots"))
         most = get("engine.max_parallel")
         if most:
             capacities[PLACES] = float(most)
@@ -174,8 +187,11 @@ class Pit:
 
     def _pool_health(self) -> Health:
         states = self.runtime.player_states().values()
-        ready = sum(s["state"] in ("ready", "active") for s in states)
+        ready = sum(s["state"] in LOADED for s in states)
         words = f"{ready} of {len(states)} Players ready"
+        for model, known in self.model_states().items():
+            size = f", {known['memory'] / 2**20:.0f} MiB" if known["state"] in LOADED else ""
+            words += f"; {model} {known['state']}{size}"
         given_up = [f"{s['extension']}: {s['reason']}" for s in states if s["given_up"]]
         if given_up:
             return "degraded", f"{words}; given up: {'; '.join(given_up)}", "see `symphony logs`"

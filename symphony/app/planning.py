@@ -20,6 +20,7 @@ from symphony.ports.component import HealthStatus
 
 if TYPE_CHECKING:
     from conductor import Composition, Conductor
+    from conductor.encoder.runtime import Embedder
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,15 @@ class Planner:
 
     name = "conductor"
 
-    def __init__(self, files: ConductorFiles, catalogue: Callable[[], Catalogue]) -> None:
+    def __init__(
+        self,
+        files: ConductorFiles,
+        catalogue: Callable[[], Catalogue],
+        open_encoder: Callable[[Path], Embedder] | None = None,
+    ) -> None:
+        """`open_encoder` as of `Conductor.load`."""
         self._files = files
+        self._open_encoder = open_encoder
         self._catalogue = catalogue
         self._lock = threading.Lock()
         self._conductor: Conductor | None = None
@@ -120,7 +128,7 @@ class Planner:
 
         with self._lock:
             if self._conductor is None:
-                self._conductor = Conductor.load(self._files.encoder, self._files.weights)
+                self._conductor = Conductor.load(self._files.encoder, self._files.weights, self._open_encoder)
             catalogue = self._catalogue()
             functions = [*catalogue.composable(), *catalogue.offered]
             wanted = hashlib.sha256("\n".join(repr(f) for f in functions).encode()).hexdigest()

@@ -95,4 +95,5 @@ def _trouble(node: dict[str, Any]) -> str:
 
 def _note(node: dict[str, Any]) -> str:
     share = node.get("progress")
-    return (f"{share:.0%} " if share is not None else "") + (node.get("note") or "")
+    said = node.get("waits_for") or node.get("note") or ""
+    return (f"{share:.0%} " if share is not None else "") + said

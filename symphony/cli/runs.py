@@ -59,7 +59,7 @@ def show(mode: Mode, run: str) -> None:
                 n["player"],
                 n["status"],
                 _took(n),
-                "cached" if n["cached"] else n["ran_because"],
+                n.get("waits_for") or ("cached" if n["cached"] else n["ran_because"]),
                 describe(n["error"]) if n["error"] else "",
             )
             for n in info["nodes"]

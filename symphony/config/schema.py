@@ -100,14 +100,19 @@ class StageSettings(_Component):
 class PoolSettings(_Component):
     """`pit.pool`"""
 
-    capacity: int = Field(default=128, ge=1, le=100_000, description="Players that may be loaded at a time")
+    capacity: int = Field(
+        default=128, ge=1, le=100_000, description="Players and local models that may be loaded at a time"
+    )
     memory: Size = Field(
         default_factory=lambda: _memory() // 2,
         gt=0,
-        description="memory that loaded Players may use together",
+        description="memory that loaded Players and local models may use together",
     )
     predict: bool = Field(
         default=True, description="whether Players are started because they are likely needed"
+    )
+    model_idle: Duration = Field(
+        default=900.0, gt=0, description="a local model unused for so long is unloaded"
     )
 
 
@@ -117,6 +122,9 @@ class ArbitrationSettings(_Component):
     cpu: float = Field(default_factory=_processors, gt=0, description="cores that all nodes share")
     memory: Size = Field(default_factory=_memory, gt=0, description="memory that all nodes share")
     gpu: float = Field(default=0.0, ge=0, description="GPUs that all nodes share")
+    model_slots: int = Field(
+        default=4, ge=1, le=10_000, description="nodes that may ask a language model at a time"
+    )
     strategy: Literal["fair", "priority", "lottery", "shortest"] = Field(
         default="fair",
         description="who goes first when nodes wait: the run that holds least, the highest priority, one "

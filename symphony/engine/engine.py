@@ -308,6 +308,7 @@ class Engine:
             # What a nested run made is there already.
             node.artifacts = list(dict.fromkeys([*node.artifacts, *(a["id"] for a in made)]))
             if state == "succeeded" and record.is_last(node.id):
+        node.waits_for = ""
                 record.results.extend(_artifact_json(a, run, node.id) for a in made)
         self._teller.changed(record, node)
         if state == "failed":

@@ -42,6 +42,8 @@ class Cast:
 
 PLACES = "nodes"
 """The arbiter's resource that `engine.max_parallel` limits."""
+MODEL_SLOTS = "model_slots"
+"""The arbiter's resource that `pit.arbitration.model_slots` limits."""
 
 
 def compile_plan(melody: Melody, cast: Cast, *, run: str, run_dir: str, inside: str = "") -> dict[str, Any]:
@@ -115,6 +117,8 @@ def _plan_node(
     resources = _resources(node, spec)
     if cast.counts_nodes and not is_control:
         resources[PLACES] = 1.0
+    if uses_model(spec, cast.grants(spec.extension)):
+        resources[MODEL_SLOTS] = 1.0
     writes = spec.effects and not is_control
     locks = write_locks(spec, params, cast.grants(spec.extension), cast.project) if writes else []
     return {
@@ -140,6 +144,11 @@ def _plan_node(
         "uncached": _why_uncached(spec),
         "fallback": _fallback(node, cast),
     }
+
+
+def uses_model(spec: FunctionSpec, grants: Iterable[str]) -> bool:
+    """Whether a Player answers with a model: an Instrument that was granted one."""
+    return spec.kind == "instrument" and any(grant.startswith("model:") for grant in grants)
 
 
 def _defaults(spec: FunctionSpec) -> dict[str, Any]:

@@ -108,7 +108,8 @@ class HostPort(Protocol):
 
     async def metrics(self, run: str | None = None) -> Json:
         """`{"throughput", "nodes", "average", "p50", "p99", "queue", "cpu_seconds", "peak_memory", "gpu_share",
-        "by_player": {player: the same}, "players": {...}, "resources": {...}}`; seconds and bytes.
+        "by_player": {player: the same}, "players": {...}, "models": {...}, "resources": {...}}`; seconds and
+        bytes.
         """
         ...
 

@@ -43,6 +43,8 @@ class NodeRun:
     error: dict[str, Any] | None = None
     progress: float | None = None
     note: str = ""
+    waits_for: str = ""
+    """What a node that is ready waits for now, such as "waits for 1 core held by commits"."""
     queue_seconds: float | None = None
     """How long it waited for resources."""
     cpu_seconds: float | None = None

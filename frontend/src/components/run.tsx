@@ -88,6 +88,7 @@ export function NodeDetails({ props }: ElementOf<'NodeDetails'>) {
         {lasted !== null && <Badge>took {seconds(lasted)}</Badge>}
       </div>
       <NodeFacts node={node} />
+      {node.waits_for && <p className="first-letter:uppercase">{node.waits_for}</p>}
       {node.note && <p className="text-muted">{node.note}</p>}
       {node.progress !== null && node.status === 'running' && (
         <div

@@ -12,6 +12,8 @@ export interface NodeRun {
   error: { code?: string; message?: string; remedy?: string; traceback?: string } | null
   progress: number | null
   note: string
+  /** What it waits for now, as "waits for 1 core held by commits"; empty when it does not wait. */
+  waits_for?: string
   /** Seconds for which it waited for resources, once it has begun. */
   queue_seconds?: number | null
   cpu_seconds?: number | null

@@ -146,6 +146,7 @@ fn amount(resource: &str, amount: f64) -> String {
     match resource {
         "cpu" => format!("{} core{one}", rounded(amount)),
         "gpu" => format!("{} GPU{one}", rounded(amount)),
+        "model_slots" => format!("{} model slot{one}", rounded(amount)),
         other => format!("{} of {other}", rounded(amount)),
     }
 }
@@ -153,8 +154,13 @@ fn amount(resource: &str, amount: f64) -> String {
 impl Arbiter {
     /// Why each waiting request waits, by arrival.
     pub fn explain(&self) -> Vec<Wait> {
+        self.explain_first(usize::MAX)
+    }
+
+    /// Why the `limit` oldest of them wait.
+    pub fn explain_first(&self, limit: usize) -> Vec<Wait> {
         let impatient = self.impatient();
-        let waiting = self.waiting.iter();
+        let waiting = self.waiting.iter().take(limit);
         waiting
             .map(|&place| self.explain_one(place, &impatient))
             .collect()

@@ -10,10 +10,12 @@ mod json;
 mod melody_file;
 mod pool;
 mod runtime;
+mod runtime_call;
 mod runtime_events;
 mod runtime_handler;
 mod runtime_loader;
 mod runtime_meter;
+mod runtime_models;
 mod runtime_pit;
 mod runtime_players;
 mod runtime_pool;
@@ -36,5 +38,6 @@ fn pit_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
     sandbox::register(module)?;
     melody_file::register(module)?;
+    runtime_models::register(module)?;
     virtual_dom::register(module)
 }

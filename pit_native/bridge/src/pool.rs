@@ -98,12 +98,18 @@ impl PyPoolHandle {
 }
 
 /// Calls a Python loader.
-struct PyLoader {
+pub(crate) struct PyLoader {
     loader: Py<PyAny>,
     causes: Causes,
 }
 
 impl PyLoader {
+    /// One whose exceptions nobody asks for.
+    pub(crate) fn new(loader: Py<PyAny>) -> Self {
+        let causes = Causes::default();
+        Self { loader, causes }
+    }
+
     fn failed(&self, py: Python<'_>, id: &str, error: PyErr) -> LoadError {
         let message = error.to_string();
         self.causes

@@ -6,21 +6,22 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ipc_bus::{Bus, Limits};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use rmpv::Value;
-use run_loop::ports::NodeError;
 use run_loop::{
-    JournalError, LogSettings, PlanError, PlayerLog, RunError, RunLoop, World, read_plan,
+    JournalError, LogSettings, PlanError, PlayerLog, PortTypes, RunError, RunLoop, World, read_plan,
 };
 use rustc_hash::FxHashMap;
 
 use crate::arbitration::PyArbitrationEngine;
 use crate::errors::{bad_input, cycle_error, environment_lacks, not_found, raise, raise_coded};
-use crate::runtime_events::{EventQueue, Note, Place, to_dict};
+use crate::runtime_call::call_alone;
+use crate::runtime_events::{EventQueue, Note, to_dict};
+use crate::runtime_models::{Loaded, PyModelHandle, drop_model};
 use crate::runtime_pit::PitArtifacts;
-use crate::runtime_players::{Entry, Launch, Theatre, TheatreStage};
+use crate::runtime_players::{Launch, Theatre, TheatreStage};
 use crate::runtime_pool::{self, PoolSettings, Tending};
 use crate::sandbox::spec_from_python;
 use crate::stale::PyStaleManager;
@@ -194,6 +195,39 @@ impl PyRuntime {
 
     fn unregister_player(&self, py: Python<'_>, key: &str) -> bool {
         py.detach(|| self.theatre.unregister(key))
+    }
+
+    #[pyo3(signature = (id, loader, *, memory=0, idle=None))]
+    fn register_model(
+        &self,
+        py: Python<'_>,
+        id: &str,
+        loader: Py<PyAny>,
+        memory: u64,
+        idle: Option<f64>,
+    ) -> PyResult<()> {
+        let idle = idle.map(seconds).transpose()?;
+        py.detach(|| self.theatre.register_model(id, loader, memory, idle));
+        Ok(())
+    }
+
+    #[pyo3(signature = (id, timeout=None))]
+    fn hold_model(
+        &self,
+        py: Python<'_>,
+        id: &str,
+        timeout: Option<f64>,
+    ) -> PyResult<PyModelHandle> {
+        let timeout = timeout.map(seconds).transpose()?;
+        self.theatre.hold_model(py, id, timeout)
+    }
+
+    fn model_states<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.theatre.model_states(py)
+    }
+
+    fn declare_types(&self, supertypes: Vec<(String, Vec<String>)>) {
+        *self.theatre.types.write() = Arc::new(PortTypes::new(supertypes));
     }
 
     fn prewarm(&self, py: Python<'_>, keys: Vec<String>) -> PyResult<usize> {
@@ -401,11 +435,12 @@ fn theatre(
         let threads = handle.clone();
         // The last lease may be given back on a thread that must not block. When the runtime has ended,
         // the closure is dropped, and with it the process.
-        let unload = Arc::new(move |_: &str, player: Entry| {
+        let unload = Arc::new(move |_: &str, loaded: Loaded| {
             let own = own.clone();
-            threads.spawn_blocking(move || match own.upgrade() {
-                Some(theatre) => theatre.unload(&player),
-                None => player.kill("the host is ending"),
+            threads.spawn_blocking(move || match (loaded, own.upgrade()) {
+                (Loaded::Player(player), Some(theatre)) => theatre.unload(&player),
+                (Loaded::Player(player), None) => player.kill("the host is ending"),
+                (Loaded::Model(model), _) => drop_model(model),
             });
         });
         Theatre {
@@ -416,7 +451,9 @@ fn theatre(
             events,
             launcher,
             sockets,
-            launches: Mutex::new(FxHashMap::default()),
+            launches: Mutex::default(),
+            models: Mutex::default(),
+            types: RwLock::default(),
             running: Mutex::new(FxHashMap::default()),
             left: Condvar::new(),
             is_ending: AtomicBool::new(false),
@@ -425,60 +462,6 @@ fn theatre(
             counter: AtomicU64::new(0),
         }
     })
-}
-
-/// One function alone, outside of any run.
-async fn call_alone(
-    theatre: Arc<Theatre>,
-    key: Arc<str>,
-    body: Value,
-    limit: Option<Duration>,
-    tag: u64,
-) -> Result<Value, NodeError> {
-    let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-    let extension = theatre
-        .launches
-        .lock()
-        .get(&key)
-        .map(|launch| launch.extension.clone());
-    let what = format!(
-        "{}#{}",
-        extension.as_deref().unwrap_or(&key),
-        text("function")
-    );
-    let context = &body["context"];
-    let place = |key: &str| context[key].as_str().unwrap_or_default().into();
-    let place = Place {
-        run: place("run"),
-        node: place("node"),
-    };
-    let seat = theatre.seat(key, 5).await?;
-    let call = seat.call_with(body, what.clone(), place, tag, limit);
-    let answer = match limit {
-        None => call.await?,
-        // Dropping the call tells the Player to stop.
-        Some(limit) => tokio::time::timeout(limit, call).await.map_err(|_| {
-            let message = format!("{what} was not done within {} seconds", limit.as_secs_f64());
-            NodeError::new(
-                "timeout",
-                message,
-                "raise the timeout or give it less to do",
-            )
-        })??,
-    };
-    match answer {
-        Value::Map(entries) => {
-            let outputs = entries
-                .into_iter()
-                .find(|(key, _)| key.as_str() == Some("outputs"));
-            Ok(outputs.map_or_else(|| Value::Map(Vec::new()), |(_, outputs)| outputs))
-        }
-        _ => Err(NodeError::new(
-            "protocol",
-            format!("The answer of {what} is no map"),
-            "report it to the extension's author",
-        )),
-    }
 }
 
 fn read_launch(launch: &Bound<'_, PyDict>) -> PyResult<Launch> {

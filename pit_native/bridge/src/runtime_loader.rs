@@ -11,6 +11,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::runtime_handler::PlayerHandler;
+use crate::runtime_models::Loaded;
 use crate::runtime_pit::seconds_now;
 use crate::runtime_players::{Entry, Launch, Theatre};
 use crate::runtime_session::{PlayerSession, describe_exit};
@@ -25,8 +26,8 @@ pub(crate) struct PlayerLoader {
     pub(crate) launch: Arc<Launch>,
 }
 
-impl Loader<Entry> for PlayerLoader {
-    fn load(&self, _id: &str) -> Result<Entry, LoadError> {
+impl Loader<Loaded> for PlayerLoader {
+    fn load(&self, _id: &str) -> Result<Loaded, LoadError> {
         let theatre = self
             .theatre
             .upgrade()
@@ -49,7 +50,7 @@ impl Loader<Entry> for PlayerLoader {
                     player.child.player_pid(),
                     String::new(),
                 );
-                Ok(player)
+                Ok(Loaded::Player(player))
             }
             Err(error) => {
                 theatre.tell(&self.key, extension, "unloaded", 0, error.message.clone());
@@ -58,7 +59,8 @@ impl Loader<Entry> for PlayerLoader {
         }
     }
 
-    fn measure(&self, _id: &str, player: &Entry) -> Option<Size> {
+    fn measure(&self, _id: &str, loaded: &Loaded) -> Option<Size> {
+        let player = loaded.player()?;
         let memory = player
             .child
             .memory_in_use()
@@ -66,7 +68,10 @@ impl Loader<Entry> for PlayerLoader {
         Some(Size { memory, gpu: 0 })
     }
 
-    fn check(&self, _id: &str, player: &Entry) -> Result<(), String> {
+    fn check(&self, _id: &str, loaded: &Loaded) -> Result<(), String> {
+        let Some(player) = loaded.player() else {
+            return Ok(());
+        };
         // Its session ends with it and says so at once; this finds what that should ever miss.
         if player.session.is_closed() {
             return Err("its session has ended".to_owned());

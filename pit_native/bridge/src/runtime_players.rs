@@ -6,16 +6,18 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ipc_bus::{Bus, Responder};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 use pool_manager::{EntryOptions, Kind, Lease, PoolError, PoolManager};
 use rmpv::Value;
 use run_loop::ports::{Call, NodeError, Promise, Seat, Stage, Usage};
+use run_loop::{Mismatch, PortTypes};
 use rustc_hash::FxHashMap;
 use sandbox::Spec;
 use tokio::runtime::Handle;
 
 use crate::runtime_events::{EventQueue, Note, Place};
 use crate::runtime_loader::PlayerLoader;
+use crate::runtime_models::Loaded;
 use crate::runtime_pool::Tending;
 use crate::runtime_session::PlayerSession;
 
@@ -24,7 +26,7 @@ const STARTS: usize = 3;
 /// Beyond the Player's own time to start: the pool may have to make room first.
 const ROOM: Duration = Duration::from_secs(300);
 
-/// What the pool holds.
+/// A Player that runs.
 pub(crate) type Entry = Arc<PlayerSession>;
 
 /// How one Player is started.
@@ -52,7 +54,11 @@ pub(crate) struct OpenRequest {
 pub(crate) struct Theatre {
     pub(crate) handle: Handle,
     pub(crate) bus: Bus,
-    pub(crate) pool: PoolManager<Entry>,
+    pub(crate) pool: PoolManager<Loaded>,
+    /// The types that extensions declare.
+    pub(crate) types: RwLock<Arc<PortTypes>>,
+    /// The local models, each with its own idle time.
+    pub(crate) models: Mutex<FxHashMap<Arc<str>, Option<Duration>>>,
     pub(crate) tending: Tending,
     pub(crate) events: Arc<EventQueue>,
     pub(crate) launcher: PathBuf,
@@ -188,15 +194,15 @@ impl Theatre {
         key: &Arc<str>,
         priority: u8,
         deadline: Instant,
-    ) -> Result<Lease<Entry>, NodeError> {
+    ) -> Result<(Lease<Loaded>, Entry), NodeError> {
         for _ in 0..STARTS {
             let left = deadline.saturating_duration_since(Instant::now());
             let lease = self
                 .pool
                 .allocate(key, priority, Some(left))
                 .map_err(|error| self.not_ready(key, &error))?;
-            if !lease.value().session.is_closed() {
-                return Ok(lease);
+            if let Some(player) = open_player(&lease) {
+                return Ok((lease, player));
             }
             self.pool.report_dead(&lease, "its session has ended");
         }
@@ -271,13 +277,14 @@ impl Theatre {
         priority: u8,
     ) -> Result<PlayerSeat, NodeError> {
         if let Some(lease) = self.pool.try_allocate(&key, priority)
-            && !lease.value().session.is_closed()
+            && let Some(player) = open_player(&lease)
         {
             return Ok(PlayerSeat {
                 theatre: self,
                 lease,
             });
         }
+                player,
         let launch = self.launches.lock().get(&key).cloned();
         let start = launch.map_or(ROOM, |launch| launch.start_timeout * 3 + ROOM);
         let theatre = self.clone();
@@ -294,25 +301,30 @@ impl Theatre {
             )
         };
         Ok(PlayerSeat {
-            lease: leased.map_err(failed)??,
+        let (lease, player) = leased.map_err(failed)??;
             theatre: self,
         })
     }
+            lease,
+            player,
 }
 
 /// A held Player.
 pub(crate) struct PlayerSeat {
     theatre: Arc<Theatre>,
-    lease: Lease<Entry>,
+    lease: Lease<Loaded>,
+    player: Entry,
 }
 
-impl PlayerSeat {
-    fn player(&self) -> &Entry {
-        self.lease.value()
-    }
+/// The Player of a lease, if it still answers.
+fn open_player(lease: &Lease<Loaded>) -> Option<Entry> {
+    let player = lease.value().player();
+    player.filter(|player| !player.session.is_closed()).cloned()
+}
 
     /// Calls a function with a whole body; `what` names it in errors.
     pub(crate) async fn call_with(
+impl PlayerSeat {
         &self,
         body: Value,
         what: String,
@@ -322,7 +334,7 @@ impl PlayerSeat {
     ) -> Result<Value, NodeError> {
         let answer = call_player(
             self.theatre.clone(),
-            self.player().clone(),
+            self.player.clone(),
             body,
             what,
             place,
@@ -331,7 +343,7 @@ impl PlayerSeat {
         )
         .await;
         // Nobody asks what a call outside of runs has used.
-        self.player().meter.take(tag);
+        self.player.meter.take(tag);
         answer
     }
 }
@@ -369,7 +381,7 @@ async fn call_player(
 
 impl Seat for PlayerSeat {
     fn call(&self, call: Call) -> Promise<Result<Value, NodeError>> {
-        let (theatre, player) = (self.theatre.clone(), self.player().clone());
+        let (theatre, player) = (self.theatre.clone(), self.player.clone());
         let place = Place {
             run: call.run.clone(),
             node: call.node.clone(),
@@ -395,15 +407,15 @@ impl Seat for PlayerSeat {
     }
 
     fn used(&self, tag: u64) -> Option<Usage> {
-        self.player().meter.take(tag)
+        self.player.meter.take(tag)
     }
 
     fn cancel(&self, tag: u64) {
-        self.player().session.cancel(tag);
+        self.player.session.cancel(tag);
     }
 
     fn kill(&self, reason: &str) {
-        let player = self.player();
+        let player = &self.player;
         player.kill(reason);
         let (state, pid) = ("unloaded", player.child.player_pid());
         self.theatre.tell(
@@ -464,6 +476,11 @@ impl Stage for TheatreStage {
 
     fn run_began(&self) {
         self.0.run_began();
+    fn mismatch(&self, port_type: &str, value: &Value) -> Option<Mismatch> {
+        let types = self.0.types.read().clone();
+        types.mismatch(port_type, value)
+    }
+
     }
 
     fn run_uses(&self, key: &Arc<str>) {

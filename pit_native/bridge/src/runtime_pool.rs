@@ -13,6 +13,7 @@ use pyo3::types::PyDict;
 use rmpv::Value;
 
 use crate::pool::pool_stats;
+use crate::runtime_models::Loaded;
 use crate::runtime_pit::seconds_now;
 use crate::runtime_players::{Entry, Theatre};
 use crate::runtime_session::describe_exit;
@@ -74,6 +75,11 @@ impl Tending {
     /// A Player of `key` was started in so many seconds.
     pub(crate) fn loaded(&self, key: &str, seconds: f64) {
         self.predictor.lock().loaded(key, seconds);
+    }
+
+    /// A model was used.
+    pub(crate) fn touched(&self, id: &str) {
+        self.predictor.lock().touched(id, seconds_now());
     }
 
     /// All that was learned, as bytes.
@@ -191,8 +197,15 @@ impl Theatre {
 
     /// Takes a dead Player out of the pool, unless another has taken its place.
     fn bury(&self, player: &Entry, reason: &str) {
-        self.pool
-            .report_dead_if(&player.key, |loaded| Arc::ptr_eq(loaded, player), reason);
+        self.pool.report_dead_if(
+            &player.key,
+            |loaded| {
+                loaded
+                    .player()
+                    .is_some_and(|loaded| Arc::ptr_eq(loaded, player))
+            },
+            reason,
+        );
     }
 
     /// Starts and keeps what will probably be needed, and lets go what will not.
@@ -201,7 +214,9 @@ impl Theatre {
         let mut kept = self.tending.kept.lock();
         for key in kept.keys().filter(|key| !wanted.contains_key(*key)) {
             self.pool.expect(key, 0.0);
-            let idle = self.launches.lock().get(&**key).and_then(|one| one.idle);
+            let launch = self.launches.lock().get(&**key).cloned();
+            let model = self.models.lock().get(&**key).copied();
+            let idle = launch.map_or(model.flatten(), |launch| launch.idle);
             self.pool.set_idle(key, idle);
         }
         for (key, chance) in &wanted {
@@ -260,10 +275,10 @@ impl Theatre {
     }
 }
 
-/// The pool of all Players.
+/// The pool of all Players and models.
 pub(crate) fn players(
     settings: &PoolSettings,
-    unload: pool_manager::UnloadHook<Entry>,
-) -> PoolManager<Entry> {
+    unload: pool_manager::UnloadHook<Loaded>,
+) -> PoolManager<Loaded> {
     PoolManager::with_unload(settings.config(), unload)
 }

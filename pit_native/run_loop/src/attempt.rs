@@ -13,7 +13,7 @@ use crate::event::{RunEvent, Values};
 use crate::instructions::{Event, Fault};
 use crate::journal::JournalFile;
 use crate::plan::{InputPlan, NodeKind, NodePlan, Source};
-use crate::port_types::mismatch;
+use crate::port_types::bad_output;
 use crate::ports::{Call, NewArtifact, NodeError, Seat, Stored, Usage};
 use crate::run_loop::Shared;
 use crate::view::{Found, RunView, fetch};
@@ -345,9 +345,9 @@ impl Attempt {
             let at = at.ok_or_else(|| self.bad_answer(&format!("lacks the output {port}")))?;
             let value = outputs.swap_remove(at).1;
             if plan.kind == NodeKind::Player
-                && let Some((wanted, found)) = mismatch(port_type, &value)
+                && let Some(mismatch) = self.shared.stage.mismatch(port_type, &value)
             {
-                return Err(self.bad_output(port, port_type, &wanted, &found));
+                return Err(bad_output(&self.cast().1, port, port_type, &mismatch));
             }
             values.push((port.clone(), Arc::new(value)));
         }
@@ -377,17 +377,6 @@ impl Attempt {
         })
         .await?;
         Ok(Made { values, stored })
-    }
-
-    fn bad_output(&self, port: &str, port_type: &str, wanted: &str, found: &str) -> NodeError {
-        let message = format!(
-            "The output {port} of {} is declared {port_type}, so it must be {wanted}, but {found} came",
-            self.cast().1
-        );
-        NodeError {
-            fault: Fault::Permanent,
-            ..NodeError::new("bad_output", message, "report it to the extension's author")
-        }
     }
 
     fn bad_answer(&self, problem: &str) -> NodeError {

@@ -45,6 +45,7 @@ pub use plan::{
     PlanParts, Retry, Source,
 };
 pub use player_log::{LogSettings, PlayerLog, Speaker};
+pub use port_types::{Mismatch, PortTypes, bad_output};
 pub use ports::{Sink, Stage};
 pub use resume::keepable;
 pub use run_loop::{NoSink, Resumed, RunError, RunLoop, Stats, World};

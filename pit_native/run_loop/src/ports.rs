@@ -11,6 +11,7 @@ use crate::encoding::Encoding;
 use crate::event::RunEvent;
 use crate::instructions::Fault;
 use crate::plan::PathLock;
+use crate::port_types::{Mismatch, PortTypes};
 
 /// A future that may move between threads.
 pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -109,6 +110,10 @@ pub trait Stage: Send + Sync + 'static {
     /// Starts the Player of `key` ahead of its use, if there is room; one that is loaded makes room only if
     /// it is worth less than `uses` uses soon. Returns at once.
     fn prewarm(&self, _key: &Arc<str>, _uses: f64) {}
+    /// What is wrong with an output on a port of this type, for types that extensions declare.
+    fn mismatch(&self, port_type: &str, value: &Value) -> Option<Mismatch> {
+        PortTypes::built_in().mismatch(port_type, value)
+    }
 }
 
 /// A Player that is held.
@@ -217,6 +222,8 @@ pub trait Arbiter: Send + Sync + 'static {
     fn withdraw(&self, grant: u64) -> bool;
     /// Says that `owner` will ask for nothing more.
     fn retire(&self, owner: &str);
+    /// Whether so much of `resource` is held by nobody now.
+    fn has_free(&self, resource: &str, amount: f64) -> bool;
 }
 
 /// Where events go.

@@ -123,6 +123,7 @@ class RunMethods:
             **figures.to_json(),
             "components": self.services.meters.snapshot(),
             "players": pit.player_states(),
+            "models": pit.model_states(),
             "resources": pit.resources(),
         }
 

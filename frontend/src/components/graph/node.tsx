@@ -64,12 +64,13 @@ export const PlayerNode = memo(function PlayerNode({ data, selected }: NodeProps
   // From afar no word can be read: the whole node says its state.
   const isFar = useStore(({ transform }) => transform[2] < FAR)
   const lasted = live && live.started !== null && live.ended !== null ? live.ended - live.started : null
-  const detail = live?.note && state === 'running' ? live.note : node.id
+  const waitsFor = live?.waits_for ?? ''
+  const detail = waitsFor || (live?.note && state === 'running' ? live.note : node.id)
   return (
     <div
       data-node={node.id}
       data-state={state}
-      title={node.problem ?? node.player}
+      title={node.problem ?? (waitsFor ? `${node.id} ${waitsFor}` : node.player)}
       className={cn(
         'h-full rounded-lg border bg-surface text-foreground shadow-soft transition-colors',
         frame,
@@ -87,7 +88,7 @@ export const PlayerNode = memo(function PlayerNode({ data, selected }: NodeProps
         <span className="shrink-0 text-[11px] text-muted tabular-nums">
           {lasted !== null ? seconds(lasted) : run === undefined ? node.note : ''}
         </span>
-        <span className="sr-only">{state}</span>
+        <span className="sr-only">{waitsFor ? `${state}, ${waitsFor}` : state}</span>
       </div>
       {live && live.progress !== null && state === 'running' && (
         <div className="absolute inset-x-2 bottom-1 h-0.5 overflow-hidden rounded bg-info-soft">
