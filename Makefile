@@ -108,6 +108,12 @@ $(STAMPS)/azurite: tests/tiers/package-lock.json
 	@cd tests/tiers && npm ci --ignore-scripts --omit=optional --loglevel=error --no-audit --no-fund
 	@touch $@
 
+# The conformance suite, and a server that is tried as an extension.
+$(STAMPS)/mcp: tests/mcp/package-lock.json
+	@mkdir -p $(STAMPS)
+	@cd tests/mcp && npm ci --ignore-scripts --omit=optional --loglevel=error --no-audit --no-fund
+	@touch $@
+
 .PHONY: print-test-packages
 print-test-packages:
 	@echo $(TEST_PACKAGES)
@@ -121,7 +127,7 @@ system-packages:
 		echo "the tests lack:$$missing; install them with: apt-get install -y --no-install-recommends $(TEST_PACKAGES)" >&2; exit 3; fi
 
 .PHONY: test
-test: system-packages build $(STAMPS)/test $(STAMPS)/azurite ## the same set-up, then every test: Rust, page, Python, browser
+test: system-packages build $(STAMPS)/test $(STAMPS)/azurite $(STAMPS)/mcp ## the same set-up, then every test: Rust, page, Python, browser
 	cargo test --quiet --locked --workspace
 	cargo test --quiet --locked -p pool_manager --lib --features model-check
 	cd frontend && npm run --silent test
@@ -131,6 +137,15 @@ test: system-packages build $(STAMPS)/test $(STAMPS)/azurite ## the same set-up,
 nightly: build $(STAMPS)/test $(STAMPS)/azurite ## the crash tests at length: SYMPHONY_KILLS kills of each writer, 500 without it
 	SYMPHONY_KILLS=$${SYMPHONY_KILLS:-500} cargo test --locked -p artifact_store -p run_loop --test crash
 	SYMPHONY_KILLS=$${SYMPHONY_KILLS:-500} $(PY) -m pytest -n 2 --dist loadgroup tests/pit/test_store_crash.py tests/tiers
+
+FUZZ_TARGETS := $(notdir $(basename $(wildcard pit_native/fuzz/fuzz_targets/*.rs)))
+.PHONY: fuzz
+fuzz: ## libFuzzer over the readers of foreign bytes: SECONDS=60 each, all or TARGET=name; needs nightly Rust and cargo-fuzz
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "fuzzing needs: rustup toolchain install nightly; cargo install --locked cargo-fuzz" >&2; exit 3; }
+	@for target in $(or $(TARGET),$(FUZZ_TARGETS)); do \
+		mkdir -p build/fuzz/$$target && nice cargo +nightly fuzz run --fuzz-dir pit_native/fuzz --target-dir build/fuzz/target $$target \
+			build/fuzz/$$target pit_native/fuzz/corpus/$$target -- -max_total_time=$(or $(SECONDS),60) -rss_limit_mb=4096 \
+			-artifact_prefix=build/fuzz/$$target- -print_final_stats=1; done
 
 .PHONY: check
 check: build $(STAMPS)/test ## formatters, linters, type checkers, import rules, licences

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ext": ("extensions", "Extensions: list, install, remove, permissions"),
     "config": ("config", "Settings, each with where it came from"),
     "logs": ("logs", "The structured log"),
+    "mcp": ("mcp", "Serve compose, run and artifacts to MCP clients"),
     "sandbox": ("sandbox", "Run a command in the sandbox of a Player"),
     "doctor": ("doctor", "The health of every part, and what to do about what is missing"),
 }
