@@ -519,7 +519,6 @@ class ArbitrationEngine:
 
 # --- Run loop ---------------------------------------------------------------------------------------
 @final
-@final
 class ModelHandle:
     """The right to use a local model, from `Runtime.hold_model`. Used after its release it raises. As a context
     manager it yields the value and is released at the end; a handle that is dropped is released too.
@@ -533,6 +532,7 @@ class ModelHandle:
     def __enter__(self) -> Any: ...
     def __exit__(self, kind: object, value: object, traceback: object, /) -> None: ...
 
+@final
 class Runtime:
     """Plays melodies: orders their nodes, starts Players in sandboxes, calls them, stores what they make,
     journals each step and tells what happens.
@@ -656,8 +656,6 @@ class Runtime:
         """
     def unregister_player(self, key: str) -> bool:
         """Forgets a Player and unloads it; False when it was not known."""
-    def prewarm(self, keys: Sequence[str]) -> int:
-        """Starts Players, or loads models, ahead of their first call; how many are being started."""
     def register_model(
         self, id: str, loader: Callable[[str], Any], *, memory: int = 0, idle: float | None = None
     ) -> None:
@@ -676,6 +674,8 @@ class Runtime:
         """Says which types stand directly above which, in place of what was said before. An output is refused
         (`bad_output`) when it has not the form of its type or of the nearest one above that has one.
         """
+    def prewarm(self, keys: Sequence[str]) -> int:
+        """Starts Players, or loads models, ahead of their first call; how many are being started."""
     def player_states(self) -> dict[str, dict[str, Any]]:
         """Key to `{"extension", "version", "state", "pid", "since", "calls", "memory", "memory_limit"}`;
         `state` is the pool's word, `since` in seconds since the epoch. All else is as from

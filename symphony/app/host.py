@@ -13,8 +13,8 @@ from symphony.app.changes import Changes
 from symphony.app.component_settings import SECTIONS, check_enabled, start_policy
 from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
-from symphony.app.lock import HomeLock
 from symphony.app.local_models import LocalModels
+from symphony.app.lock import HomeLock
 from symphony.app.meters import Meters
 from symphony.app.methods.changes import ChangeMethods
 from symphony.app.methods.extensions import ExtensionMethods
@@ -31,9 +31,9 @@ from symphony.app.repertoire import Repertoire
 from symphony.app.scoring import Scoring
 from symphony.app.services import Services
 from symphony.app.tiering import AnyTier, Tiers
+from symphony.app.waits import Waits
 from symphony.app.wire import WireServer
 from symphony.config import Configuration
-from symphony.app.waits import Waits
 from symphony.config.home import Home
 from symphony.engine.disk import explain
 from symphony.engine.engine import Engine
@@ -148,25 +148,25 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, ExtensionM
         meters.attach("pit.pool", pit.pool_figures)
         history, melodies, audit = History(home.runs), PolyphonyStore(home.state), AuditLog(home.audit)
         files = conductor_files(home, configuration.get("conductor.encoder"))
+        models = LocalModels(pit.runtime, configuration.get("pit.pool.model_idle"))
         roster = Roster(pit.runtime, lambda: player_limits(configuration))
 
         scoring = Scoring(lambda: pit.store, hub.emit)
+        waits = Waits(lambda limit: pit.arbiter.explain(limit), history.get, lambda event: emit(event))
 
-        models = LocalModels(pit.runtime, configuration.get("pit.pool.model_idle"))
         def emit(event: dict[str, Any]) -> None:
             meters.follow(event)
             hub.emit(event)
-        waits = Waits(lambda limit: pit.arbiter.explain(limit), history.get, lambda event: emit(event))
             scoring.follow(event)
+            waits.follow(event)
 
         def recast() -> None:
             roster.cast(extensions.cast())
+            pit.declare_types(extensions.catalogue().lattice)
             hub.emit({"event": "extensions"})
-            waits.follow(event)
 
         engine = Engine(
             pit.runtime,
-            pit.declare_types(extensions.catalogue().lattice)
             history,
             pool_key=roster.key,
             versions=roster.versions,

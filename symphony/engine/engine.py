@@ -294,6 +294,7 @@ class Engine:
             return
         node = record.node(event["node"])
         node.status = state
+        node.waits_for = ""
         node.attempts = event.get("attempt") or node.attempts
         at = event.get("at")
         if state == "running":
@@ -308,7 +309,6 @@ class Engine:
             # What a nested run made is there already.
             node.artifacts = list(dict.fromkeys([*node.artifacts, *(a["id"] for a in made)]))
             if state == "succeeded" and record.is_last(node.id):
-        node.waits_for = ""
                 record.results.extend(_artifact_json(a, run, node.id) for a in made)
         self._teller.changed(record, node)
         if state == "failed":

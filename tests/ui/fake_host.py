@@ -24,6 +24,8 @@ class FakeHost:
     ) -> None:
         self.step = step
         self.gate: asyncio.Event | None = None
+        self.waits: dict[str, str] = {}
+        """What steps wait for, by id, until they run."""
         self.fail_node = ""
         self.asks_to_resume = False
         self.path = project
@@ -138,6 +140,10 @@ class FakeHost:
         clock = info["seconds"]
         failed = False
         for node in info["nodes"]:
+            if node["id"] in self.waits:
+                node.update(status="ready", waits_for=self.waits[node["id"]])
+                self.emit({"event": "taskProgress", "run": run, "node": dict(node)})
+        for node in info["nodes"]:
             if node["status"] == "succeeded":
                 continue
             if failed:
@@ -145,6 +151,7 @@ class FakeHost:
                 self.emit({"event": "taskProgress", "run": run, "node": dict(node)})
                 continue
             node.update(status="running", started=clock, attempts=node["attempts"] + 1, error=None)
+            node["waits_for"] = ""
             self.emit({"event": "taskProgress", "run": run, "node": dict(node)})
             if self.gate is not None:
                 await self.gate.wait()
@@ -526,4 +533,5 @@ def _node_run(node: Json) -> Json:
         "error": None,
         "progress": None,
         "note": "",
+        "waits_for": "",
     }

@@ -36,8 +36,8 @@ fn pit_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     arbitration::register(module)?;
     stale::register(module)?;
     runtime::register(module)?;
+    runtime_models::register(module)?;
     sandbox::register(module)?;
     melody_file::register(module)?;
-    runtime_models::register(module)?;
     virtual_dom::register(module)
 }

@@ -282,9 +282,9 @@ impl Theatre {
             return Ok(PlayerSeat {
                 theatre: self,
                 lease,
+                player,
             });
         }
-                player,
         let launch = self.launches.lock().get(&key).cloned();
         let start = launch.map_or(ROOM, |launch| launch.start_timeout * 3 + ROOM);
         let theatre = self.clone();
@@ -300,13 +300,13 @@ impl Theatre {
                 "see `symphony logs`",
             )
         };
-        Ok(PlayerSeat {
         let (lease, player) = leased.map_err(failed)??;
+        Ok(PlayerSeat {
             theatre: self,
-        })
-    }
             lease,
             player,
+        })
+    }
 }
 
 /// A held Player.
@@ -322,9 +322,9 @@ fn open_player(lease: &Lease<Loaded>) -> Option<Entry> {
     player.filter(|player| !player.session.is_closed()).cloned()
 }
 
+impl PlayerSeat {
     /// Calls a function with a whole body; `what` names it in errors.
     pub(crate) async fn call_with(
-impl PlayerSeat {
         &self,
         body: Value,
         what: String,
@@ -474,13 +474,13 @@ impl Stage for TheatreStage {
         })
     }
 
-    fn run_began(&self) {
-        self.0.run_began();
     fn mismatch(&self, port_type: &str, value: &Value) -> Option<Mismatch> {
         let types = self.0.types.read().clone();
         types.mismatch(port_type, value)
     }
 
+    fn run_began(&self) {
+        self.0.run_began();
     }
 
     fn run_uses(&self, key: &Arc<str>) {
