@@ -6,6 +6,7 @@ Errors are exceptions of `symphony.errors`; a method says which ones it raises b
 import builtins
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, final
 
 from typing_extensions import Buffer
@@ -554,7 +555,8 @@ class Runtime:
     - `run` {run, state, seconds, error}: running, then succeeded, failed or cancelled.
     - `progress`, `log` {run, node, extension, …the Player's own keys}: `fraction`, `note`, `level`, `message`.
       Of a node's progress only the newest is told; with a log file, what is logged goes there instead.
-    - `output`, `ui` {run, node, extension, piece}.
+    - `output`, `ui` {run, node, extension, piece}. Of a call's trees only the newest is told, as `{"tree"}`, or
+      `{"refused": why}` for one that is too large.
     - `request` {id, run, node, extension, key, method, body}: a Player asks for a capability; answer with
       `respond` or `respond_error`. `withdrawn` {id}: nobody waits for that answer any more, for the call has
       ended or was cancelled.
@@ -692,8 +694,17 @@ class Runtime:
         """Calls one function outside of any run; the event `call_done` answers. `body` is `{"function",
         "params", "inputs", "context"}`.
         """
+    def tell_call(self, run: str, node: str, method: str, body: Any) -> bool:
+        """Tells the Player that serves the call of a node something, such as `ui.event`; False when no such
+        call is open. Calls outside of runs have the `run` and `node` of their `context`.
+        """
+    def stop_call(self, run: str, node: str) -> bool:
+        """Asks a Player to end such a call: it ends with the error `cancelled`. False when none is open."""
     def respond(self, request: int, body: Any) -> bool:
         """Answers a `request` event; False when nobody waits any more."""
+    def respond_piece(self, request: int, body: Any) -> bool:
+        """Sends a part of the answer to a `request` event, as a `stream` frame, before `respond`; False when
+        nobody waits any more."""
     def respond_error(self, request: int, code: str, message: str, remedy: str = "") -> bool:
         """Refuses a `request` event; False when nobody waits any more."""
     def charge(self, request: int, cpu_seconds: float, memory: int) -> bool:
@@ -759,6 +770,11 @@ class SandboxChild:
     def usage(self) -> tuple[float, int] | None:
         """CPU seconds of all that ran inside, and the peak memory of its largest process in bytes; None before
         its end was waited for."""
+    @property
+    def overlays(self) -> list[tuple[Path, int]]:
+        """Of each overlay the folder as seen inside, and a descriptor of what was written over it: the upper
+        folder as overlayfs keeps it, removals as character devices 0/0. The descriptors are this object's and
+        stay open as long as it lives, also after the end of the program, when nobody writes there any more."""
     @property
     def cause(self) -> str | None:
         """Why the sandbox itself ended the program: "memory"; None when it did not, or still runs."""

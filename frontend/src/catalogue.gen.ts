@@ -59,6 +59,10 @@ export interface PickedFile {
   name: string
   content: string
 }
+export interface Colors {
+  light?: Record<string, string>
+  dark?: Record<string, string>
+}
 export interface Catalogue {
   /** The frame: navigation, project, theme, and the view that is open. */
   Shell: {
@@ -73,6 +77,10 @@ export interface Catalogue {
       theme: 'system' | 'light' | 'dark'
       /** what is being waited for, empty when nothing is */
       busy: string
+      /** colours that a Motif brings, by their name in the style sheet */
+      colors?: Colors
+      /** whether things stand closer together */
+      dense?: boolean
     }
     events: {
       navigate: string
@@ -181,6 +189,20 @@ export interface Catalogue {
       muted?: boolean
     }
     events: {
+    }
+  }
+  /** What an extension shows: framed, and headed by whom it is from, so that it is not taken for the host's. */
+  Foreign: {
+    props: {
+      /** what it is */
+      title: string
+      /** the extension, publisher/name */
+      source: string
+      /** whether it can be closed */
+      closable?: boolean
+    }
+    events: {
+      close: null
     }
   }
   /** A heading inside a part. */

@@ -4,7 +4,7 @@ import { createRoot } from 'react-dom/client'
 import { App } from '@/app'
 import { PageContext } from '@/store/context'
 import { PageStore } from '@/store/page'
-import { knownTheme, showTheme } from '@/theme'
+import { knownColors, knownTheme, showColors, showTheme } from '@/theme'
 import './index.css'
 
 /** The token leaves the address bar but outlives a reload of this tab. */
@@ -25,6 +25,7 @@ function pageName(): string {
 }
 
 showTheme(knownTheme())
+showColors(knownColors())
 const address = new URL('ws', location.href.replace(/^http/, 'ws'))
 const store = new PageStore(address.href, { token: takeToken(), page: pageName() })
 store.connection.open()

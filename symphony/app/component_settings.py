@@ -18,6 +18,7 @@ SECTIONS = {
     "history": "engine",
     "audit log": "stage",
     "engine": "engine",
+    "components": "engine",
     "tiers": "pit.stale",
     "conductor": "conductor",
     "broker": "stage",

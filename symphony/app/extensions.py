@@ -81,7 +81,7 @@ class Extensions:
                 configuration=self._configured(i.manifest),
             )
             for i in self.installer.list()
-            if i.enabled and i.manifest.functions
+            if i.enabled
         ]
 
     def secrets(self) -> list[str]:

@@ -11,6 +11,7 @@ from symphony.app.bootstrap import Bootstrap, Phase, StartPolicy
 from symphony.app.broker import build_broker
 from symphony.app.changes import Changes
 from symphony.app.component_settings import SECTIONS, check_enabled, start_policy
+from symphony.app.components import Components
 from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
 from symphony.app.local_models import LocalModels
@@ -19,6 +20,7 @@ from symphony.app.meters import Meters
 from symphony.app.methods.changes import ChangeMethods
 from symphony.app.methods.extensions import ExtensionMethods
 from symphony.app.methods.melodies import MelodyMethods
+from symphony.app.methods.motifs import MotifMethods
 from symphony.app.methods.projects import ProjectMethods
 from symphony.app.methods.settings import SettingMethods
 from symphony.app.methods.tiers import TierMethods
@@ -51,7 +53,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Host(ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, ExtensionMethods, SettingMethods):
+class Host(
+    ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, ExtensionMethods, MotifMethods, SettingMethods
+):
     """One host on one home. `page` is the address to serve the page on; None serves commands only."""
 
     def __init__(
@@ -158,6 +162,7 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, ExtensionM
             meters.follow(event)
             hub.emit(event)
             scoring.follow(event)
+            services.components.follow(event)
             waits.follow(event)
 
         def recast() -> None:
@@ -173,6 +178,7 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, ExtensionM
             emit=emit,
             on_request=lambda event: self._broker.handle(event),
             on_withdrawn=lambda request: self._broker.withdraw(request),
+            on_ui=lambda event: services.components.shown(event),
             node_timeout=lambda: configuration.get("engine.node_timeout"),
             find_melody=lambda name, version: asyncio.to_thread(melodies.show, name, version),
             counts_nodes=pit.counts_nodes,
@@ -192,6 +198,7 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, ExtensionM
             audit=audit,
             roster=roster,
             engine=engine,
+            components=Components(engine, hub.emit),
             meters=meters,
             tiers=tiers,
             changes=Changes(
@@ -213,6 +220,7 @@ class Host(ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, ExtensionM
             Part("history", history.open, looking=history.look),
             Part("audit log", closing=audit.close, looking=audit.look),
             LoopPart("engine", services.engine),
+            LoopPart("components", services.components),
             LoopPart("tiers", services.tiers),
         ]
         surface: list[AsyncComponent] = [

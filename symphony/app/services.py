@@ -17,6 +17,7 @@ from symphony.config.home import Home
 
 if TYPE_CHECKING:
     from symphony.app.changes import Changes
+    from symphony.app.components import Components
     from symphony.app.extensions import Extensions
     from symphony.app.pit import Pit
     from symphony.app.repertoire import Repertoire
@@ -45,6 +46,7 @@ class Services:
     audit: AuditLog
     roster: Roster
     engine: Engine
+    components: Components
     meters: Meters
     tiers: Tiers
     changes: Changes

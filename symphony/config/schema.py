@@ -273,7 +273,17 @@ class UiSettings(_Section):
     """`ui`"""
 
     theme: Literal["system", "light", "dark"] = Field(
-        default="system", description="colours of the page", json_schema_extra=PROJECT
+        default="system", description="whether the page is light or dark", json_schema_extra=PROJECT
+    )
+    colors: str = Field(
+        default="",
+        description="Motif whose colours the page has; empty for its own",
+        json_schema_extra=PROJECT,
+    )
+    layout: str = Field(
+        default="",
+        description="Motif that arranges the views; empty for the usual order",
+        json_schema_extra=PROJECT,
     )
 
 

@@ -48,7 +48,11 @@ class Runtime(Protocol):
 
     def cancel(self, run: str) -> object: ...
 
-    def call_player(self, token: int, key: str, body: Json, timeout: float) -> None: ...
+    def call_player(self, token: int, key: str, body: Json, timeout: float | None) -> None: ...
+
+    def tell_call(self, run: str, node: str, method: str, body: Json) -> bool: ...
+
+    def stop_call(self, run: str, node: str) -> bool: ...
 
     def decide(self, token: int, answer: Any) -> object: ...
 
@@ -68,6 +72,7 @@ class Engine:
         emit: Emit,
         on_request: Callable[[Json], None],
         on_withdrawn: Callable[[int], None],
+        on_ui: Callable[[Json], None],
         node_timeout: Callable[[], float],
         find_melody: FindMelody,
         counts_nodes: bool = False,
@@ -107,7 +112,8 @@ class Engine:
             "progress": self._on_progress,
             "log": self._on_log,
             "output": self._on_output,
-            "request": lambda event: on_request(_in_root(event)),
+            "ui": on_ui,
+            "request": lambda event: on_request(in_root(event)),
             "withdrawn": lambda event: on_withdrawn(event["id"]),
             "control": self._on_control,
             "condition": self._on_condition,
@@ -231,7 +237,15 @@ class Engine:
         """The ids of the runs that play now."""
         return list(self._playing)
 
-    async def call(self, key: str, body: Json, timeout: float) -> Json:
+    def tell(self, run: str, node: str, event: Json) -> bool:
+        """Hands what the user did to the tree that a call shows to its Player; False when no such call is open."""
+        return self._runtime.tell_call(run, node, "ui.event", event)
+
+    def stop_call(self, run: str, node: str) -> bool:
+        """Asks for the end of a call; False when no such call is open."""
+        return self._runtime.stop_call(run, node)
+
+    async def call(self, key: str, body: Json, timeout: float | None) -> Json:
         """One function of a Player alone; answers its outputs."""
         self._next_call += 1
         token = self._next_call
@@ -372,7 +386,7 @@ class Engine:
             self._teller.changed(record, node)
 
     def _on_log(self, event: Json) -> None:
-        event = _in_root(event)
+        event = in_root(event)
         level = logging.getLevelName(str(event.get("level", "info")).upper())
         log.log(
             level if isinstance(level, int) else logging.INFO,
@@ -387,7 +401,7 @@ class Engine:
         )
 
     def _on_output(self, event: Json) -> None:
-        at = _in_root(event)
+        at = in_root(event)
         self._emit({"event": "output", "run": at["run"], "node": at["node"], "piece": at["piece"]})
 
     def _on_player(self, event: Json) -> None:
@@ -467,7 +481,7 @@ class Engine:
         return task
 
 
-def _in_root(event: Json) -> Json:
+def in_root(event: Json) -> Json:
     """An event of a nested run as one of its root run."""
     run = event.get("run") or ""
     if "/" not in run:

@@ -233,6 +233,32 @@ class HostPort(Protocol):
         """One function alone, with the same checks: `{"outputs": {port: value}}`."""
         ...
 
+    # --- motifs ------------------------------------------------------------------------------
+    async def motifs(self, artifact: str | None = None) -> Json:
+        """What the enabled Motifs bring: `{"themes": [{"extension", "name", "light"?, "dark"?}], "layouts":
+        [{"extension", "name", "first", "order", "density"}], "components": [{"player", "title", "artifact":
+        the type that it shows, None for a panel}]}`; with an artifact, only the components that show it."""
+        ...
+
+    async def open_component(
+        self, player: str, artifact: str | None = None, project: str | None = None
+    ) -> Json:
+        """Opens a component: `{"id"}`. `watch` tells with `{"event": "component", "id"}` what it shows anew."""
+        ...
+
+    async def component(self, component: str) -> Json:
+        """`{"extension", "tree", "problem": {"message", "remedy"} | None, "is_open"}`. What a node of a run
+        shows has the id `RUN/NODE`. NotFound when it is not open."""
+        ...
+
+    async def component_event(self, component: str, key: str, name: str, value: Any = None) -> Json:
+        """Hands what the user did to its Player."""
+        ...
+
+    async def close_component(self, component: str) -> Json:
+        """Ends a component; that of a node ends with it."""
+        ...
+
     # --- settings and health -----------------------------------------------------------------
     async def settings(self) -> Json:
         """`{"settings": [{"key", "value", "source", "description", "type", "default", "choices"}]}`."""

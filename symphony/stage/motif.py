@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 LEAST_CONTRAST = 4.5
 """The least contrast between words and what is behind them (WCAG 2.2, level AA)."""
 
-ViewName = Literal["compose", "board", "artifacts", "store", "market", "settings"]
+ViewName = Literal["compose", "board", "artifacts", "store", "market", "panels", "settings"]
 
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 

@@ -87,6 +87,10 @@ class Roster:
             )
         return found
 
+    def members(self) -> list[CastMember]:
+        """All that may play, by name."""
+        return [self._members[name] for name in sorted(self._members)]
+
     def versions(self) -> dict[str, str]:
         """Extension to version, of all that may play."""
         return {name: member.version for name, member in self._members.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,7 @@ SHAPES: dict[str, dict[str, str]] = {
     "Row": {"id": "string", "cells": "string[]", "tone?": "Tone"},
     "Connection": {"from": "string", "to": "string"},
     "PickedFile": {"name": "string", "content": "string"},
+    "Colors": {"light?": "Record<string, string>", "dark?": "Record<string, string>"},
 }
 """Shapes of structured properties and event values, as TypeScript interfaces."""
 
@@ -85,6 +87,8 @@ COMPONENTS: dict[str, Component] = {
             "project": need("ProjectInfo | false", "the open project, false when none is"),
             "theme": need("'system' | 'light' | 'dark'", "the theme that the user chose"),
             "busy": need("string", "what is being waited for, empty when nothing is"),
+            "colors": may("Colors", "colours that a Motif brings, by their name in the style sheet"),
+            "dense": may("boolean", "whether things stand closer together"),
         },
         {"navigate": "string", "project": "null", "theme": "'system' | 'light' | 'dark'"},
     ),
@@ -152,6 +156,15 @@ COMPONENTS: dict[str, Component] = {
         "An entry of a list that stands for itself.",
         {"label": _LABEL, "muted": may("boolean", "whether it is switched off")},
         {},
+    ),
+    "Foreign": Component(
+        "What an extension shows: framed, and headed by whom it is from, so that it is not taken for the host's.",
+        {
+            "title": need("string", "what it is"),
+            "source": need("string", "the extension, publisher/name"),
+            "closable": may("boolean", "whether it can be closed"),
+        },
+        {"close": "null"},
     ),
     "Heading": Component("A heading inside a part.", {"text": need("string", "its words")}, {}),
     "Text": Component(
@@ -372,7 +385,7 @@ _LITERALS = re.compile(r"'([^']*)'")
 
 
 def check(tree: Node) -> list[str]:
-    """What in `tree` does not hold to the catalogue; empty when all does. Used by the tests."""
+    """What in `tree` does not hold to the catalogue; empty when all does."""
     findings: list[str] = []
     seen: set[str] = set()
     todo = [tree]
@@ -414,8 +427,18 @@ def _fits(value: Any, ts: str) -> bool:
     if literals := _LITERALS.findall(ts):
         return value in literals
     if ts == "number":
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     plain: dict[str, type] = {"string": str, "boolean": bool}
     if ts in plain:
         return isinstance(value, plain[ts])
-    return isinstance(value, list) if ts.endswith("[]") else True
+    if ts.endswith("[]"):
+        return isinstance(value, list) and all(_fits(item, ts[:-2]) for item in value)
+    if shape := SHAPES.get(ts):
+        return isinstance(value, dict) and _has_shape(value, shape)
+    return True
+
+
+def _has_shape(value: dict[str, Any], shape: dict[str, str]) -> bool:
+    wanted = {name.rstrip("?"): ts for name, ts in shape.items()}
+    needed = {name for name in shape if not name.endswith("?")}
+    return needed <= value.keys() <= wanted.keys() and all(_fits(v, wanted[k]) for k, v in value.items())

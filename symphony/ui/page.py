@@ -15,12 +15,15 @@ from symphony.ui import words
 from symphony.ui.actions import ACTIONS
 from symphony.ui.live import Feed
 from symphony.ui.state import Json, PageState, Problem, Question
-from symphony.ui.views import VIEWS, shell
+from symphony.ui.views import VIEWS, panels, shell
 
 logger = logging.getLogger(__name__)
 
 RELOAD_PAUSE = 0.25
 """Seconds within which several changes of one list are loaded once."""
+
+LEFT_PAUSE = 60.0
+"""Seconds after which a page that nobody looks at closes what Motifs show on it."""
 
 KEPT_PAGES = 32
 """How many pages' states are kept for a reload; the one unused for longest goes first."""
@@ -82,9 +85,13 @@ class Page:
         """Goes to a view and loads what it shows."""
         if view not in VIEWS:
             raise BadInput(f"There is no view {view!r}", remedy=f"choose one of {', '.join(VIEWS)}")
-        if self.state.view != view:
+        self.state.is_fresh = False
+        left = self.state.view
+        if left != view:
             self.state.view = view
             self.changed()
+            if leave := VIEWS[left].leave:
+                await leave(self)
         await self.load(view)
 
     async def load(self, view: str) -> None:
@@ -160,6 +167,10 @@ class Page:
         if self.state.project is None:
             self.state.project = await self.host.project()
         await shell.load_theme(self)
+        await panels.load_motifs(self)
+        first = panels.layout(self.state.motifs)["first"]
+        if self.state.is_fresh and first:
+            self.state.view = first
         await shell.load_nodes(self)
         await self.load("board")
         if self.state.view != "board":
@@ -182,8 +193,11 @@ class Page:
         elif kind == "settings":
             self.spawn(shell.load_theme(self), "theme")
             self._outdated("settings")
+        elif kind == "component":
+            panels.notice(self, str(event["id"]))
         elif kind == "extensions":
             self.spawn(shell.load_nodes(self), "nodes")
+            self.spawn(panels.load_motifs(self), "motifs")
             self._outdated("market")
         elif kind in _LISTS:
             self._outdated(_LISTS[kind])
@@ -208,8 +222,15 @@ class Page:
         self._listeners.add(listener)
 
     def forget(self, listener: Callable[[], None]) -> None:
-        """Ends `listen`."""
+        """Ends `listen`. What Motifs show ends soon after the last one: nobody looks at it any more."""
         self._listeners.discard(listener)
+        if not self._listeners and self.state.motifs.open:
+            self.spawn(self._left(), "left")
+
+    async def _left(self) -> None:
+        await asyncio.sleep(LEFT_PAUSE)
+        if not self._listeners:
+            await panels.close_all(self)
 
 
 _LISTS = {"runs": "board", "changes": "board", "melodies": "store", "artifacts": "artifacts"}

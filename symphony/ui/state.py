@@ -104,12 +104,42 @@ class SettingsState:
     health: Json | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OpenComponent:
+    """A component that is open: its id at the host, its player, and what it is called."""
+
+    id: str
+    player: str
+    title: str
+
+
+@dataclass(slots=True)
+class MotifState:
+    """What Motifs bring, what the user chose of it, and the components that are open on this page."""
+
+    themes: list[Json] = field(default_factory=list)
+    layouts: list[Json] = field(default_factory=list)
+    components: list[Json] = field(default_factory=list)
+    fitting: list[Json] = field(default_factory=list)
+    """Those that show the open artifact."""
+    colors: str = ""
+    layout: str = ""
+    open: dict[str, OpenComponent] = field(default_factory=dict)
+    """By the place where it is open."""
+    shown: dict[str, Json] = field(default_factory=dict)
+    """By id, what the host said of it last."""
+    stale: set[str] = field(default_factory=set)
+    """Of which something newer is being fetched."""
+
+
 @dataclass(slots=True)
 class PageState:
     """All of the above with what every view shares."""
 
     view: str = "compose"
     theme: str = "system"
+    is_fresh: bool = True
+    """Whether nobody has gone to a view yet."""
     project: Json | None = None
     nodes: dict[str, Json] = field(default_factory=dict)
     busy: dict[str, str] = field(default_factory=dict)
@@ -124,3 +154,4 @@ class PageState:
     store: StoreState = field(default_factory=StoreState)
     market: MarketState = field(default_factory=MarketState)
     settings: SettingsState = field(default_factory=SettingsState)
+    motifs: MotifState = field(default_factory=MotifState)

@@ -304,6 +304,51 @@ SETTINGS: list[dict[str, Any]] = [
     },
 ]
 
+SETTINGS += [
+    {
+        "key": key,
+        "value": "",
+        "default": "",
+        "source": "default",
+        "type": "string",
+        "description": description,
+        "choices": [],
+    }
+    for key, description in (
+        ("ui.colors", "Motif whose colours the page has"),
+        ("ui.layout", "Motif that arranges the views"),
+    )
+]
+
+PALETTE = {"background": "#101418", "foreground": "#f0f4f8", "border_strong": "#556677"}
+
+BROUGHT: dict[str, Any] = {
+    "themes": [{"extension": "acme/night", "name": "Night", "dark": PALETTE}],
+    "layouts": [
+        {
+            "extension": "acme/desk",
+            "name": "Desk",
+            "first": "artifacts",
+            "order": ["artifacts", "board"],
+            "density": "compact",
+        }
+    ],
+    "components": [
+        {"player": "acme/counter#count", "title": "Counter", "artifact": None},
+        {"player": "acme/counter#again", "title": "Other counter", "artifact": None},
+        {"player": "acme/counter#read", "title": "Count words", "artifact": "text/markdown"},
+    ],
+}
+"""What Motifs bring to hosts that have some."""
+
+
+def counter(count: int) -> dict[str, Any]:
+    """The tree of a Player that counts."""
+    text = {"type": "Text", "key": None, "props": {}, "children": [f"pressed {count} times"]}
+    button = {"type": "Button", "key": "more/and more", "props": {"label": "More"}, "children": []}
+    return {"type": "Stack", "key": None, "props": {}, "children": [text, button]}
+
+
 AUDIT = [
     {
         "time": 1_780_000_000.0,

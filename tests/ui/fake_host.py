@@ -28,6 +28,8 @@ class FakeHost:
         """What steps wait for, by id, until they run."""
         self.fail_node = ""
         self.asks_to_resume = False
+        self.brought: Json = {"themes": [], "layouts": [], "components": []}
+        self.components: dict[str, Json] = {}
         self.path = project
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.drafts: dict[str, Json] = {}
@@ -484,6 +486,49 @@ class FakeHost:
         return {"outputs": {}}
 
     # --- settings and health -----------------------------------------------------------------
+    # --- motifs ------------------------------------------------------------------------------
+    async def motifs(self, artifact: str | None = None) -> Json:
+        if artifact is None:
+            return copy.deepcopy(self.brought)
+        kind = (await self.get_artifact(artifact, 0))[0]["type"]
+        fitting = [one for one in self.brought["components"] if one["artifact"] == kind]
+        return {"themes": [], "layouts": [], "components": fitting}
+
+    async def open_component(
+        self, player: str, artifact: str | None = None, project: str | None = None
+    ) -> Json:
+        self.calls.append(("open_component", (player, artifact)))
+        component = f"component-{len(self.calls)}"
+        tree = fake_content.counter(0)
+        self.components[component] = {
+            "extension": player.partition("#")[0],
+            "tree": tree,
+            "problem": None,
+            "is_open": True,
+        }
+        return {"id": component}
+
+    async def component(self, component: str) -> Json:
+        if component not in self.components:
+            raise NotFound("This component is not open")
+        return dict(self.components[component])
+
+    async def component_event(self, component: str, key: str, name: str, value: Any = None) -> Json:
+        self.calls.append(("component_event", (component, key, name, value)))
+        self.show(component, fake_content.counter(sum(c[0] == "component_event" for c in self.calls)))
+        return {"id": component}
+
+    async def close_component(self, component: str) -> Json:
+        self.calls.append(("close_component", (component,)))
+        self.components.pop(component, None)
+        return {"id": component}
+
+    def show(self, component: str, tree: Any) -> None:
+        """Shows something new, as a Player would."""
+        self.components.setdefault(component, {"extension": "acme/counter", "problem": None, "is_open": True})
+        self.components[component]["tree"] = tree
+        self.emit({"event": "component", "id": component})
+
     async def settings(self) -> Json:
         return {"settings": copy.deepcopy(self.rows)}
 

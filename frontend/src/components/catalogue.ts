@@ -5,7 +5,7 @@ import { ArtifactView } from '@/components/artifact-view'
 import { Button, Dialog, Disclosure, Link, Segments } from '@/components/controls'
 import { Download } from '@/components/download'
 import { FilePicker, Form, Select, Switch, TextBox } from '@/components/fields'
-import { Article, Card, Grid, Line, Section, Split, Stack, View } from '@/components/layout'
+import { Article, Card, Foreign, Grid, Line, Section, Split, Stack, View } from '@/components/layout'
 import { Logs } from '@/components/logs'
 import { Metrics } from '@/components/metrics'
 import { Palette } from '@/components/palette'
@@ -37,6 +37,7 @@ export const COMPONENTS: { [K in Kind]: ComponentType<ElementOf<K>> } = {
   Download,
   EmptyState,
   FilePicker,
+  Foreign,
   Form,
   Graph,
   Grid,

@@ -1,5 +1,6 @@
 /** Components that only place their children. */
 import { useId } from 'react'
+import { Puzzle, X } from 'lucide-react'
 import type { ElementOf } from '@/element'
 import { HeadingLevel } from '@/components/heading-level'
 import { SOFT_TONES } from '@/components/tones'
@@ -90,6 +91,38 @@ export function Section({ props, children }: ElementOf<'Section'>) {
         {props.text && <p className="text-xs text-muted">{props.text}</p>}
       </div>
       <HeadingLevel value={3}>{children}</HeadingLevel>
+    </section>
+  )
+}
+
+/** What an extension shows stays inside its frame: it cannot be drawn over what the host says. */
+export function Foreign({ props, send, children }: ElementOf<'Foreign'>) {
+  const title = useId()
+  return (
+    <section
+      aria-labelledby={title}
+      className="relative isolate flex min-w-0 flex-col overflow-hidden rounded-lg border border-dashed border-border-strong bg-surface [contain:layout_paint]"
+    >
+      <div className="flex min-w-0 items-center gap-2 border-b border-dashed border-border-strong bg-sunken px-3 py-1.5">
+        <Puzzle aria-hidden className="size-3.5 shrink-0 text-muted" />
+        <h2 id={title} className="min-w-0 truncate text-sm font-semibold">
+          {props.title}
+        </h2>
+        <span className="min-w-0 flex-1 truncate text-xs text-muted">from {props.source}</span>
+        {props.closable && (
+          <button
+            type="button"
+            aria-label={`Close ${props.title}`}
+            onClick={() => send('close', null)}
+            className="rounded p-1 text-muted hover:bg-surface hover:text-foreground"
+          >
+            <X aria-hidden className="size-3.5" />
+          </button>
+        )}
+      </div>
+      <div className="flex min-w-0 flex-col gap-3 p-3">
+        <HeadingLevel value={3}>{children}</HeadingLevel>
+      </div>
     </section>
   )
 }

@@ -9,6 +9,7 @@ import {
   Monitor,
   Moon,
   Package,
+  PanelsTopLeft,
   Settings,
   Sparkles,
   Sun,
@@ -24,6 +25,7 @@ const ICONS = {
   artifacts: Files,
   store: Library,
   market: Package,
+  panels: PanelsTopLeft,
   settings: Settings,
 } as Record<string, typeof Sparkles>
 
@@ -32,8 +34,8 @@ const THEME_ICONS = { system: Monitor, light: Sun, dark: Moon }
 const THEME_WORDS = { system: 'system', light: 'light', dark: 'dark' }
 
 export function Shell({ props, send, children }: ElementOf<'Shell'>) {
-  const { view, views, project, theme, busy } = props
-  useTheme(theme)
+  const { view, views, project, theme, busy, colors, dense } = props
+  useTheme(theme, colors, dense === true)
   useEffect(() => {
     const title = views.find((link) => link.id === view)?.title
     document.title = title ? `${title} · Symphony` : 'Symphony'

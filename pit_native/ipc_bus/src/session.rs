@@ -172,6 +172,21 @@ impl Session {
         })
     }
 
+    /// As [`Session::notify`], about the open calls of `tag`; how many there are.
+    ///
+    /// # Errors
+    /// When the body is over the frame limit.
+    pub fn notify_calls(&self, tag: u64, method: &str, body: &Value) -> Result<usize, CallError> {
+        let ids = self.inner.calls.lock().of_tag(tag);
+        for id in &ids {
+            let sent = self.inner.send(Kind::Event, Some(*id), method, body);
+            sent.map_err(|malformed| {
+                CallError::Protocol(format!("the event {method} cannot be sent: {malformed}"))
+            })?;
+        }
+        Ok(ids.len())
+    }
+
     /// Stops the open calls of `tag`: the Player is told, and has the limits' `cancel_grace` to answer.
     pub fn cancel(&self, tag: u64) {
         let ids = self.inner.calls.lock().of_tag(tag);

@@ -8,6 +8,7 @@ from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import Json, PageState
+from symphony.ui.views import panels
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -35,7 +36,7 @@ def render(state: PageState) -> Node:
         else h(
             "Split",
             _list(state),
-            _shown(artifacts.selected, artifacts.versions) if artifacts.selected else _choose(),
+            _shown(state, artifacts.selected) if artifacts.selected else _choose(),
             side="start",
         ),
         key="view.artifacts",
@@ -114,8 +115,8 @@ def icon(kind: str) -> str:
     return "file"
 
 
-def _shown(item: Json, versions: list[Json]) -> Node:
-    quality = item.get("quality")
+def _shown(state: PageState, item: Json) -> Node:
+    quality, versions = item.get("quality"), state.artifacts.versions
     return h(
         "Stack",
         h(
@@ -133,7 +134,9 @@ def _shown(item: Json, versions: list[Json]) -> Node:
             ),
             spread=True,
         ),
-        h(
+        _ways(state),
+        panels.shown(state.motifs, panels.ARTIFACT)
+        or h(
             "ArtifactView",
             key=f"artifacts.view:{item['id']}",
             id=item["id"],
@@ -144,6 +147,24 @@ def _shown(item: Json, versions: list[Json]) -> Node:
         _versions(item, versions) if len(versions) > 1 else None,
         h("Text", str(item["id"]), mono=True, small=True, tone="muted"),
         key="artifacts.shown",
+    )
+
+
+def _ways(state: PageState) -> Node | None:
+    """The choice between the content and the components that show artifacts of its type."""
+    motifs = state.motifs
+    if not motifs.fitting:
+        return None
+    opened = motifs.open.get(panels.ARTIFACT)
+    return h(
+        "Segments",
+        key="artifacts.with",
+        label="Shown by",
+        value=opened.player if opened else "",
+        options=[
+            {"value": "", "label": "Content"},
+            *({"value": one["player"], "label": one["title"]} for one in motifs.fitting),
+        ],
     )
 
 
@@ -190,8 +211,16 @@ async def show(page: Page, artifact: str) -> None:
     """Opens an artifact."""
     info, _ = await page.host.get_artifact(artifact, 0)
     versions = (await page.host.artifact_versions(info["name"]))["versions"]
+    fitting = (await page.host.motifs(artifact))["components"] if page.state.motifs.components else []
+    await panels.close(page, panels.ARTIFACT)
+    page.state.motifs.fitting = fitting
     page.state.artifacts.selected, page.state.artifacts.versions = info, versions
     page.changed()
+
+
+async def leave(page: Page) -> None:
+    """Closes the component that shows the open artifact."""
+    await panels.close(page, panels.ARTIFACT)
 
 
 @on("artifacts.start")
@@ -223,3 +252,13 @@ async def _open(page: Page, argument: str, _value: Any) -> None:
 @on("artifacts.version", "select")
 async def _version(page: Page, _argument: str, value: Any) -> None:
     await show(page, str(value))
+
+
+@on("artifacts.with", "change")
+async def _with(page: Page, _argument: str, value: Any) -> None:
+    component = next((one for one in page.state.motifs.fitting if one["player"] == value), None)
+    selected = page.state.artifacts.selected
+    if component is None or selected is None:
+        await panels.close(page, panels.ARTIFACT)
+    else:
+        await panels.open_in(page, panels.ARTIFACT, component, str(selected["id"]))

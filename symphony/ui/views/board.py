@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from symphony.errors import PermissionDenied
-from symphony.ui import words
+from symphony.ui import foreign, words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import BoardState, Json, PageState, Question
-from symphony.ui.views import artifacts, changes, consent, melody_graph
+from symphony.ui.views import artifacts, changes, consent, melody_graph, panels
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -205,10 +205,18 @@ def _question(run: str, question: Json) -> Node:
     )
 
 
+def _shown_by_node(state: PageState, place: str) -> Node | None:
+    shown = state.motifs.shown.get(place)
+    if shown is None or shown["tree"] is None:
+        return None
+    return foreign.frame(state.board.selected, shown, place, closable=False)
+
+
 def _selected(state: PageState, run: Json) -> Node:
     return h(
         "Section",
         h("NodeDetails", run=run["id"], node=state.board.selected),
+        _shown_by_node(state, f"{run['id']}/{state.board.selected}"),
         h(
             "Disclosure",
             h("Logs", run=run["id"], node=state.board.selected),
@@ -327,6 +335,7 @@ async def _choose_run(page: Page, argument: str, _value: Any) -> None:
 async def _select(page: Page, _argument: str, value: Any) -> None:
     page.state.board.selected = str(value or "")
     page.changed()
+    await panels.look_at_node(page)
 
 
 @on("board.unselect")

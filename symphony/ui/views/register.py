@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from symphony.ui.node import Node
 from symphony.ui.state import PageState, Question
-from symphony.ui.views import artifacts, board, compose, market, settings, store
+from symphony.ui.views import artifacts, board, compose, market, panels, settings, store
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -23,13 +23,16 @@ class View:
     render: Callable[[PageState], Node]
     load: Callable[[Page], Awaitable[None]]
     dialogs: Mapping[str, Callable[[Question], Node]]
+    leave: Callable[[Page], Awaitable[None]] | None = None
+    """What is done when another view is opened."""
 
 
 VIEWS: dict[str, View] = {
     "compose": View("Compose", "Compose", compose.render, compose.load, compose.DIALOGS),
     "board": View("Harmony Board", "Board", board.render, board.load, board.DIALOGS),
-    "artifacts": View("Artifacts", "Artifacts", artifacts.render, artifacts.load, {}),
+    "artifacts": View("Artifacts", "Artifacts", artifacts.render, artifacts.load, {}, artifacts.leave),
     "store": View("Polyphony Store", "Store", store.render, store.load, store.DIALOGS),
     "market": View("Marketplace", "Marketplace", market.render, market.load, market.DIALOGS),
+    "panels": View("Panels", "Panels", panels.render, panels.load, {}, panels.leave),
     "settings": View("Settings", "Settings", settings.render, settings.load, {}),
 }

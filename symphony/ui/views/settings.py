@@ -10,6 +10,7 @@ from symphony.errors import BadInput, SymphonyError
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import Json, PageState
+from symphony.ui.views import panels
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -46,6 +47,7 @@ def render(state: PageState) -> Node:
                     {"value": "dark", "label": "Dark"},
                 ],
             ),
+            *panels.appearance(state.motifs),
             title="Appearance",
             quiet=True,
         ),

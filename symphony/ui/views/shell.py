@@ -9,7 +9,7 @@ from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import Json, PageState, Question
-from symphony.ui.views import VIEWS
+from symphony.ui.views import VIEWS, panels
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -22,14 +22,16 @@ THEME = "ui.theme"
 def render(state: PageState) -> Node:
     """The whole tree."""
     running = sum(run["status"] == "running" for run in state.board.runs)
+    layout = panels.layout(state.motifs)
     views = [
         {
             "id": name,
-            "title": view.title,
-            "short": view.short,
+            "title": VIEWS[name].title,
+            "short": VIEWS[name].short,
             "badge": running if name == "board" else 0,
         }
-        for name, view in VIEWS.items()
+        for name in dict.fromkeys([*layout["order"], *VIEWS])
+        if name != "panels" or panels.panels_of(state.motifs)
     ]
     project = state.project or {}
     return h(
@@ -48,6 +50,8 @@ def render(state: PageState) -> Node:
         view=state.view,
         views=views,
         theme=state.theme,
+        colors=panels.colors(state.motifs),
+        dense=layout["density"] == "compact" or None,
         busy=next(iter(state.busy.values()), ""),
         project={
             "name": str(project.get("name") or ""),
@@ -149,10 +153,12 @@ async def _navigate(page: Page, _argument: str, value: Any) -> None:
 
 
 async def load_theme(page: Page) -> None:
-    """Takes the theme from the settings."""
-    for row in (await page.host.settings())["settings"]:
-        if row["key"] == THEME and row["value"] in THEMES:
-            page.state.theme = row["value"]
+    """Takes theme, colours and layout from the settings."""
+    values = {row["key"]: row["value"] for row in (await page.host.settings())["settings"]}
+    if values.get(THEME) in THEMES:
+        page.state.theme = values[THEME]
+    page.state.motifs.colors = str(values.get(panels.SETTINGS["colors"]) or "")
+    page.state.motifs.layout = str(values.get(panels.SETTINGS["layout"]) or "")
     page.changed()
 
 

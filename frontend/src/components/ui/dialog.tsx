@@ -27,7 +27,7 @@ export function Dialog({
         <Primitive.Content
           {...(text === undefined ? { 'aria-describedby': undefined } : {})}
           onCloseAutoFocus={giveBack}
-          className="fixed top-1/2 left-1/2 z-50 flex max-h-[85dvh] w-[min(30rem,calc(100vw-2rem))] -translate-x-1/2 -translate-y-1/2 animate-appear flex-col gap-4 overflow-auto rounded-xl border bg-surface p-5 shadow-soft"
+          className="host-colors fixed top-1/2 left-1/2 z-50 flex max-h-[85dvh] w-[min(30rem,calc(100vw-2rem))] -translate-x-1/2 -translate-y-1/2 animate-appear flex-col gap-4 overflow-auto rounded-xl border bg-surface p-5 shadow-soft"
         >
           <div className="flex flex-col gap-1 pr-6">
             <Primitive.Title className="text-lg font-semibold">{title}</Primitive.Title>
