@@ -185,6 +185,15 @@ impl run_loop::ports::Arbiter for SharedArbiter {
     fn retire(&self, owner: &str) {
         self.state.lock().core.retire(owner);
     }
+
+    fn has_free(&self, resource: &str, amount: f64) -> bool {
+        let state = self.state.lock();
+        let mut amounts = state.core.amounts();
+        // What nobody counts is never short.
+        amounts
+            .find(|(name, ..)| *name == resource)
+            .is_none_or(|(_, free, _)| free >= amount)
+    }
 }
 
 fn infeasible(error: &RequestError) -> NodeError {

@@ -17,6 +17,7 @@ mod runtime_loader;
 mod runtime_meter;
 mod runtime_models;
 mod runtime_pit;
+mod runtime_plan;
 mod runtime_players;
 mod runtime_pool;
 mod runtime_session;

@@ -10,17 +10,16 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use rmpv::Value;
-use run_loop::{
-    JournalError, LogSettings, PlanError, PlayerLog, PortTypes, RunError, RunLoop, World, read_plan,
-};
+use run_loop::{JournalError, LogSettings, PlayerLog, PortTypes, RunError, RunLoop, World};
 use rustc_hash::FxHashMap;
 
 use crate::arbitration::PyArbitrationEngine;
-use crate::errors::{bad_input, cycle_error, environment_lacks, not_found, raise, raise_coded};
+use crate::errors::{bad_input, environment_lacks, not_found, raise, raise_coded};
 use crate::runtime_call::call_alone;
 use crate::runtime_events::{EventQueue, Note, to_dict};
 use crate::runtime_models::{Loaded, PyModelHandle, drop_model};
 use crate::runtime_pit::PitArtifacts;
+use crate::runtime_plan::plan_from_python;
 use crate::runtime_players::{Launch, Theatre, TheatreStage};
 use crate::runtime_pool::{self, PoolSettings, Tending};
 use crate::sandbox::spec_from_python;
@@ -82,7 +81,7 @@ impl PyRuntime {
             })?;
         let handle = runtime.handle().clone();
         let log = log.map(player_log).transpose()?;
-        let events = EventQueue::new(log);
+        let events = EventQueue::new(log, handle.clone());
         let events =
             Arc::new(events.map_err(|error| {
                 environment_lacks(&format!("no eventfd can be made: {error}"), "")
@@ -131,12 +130,8 @@ impl PyRuntime {
     }
 
     fn start(&self, py: Python<'_>, plan: &Bound<'_, PyAny>) -> PyResult<()> {
-        let document = from_python(plan)?;
-        let started = py.detach(|| {
-            let plan = read_plan(&document).map_err(Refused::Plan)?;
-            self.run_loop.start(plan).map_err(Refused::Run)
-        });
-        started.map_err(refused)
+        let plan = plan_from_python(plan, None)?;
+        py.detach(|| self.run_loop.start(plan)).map_err(run_error)
     }
 
     fn resume<'py>(
@@ -145,16 +140,10 @@ impl PyRuntime {
         run_dir: String,
         plan: &Bound<'_, PyAny>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let mut document = from_python(plan)?;
-        if let Value::Map(entries) = &mut document {
-            entries.retain(|(key, _)| key.as_str() != Some("dir"));
-            entries.push(("dir".into(), run_dir.into()));
-        }
-        let resumed = py.detach(|| {
-            let plan = read_plan(&document).map_err(Refused::Plan)?;
-            self.run_loop.resume(plan).map_err(Refused::Run)
-        });
-        let resumed = resumed.map_err(refused)?;
+        let plan = plan_from_python(plan, Some(run_dir))?;
+        let resumed = py
+            .detach(|| self.run_loop.resume(plan))
+            .map_err(run_error)?;
         let dict = PyDict::new(py);
         dict.set_item(
             "kept",
@@ -497,20 +486,6 @@ fn read_launch(launch: &Bound<'_, PyDict>) -> PyResult<Launch> {
 fn seconds(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds)
         .map_err(|_| bad_input(&format!("{seconds} is no duration in seconds"), ""))
-}
-
-/// Why a run was not started.
-enum Refused {
-    Plan(PlanError),
-    Run(RunError),
-}
-
-fn refused(refused: Refused) -> PyErr {
-    match refused {
-        Refused::Plan(PlanError::Cycle(cycle)) => cycle_error(&cycle),
-        Refused::Plan(error) => raise_coded("BadInput", &error.to_string(), "", "invalid_plan"),
-        Refused::Run(error) => run_error(error),
-    }
 }
 
 fn run_error(error: RunError) -> PyErr {

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::intern;
@@ -13,11 +14,16 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use rmpv::Value;
 use run_loop::ports::{NodeError, Stored};
-use run_loop::{NodeEvent, NodeState, PlayerLog, RunEvent, Sink, Speaker};
+use run_loop::{NodeEvent, NodeNotes, NodeState, PlayerLog, RunEvent, Sink, Speaker};
 use rustc_hash::FxHashMap;
+use tokio::runtime::Handle;
 
 use crate::values::{ports_to_python, to_python};
 
+/// Changes within this time are told together: waking Python costs more than a node does.
+const MOMENT: Duration = Duration::from_millis(1);
+/// So many events are told without waiting for more.
+const MANY: usize = 128;
 /// With so many events waiting, what a Player only says in passing is dropped.
 const MOST_WAITING: usize = 100_000;
 
@@ -78,30 +84,65 @@ struct Waiting {
     notes: VecDeque<Note>,
     /// Only the newest progress of a node is worth telling; it stands at the place of the first.
     progress: FxHashMap<Place, Value>,
+    /// Whether the descriptor is readable.
+    is_rung: bool,
+    /// Whether it will be in a moment.
+    is_due: bool,
+}
+
+impl Waiting {
+    fn ring(&mut self, bell: &Bell) {
+        if !std::mem::replace(&mut self.is_rung, true) {
+            bell.ring();
+        }
+    }
+}
+
+/// The descriptor that Python waits on.
+struct Bell(OwnedFd);
+
+impl Bell {
+    fn new() -> io::Result<Self> {
+        // SAFETY: makes a descriptor, which is ours from here on.
+        unsafe {
+            let fd = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
+            if fd < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(Self(OwnedFd::from_raw_fd(fd)))
+        }
+    }
+
+    fn ring(&self) {
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: eight bytes that live across the call. It fails only when the counter is full, and
+        // then the descriptor is readable already.
+        let _ = unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    fn rest(&self) {
+        let mut count = [0u8; 8];
+        // SAFETY: room for eight bytes. It fails only when the counter is zero, which is what is wanted.
+        let _ = unsafe { libc::read(self.0.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+    }
 }
 
 /// The queue. Rust threads push; one Python thread drains.
 pub(crate) struct EventQueue {
-    waiting: Mutex<Waiting>,
-    eventfd: OwnedFd,
+    waiting: Arc<Mutex<Waiting>>,
+    bell: Arc<Bell>,
+    handle: Handle,
     dropped: AtomicU64,
     log: Option<PlayerLog>,
 }
 
 impl EventQueue {
     /// With a log, what Players log goes there and is no event.
-    pub(crate) fn new(log: Option<PlayerLog>) -> io::Result<Self> {
-        // SAFETY: makes a descriptor, which is ours from here on.
-        let eventfd = unsafe {
-            let fd = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
-            if fd < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            OwnedFd::from_raw_fd(fd)
-        };
+    pub(crate) fn new(log: Option<PlayerLog>, handle: Handle) -> io::Result<Self> {
         Ok(Self {
-            waiting: Mutex::new(Waiting::default()),
-            eventfd,
+            waiting: Arc::default(),
+            bell: Arc::new(Bell::new()?),
+            handle,
             dropped: AtomicU64::new(0),
             log,
         })
@@ -109,7 +150,7 @@ impl EventQueue {
 
     /// Readable while there is something to drain.
     pub(crate) fn fileno(&self) -> RawFd {
-        self.eventfd.as_raw_fd()
+        self.bell.0.as_raw_fd()
     }
 
     /// How many were dropped because nobody drained.
@@ -134,9 +175,7 @@ impl EventQueue {
             return;
         }
         waiting.notes.push_back(note);
-        if waiting.notes.len() == 1 {
-            self.wake();
-        }
+        waiting.ring(&self.bell);
     }
 
     /// Passes on what a Player says beside its answer.
@@ -173,39 +212,41 @@ impl EventQueue {
                 let place = first.key().clone();
                 first.insert(body);
                 waiting.notes.push_back(Note::Progress { place, extension });
-                if waiting.notes.len() == 1 {
-                    self.wake();
-                }
+                waiting.ring(&self.bell);
             }
         }
     }
 
-    fn wake(&self) {
-        let one = 1u64.to_ne_bytes();
-        // SAFETY: eight bytes that live across the call. It fails only when the counter is full, and
-        // then the descriptor is readable already.
-        let _ = unsafe { libc::write(self.eventfd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
-    }
-
-    fn rest(&self) {
-        let mut count = [0u8; 8];
-        // SAFETY: room for eight bytes. It fails only when the counter is zero, which is what is wanted.
-        let _ = unsafe {
-            libc::read(
-                self.eventfd.as_raw_fd(),
-                count.as_mut_ptr().cast(),
-                count.len(),
-            )
-        };
+    fn ring_soon(&self, waiting: &mut Waiting) {
+        if waiting.is_rung || std::mem::replace(&mut waiting.is_due, true) {
+            return;
+        }
+        let (waiting, bell) = (self.waiting.clone(), self.bell.clone());
+        self.handle.spawn(async move {
+            tokio::time::sleep(MOMENT).await;
+            let mut waiting = waiting.lock();
+            waiting.is_due = false;
+            if !waiting.notes.is_empty() {
+                waiting.ring(&bell);
+            }
+        });
     }
 
     /// Takes up to `limit` events; the descriptor stays readable when there are more.
     pub(crate) fn take(&self, limit: usize) -> Vec<Note> {
         let mut waiting = self.waiting.lock();
-        let Waiting { notes, progress } = &mut *waiting;
+        let Waiting {
+            notes,
+            progress,
+            is_rung,
+            ..
+        } = &mut *waiting;
         let taken = notes.len().min(limit);
         if taken == notes.len() {
-            self.rest();
+            *is_rung = false;
+            self.bell.rest();
+        } else if !std::mem::replace(is_rung, true) {
+            self.bell.ring();
         }
         let resolve = |note: Note| match note {
             Note::Progress { place, extension } => Note::Said {
@@ -225,11 +266,15 @@ impl Sink for EventQueue {
         if events.is_empty() {
             return;
         }
+        // A question or a run's end is awaited; that a node has another state may be told with the next.
+        let is_awaited = |event: &RunEvent| !matches!(event, RunEvent::Node(_));
+        let is_urgent = events.iter().any(is_awaited);
         let mut waiting = self.waiting.lock();
-        let was_empty = waiting.notes.is_empty();
         waiting.notes.extend(events.drain(..).map(Note::Run));
-        if was_empty {
-            self.wake();
+        if is_urgent || waiting.notes.len() >= MANY {
+            waiting.ring(&self.bell);
+        } else {
+            self.ring_soon(&mut waiting);
         }
     }
 }
@@ -398,25 +443,11 @@ fn node_event(dict: &Bound<'_, PyDict>, node: &NodeEvent) -> PyResult<()> {
     dict.set_item(intern!(py, "state"), state_word(py, node.state))?;
     dict.set_item(intern!(py, "attempt"), node.attempt)?;
     dict.set_item(intern!(py, "at"), node.at)?;
-    if let Some(error) = &node.error {
-        dict.set_item(intern!(py, "error"), error_dict(py, error)?)?;
-    }
-    if let Some(reason) = &node.reason {
-        dict.set_item(intern!(py, "reason"), reason)?;
-    }
-    if let Some(usage) = &node.usage {
-        dict.set_item(intern!(py, "cpu_seconds"), usage.cpu_seconds)?;
-        dict.set_item(intern!(py, "peak_memory"), usage.peak_memory)?;
-        dict.set_item(intern!(py, "gpu_share"), usage.gpu_share)?;
+    if let Some(more) = &node.more {
+        node_notes(dict, more)?;
     }
     if let Some(started) = node.started {
         dict.set_item(intern!(py, "started"), started)?;
-    }
-    if let Some(because) = &node.ran_because {
-        dict.set_item(intern!(py, "ran_because"), &**because)?;
-    }
-    if let Some(fallback) = &node.fallback {
-        dict.set_item(intern!(py, "fallback"), &**fallback)?;
     }
     if node.is_kept {
         dict.set_item(intern!(py, "kept"), true)?;
@@ -436,6 +467,28 @@ fn node_event(dict: &Bound<'_, PyDict>, node: &NodeEvent) -> PyResult<()> {
     }
     if let Some(queue) = node.queue {
         dict.set_item(intern!(py, "queue"), queue)?;
+    }
+    Ok(())
+}
+
+fn node_notes(dict: &Bound<'_, PyDict>, more: &NodeNotes) -> PyResult<()> {
+    let py = dict.py();
+    if let Some(error) = &more.error {
+        dict.set_item(intern!(py, "error"), error_dict(py, error)?)?;
+    }
+    if let Some(reason) = &more.reason {
+        dict.set_item(intern!(py, "reason"), reason)?;
+    }
+    if let Some(usage) = &more.usage {
+        dict.set_item(intern!(py, "cpu_seconds"), usage.cpu_seconds)?;
+        dict.set_item(intern!(py, "peak_memory"), usage.peak_memory)?;
+        dict.set_item(intern!(py, "gpu_share"), usage.gpu_share)?;
+    }
+    if let Some(because) = &more.ran_because {
+        dict.set_item(intern!(py, "ran_because"), &**because)?;
+    }
+    if let Some(fallback) = &more.fallback {
+        dict.set_item(intern!(py, "fallback"), &**fallback)?;
     }
     Ok(())
 }

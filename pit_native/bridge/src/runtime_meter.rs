@@ -14,6 +14,7 @@ const PEAK_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Meter {
     pid: i32,
+    clock: Option<libc::clockid_t>,
     state: Mutex<State>,
 }
 
@@ -21,16 +22,28 @@ pub(crate) struct Meter {
 struct State {
     /// CPU time of the process when it was last looked at.
     cpu: f64,
+    /// What a call that was open all the time would have had of it.
+    each: f64,
     peak: Option<u64>,
     asked: Option<Instant>,
-    open: FxHashMap<u64, Usage>,
+    open: FxHashMap<u64, Open>,
     ended: FxHashMap<u64, Usage>,
+}
+
+/// A call that has not ended.
+#[derive(Debug)]
+struct Open {
+    /// [`State::each`] when it began.
+    since: f64,
+    /// What programs have used that it had executed.
+    charged: Usage,
 }
 
 impl Meter {
     pub(crate) fn new(pid: i32) -> Self {
         Self {
             pid,
+            clock: clock_of(pid),
             state: Mutex::default(),
         }
     }
@@ -39,12 +52,17 @@ impl Meter {
     pub(crate) fn begin(&self, tag: u64) {
         let mut state = self.state.lock();
         self.share(&mut state);
-        state.open.insert(tag, Usage::default());
+        let call = Open {
+            since: state.each,
+            charged: Usage::default(),
+        };
+        state.open.insert(tag, call);
     }
 
     /// A program that the call had executed has used this.
     pub(crate) fn charge(&self, tag: u64, cpu_seconds: f64, memory: u64) {
-        if let Some(usage) = self.state.lock().open.get_mut(&tag) {
+        if let Some(call) = self.state.lock().open.get_mut(&tag) {
+            let usage = &mut call.charged;
             usage.cpu_seconds += cpu_seconds;
             usage.peak_memory = usage.peak_memory.max(Some(memory));
         }
@@ -59,8 +77,12 @@ impl Meter {
             state.peak = peak_of(self.pid).or(state.peak);
             state.asked = Some(now);
         }
-        if let Some(mut usage) = state.open.remove(&tag) {
-            usage.peak_memory = usage.peak_memory.max(state.peak);
+        if let Some(Open { since, charged }) = state.open.remove(&tag) {
+            let usage = Usage {
+                cpu_seconds: charged.cpu_seconds + state.each - since,
+                peak_memory: charged.peak_memory.max(state.peak),
+                ..charged
+            };
             state.ended.insert(tag, usage);
         }
     }
@@ -73,26 +95,28 @@ impl Meter {
     /// What the process has used since the last look belongs to all open calls alike.
     fn share(&self, state: &mut State) {
         // A process that has ended has no clock any more.
-        let Some(cpu) = cpu_of(self.pid) else {
+        let Some(cpu) = self.clock.and_then(cpu_at) else {
             return;
         };
-        let each = (cpu - state.cpu).max(0.0) / state.open.len().max(1) as f64;
+        state.each += (cpu - state.cpu).max(0.0) / state.open.len().max(1) as f64;
         state.cpu = cpu;
-        for usage in state.open.values_mut() {
-            usage.cpu_seconds += each;
-        }
     }
 }
 
-/// CPU seconds of a process by its clock, which counts nanoseconds where `/proc/PID/stat` counts ticks of 10 ms.
-fn cpu_of(pid: i32) -> Option<f64> {
+/// The clock of a process's CPU time, which counts nanoseconds where `/proc/PID/stat` counts ticks of 10 ms.
+fn clock_of(pid: i32) -> Option<libc::clockid_t> {
     let mut clock = 0;
+    // SAFETY: it writes where it is told and nowhere else.
+    let failed = unsafe { libc::clock_getcpuclockid(pid, &mut clock) };
+    (failed == 0).then_some(clock)
+}
+
+/// The seconds that such a clock shows.
+fn cpu_at(clock: libc::clockid_t) -> Option<f64> {
     let mut time = MaybeUninit::<libc::timespec>::uninit();
-    // SAFETY: both calls write where they are told and nowhere else; `time` is read only when written.
+    // SAFETY: it writes where it is told and nowhere else; `time` is read only when written.
     let time = unsafe {
-        if libc::clock_getcpuclockid(pid, &mut clock) != 0
-            || libc::clock_gettime(clock, time.as_mut_ptr()) != 0
-        {
+        if libc::clock_gettime(clock, time.as_mut_ptr()) != 0 {
             return None;
         }
         time.assume_init()

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use dag_tracker::{LogError, LogName, RecordLog};
 use rustc_hash::FxHashMap;
-use sha2::{Digest, Sha256};
 
+use crate::digest::Digester;
 use crate::lineage::Lineage;
-use crate::plan::{NodePlan, Source, hash_value};
+use crate::plan::{NodePlan, Source};
 use crate::ports::Stored;
 
 const NAME: &LogName = b"SYMCACH";
@@ -79,7 +79,7 @@ pub fn cache_key(
     artifact_of: impl Fn(u32, &str) -> Option<std::sync::Arc<str>>,
 ) -> Option<CacheKey> {
     let base = node.cache_key.as_ref()?;
-    let mut hash = Sha256::new();
+    let mut hash = Digester::new();
     hash.update(base.as_bytes());
     for input in &node.inputs {
         hash.update([0, u8::from(input.is_list)]);
@@ -97,12 +97,12 @@ pub fn cache_key(
                 }
                 Source::Value(value) => {
                     hash.update([2]);
-                    hash_value(&mut hash, value);
+                    hash.value(value);
                 }
             }
         }
     }
-    Some(hash.finalize().into())
+    Some(hash.finish())
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! Reads a plan from the map that the host sends.
 
+use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rmpv::Value;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::plan::{
-    Backoff, Casting, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, PathLock, Plan,
-    PlanError, PlanParts, Retry, Source,
+    Backoff, Casting, Condition, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan,
+    PathLock, Plan, PlanError, PlanParts, Retry, Source,
 };
 
 type Result<T> = std::result::Result<T, PlanError>;
@@ -17,61 +18,149 @@ type Result<T> = std::result::Result<T, PlanError>;
 /// The plan that `document` describes (the form is in `pit_native.pyi`, at `Runtime.start`).
 pub fn read_plan(document: &Value) -> Result<Plan> {
     let top = Map::new(document, "document")?;
-    let nodes = top.list("nodes")?;
-    let mut index: FxHashMap<&str, u32> = FxHashMap::default();
-    for (at, node) in nodes.iter().enumerate() {
-        let id = Map::new(node, "node")?.text("id")?;
-        if index.insert(id, at as u32).is_some() {
-            return Err(PlanError::DuplicateNode(id.to_owned()));
-        }
+    let mut reader = PlanReader::new(document)?;
+    let (nodes, edges) = (top.list("nodes")?, top.list("edges")?);
+    reader.reserve(nodes.len(), edges.len());
+    for node in nodes {
+        reader.declare(Map::new(node, "node")?.text("id")?)?;
     }
-    let mut texts = Texts::default();
-    let folder = top
-        .optional_text("dir")?
-        .filter(|dir| !dir.is_empty())
-        .map(PathBuf::from);
-    Plan::new(PlanParts {
-        run: top.text("run")?.to_owned(),
-        folder,
-        name: top.optional_text("name")?.unwrap_or_default().to_owned(),
-        melody: top.optional_text("melody")?.map(str::to_owned),
-        project: top.optional_text("project")?.map(str::to_owned),
-        nodes: read_nodes(nodes, &index, &mut texts)?,
-        edges: top
-            .list("edges")?
-            .iter()
-            .map(|edge| read_edge(edge, &index))
-            .collect::<Result<_>>()?,
-        meta: top
-            .pairs("meta")?
-            .map(|(k, v)| (k.to_owned(), v.clone()))
-            .collect(),
-        asks_on_failure: top.flag("ask_failure")?,
-    })
+    nodes.iter().try_for_each(|node| reader.read_node(node))?;
+    edges.iter().try_for_each(|edge| reader.read_edge(edge))?;
+    reader.finish()
+}
+
+/// Reads a plan piece by piece, so that no document of a hundred thousand nodes is held beside it.
+///
+/// First every node is declared, for any may name any; then the nodes are read in the same order, and the
+/// edges.
+pub struct PlanReader {
+    parts: PlanParts,
+    index: FxHashMap<Arc<str>, u32>,
+    names: Vec<Arc<str>>,
+    texts: Texts,
+}
+
+impl PlanReader {
+    /// Begins with all of the document but its nodes and edges, which are not looked at.
+    pub fn new(document: &Value) -> Result<Self> {
+        let top = Map::new(document, "document")?;
+        let folder = top
+            .optional_text("dir")?
+            .filter(|dir| !dir.is_empty())
+            .map(PathBuf::from);
+        let parts = PlanParts {
+            run: top.text("run")?.to_owned(),
+            folder,
+            name: top.optional_text("name")?.unwrap_or_default().to_owned(),
+            melody: top.optional_text("melody")?.map(str::to_owned),
+            project: top.optional_text("project")?.map(str::to_owned),
+            meta: top
+                .pairs("meta")?
+                .map(|(k, v)| (k.to_owned(), v.clone()))
+                .collect(),
+            asks_on_failure: top.flag("ask_failure")?,
+            ..PlanParts::default()
+        };
+        Ok(Self {
+            parts,
+            index: FxHashMap::default(),
+            names: Vec::new(),
+            texts: Texts::default(),
+        })
+    }
+
+    /// Makes room for so many nodes and edges.
+    pub fn reserve(&mut self, nodes: usize, edges: usize) {
+        self.index.reserve(nodes);
+        self.names.reserve_exact(nodes);
+        self.parts.nodes.reserve_exact(nodes);
+        self.parts.edges.reserve_exact(edges);
+    }
+
+    /// Says that there is a node called `id`.
+    pub fn declare(&mut self, id: &str) -> Result<()> {
+        let id: Arc<str> = id.into();
+        let at = self.names.len() as u32;
+        if self.index.insert(id.clone(), at).is_some() {
+            return Err(PlanError::DuplicateNode(id.to_string()));
+        }
+        self.names.push(id);
+        Ok(())
+    }
+
+    /// Reads the next node.
+    pub fn read_node(&mut self, value: &Value) -> Result<()> {
+        let id = Map::new(value, "node")?.text("id")?;
+        // Who sends the document may have changed it since the node was declared.
+        let name = self.names.get(self.parts.nodes.len());
+        let Some(name) = name.filter(|name| &***name == id) else {
+            return Err(PlanError::UnknownNode {
+                at: "the list of nodes".to_owned(),
+                node: id.to_owned(),
+            });
+        };
+        let node = read_node(value, name.clone(), &self.index, &mut self.texts)?;
+        self.parts.nodes.push(node);
+        Ok(())
+    }
+
+    /// Reads the next edge.
+    pub fn read_edge(&mut self, value: &Value) -> Result<()> {
+        let edge = read_edge(value, &self.index)?;
+        self.parts.edges.push(edge);
+        Ok(())
+    }
+
+    /// The plan of all that was read.
+    pub fn finish(self) -> Result<Plan> {
+        let Self {
+            parts,
+            index,
+            names,
+            texts,
+        } = self;
+        drop((names, texts));
+        Plan::with_index(parts, index)
+    }
 }
 
 /// Shares what is equal: ten thousand nodes have a handful of Players and port names.
 #[derive(Default)]
-struct Texts(
-    FxHashMap<String, Arc<str>>,
-    FxHashMap<Arc<str>, Vec<Arc<Casting>>>,
-);
+struct Texts {
+    known: FxHashSet<Arc<str>>,
+    castings: FxHashMap<Arc<str>, Vec<Arc<Casting>>>,
+    /// A map without entries.
+    empty: Option<Arc<Value>>,
+}
 
 /// Castings of one Player that are compared; beyond them equal ones are not found.
 const COMPARED: usize = 8;
 
 impl Texts {
     fn share(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(text) {
+        if let Some(known) = self.known.get(text) {
             return known.clone();
         }
         let shared: Arc<str> = text.into();
-        self.0.insert(text.to_owned(), shared.clone());
+        self.known.insert(shared.clone());
         shared
     }
 
+    fn params(&mut self, params: Option<&Value>) -> Arc<Value> {
+        match params {
+            Some(Value::Map(entries)) if entries.is_empty() => self.empty(),
+            Some(params) => Arc::new(params.clone()),
+            None => self.empty(),
+        }
+    }
+
+    fn empty(&mut self) -> Arc<Value> {
+        let empty = || Arc::new(Value::Map(Vec::new()));
+        self.empty.get_or_insert_with(empty).clone()
+    }
+
     fn cast(&mut self, casting: Casting) -> Arc<Casting> {
-        let known = self.1.entry(casting.player.clone()).or_default();
+        let known = self.castings.entry(casting.player.clone()).or_default();
         if let Some(same) = known.iter().find(|same| ***same == casting) {
             return same.clone();
         }
@@ -84,25 +173,15 @@ impl Texts {
     }
 }
 
-fn read_nodes(
-    values: &[Value],
-    index: &FxHashMap<&str, u32>,
+fn read_node(
+    value: &Value,
+    id: Arc<str>,
+    index: &FxHashMap<Arc<str>, u32>,
     texts: &mut Texts,
-) -> Result<Vec<NodePlan>> {
-    // Collecting results would leave room for as many nodes again.
-    let mut nodes = Vec::with_capacity(values.len());
-    for value in values {
-        nodes.push(read_node(value, index, texts)?);
-    }
-    Ok(nodes)
-}
-
-fn read_node(value: &Value, index: &FxHashMap<&str, u32>, texts: &mut Texts) -> Result<NodePlan> {
-    let raw = Map::new(value, "node")?;
-    let id = raw.text("id")?;
+) -> Result<NodePlan> {
     let map = Map {
-        at: format!("node {id}"),
-        ..raw
+        at: Place::Node(&id),
+        ..Map::new(value, "node")?
     };
     let key = map.optional_text("key")?.unwrap_or_default();
     let kind = match map.optional_text("kind")? {
@@ -118,10 +197,6 @@ fn read_node(value: &Value, index: &FxHashMap<&str, u32>, texts: &mut Texts) -> 
     let function = map
         .optional_text("function")?
         .unwrap_or_else(|| player.split_once('#').map_or("", |(_, f)| f));
-    let params = map
-        .optional("params")
-        .cloned()
-        .unwrap_or_else(|| Value::Map(Vec::new()));
     let casting = Casting {
         kind,
         key: texts.share(key),
@@ -138,17 +213,21 @@ fn read_node(value: &Value, index: &FxHashMap<&str, u32>, texts: &mut Texts) -> 
         uncached: map.optional_text("uncached")?.map(|why| texts.share(why)),
         fallback: read_fallback(&map, texts)?,
     };
+    let inputs = read_inputs(&map, index, texts)?;
+    let cache_key = map.optional_text("cache_key")?.map(str::to_owned);
+    let seconds = map.number("seconds")?.unwrap_or(1.0).max(0.0);
+    let params = texts.params(map.optional("params"));
     Ok(NodePlan {
-        id: id.into(),
+        id,
         casting: texts.cast(casting),
-        params: Arc::new(params),
-        inputs: read_inputs(&map, index, texts)?,
-        cache_key: map.optional_text("cache_key")?.map(str::to_owned),
-        seconds: map.number("seconds")?.unwrap_or(1.0).max(0.0),
+        params,
+        inputs,
+        cache_key,
+        seconds,
     })
 }
 
-fn read_outputs(map: &Map<'_>, texts: &mut Texts) -> Result<Vec<(Arc<str>, Arc<str>)>> {
+fn read_outputs(map: &Map<'_, '_>, texts: &mut Texts) -> Result<Vec<(Arc<str>, Arc<str>)>> {
     let mut outputs = Vec::new();
     for (port, type_name) in map.pairs("outputs")? {
         let type_name = type_name
@@ -159,7 +238,7 @@ fn read_outputs(map: &Map<'_>, texts: &mut Texts) -> Result<Vec<(Arc<str>, Arc<s
     Ok(outputs)
 }
 
-fn read_resources(map: &Map<'_>, texts: &mut Texts) -> Result<Vec<(Arc<str>, f64)>> {
+fn read_resources(map: &Map<'_, '_>, texts: &mut Texts) -> Result<Vec<(Arc<str>, f64)>> {
     let mut resources = Vec::new();
     for (resource, amount) in map.pairs("resources")? {
         let amount =
@@ -169,11 +248,11 @@ fn read_resources(map: &Map<'_>, texts: &mut Texts) -> Result<Vec<(Arc<str>, f64
     Ok(resources)
 }
 
-fn read_locks(map: &Map<'_>, texts: &mut Texts) -> Result<Vec<PathLock>> {
+fn read_locks(map: &Map<'_, '_>, texts: &mut Texts) -> Result<Vec<PathLock>> {
     let mut locks = Vec::new();
     for value in map.list("locks")? {
         let lock = Map {
-            at: format!("{}, lock", map.at),
+            at: Place::Part(&map.at, "lock", ""),
             ..Map::new(value, "lock")?
         };
         locks.push(PathLock {
@@ -188,26 +267,26 @@ fn read_locks(map: &Map<'_>, texts: &mut Texts) -> Result<Vec<PathLock>> {
     Ok(locks)
 }
 
-fn read_fallback(map: &Map<'_>, texts: &mut Texts) -> Result<Option<Fallback>> {
+fn read_fallback(map: &Map<'_, '_>, texts: &mut Texts) -> Result<Option<Fallback>> {
     let Some(value) = map.optional("fallback") else {
         return Ok(None);
     };
     let fallback = Map {
-        at: format!("{}, fallback", map.at),
+        at: Place::Part(&map.at, "fallback", ""),
         ..Map::new(value, "fallback")?
     };
-    let params = fallback.optional("params").cloned();
+    let params = fallback.optional("params");
     Ok(Some(Fallback {
         key: texts.share(fallback.text("key")?),
         player: texts.share(fallback.text("player")?),
         function: texts.share(fallback.text("function")?),
-        params: Arc::new(params.unwrap_or_else(|| Value::Map(Vec::new()))),
+        params: texts.params(params),
     }))
 }
 
 fn read_inputs(
-    map: &Map<'_>,
-    index: &FxHashMap<&str, u32>,
+    map: &Map<'_, '_>,
+    index: &FxHashMap<Arc<str>, u32>,
     texts: &mut Texts,
 ) -> Result<Vec<InputPlan>> {
     let names = |key: &str| -> Result<Vec<&str>> {
@@ -227,7 +306,7 @@ fn read_inputs(
         };
         for entry in entries {
             let source = Map {
-                at: format!("{}, input {port}", map.at),
+                at: Place::Part(&map.at, "input ", port),
                 ..Map::new(entry, "input")?
             };
             if let Some(value) = source.find("value") {
@@ -237,7 +316,7 @@ fn read_inputs(
             let node = source.text("node")?;
             let Some(&node) = index.get(node) else {
                 return Err(PlanError::UnknownNode {
-                    at: source.at,
+                    at: source.at.to_string(),
                     node: node.to_owned(),
                 });
             };
@@ -256,7 +335,7 @@ fn read_inputs(
     Ok(inputs)
 }
 
-fn read_retry(map: &Map<'_>) -> Result<Retry> {
+fn read_retry(map: &Map<'_, '_>) -> Result<Retry> {
     let Some(value) = map.optional("retry") else {
         return Ok(Retry {
             attempts: 1,
@@ -265,7 +344,7 @@ fn read_retry(map: &Map<'_>) -> Result<Retry> {
         });
     };
     let retry = Map {
-        at: format!("{}, retry", map.at),
+        at: Place::Part(&map.at, "retry", ""),
         ..Map::new(value, "retry")?
     };
     let backoff = match retry.optional_text("backoff")? {
@@ -283,7 +362,7 @@ fn read_retry(map: &Map<'_>) -> Result<Retry> {
     })
 }
 
-fn read_edge(value: &Value, index: &FxHashMap<&str, u32>) -> Result<EdgePlan> {
+fn read_edge(value: &Value, index: &FxHashMap<Arc<str>, u32>) -> Result<EdgePlan> {
     let edge = Map::new(value, "edge")?;
     let end = |key: &str| {
         // An end may be a node or one of its ports.
@@ -302,13 +381,19 @@ fn read_edge(value: &Value, index: &FxHashMap<&str, u32>) -> Result<EdgePlan> {
         Some("conditional") => EdgeKind::Conditional,
         Some(_) => return Err(edge.wrong("kind", "must be data, control or conditional")),
     };
+    let condition = match kind {
+        EdgeKind::Conditional => Some(Box::new(Condition {
+            when: edge.optional_text("when")?.map(Into::into),
+            token: edge.optional("token").and_then(Value::as_i64),
+        })),
+        EdgeKind::Data | EdgeKind::Control => None,
+    };
     Ok(EdgePlan {
         kind,
         source: end("from")?,
         target: end("to")?,
         is_optional: edge.flag("optional")?,
-        when: edge.optional_text("when")?.map(Into::into),
-        token: edge.optional("token").and_then(Value::as_i64),
+        condition,
     })
 }
 
@@ -316,17 +401,36 @@ fn number(value: &Value) -> Option<f64> {
     value.as_f64().filter(|number| number.is_finite())
 }
 
+/// Where in the document something is; written out only for errors.
+#[derive(Clone, Copy)]
+enum Place<'p> {
+    Top(&'static str),
+    Node(&'p str),
+    /// A part of another, and its name.
+    Part(&'p Place<'p>, &'static str, &'p str),
+}
+
+impl Display for Place<'_> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Top(word) => formatter.write_str(word),
+            Self::Node(id) => write!(formatter, "node {id}"),
+            Self::Part(whole, kind, name) => write!(formatter, "{whole}, {kind}{name}"),
+        }
+    }
+}
+
 /// A map of the document, with the place to name in errors.
-struct Map<'a> {
-    at: String,
+struct Map<'a, 'p> {
+    at: Place<'p>,
     entries: &'a [(Value, Value)],
 }
 
-impl<'a> Map<'a> {
-    fn new(value: &'a Value, at: &str) -> Result<Self> {
+impl<'a, 'p> Map<'a, 'p> {
+    fn new(value: &'a Value, at: &'static str) -> Result<Self> {
         match value {
             Value::Map(entries) => Ok(Self {
-                at: at.to_owned(),
+                at: Place::Top(at),
                 entries,
             }),
             _ => Err(PlanError::Malformed {
@@ -376,7 +480,7 @@ impl<'a> Map<'a> {
         }
     }
 
-    fn pairs(&self, key: &str) -> Result<impl Iterator<Item = (&'a str, &'a Value)> + use<'a>> {
+    fn pairs(&self, key: &str) -> Result<impl Iterator<Item = (&'a str, &'a Value)> + use<'a, 'p>> {
         let entries: &[(Value, Value)] = match self.optional(key) {
             None => &[],
             Some(Value::Map(entries)) => entries,
@@ -450,7 +554,11 @@ mod tests {
         let locks: Vec<_> = locks.map(|lock| (&*lock.path, lock.is_exclusive)).collect();
         assert_eq!(locks, [("docs", true), ("src", false)]);
         assert_eq!(plan.nodes[1].kind, NodeKind::Control);
-        assert_eq!(plan.edges[1].token, Some(7));
+        let condition = plan.edges[1].condition.as_ref().unwrap();
+        assert_eq!(
+            (condition.when.as_deref(), condition.token),
+            (Some("x"), Some(7))
+        );
         assert_eq!(plan.levels, [2.0, 1.0]);
     }
 

@@ -277,6 +277,10 @@ impl Arbiter for SharedArbiter {
     fn relabel(&self, _grant: u64, _label: &Arc<str>) {}
 
     fn retire(&self, _owner: &str) {}
+
+    fn has_free(&self, _resource: &str, amount: f64) -> bool {
+        self.0.capacity - self.0.state.lock().held.values().sum::<f64>() >= amount
+    }
 }
 
 /// Keeps all events; tests wait on it.

@@ -151,7 +151,7 @@ impl Driver {
         let plan = view.plan.clone();
         let machine = Machine::new(plan.clone(), &kept, &attempts);
         let began = Instant::now();
-        let prewarming = Prewarming::start(&plan, &shared.stage, &shared.handle, began, &kept);
+        let prewarming = Prewarming::start(&plan, &shared, began, &kept);
         let fresh = Live {
             grant: 0,
             is_queued: false,

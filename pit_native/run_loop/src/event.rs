@@ -73,7 +73,7 @@ pub enum RunEvent {
     },
 }
 
-/// A node's new state.
+/// A node's new state. A large run tells of many at once, so what most lack stands apart.
 #[derive(Debug, Clone)]
 pub struct NodeEvent {
     /// The run.
@@ -82,6 +82,10 @@ pub struct NodeEvent {
     pub node: Arc<str>,
     /// Its state.
     pub state: NodeState,
+    /// Whether the outputs came from the cache.
+    pub is_cached: bool,
+    /// Whether it was finished in an earlier life of the run.
+    pub is_kept: bool,
     /// Attempts so far.
     pub attempt: u32,
     /// Seconds since the run began, in this life.
@@ -90,22 +94,32 @@ pub struct NodeEvent {
     pub seconds: Option<f64>,
     /// Seconds that it waited for resources.
     pub queue: Option<f64>,
-    /// Whether the outputs came from the cache.
-    pub is_cached: bool,
+    /// When it began to run, in seconds since the run began; for final states.
+    pub started: Option<f64>,
     /// What was stored.
     pub artifacts: Vec<Stored>,
+    /// What is seldom known.
+    pub more: Option<Box<NodeNotes>>,
+}
+
+/// What is told of some nodes only.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NodeNotes {
     /// Why it failed.
     pub error: Option<NodeError>,
     /// Why it was skipped.
     pub reason: Option<String>,
-    /// When it began to run, in seconds since the run began; for final states.
-    pub started: Option<f64>,
     /// What the last attempt used.
     pub usage: Option<Usage>,
     /// Why it ran and was not answered from the cache.
     pub ran_because: Option<Arc<str>>,
     /// The Player that answered in place of its own.
     pub fallback: Option<Arc<str>>,
-    /// Whether it was finished in an earlier life of the run.
-    pub is_kept: bool,
+}
+
+impl NodeNotes {
+    /// Apart, unless there is nothing to note.
+    pub(crate) fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
 }

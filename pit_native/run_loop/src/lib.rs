@@ -7,6 +7,7 @@
 mod attempt;
 mod cache;
 mod decisions;
+mod digest;
 mod document;
 #[cfg(test)]
 mod doubles;
@@ -31,9 +32,9 @@ mod view;
 
 pub use attempt::read_error;
 pub use cache::{CacheKey, ResultCache, cache_key};
-pub use document::read_plan;
+pub use document::{PlanReader, read_plan};
 pub use encoding::{Encoding, decode, encode, suffix};
-pub use event::{NodeEvent, RunEvent, Values};
+pub use event::{NodeEvent, NodeNotes, RunEvent, Values};
 pub use instructions::{Event, Fault, Instruction, NodeState, RunState, Verdict};
 pub use journal::{
     History, JOURNAL, Journal, JournalError, JournalFile, Past, Record, read_history,
@@ -41,8 +42,8 @@ pub use journal::{
 pub use lineage::{Lineage, Parts};
 pub use machine::Machine;
 pub use plan::{
-    Backoff, Casting, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan, PlanError,
-    PlanParts, Retry, Source,
+    Backoff, Casting, Condition, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan,
+    PlanError, PlanParts, Retry, Source,
 };
 pub use port_types::{Mismatch, PortTypes, bad_output};
 pub use player_log::{LogSettings, PlayerLog, Speaker};

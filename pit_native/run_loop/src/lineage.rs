@@ -7,9 +7,9 @@ use dag_tracker::{LogError, LogName, RecordLog};
 use rmpv::Value;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::plan::{NodePlan, Source, hash_value};
+use crate::digest::Digester;
+use crate::plan::{NodePlan, Source};
 
 const NAME: &LogName = b"SYMLINE";
 /// Records in the file beyond which it is rewritten with the newest of each node, and how many are kept.
@@ -40,27 +40,27 @@ impl Parts {
             _ => &[],
         };
         let params = params.iter().map(|(name, value)| {
-            let mut hash = Sha256::new();
-            hash_value(&mut hash, value);
+            let mut hash = Digester::new();
+            hash.value(value);
             (
                 name.as_str().unwrap_or_default().to_owned(),
                 shown(value),
-                digest(hash),
+                hash.short(),
             )
         });
         let inputs = node.inputs.iter().map(|input| {
-            let mut hash = Sha256::new();
+            let mut hash = Digester::new();
             hash.update([u8::from(input.is_list)]);
             for source in &input.sources {
                 match source {
-                    Source::Value(value) => hash_value(&mut hash, value),
+                    Source::Value(value) => hash.value(value),
                     Source::Node { node, port } => {
                         hash.update(artifact_of(*node, port).as_deref().unwrap_or("").as_bytes());
                         hash.update([0]);
                     }
                 }
             }
-            (input.port.clone(), digest(hash))
+            (input.port.clone(), hash.short())
         });
         Self {
             player: node.player.clone(),
@@ -116,17 +116,13 @@ impl Parts {
 
 /// The name under which the parts of `node` in `melody` are kept.
 pub fn place(melody: &str, node: &str) -> Place {
-    let mut hash = Sha256::new();
+    let mut hash = Digester::new();
     hash.update((melody.len() as u64).to_le_bytes());
     hash.update(melody.as_bytes());
     hash.update(node.as_bytes());
     let mut place = Place::default();
-    place.copy_from_slice(&hash.finalize()[..16]);
+    place.copy_from_slice(&hash.finish()[..16]);
     place
-}
-
-fn digest(hash: Sha256) -> u64 {
-    u64::from_le_bytes(hash.finalize()[..8].try_into().unwrap_or_default())
 }
 
 fn shown(value: &Value) -> String {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use dag_tracker::{Cycle, Graph, GraphError};
 use rmpv::Value;
-use rustc_hash::FxHashMap;
-use sha2::{Digest, Sha256};
+use rustc_hash::{FxHashMap, FxHashSet};
 use thiserror::Error;
+
+use crate::digest::Digester;
 
 /// How a node is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +169,15 @@ pub enum EdgeKind {
     Conditional,
 }
 
+/// What a conditional edge asks.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// The condition, in the host's words.
+    pub when: Option<Arc<str>>,
+    /// The host's own mark.
+    pub token: Option<i64>,
+}
+
 /// One edge.
 #[derive(Debug, Clone)]
 pub struct EdgePlan {
@@ -179,10 +189,8 @@ pub struct EdgePlan {
     pub target: u32,
     /// Whether the target can do without it.
     pub is_optional: bool,
-    /// The condition, in the host's words.
-    pub when: Option<Arc<str>>,
-    /// The host's own mark.
-    pub token: Option<i64>,
+    /// Of a conditional edge. Apart, for a large plan has many edges and few conditions.
+    pub condition: Option<Box<Condition>>,
 }
 
 /// A melody that is ready to be played.
@@ -274,6 +282,21 @@ pub struct PlanParts {
 impl Plan {
     /// Puts the parts together; the edges that inputs imply are added to those listed.
     pub fn new(parts: PlanParts) -> Result<Self, PlanError> {
+        let mut index = FxHashMap::default();
+        index.reserve(parts.nodes.len());
+        for (at, node) in parts.nodes.iter().enumerate() {
+            if index.insert(node.id.clone(), at as u32).is_some() {
+                return Err(PlanError::DuplicateNode(node.id.to_string()));
+            }
+        }
+        Self::with_index(parts, index)
+    }
+
+    /// As [`Plan::new`], where the places of all nodes are known already.
+    pub(crate) fn with_index(
+        parts: PlanParts,
+        index: FxHashMap<Arc<str>, u32>,
+    ) -> Result<Self, PlanError> {
         let PlanParts {
             run,
             folder,
@@ -285,23 +308,10 @@ impl Plan {
             meta,
             asks_on_failure,
         } = parts;
-        let mut index = FxHashMap::default();
-        for (at, node) in nodes.iter().enumerate() {
-            if index.insert(node.id.clone(), at as u32).is_some() {
-                return Err(PlanError::DuplicateNode(node.id.to_string()));
-            }
-        }
-        let (mut edges, consumers) = edges_of_inputs(&nodes);
-        let fed: rustc_hash::FxHashSet<(u32, u32)> =
-            edges.iter().map(|e| (e.source, e.target)).collect();
-        edges.extend(
-            listed
-                .into_iter()
-                .filter(|e| e.kind != EdgeKind::Data || !fed.contains(&(e.source, e.target))),
-        );
-        edges.shrink_to_fit();
+        let (edges, consumers) = all_edges(&nodes, listed);
         let pairs: Vec<(u32, u32)> = edges.iter().map(|e| (e.source, e.target)).collect();
         let graph = Graph::new(nodes.len(), &pairs)?;
+        drop(pairs);
         let order = graph.topological_order().map_err(|Cycle(cycle)| {
             PlanError::Cycle(
                 cycle
@@ -340,12 +350,12 @@ impl Plan {
     /// played again on resume.
     pub fn fingerprint(&self, node: u32) -> u64 {
         let node = &self.nodes[node as usize];
-        let mut hash = Sha256::new();
+        let mut hash = Digester::new();
         for text in [&node.player, &node.function] {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text.as_bytes());
         }
-        hash_value(&mut hash, &node.params);
+        hash.value(&node.params);
         for input in &node.inputs {
             hash.update([1, u8::from(input.is_list)]);
             hash.update(input.port.as_bytes());
@@ -359,23 +369,14 @@ impl Plan {
                     }
                     Source::Value(value) => {
                         hash.update([3]);
-                        hash_value(&mut hash, value);
+                        hash.value(value);
                     }
                 }
                 hash.update([0]);
             }
         }
-        u64::from_le_bytes(hash.finalize()[..8].try_into().unwrap_or_default())
+        hash.short()
     }
-}
-
-/// Adds `value` to `hash` in its MessagePack form.
-pub(crate) fn hash_value(hash: &mut Sha256, value: &Value) {
-    let mut bytes = Vec::new();
-    // Writing to memory cannot fail.
-    let _ = rmpv::encode::write_value(&mut bytes, value);
-    hash.update((bytes.len() as u64).to_le_bytes());
-    hash.update(&bytes);
 }
 
 fn classes(nodes: &[NodePlan]) -> Vec<u32> {
@@ -394,6 +395,22 @@ fn classes(nodes: &[NodePlan]) -> Vec<u32> {
     nodes.iter().map(class).collect()
 }
 
+/// The edges that inputs imply, then those of the listed that say more.
+fn all_edges(nodes: &[NodePlan], listed: Vec<EdgePlan>) -> (Vec<EdgePlan>, Vec<u32>) {
+    let (mut edges, consumers) = edges_of_inputs(nodes);
+    if edges.is_empty() {
+        return (listed, consumers);
+    }
+    let fed: FxHashSet<(u32, u32)> = match listed.iter().any(|edge| edge.kind == EdgeKind::Data) {
+        true => edges.iter().map(|e| (e.source, e.target)).collect(),
+        false => FxHashSet::default(),
+    };
+    let says_more = |e: &EdgePlan| e.kind != EdgeKind::Data || !fed.contains(&(e.source, e.target));
+    edges.extend(listed.into_iter().filter(says_more));
+    edges.shrink_to_fit();
+    (edges, consumers)
+}
+
 fn edges_of_inputs(nodes: &[NodePlan]) -> (Vec<EdgePlan>, Vec<u32>) {
     let mut edges = Vec::new();
     let mut consumers = vec![0; nodes.len()];
@@ -409,8 +426,7 @@ fn edges_of_inputs(nodes: &[NodePlan]) -> (Vec<EdgePlan>, Vec<u32>) {
                     source,
                     target: target as u32,
                     is_optional: input.is_optional,
-                    when: None,
-                    token: None,
+                    condition: None,
                 });
             }
         }

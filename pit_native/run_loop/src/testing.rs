@@ -6,8 +6,8 @@ use std::time::Duration;
 use rmpv::Value;
 
 use crate::plan::{
-    Backoff, Casting, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan, PlanParts,
-    Retry, Source,
+    Backoff, Casting, Condition, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan,
+    PlanParts, Retry, Source,
 };
 
 /// What differs between nodes of a test.
@@ -114,14 +114,18 @@ pub(crate) fn parts(specs: Vec<NodeSpec>, edges: &[(&str, u32, u32)]) -> PlanPar
             "control" => EdgeKind::Control,
             _ => EdgeKind::Conditional,
         };
-        let when = (kind == EdgeKind::Conditional).then(|| "true".into());
+        let condition = (kind == EdgeKind::Conditional).then(|| {
+            Box::new(Condition {
+                when: Some("true".into()),
+                token: None,
+            })
+        });
         listed.push(EdgePlan {
             kind,
             source,
             target,
             is_optional: false,
-            when,
-            token: None,
+            condition,
         });
     }
     PlanParts {

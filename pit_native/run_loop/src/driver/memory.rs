@@ -84,13 +84,17 @@ impl Driver {
         let parts = Parts::of(own, |source, port| self.view.artifact_of(source, port));
         let cache = cache.lock();
         let before = cache.lineage.get(&place(melody, &own.id));
-        let differences = before.map(|before| parts.differences(before));
+        // Why it runs is asked only of a node that runs.
+        let is_answered = is_known && lost.is_none();
+        let differences = before
+            .filter(|_| !is_answered)
+            .map(|before| parts.differences(before));
         let because = match (lost, differences, &own.uncached) {
+            _ if is_answered => String::new(),
             (Some(lost), ..) => format!("the artifact {lost} was removed"),
             (None, None, _) => "no earlier success to reuse".to_owned(),
             (None, Some(found), _) if !found.is_empty() => found.join("; "),
             (None, Some(_), Some(why)) => why.to_string(),
-            (None, Some(_), None) if is_known => String::new(),
             (None, Some(_), None) => "its result is no longer in the cache".to_owned(),
         };
         drop(cache);

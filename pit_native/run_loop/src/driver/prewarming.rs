@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 
 use crate::instructions::NodeState;
 use crate::plan::{EdgeKind, NodeKind, NodePlan, Plan};
-use crate::ports::Stage;
+use crate::ports::{Arbiter, Stage};
+use crate::run_loop::Shared;
 
 /// The shortest time between two looks, and the longest while something is still to be warmed.
 const SOONEST: Duration = Duration::from_millis(20);
@@ -22,6 +23,8 @@ const SHARE: u32 = 50;
 /// Loads are begun somewhat earlier than they must: by this share of their time, and these seconds.
 const MARGIN: f64 = 0.25;
 const HEAD_START: f64 = 0.05;
+/// The resource that a loaded Player takes although it is not used.
+const MEMORY: &str = "memory";
 /// What a Player behind an undecided condition is expected to be used.
 const DOUBTFUL: f64 = 0.0;
 const CERTAIN: f64 = 1.0;
@@ -66,14 +69,8 @@ pub(super) struct Prewarming(Option<Arc<Board>>);
 
 impl Prewarming {
     /// Begins to watch over a run; `kept` are the nodes that do not run again.
-    pub(super) fn start(
-        plan: &Arc<Plan>,
-        stage: &Arc<dyn Stage>,
-        handle: &tokio::runtime::Handle,
-        began: Instant,
-        kept: &[u32],
-    ) -> Self {
-        let Some(outlook) = Outlook::new(plan, stage) else {
+    pub(super) fn start(plan: &Arc<Plan>, shared: &Shared, began: Instant, kept: &[u32]) -> Self {
+        let Some(outlook) = Outlook::new(plan, &shared.stage, &shared.arbiter) else {
             return Self(None);
         };
         let count = plan.nodes.len();
@@ -88,7 +85,7 @@ impl Prewarming {
         for &node in kept {
             board.phases[node as usize].store(Phase::Settled as u8, Ordering::Relaxed);
         }
-        handle.spawn(outlook.watch(board.clone(), began));
+        shared.handle.spawn(outlook.watch(board.clone(), began));
         Self(Some(board))
     }
 
@@ -117,6 +114,7 @@ impl Drop for Prewarming {
 struct Outlook {
     plan: Arc<Plan>,
     stage: Arc<dyn Stage>,
+    arbiter: Arc<dyn Arbiter>,
     order: Vec<u32>,
     /// Incoming edges of each node, by target, as indices into the plan's edges.
     incoming: Vec<Vec<u32>>,
@@ -129,7 +127,7 @@ struct Outlook {
 }
 
 impl Outlook {
-    fn new(plan: &Arc<Plan>, stage: &Arc<dyn Stage>) -> Option<Self> {
+    fn new(plan: &Arc<Plan>, stage: &Arc<dyn Stage>, arbiter: &Arc<dyn Arbiter>) -> Option<Self> {
         let mut users: Vec<(Arc<str>, Vec<u32>)> = Vec::new();
         let mut places: FxHashMap<Arc<str>, usize> = FxHashMap::default();
         for (index, node) in plan.nodes.iter().enumerate() {
@@ -152,6 +150,7 @@ impl Outlook {
             order: plan.graph.topological_order().ok()?,
             plan: plan.clone(),
             stage: stage.clone(),
+            arbiter: arbiter.clone(),
             incoming,
             users,
             used: FxHashMap::default(),
@@ -226,20 +225,27 @@ impl Outlook {
             let (key, nodes) = &self.users[at];
             let soonest = nodes
                 .iter()
-                .map(|&node| starts[node as usize])
-                .min_by(|a, b| a.at.total_cmp(&b.at));
-            let Some(start) = soonest.filter(|start| start.at.is_finite()) else {
+                .map(|&node| (starts[node as usize], node))
+                .min_by(|(a, _), (b, _)| a.at.total_cmp(&b.at));
+            let Some((start, node)) = soonest.filter(|(start, _)| start.at.is_finite()) else {
                 continue;
             };
             let due = start.at - lead * (1.0 + MARGIN) - HEAD_START;
-            if due <= now {
+            if due > now {
+                next = next.min(due - now);
+            } else if self.has_room_for(node) {
                 let uses = if start.is_certain { CERTAIN } else { DOUBTFUL };
                 self.stage.prewarm(key, uses);
-            } else {
-                next = next.min(due - now);
             }
         }
         Duration::from_secs_f64(next.min(LATEST.as_secs_f64()))
+    }
+
+    /// Whether the memory that `node` will ask for is free: what running nodes were granted is not taken ahead of
+    /// its time. While it is not, the node could not start either.
+    fn has_room_for(&self, node: u32) -> bool {
+        let mut needs = self.plan.nodes[node as usize].resources.iter();
+        needs.all(|(name, amount)| &**name != MEMORY || self.arbiter.has_free(name, *amount))
     }
 
     /// When each node is expected to start, in seconds since the run began; for what has started or will not

@@ -70,14 +70,17 @@ impl Driver {
             edge,
         };
         let token = self.shared.decisions.ask(&plan.run, question);
-        let ask = move |outputs: Values| RunEvent::Condition {
-            token,
-            run: plan.run.clone(),
-            source: plan.nodes[source as usize].id.clone(),
-            target: plan.nodes[target as usize].id.clone(),
-            when: plan.edges[edge as usize].when.clone(),
-            edge: plan.edges[edge as usize].token,
-            outputs,
+        let ask = move |outputs: Values| {
+            let condition = plan.edges[edge as usize].condition.as_deref();
+            RunEvent::Condition {
+                token,
+                run: plan.run.clone(),
+                source: plan.nodes[source as usize].id.clone(),
+                target: plan.nodes[target as usize].id.clone(),
+                when: condition.and_then(|condition| condition.when.clone()),
+                edge: condition.and_then(|condition| condition.token),
+                outputs,
+            }
         };
         if let Some(outputs) = self.view.in_memory(source) {
             self.events.push(ask(outputs));

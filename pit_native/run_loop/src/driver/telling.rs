@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{NodeEvent, RunEvent};
+use crate::event::{NodeEvent, NodeNotes, RunEvent};
 use crate::instructions::NodeState;
 use crate::plan::NodeKind;
 use crate::ports::NodeError;
@@ -53,24 +53,40 @@ impl Driver {
         if state == NodeState::Running {
             self.begun.push((self.events.len(), node));
         }
+        let more = NodeNotes {
+            error,
+            reason,
+            usage: detail.usage,
+            ran_because,
+            fallback: self.fallback_of(node),
+        };
         self.events.push(RunEvent::Node(Box::new(NodeEvent {
-            run: self.plan.run.clone(),
-            node: self.plan.nodes[node as usize].id.clone(),
-            state,
-            attempt: self.machine.attempts(node),
-            at,
             seconds: detail.seconds,
             queue,
             is_cached: detail.is_cached,
             artifacts: detail.artifacts,
-            error,
-            reason,
             started,
-            usage: detail.usage,
-            ran_because,
-            fallback: self.fallback_of(node),
-            is_kept: false,
+            more: more.boxed(),
+            ..self.event_of(node, state, at)
         })));
+    }
+
+    /// That a node has a state, and nothing else of it.
+    fn event_of(&self, node: u32, state: NodeState, at: f64) -> NodeEvent {
+        NodeEvent {
+            run: self.plan.run.clone(),
+            node: self.plan.nodes[node as usize].id.clone(),
+            state,
+            is_cached: false,
+            is_kept: false,
+            attempt: self.machine.attempts(node),
+            at,
+            seconds: None,
+            queue: None,
+            started: None,
+            artifacts: Vec::new(),
+            more: None,
+        }
     }
 
     /// Takes out that nodes run which have ended meanwhile: their end says when they began.
@@ -102,22 +118,9 @@ impl Driver {
     pub(super) fn tell_kept(&mut self) {
         for node in std::mem::take(&mut self.kept) {
             self.events.push(RunEvent::Node(Box::new(NodeEvent {
-                run: self.plan.run.clone(),
-                node: self.plan.nodes[node as usize].id.clone(),
-                state: NodeState::Succeeded,
-                attempt: self.machine.attempts(node),
-                at: 0.0,
-                seconds: None,
-                queue: None,
-                is_cached: false,
                 artifacts: self.view.stored(node),
-                error: None,
-                reason: None,
-                started: None,
-                usage: None,
-                ran_because: None,
-                fallback: None,
                 is_kept: true,
+                ..self.event_of(node, NodeState::Succeeded, 0.0)
             })));
         }
     }
@@ -160,23 +163,13 @@ impl Driver {
                 .details
                 .get(&node)
                 .and_then(|detail| detail.error.clone());
-            self.events.push(RunEvent::Node(Box::new(NodeEvent {
-                run: self.plan.run.clone(),
-                node: self.plan.nodes[node as usize].id.clone(),
-                state: NodeState::Ready,
-                attempt: self.machine.attempts(node),
-                at,
-                seconds: None,
-                queue: None,
-                is_cached: false,
-                artifacts: Vec::new(),
+            let notes = NodeNotes {
                 error,
-                reason: None,
-                started: None,
-                usage: None,
-                ran_because: None,
-                fallback: None,
-                is_kept: false,
+                ..NodeNotes::default()
+            };
+            self.events.push(RunEvent::Node(Box::new(NodeEvent {
+                more: notes.boxed(),
+                ..self.event_of(node, NodeState::Ready, at)
             })));
         }
     }

@@ -1,6 +1,7 @@
 //! When Players are warmed, on a stage that only writes down what it is told.
 
 use super::*;
+use crate::doubles::{CountingArbiter, SharedArbiter};
 use crate::ports::{NodeError, Promise, Seat};
 use crate::testing::{nodes, parts};
 use parking_lot::Mutex;
@@ -36,6 +37,10 @@ impl Stage for Notes {
     }
 }
 
+fn arbiter(free: f64) -> Arc<dyn Arbiter> {
+    Arc::new(SharedArbiter(Arc::new(CountingArbiter::new(free))))
+}
+
 /// A plan of Players `k0`, `k1`, … that each take the given seconds, and its outlook; all take 1 s to load.
 fn outlook(seconds: &[f64], edges: &[(&str, u32, u32)]) -> (Arc<Notes>, Outlook) {
     let mut parts = parts(nodes(seconds.len()), edges);
@@ -48,7 +53,10 @@ fn outlook(seconds: &[f64], edges: &[(&str, u32, u32)]) -> (Arc<Notes>, Outlook)
     let plan = Arc::new(Plan::new(parts).expect("a plan without cycles"));
     let notes = Arc::new(notes);
     let stage: Arc<dyn Stage> = notes.clone();
-    (notes, Outlook::new(&plan, &stage).expect("Players"))
+    (
+        notes,
+        Outlook::new(&plan, &stage, &arbiter(64.0)).expect("Players"),
+    )
 }
 
 fn board(phases: &[(Phase, f32)]) -> Board {
@@ -101,7 +109,7 @@ fn what_depends_on_a_person_or_a_condition_is_not_certain() {
     parts.nodes[0].player = "symphony/control#approve".into();
     let plan = Arc::new(Plan::new(parts).expect("a plan"));
     let stage: Arc<dyn Stage> = Arc::new(Notes::default());
-    let outlook = Outlook::new(&plan, &stage).expect("Players");
+    let outlook = Outlook::new(&plan, &stage, &arbiter(64.0)).expect("Players");
     let starts = outlook.forecast(&[Phase::Running, Phase::Pending], |_| 0.0, 9.0);
     assert_eq!(starts[1].at, f64::INFINITY);
 }
@@ -147,4 +155,23 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_player_is_not_warmed_into_memory_that_was_granted_to_others() {
+    let (notes, mut outlook) = outlook(&[1.0, 1.0], &[("data", 0, 1)]);
+    let mut plan = parts(nodes(2), &[("data", 0, 1)]);
+    for (index, node) in plan.nodes.iter_mut().enumerate() {
+        node.key = format!("k{index}").into();
+        node.player = "takes 1".into();
+        node.resources = vec![("cpu".into(), 1.0), ("memory".into(), 8.0)];
+    }
+    outlook.plan = Arc::new(Plan::new(plan).expect("a plan without cycles"));
+    let board = board(&[(Phase::Running, 0.0), (Phase::Pending, 0.0)]);
+    outlook.arbiter = arbiter(7.0);
+    assert_eq!(outlook.look(&board, 0.9), LATEST, "looked at again");
+    assert!(notes.said.lock().is_empty());
+    outlook.arbiter = arbiter(8.0);
+    outlook.look(&board, 0.9);
+    assert_eq!(*notes.said.lock(), ["warm k1 1"]);
 }
