@@ -111,7 +111,15 @@ class Tiers:
         if not self._pit.store.is_local(id):
             self._pit.store.info(id)  # what is unknown is not asked of other tiers
             if self.is_used:
-                self.retention.read(id)
+                self.retention.bring_back(id)
+
+    def read(self, id: str) -> bytes:
+        """A content as a whole, also when the store has no space for it. Raises as `bring_back`."""
+        store = self._pit.store
+        if store.is_local(id) or not self.is_used:
+            return bytes(store.get(id))
+        store.info(id)
+        return self.retention.read(id)
 
     def places(self, ids: Iterable[str]) -> dict[str, str]:
         """The tier that each artifact is in."""
@@ -240,9 +248,8 @@ class AnyTier:
         self._store, self._tiers = store, tiers
 
     def get(self, artifact: str) -> bytes:
-        """The content. Raises what `Tiers.bring_back` raises."""
-        self._tiers.bring_back(artifact)
-        return bytes(self._store.get(artifact))
+        """The content. Raises what `Tiers.read` raises."""
+        return self._tiers.read(artifact)
 
     def info(self, artifact: str) -> Json:
         """As the store's own."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from symphony.errors import DamagedArtifact
 from symphony.tiers.tier import PIECE
@@ -25,32 +26,36 @@ _LEVEL = 9  # written once, read seldom
 _TAG = 16
 
 
-def encode(content: bytes, secret: bytes | None = None) -> Iterator[bytes]:
-    """The object of a content, in pieces. `secret` has 32 bytes."""
+def encode(pieces: Iterable[bytes], size: int, secret: bytes | None = None) -> Iterator[bytes]:
+    """The object of a content of `size` bytes, in pieces. `secret` has 32 bytes. Raises DamagedArtifact when
+    `pieces` are not as many bytes.
+    """
     import zstandard
 
     salt = os.urandom(16) if secret else bytes(16)
     header = MAGIC + bytes([SEALED if secret else 0]) + salt
     seal = _seal(secret, header) if secret else None
     yield header
-    packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).chunker(
-        size=len(content), chunk_size=PIECE
-    )
+    packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).chunker(size=size, chunk_size=PIECE)
     frame: bytes | None = None
     number = 0
-    view = memoryview(content)
-    for start in range(0, max(len(view), 1), PIECE):
-        for packed in packer.compress(view[start : start + PIECE]):
-            if frame is not None:
-                yield _frame(frame, number, False, seal)
-                number += 1
-            frame = packed
-    for packed in packer.finish():  # type: ignore[no-untyped-call]
+    for packed in _packed(packer, pieces):
         if frame is not None:
             yield _frame(frame, number, False, seal)
             number += 1
         frame = packed
     yield _frame(frame or b"", number, True, seal)
+
+
+def _packed(packer: Any, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    import zstandard
+
+    try:
+        for piece in pieces:
+            yield from packer.compress(piece)
+        yield from packer.finish()
+    except zstandard.ZstdError as error:
+        raise DamagedArtifact(f"The content has not the length that is known of it: {error}") from None
 
 
 def _frame(

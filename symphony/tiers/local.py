@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from symphony.errors import ArtifactRemote, NotFound
+from symphony.tiers.tier import PIECE
 
 
 class Store(Protocol):
     """What is needed of `pit_native.ArtifactStore`."""
 
-    def get(self, id: str) -> bytes: ...
+    def info(self, id: str) -> dict[str, Any]: ...
 
-    def restore(self, id: str, content: bytes) -> bool: ...
+    def reader(self, id: str) -> Any: ...
+
+    def restorer(self, id: str) -> Any: ...
 
     def evict(self, id: str) -> bool: ...
 
@@ -32,20 +35,26 @@ class StoreTier:
 
     def write(self, key: str, pieces: Iterable[bytes]) -> int:
         """See Tier. Raises BadInput when the content has another digest."""
-        content = b"".join(pieces)
-        self._store.restore(f"sha256:{key}", content)
-        return len(content)
+        size = 0
+        with self._store.restorer(f"sha256:{key}") as writer:
+            for piece in pieces:
+                size += writer.write(piece)
+        return size
 
     def read(self, key: str) -> Iterator[bytes]:
         """See Tier."""
         try:
-            yield self._store.get(f"sha256:{key}")
+            reader = self._store.reader(f"sha256:{key}")
         except ArtifactRemote:
             raise NotFound(f"The store does not hold the bytes of {key}") from None
+        with reader:
+            while piece := reader.read(PIECE):
+                yield piece
 
     def size(self, key: str) -> int | None:
         """See Tier."""
-        return len(self._store.get(f"sha256:{key}")) if self._store.is_local(f"sha256:{key}") else None
+        id = f"sha256:{key}"
+        return int(self._store.info(id)["bytes"]) if self._store.is_local(id) else None
 
     def remove(self, key: str) -> bool:
         """See Tier."""

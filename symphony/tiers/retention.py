@@ -122,13 +122,21 @@ class Retention:
         self.tiering.delete(id)
         self._stale.forget(id)
 
-    def read(self, id: str, progress: Callable[[int, int], None] | None = None) -> bytes:
-        """A content, fetched and kept again when it is in another tier. Raises what Tiering raises."""
-        content = self.tiering.read(id, progress)
-        if (self._stale.item(id) or {"tier": ACTIVE})["tier"] != ACTIVE:
+    def read(self, id: str) -> bytes:
+        """A content as a whole, fetched and kept again when it is in another tier. Raises what Tiering raises."""
+        content = self.tiering.read(id)
+        self._note_read(id)
+        return content
+
+    def bring_back(self, id: str, progress: Callable[[int, int], None] | None = None) -> None:
+        """Fetches a content that is in another tier, of any size. Raises what Tiering raises."""
+        self.tiering.bring_back(id, progress)
+        self._note_read(id)
+
+    def _note_read(self, id: str) -> None:
+        if (self._stale.item(id) or {"tier": ACTIVE})["tier"] != ACTIVE and self._store.is_local(id):
             self._stale.moved(id, ACTIVE)
             self._stale.used(id, time.time())
-        return content
 
     def reclaim(self) -> int:
         """Gives the space of contents that have left the store back to the disk; how many bytes."""

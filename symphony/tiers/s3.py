@@ -126,17 +126,28 @@ class S3Tier:
         return size
 
     def read(self, key: str) -> Iterator[bytes]:
-        """See Tier."""
-        with self._told():
-            answer = self._client.get_object(**self._where(key))
-        with contextlib.closing(answer["Body"]) as body:
-            pieces = body.iter_chunks(PIECE)
-            while True:
-                with self._told():
-                    piece = next(pieces, None)
-                if piece is None:
-                    return
-                yield piece
+        """See Tier. An answer that is cut is asked for again from there on."""
+        where: dict[str, str] = self._where(key)
+        done, attempt = 0, 1
+        while True:
+            with self._told():
+                answer = self._client.get_object(**where)
+            try:
+                with contextlib.closing(answer["Body"]) as body:
+                    pieces = body.iter_chunks(PIECE)
+                    while True:
+                        with self._told():
+                            piece = next(pieces, None)
+                        if piece is None:
+                            return
+                        done += len(piece)
+                        yield piece
+            except TierUnreachable:
+                if attempt == self._attempts:
+                    raise
+                attempt += 1
+            # The object may have been replaced meanwhile: then the service refuses.
+            where |= {"Range": f"bytes={done}-", "IfMatch": answer["ETag"]}
 
     def size(self, key: str) -> int | None:
         """See Tier."""

@@ -60,8 +60,10 @@ def in_parts(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
     for piece in pieces:
         held += piece
         while len(held) >= size:
-            yield bytes(held[:size])
+            with memoryview(held) as view:
+                part = bytes(view[:size])
             del held[:size]
+            yield part
     if held:
         yield bytes(held)
 

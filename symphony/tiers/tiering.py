@@ -17,9 +17,10 @@ import hmac
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import chain
+from typing import Any, Protocol, TypeVar
 
 from symphony.errors import (
     ArtifactHeld,
@@ -33,7 +34,7 @@ from symphony.errors import (
 from symphony.tiers.bandwidth import Bandwidth
 from symphony.tiers.catalogue import Catalogue, Copy
 from symphony.tiers.envelope import decode, encode
-from symphony.tiers.tier import Tier
+from symphony.tiers.tier import PIECE, Tier
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ ACTIVE = "active"
 COLDER = ("archive", "cloud")
 """From warm to cold."""
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Bytes that have arrived, and bytes in all."""
 
@@ -54,7 +56,9 @@ class Store(Protocol):
 
     def evict(self, id: str) -> bool: ...
 
-    def restore(self, id: str, content: bytes) -> bool: ...
+    def reader(self, id: str) -> Any: ...
+
+    def restorer(self, id: str) -> Any: ...
 
     def is_local(self, id: str) -> bool: ...
 
@@ -127,37 +131,75 @@ class Tiering:
         return self._catalogue.totals()
 
     # --- reading ---------------------------------------------------------------------------------------
-    def read(self, id: str, progress: Progress | None = None) -> bytes:
-        """A content, wherever it is. One that had to be fetched is kept in the store again; so is one that
-        was damaged there and is held elsewhere.
-
-        Raises NotFound; TierUnreachable when a tier holds it that does not answer now; DamagedArtifact when
-        no copy matches its digest.
+    def read(self, id: str) -> bytes:
+        """A content as a whole, wherever it is; see `bring_back`. The reader gets it also when the store has no
+        space for it.
         """
         try:
             return self._store.get(id)
         except ArtifactRemote:
-            return self._recall(id, progress)
-        except DamagedArtifact:
-            if not self._catalogue.copies(self._names(id)):
-                raise
-            log.warning("%s is damaged in the store and fetched from another tier", id)
-            return self._recall(id, progress)
-
-    def _recall(self, id: str, progress: Progress | None) -> bytes:
-        content = self._fetch(id, int(self._store.info(id)["bytes"]), progress)
+            pass
+        except DamagedArtifact as error:
+            self._must_be_elsewhere(id, error)
         try:
-            self._store.restore(id, content)
+            self._recall(id, None)
         except StorageFull as error:
-            # The reader gets it all the same.
             log.warning("%s cannot be kept in the store: %s", id, error)
-        self._catalogue.note_use(self.object_of(id), self._clock())
-        return content
+            return self._from_warmest(id, b"".join)
+        return self._store.get(id)
 
-    def _fetch(self, id: str, size: int, progress: Progress | None = None, *, but: str = "") -> bytes:
-        """The content from the warmest tier that has it right. A copy may go while it is read, so the
-        catalogue is asked again when all of its copies have failed.
+    def bring_back(self, id: str, progress: Progress | None = None) -> None:
+        """Makes sure that the store holds a content, whatever its size: little of it is in memory. One that
+        was damaged there comes from elsewhere.
+
+        Raises NotFound; TierUnreachable when a tier holds it that does not answer now; DamagedArtifact when
+        no copy matches its digest; StorageFull.
         """
+        try:
+            for _ in self._local(id):
+                pass  # it is checked while it is read
+            return
+        except ArtifactRemote:
+            pass
+        except DamagedArtifact as error:
+            self._must_be_elsewhere(id, error)
+        self._recall(id, progress)
+
+    def _must_be_elsewhere(self, id: str, error: DamagedArtifact) -> None:
+        """Raises the error, unless another tier may have what is damaged here."""
+        if not self._catalogue.copies(self._names(id)):
+            raise error
+        log.warning("%s is damaged in the store and fetched from another tier", id)
+
+    def _recall(self, id: str, progress: Progress | None) -> None:
+        def keep(pieces: Iterable[bytes]) -> None:
+            # Nothing of it can be read before the store, too, has found its digest right.
+            with self._store.restorer(id) as writer:
+                for piece in pieces:
+                    writer.write(piece)
+
+        self._from_warmest(id, keep, progress)
+        self._catalogue.note_use(self.object_of(id), self._clock())
+
+    def _local(self, id: str) -> Iterator[bytes]:
+        """A content in the store, in pieces; raises DamagedArtifact at the latest behind the last of them."""
+        with self._store.reader(id) as reader:
+            while piece := reader.read(PIECE):
+                yield piece
+
+    def _from_warmest(
+        self,
+        id: str,
+        take: Callable[[Iterable[bytes]], T],
+        progress: Progress | None = None,
+        *,
+        but: str = "",
+    ) -> T:
+        """What `take` makes of the pieces of a content from the warmest tier that has it right; of another one
+        it gets some pieces and then an error. A copy may go while it is read, so the catalogue is asked again
+        when all of its copies have failed.
+        """
+        size = int(self._store.info(id)["bytes"])
         failures: list[SymphonyError] = []
         tried: set[Copy] = set()
         while True:
@@ -169,9 +211,12 @@ class Tiering:
                 tried.add(copy)
                 if copy.tier == but:
                     continue
+                source = _Source(self._pieces(id, copy.object, copy.tier, size, progress))
                 try:
-                    return self._content(id, copy.object, copy.tier, size, progress)
+                    return take(source)
                 except (TierUnreachable, DamagedArtifact, NotFound) as error:
+                    if source.failure is not error:
+                        raise  # it is not the tier that failed, but who took
                     failures.append(error)
         for kind in (TierUnreachable, DamagedArtifact):
             for failure in failures:
@@ -181,21 +226,30 @@ class Tiering:
             f"No tier holds the bytes of {id}", remedy="play its run again to make it anew", code="lost"
         )
 
-    def _content(self, id: str, name: str, tier: str, size: int, progress: Progress | None = None) -> bytes:
-        """The content from one tier, its digest checked."""
-        content = bytearray()
+    def _pieces(
+        self, id: str, name: str, tier: str, size: int, progress: Progress | None = None
+    ) -> Iterator[bytes]:
+        """The content from one tier; raises DamagedArtifact, at the latest behind the last piece, when it is
+        not what its digest says.
+        """
         digest = hashlib.sha256()
+        done = 0
         try:
             for piece in decode(self._limited(tier, self.tier(tier).read(name)), size, self._secret):
                 digest.update(piece)
-                content += piece
+                done += len(piece)
                 if progress is not None:
-                    progress(len(content), size)
+                    progress(done, size)
+                yield piece
         except DamagedArtifact as error:
             raise DamagedArtifact(f"What the {tier} tier holds of {id} is damaged: {error.message}") from None
         if f"sha256:{digest.hexdigest()}" != id:
             raise DamagedArtifact(f"What the {tier} tier holds of {id} does not match its SHA-256")
-        return bytes(content)
+
+    def _check(self, id: str, name: str, tier: str, size: int) -> None:
+        """Reads an object to its end. Raises what `_pieces` raises."""
+        for _ in self._pieces(id, name, tier, size):
+            pass
 
     def tier(self, name: str) -> Tier:
         """A colder tier. Raises TierUnreachable when the settings do not name it any more."""
@@ -219,7 +273,7 @@ class Tiering:
         back; the artifact then stays where it was.
         """
         if target == ACTIVE:
-            self.read(id)
+            self.bring_back(id)
             return
         with self._moving:
             name, size = self._copy(id, target)
@@ -238,16 +292,25 @@ class Tiering:
         for copy in self._catalogue.copies(self._names(id)):
             if copy.tier == target and copy.state == "held":
                 try:
-                    self._content(id, copy.object, target, size)
+                    self._check(id, copy.object, target, size)
                     return copy.object, copy.bytes
                 except (DamagedArtifact, NotFound) as error:
                     log.warning("%s is written to the %s tier again: %s", id, target, error)
-        content = self._store.get(id) if self._store.is_local(id) else self._fetch(id, size, but=target)
         self._warn(target)
         name = self.object_of(id)
-        self._catalogue.set_copy(name, target, "writing")
-        written = tier.write(name, self._limited(target, encode(content, self._secret)))
-        self._content(id, name, target, size)
+
+        def send(pieces: Iterable[bytes]) -> int:
+            pieces = iter(pieces)
+            first = next(pieces, b"")  # where nothing can be read, nothing is noted
+            self._catalogue.set_copy(name, target, "writing")
+            packed = encode(chain((first,), pieces), size, self._secret)
+            return tier.write(name, self._limited(target, packed))
+
+        if self._store.is_local(id):
+            written = send(self._local(id))
+        else:
+            written = self._from_warmest(id, send, but=target)
+        self._check(id, name, target, size)
         self._catalogue.set_copy(name, target, "held", written)
         return name, written
 
@@ -316,3 +379,18 @@ class Tiering:
         """Whether somebody else holds what this copy holds."""
         others = self._catalogue.copies(self._names(id))
         return self._store.is_local(id) or any(other.state == "held" for other in others if other != copy)
+
+
+class _Source:
+    """Pieces that remember with which error they ended."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self.failure: SymphonyError | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._pieces
+        except SymphonyError as error:
+            self.failure = error
+            raise

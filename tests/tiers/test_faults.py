@@ -112,6 +112,15 @@ def test_a_download_that_is_cut_is_told_and_nothing_half_is_kept(
 
 
 @KINDS
+def test_a_download_goes_on_where_it_was_cut(far: Far) -> None:
+    content = os.urandom(BIG)
+    far.direct.write("ab" * 32, [content])
+    far.proxy.arm("cut-answer:3000000")
+    assert b"".join(far.tier.read("ab" * 32)) == content
+    assert far.proxy.hits == ["cut-answer:3000000"]
+
+
+@KINDS
 def test_a_move_over_a_failing_network_ends_with_the_content_on_one_side(
     far: Far, store: pit_native.ArtifactStore, catalogue: Catalogue
 ) -> None:

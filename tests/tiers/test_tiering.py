@@ -83,8 +83,8 @@ def test_an_artifact_goes_through_the_tiers_and_comes_back(world: World) -> None
     assert [hit["id"] for hit in world.store.search("zebras")] == [id], "it is still found"
     assert world.store.info(id)["name"] == "a.txt"
     seen: list[tuple[int, int]] = []
-    assert world.tiering.read(id, lambda done, whole: seen.append((done, whole))) == content
-    assert seen[-1] == (len(content), len(content))
+    world.tiering.bring_back(id, lambda done, whole: seen.append((done, whole)))
+    assert seen[-1] == (len(content), len(content)) and world.tiering.read(id) == content
     assert world.place(id) == "active" and world.store.get(id) == content
     assert world.catalogue.uses() == {world.tiering.object_of(id): 1000.0}
     # The copy stays, so leaving again costs no upload.
@@ -242,11 +242,13 @@ def test_a_full_disk_does_not_keep_the_reader_waiting(world: World) -> None:
         def __getattr__(self, name: str) -> object:
             return getattr(world.store, name)
 
-        def restore(self, id: str, content: bytes) -> bool:
+        def restorer(self, id: str) -> object:
             raise StorageFull("no space")
 
     tiering = Tiering(Full(), world.catalogue, {"archive": world.archive})  # type: ignore[arg-type]
     assert tiering.read(id) == content
+    with pytest.raises(StorageFull):
+        tiering.bring_back(id)
     assert world.place(id) == "archive"
 
 

@@ -52,6 +52,33 @@ class Counted:
         return call
 
 
+class CountedStore(Counted):
+    """Ticks also while a content comes back."""
+
+    def restorer(self, id: str) -> CountedWriter:
+        return CountedWriter(self._inner.restorer(id), self._countdown)
+
+
+class CountedWriter:
+    """Ticks around each piece and around the end, and gives pieces in halves."""
+
+    def __init__(self, writer: pit_native.ArtifactWriter, countdown: Countdown) -> None:
+        self._writer, self._countdown = writer, countdown
+
+    def write(self, piece: bytes) -> None:
+        for half in (piece[: len(piece) // 2], piece[len(piece) // 2 :]):
+            self._countdown.tick()
+            self._writer.write(half)
+
+    def __enter__(self) -> CountedWriter:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._countdown.tick()
+        self._writer.__exit__(*error)
+        self._countdown.tick()
+
+
 class Torn(ArchiveTier):
     """Ticks also in the middle of a write."""
 
@@ -78,8 +105,8 @@ class Worker:
     def __init__(self, home: Path, kill_at: int) -> None:
         self.countdown = countdown = Countdown(kill_at)
         self.home = home
-        self.store: Any = Counted(
-            pit_native.ArtifactStore(home / "store"), {"evict", "restore", "remove", "gc"}, countdown
+        self.store: Any = CountedStore(
+            pit_native.ArtifactStore(home / "store"), {"evict", "remove", "gc"}, countdown
         )
         catalogue: Any = Counted(
             Catalogue(home / "tiers.sqlite"), {"set_copy", "drop_copy", "set_states", "forget"}, countdown
