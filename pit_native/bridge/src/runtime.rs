@@ -307,6 +307,20 @@ impl PyRuntime {
         Ok(true)
     }
 
+    fn respond_piece(
+        &self,
+        py: Python<'_>,
+        request: u64,
+        body: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        let body = from_python(body)?;
+        let requests = &self.theatre.requests;
+        Ok(py.detach(|| match requests.lock().get(&request) {
+            Some(open) => open.responder.piece(&body),
+            None => false,
+        }))
+    }
+
     #[pyo3(signature = (request, code, message, remedy=""))]
     fn respond_error(&self, request: u64, code: &str, message: &str, remedy: &str) -> bool {
         let Some(open) = self.theatre.requests.lock().remove(&request) else {
