@@ -10,7 +10,7 @@ from symphony.app.paths import launcher
 from symphony.app.services import Services
 from symphony.app.tiering import AnyTier
 from symphony.stage.broker import Broker
-from symphony.stage.capabilities import artifacts, extensions, files, http, models, programs
+from symphony.stage.capabilities import artifacts, extensions, files, http, models, programs, websocket
 
 CallOther = Callable[[str, Any, Any, Path | None], Awaitable[dict[str, Any]]]
 
@@ -32,6 +32,7 @@ def build_broker(services: Services, call_other: CallOther) -> Broker:
     capabilities = {
         **files.capabilities(services.home.path / "output"),
         **http.capabilities(),
+        **websocket.capabilities(),
         **models.capabilities(endpoint, services.planner.embed, emit),
         **artifacts.capabilities(AnyTier(services.pit.store, services.tiers)),
         **extensions.capabilities(call_other),
@@ -47,5 +48,6 @@ def build_broker(services: Services, call_other: CallOther) -> Broker:
         runtime.respond,
         runtime.respond_error,
         runtime.charge,
+        runtime.respond_piece,
         lambda method: services.meters.count("model" if method.startswith("model.") else "stage", method),
     )

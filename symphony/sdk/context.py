@@ -57,6 +57,24 @@ class Call:
         self.waiters: set[Any] = set()
 
 
+class WebSocket:
+    """A WebSocket that the host holds open for this call."""
+
+    def __init__(self, context: Context, id: str, protocol: str) -> None:
+        self._context = context
+        self._id = id
+        self.protocol = protocol
+        """The subprotocol that the server chose; empty when none."""
+
+    def send(self, message: str | bytes) -> None:
+        """Sends a text or bytes."""
+        self._context._ask("websocket.send", {"id": self._id, "message": message})
+
+    def close(self) -> None:
+        """Ends it; `Context.websocket` then returns."""
+        self._context._ask("websocket.send", {"id": self._id, "close": True})
+
+
 class Context:
     """The host's side of one call. Its methods may be used from any thread of the function."""
 
@@ -180,13 +198,60 @@ class Context:
         *,
         headers: dict[str, str] | None = None,
         body: bytes | str | None = None,
+        timeout: float | None = None,
+        stream: Callable[[bytes], None] | None = None,
     ) -> HttpResponse:
-        """Sends a request to a granted host. The status is not checked."""
+        """Sends a request to a granted host. The status is not checked.
+
+        `timeout` is in seconds. `stream` gets the answer's body in pieces as they come, such as server-sent
+        events; the body of the result is empty then.
+        """
         content = body.encode("utf-8") if isinstance(body, str) else body
-        answer = self._ask(
-            "http.request", {"method": method, "url": url, "headers": headers or {}, "body": content}
-        )
+        asked = {
+            "method": method,
+            "url": url,
+            "headers": headers or {},
+            "body": content,
+            "timeout": timeout,
+            "stream": stream is not None,
+        }
+        on_piece = None
+        if stream is not None:
+            tell = stream
+
+            def on_piece(piece: Any) -> None:
+                if "data" in piece:
+                    tell(piece["data"])
+
+        answer = self._ask("http.request", asked, on_piece)
         return HttpResponse(answer["status"], answer["headers"], answer["body"])
+
+    def websocket(
+        self,
+        url: str,
+        on_message: Callable[[WebSocket, str | bytes], None],
+        *,
+        on_open: Callable[[WebSocket], None] | None = None,
+        headers: dict[str, str] | None = None,
+        protocols: Sequence[str] = (),
+    ) -> tuple[int, str]:
+        """Opens a WebSocket to a granted host, waits until it closes, and gives the closing code and reason.
+
+        `on_open` and `on_message` get the open socket, whose `send` and `close` they and other threads may use.
+        """
+        opened: list[WebSocket] = []
+
+        def on_piece(piece: Any) -> None:
+            if "id" in piece:
+                opened.append(WebSocket(self, piece["id"], piece["protocol"]))
+                if on_open is not None:
+                    on_open(opened[0])
+            else:
+                on_message(opened[0], piece["message"])
+
+        asked = {"url": url, "headers": headers or {}, "protocols": list(protocols)}
+        answer = self._ask("websocket.open", asked, on_piece)
+        return answer["code"], answer["reason"]
 
     # Models
 

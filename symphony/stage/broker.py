@@ -35,6 +35,9 @@ class Caller:
     charge: Callable[[float, int], object] = lambda cpu_seconds, memory: None
     """Counts what was done for the call as what the node has used: CPU seconds, peak memory in bytes."""
 
+    piece: Callable[[Json], bool] = lambda body: False
+    """Sends a part of the answer before its end; false when nobody waits for it any more."""
+
     def refuse(self, capability: str, detail: str, remedy: str) -> PermissionDenied:
         """The error for something that was not granted."""
         return PermissionDenied(f"{self.member.name} may not {capability} {detail}", remedy=remedy)
@@ -62,15 +65,19 @@ class Broker:
         respond: Respond,
         respond_error: RespondError,
         charge: Charge = lambda request, cpu_seconds, memory: None,
+        piece: Callable[[int, Any], bool] = lambda request, body: False,
         count: Callable[[str], None] = lambda method: None,
     ) -> None:
-        """`charge` is told what a request has used, `count` of each call's method."""
+        """`charge` is told what a request has used, `piece` sends a part of its answer, `count` is told of each
+        call's method.
+        """
         self._roster = roster
         self._audit = audit
         self._capabilities = dict(capabilities)
         self._respond = respond
         self._respond_error = respond_error
         self._charge = charge
+        self._piece = piece
         self._count = count
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
@@ -129,6 +136,7 @@ class Broker:
             run=event.get("run") or "",
             node=event.get("node") or "",
             charge=partial(self._charge, event["id"]),
+            piece=partial(self._piece, event["id"]),
         )
         allowed = True
         try:

@@ -62,9 +62,11 @@ class _Models:
         for name in ("max_tokens", "temperature"):
             if body.get(name) is not None:
                 request[name] = body[name]
-        return await self._stream(endpoint, request, caller)
+        return await self._stream(endpoint, request, caller, to_player=bool(body.get("stream")))
 
-    async def _stream(self, endpoint: Endpoint, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    async def _stream(
+        self, endpoint: Endpoint, request: dict[str, Any], caller: Caller, *, to_player: bool
+    ) -> dict[str, Any]:
         import httpx2
 
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
@@ -96,6 +98,8 @@ class _Models:
                         if text:
                             pieces.append(text)
                             self._emit(caller.run, caller.node, text)
+                            if to_player:
+                                caller.piece({"text": text})
         except httpx2.HTTPError as error:
             raise PlayerError(
                 f"The model endpoint {endpoint.url} did not answer: {error}",
