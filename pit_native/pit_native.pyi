@@ -705,9 +705,6 @@ class Runtime:
     def respond_piece(self, request: int, body: Any) -> bool:
         """Sends a part of the answer to a `request` event, as a `stream` frame, before `respond`; False when
         nobody waits any more."""
-    def respond_piece(self, request: int, body: Any) -> bool:
-        """Sends a part of the answer to a `request` event, as a `stream` frame, before `respond`; False when
-        nobody waits any more."""
     def respond_error(self, request: int, code: str, message: str, remedy: str = "") -> bool:
         """Refuses a `request` event; False when nobody waits any more."""
     def charge(self, request: int, cpu_seconds: float, memory: int) -> bool:
