@@ -24,7 +24,7 @@ def rehearse(home: Home) -> dict[str, str]:
     configuration = Configuration.load(home=home)
     extensions = Extensions(home, configuration)
     extensions.open()
-    members = extensions.cast()
+    members = [member for member in extensions.cast() if member.manifest.extension.runtime != "motif"]
     home.path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="doctor-", dir=home.path) as folder:
         place = Path(folder)

@@ -73,7 +73,7 @@ def shown(motifs: MotifState, place: str) -> Node | None:
     return foreign.frame(opened.title, motifs.shown.get(opened.id, waiting), opened.id, closable=False)
 
 
-def appearance(motifs: MotifState) -> list[Node]:
+def appearance(motifs: MotifState) -> Node | None:
     """The choice of colours and layout, where there is one."""
     fields = []
     for name, label, found in (("colors", "Colours", motifs.themes), ("layout", "Layout", motifs.layouts)):
@@ -89,7 +89,7 @@ def appearance(motifs: MotifState) -> list[Node]:
                 "Select", key=f"settings.{name}", label=label, options=options, value=chosen if known else ""
             )
             fields.append(field)
-    return fields
+    return h("Grid", *fields, least=18, roomy=True) if fields else None
 
 
 def colors(motifs: MotifState) -> Json | None:

@@ -47,7 +47,7 @@ def render(state: PageState) -> Node:
                     {"value": "dark", "label": "Dark"},
                 ],
             ),
-            *panels.appearance(state.motifs),
+            panels.appearance(state.motifs),
             title="Appearance",
             quiet=True,
         ),
