@@ -117,10 +117,12 @@ def _plan_node(
     resources = _resources(node, spec)
     if cast.counts_nodes and not is_control:
         resources[PLACES] = 1.0
-    if uses_model(spec, cast.grants(spec.extension)):
+    # A control node is played by the host, which needs no grants.
+    grants = () if is_control else cast.grants(spec.extension)
+    if uses_model(spec, grants):
         resources[MODEL_SLOTS] = 1.0
     writes = spec.effects and not is_control
-    locks = write_locks(spec, params, cast.grants(spec.extension), cast.project) if writes else []
+    locks = write_locks(spec, params, grants, cast.project) if writes else []
     return {
         "id": node.id,
         "kind": node.kind,
