@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cached_property
 from typing import Any
 
 from symphony.app.catalogue import Catalogue, build_catalogue
@@ -24,20 +25,25 @@ class Extensions:
 
     def __init__(self, home: Home, configuration: Configuration) -> None:
         self._configuration = configuration
-        trusted = configuration.get("registry.trusted")
-        if configuration.get("registry.enabled"):
-            folder = configuration.get("registry.folder") or registry_files()
-            self.registry = Registry.open(folder, trusted=trusted)
-        else:
-            self.registry = Registry(None, trusted=trusted)
-        self.installer = Installer(home, registry=self.registry, bundled=bundled_folder())
+        self.installer = Installer(home, registry=lambda: self.registry, bundled=bundled_folder())
         self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
 
+    @cached_property
+    def registry(self) -> Registry:
+        """What is on offer. Opened when it is first asked for: a page is shown before its signature is checked.
+
+        Raises SignatureInvalid.
+        """
+        get = self._configuration.get
+        trusted = get("registry.trusted")
+        if not get("registry.enabled"):
+            return Registry(None, trusted=trusted)
+        return Registry.open(get("registry.folder") or registry_files(), trusted=trusted)
+
     def open(self) -> None:
-        """Finishes or undoes what a killed host left, and reads what is installed."""
+        """Finishes or undoes what a killed host left."""
         self.installer.recover()
-        self.catalogue()
 
     def close(self) -> None:
         """Closes the installer's state."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,8 +50,12 @@ from symphony.telemetry import setup_logging
 
 if TYPE_CHECKING:
     from symphony.app.server import PageServer
+    from symphony.ui.page import Pages
 
 log = logging.getLogger(__name__)
+
+FIRST_PAGE = 2.0
+"""Seconds for which the Conductor waits for a page to be shown, before it is loaded anyway."""
 
 
 class Host(
@@ -71,6 +76,8 @@ class Host(
         self._page_at = page
         self._project = project
         self._page: PageServer | None = None
+        self._pages: Pages | None = None
+        self._planning: asyncio.Task[None] | None = None
         self._bootstrap = Bootstrap(self._policy)
         self._configuration: Configuration | None = None
         self.services: Services
@@ -131,7 +138,7 @@ class Host(
         if self._page is not None:
             home.write_address(self._page.address)
             if configuration.get("conductor.enabled"):
-                services.planner.begin()
+                self._planning = asyncio.create_task(self._begin_planning())
 
     def _configure(self, project: Path | None) -> Configuration:
         home = self._home
@@ -166,8 +173,9 @@ class Host(
             waits.follow(event)
 
         def recast() -> None:
-            roster.cast(extensions.cast())
-            pit.declare_types(extensions.catalogue().lattice)
+            members = extensions.cast()
+            roster.cast(members)
+            pit.declare_types(member.manifest.types for member in members)
             hub.emit({"event": "extensions"})
 
         engine = Engine(
@@ -232,9 +240,19 @@ class Host(
         conductor = [Phase("Conductor", [services.planner])] if get("conductor.enabled") else []
         return [Phase("engine", engine), *conductor, Phase("health and page", surface)]
 
+    async def _begin_planning(self) -> None:
+        """Loads the Conductor once a page has its first tree: both at a time would make the page wait for it."""
+        assert self._pages is not None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._pages.shown.wait(), FIRST_PAGE)
+        self.services.planner.begin()
+
     async def stop(self) -> None:
         """Ends everything in reverse order and gives the lock back."""
         self._home.write_address(None)
+        if self._planning is not None:
+            self._planning.cancel()
+            await asyncio.gather(self._planning, return_exceptions=True)
         await asyncio.gather(self._registering, return_exceptions=True)
         await self._bootstrap.stop()
         self._lock.release()
@@ -250,7 +268,8 @@ class Host(
 
         assert self._page_at is not None
         bind, port = self._page_at
-        self._page = PageServer(Pages(self), page_files(), bind=bind, port=port or usual_port)
+        self._pages = Pages(self)
+        self._page = PageServer(self._pages, page_files(), bind=bind, port=port or usual_port)
         return self._page
 
     def _policy(self, component: str) -> StartPolicy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,11 @@ class Pit:
                 continue  # where it is, the first plan finds out
             self.stale.register(artifact["id"], artifact["bytes"], artifact["created"], artifact["quality"])
 
-    def declare_types(self, lattice: TypeLattice) -> None:
-        """Has outputs held against what extensions declare of their types."""
+    def declare_types(self, declarations: Iterable[Mapping[str, Iterable[str]]]) -> None:
+        """Has outputs held against what extensions declare of their types; of two declarations the first counts."""
+        lattice = TypeLattice()
+        for declared in declarations:
+            lattice.declare(declared)
         self.runtime.declare_types([(name, list(above)) for name, above in lattice.direct().items()])
 
     def player_states(self) -> dict[str, Any]:

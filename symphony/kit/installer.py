@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -53,12 +53,23 @@ class Installed:
 class Installer:
     """Extensions of one home. Calls may come from any thread; the host's lock keeps other processes away."""
 
-    def __init__(self, home: ExtensionFolder, *, registry: Registry, bundled: Path | None = None) -> None:
+    def __init__(
+        self,
+        home: ExtensionFolder,
+        *,
+        registry: Registry | Callable[[], Registry],
+        bundled: Path | None = None,
+    ) -> None:
+        """`registry` may be a function that is called when the registry is needed."""
         self._root = home.extensions
-        self._registry = registry
+        self._open_registry = registry if callable(registry) else lambda: registry
         self._bundled_folder = bundled if bundled is not None else bundled_folder()
         self._lock = threading.RLock()
         self._manifests: dict[Path, Manifest] = {}
+
+    @property
+    def _registry(self) -> Registry:
+        return self._open_registry()
 
     def recover(self) -> list[str]:
         """Removes what a crash left half done; answers with the folders removed."""

@@ -241,6 +241,8 @@ class Pages:
 
     def __init__(self, host: HostPort) -> None:
         self.host = host
+        self.shown = asyncio.Event()
+        """Set once a page has its first tree."""
         self._pages: OrderedDict[str, Page] = OrderedDict()
         self._feeds: set[Feed] = set()
         self._task: asyncio.Task[None] | None = None

@@ -65,6 +65,7 @@ class PageSession:
         self._page.listen(self._dirty.set)
         self._pages.attach(self._feed)
         await self._write(self._tree.patch(shell.render(self._page.state)))
+        self._pages.shown.set()
         self._page.spawn(self._page.begin(), "begin")
         self._run(self._draw())
         self._run(self._flush())

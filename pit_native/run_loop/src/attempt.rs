@@ -347,7 +347,7 @@ impl Attempt {
             if plan.kind == NodeKind::Player
                 && let Some(mismatch) = self.shared.stage.mismatch(port_type, &value)
             {
-                return Err(bad_output(&self.cast().1, port, port_type, &mismatch));
+                return Err(bad_output(self.cast().1, port, port_type, &mismatch));
             }
             values.push((port.clone(), Arc::new(value)));
         }
