@@ -98,7 +98,7 @@ async def test_an_artifact_is_shown_by_what_fits_its_type(page: Page) -> None:
     await do(page, "artifacts.with", "change", "acme/counter#read")
     assert calls(page, "open_component") == [("acme/counter#read", markdown)]
     assert find(page, "Foreign", source="acme/counter") and not find(page, "ArtifactView")
-    await do(page, "artifacts.with", "change", "")
+    await do(page, "artifacts.with", "change", "content")
     assert find(page, "ArtifactView") and len(calls(page, "close_component")) == 1
     await do(page, "artifacts.with", "change", "acme/counter#read")
     await do(page, f"artifacts.open:{other}/r/n")

@@ -160,9 +160,9 @@ def _ways(state: PageState) -> Node | None:
         "Segments",
         key="artifacts.with",
         label="Shown by",
-        value=opened.player if opened else "",
+        value=opened.player if opened else "content",
         options=[
-            {"value": "", "label": "Content"},
+            {"value": "content", "label": "Content"},
             *({"value": one["player"], "label": one["title"]} for one in motifs.fitting),
         ],
     )
