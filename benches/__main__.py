@@ -20,6 +20,7 @@ MODULES = (
     "engine",
     "store",
     "space",
+    "search",
     "formats",
     "stage",
     "conductor",
