@@ -1,0 +1,5 @@
+//! See `bus.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pit_fuzz::readers::envelope(data));

@@ -1,0 +1,5 @@
+//! See `melody.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pit_fuzz::readers::melody(data));
