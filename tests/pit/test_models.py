@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from conductor import Conductor
 from symphony.app.local_models import ENCODER, LocalModels
 from symphony.app.paths import encoder_files
 from symphony.errors import NotFound, SymphonyError
@@ -95,3 +96,12 @@ def test_the_sentence_encoder_embeds_the_same_after_it_was_unloaded(theatre: The
     with theatre.runtime.hold_model("other"):
         assert theatre.runtime.model_states()[ENCODER]["state"] == "unloaded"
     assert (encoder.embed(["find dead code"]) == before).all()
+
+
+def test_without_a_readable_encoder_the_conductor_plans_with_less(theatre: Theatre, tmp_path: Path) -> None:
+    for name in ("encoder.onnx", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"not what it should be")
+    conductor = Conductor.load(tmp_path, None, LocalModels(theatre.runtime, idle=600.0).encoder)
+    health = conductor.health()
+    assert health["status"] == "degraded" and "cannot be read" in health["detail"]
+    assert theatre.runtime.model_states()[ENCODER]["failures"] == 1
