@@ -12,6 +12,7 @@ from typing import Any
 
 from symphony.errors import PermissionDenied, PlayerError, SymphonyError
 from symphony.stage.audit import AuditLog
+from symphony.stage.budgets import Ledger
 from symphony.stage.permissions import Grants
 from symphony.stage.roster import CastMember, Roster
 
@@ -67,9 +68,10 @@ class Broker:
         charge: Charge = lambda request, cpu_seconds, memory: None,
         piece: Callable[[int, Any], bool] = lambda request, body: False,
         count: Callable[[str], None] = lambda method: None,
+        ledger: Ledger | None = None,
     ) -> None:
         """`charge` is told what a request has used, `piece` sends a part of its answer, `count` is told of each
-        call's method.
+        call's method, and `ledger` keeps the budgets.
         """
         self._roster = roster
         self._audit = audit
@@ -79,20 +81,35 @@ class Broker:
         self._charge = charge
         self._piece = piece
         self._count = count
+        self._ledger = ledger
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._owners: dict[int, str] = {}
 
     def handle(self, event: Json) -> None:
         """Starts to answer a `request` event; the answer goes out when it is there."""
         request = int(event["id"])
         task = asyncio.get_running_loop().create_task(self._answer(event))
         self._tasks[request] = task
-        task.add_done_callback(lambda _: self._tasks.pop(request, None))
+        task.add_done_callback(lambda _: self._ended(request))
 
     def withdraw(self, request: int) -> None:
         """Nobody waits for this answer any more: what still works for it, such as a program, is ended."""
         task = self._tasks.get(request)
         if task is not None:
             task.cancel()
+
+    def revoke(self, extension: str) -> None:
+        """The extension may do less than before: what is still being done for it is ended and refused."""
+        for request, owner in list(self._owners.items()):
+            if owner == extension:
+                self._tasks[request].cancel()
+                self._respond_error(
+                    request, "permission_denied", f"A permission of {extension} was taken back", ""
+                )
+
+    def _ended(self, request: int) -> None:
+        self._tasks.pop(request, None)
+        self._owners.pop(request, None)
 
     async def stop(self) -> None:
         """Cancels what is still being answered."""
@@ -128,7 +145,8 @@ class Broker:
         body = event["body"]
         if not isinstance(body, dict):
             raise PlayerError(f"The body of {method} must be a map", code="bad_input")
-        member, project = self._roster.who(event["key"])
+        member, project = self._who(event["key"])
+        self._owners[int(event["id"])] = member.name
         caller = Caller(
             member=member,
             grants=Grants(list(member.granted)),
@@ -140,6 +158,9 @@ class Broker:
         )
         allowed = True
         try:
+            if self._ledger is not None:
+                self._ledger.check(member.name, model=method == "model.complete")
+                self._ledger.charge(member.name, calls=1)
             return await capability.handler(caller, body)
         except SymphonyError as error:
             # A link that leads out of its folder is refused by the kernel, after the grant was found.
@@ -154,3 +175,12 @@ class Broker:
                 run=caller.run,
                 node=caller.node,
             )
+
+    def _who(self, key: str) -> tuple[CastMember, Path | None]:
+        try:
+            return self._roster.who(key)
+        except KeyError:
+            raise PermissionDenied(
+                "This Player may not play any more",
+                remedy="a permission was taken back, or it was switched off",
+            ) from None

@@ -10,6 +10,7 @@ from typing import Any
 
 from symphony.errors import BadInput, PlayerError
 from symphony.stage.broker import Caller, Capability
+from symphony.stage.budgets import Ledger
 
 EMBED_LIMIT = 4096
 
@@ -23,14 +24,20 @@ class Endpoint:
     api_key: str = ""
     timeout: float = 120.0
 
+    price: tuple[float, float] = (0.0, 0.0)
+    """What a million tokens of a prompt, and of an answer, cost."""
+
 
 Embed = Callable[[Sequence[str]], Any]
 Emit = Callable[[str, str, str], None]
 
 
-def capabilities(endpoint: Callable[[], Endpoint | None], embed: Embed, emit: Emit) -> dict[str, Capability]:
-    """`model.complete` and `model.embed`. `emit(run, node, piece)` shows streamed text as it comes."""
-    broker = _Models(endpoint, embed, emit)
+def capabilities(
+    endpoint: Callable[[], Endpoint | None], embed: Embed, emit: Emit, ledger: Ledger | None = None
+) -> dict[str, Capability]:
+    """`model.complete` and `model.embed`. `emit(run, node, piece)` shows streamed text as it comes, `ledger` is
+    charged with tokens and cost."""
+    broker = _Models(endpoint, embed, emit, ledger)
     return {
         "model.complete": Capability(broker.complete, lambda body: str(body.get("model") or "default model")),
         "model.embed": Capability(broker.embed, lambda body: f"{len(body.get('texts') or ())} texts"),
@@ -38,10 +45,13 @@ def capabilities(endpoint: Callable[[], Endpoint | None], embed: Embed, emit: Em
 
 
 class _Models:
-    def __init__(self, endpoint: Callable[[], Endpoint | None], embed: Embed, emit: Emit) -> None:
+    def __init__(
+        self, endpoint: Callable[[], Endpoint | None], embed: Embed, emit: Emit, ledger: Ledger | None
+    ) -> None:
         self._endpoint = endpoint
         self._embed = embed
         self._emit = emit
+        self._ledger = ledger
 
     async def complete(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         """Sends a chat and gathers the streamed answer."""
@@ -58,20 +68,55 @@ class _Models:
         messages = body.get("messages")
         if not isinstance(messages, list) or not messages:
             raise BadInput("model.complete needs `messages`")
-        request: dict[str, Any] = {"model": model, "messages": messages, "stream": True}
+        request: dict[str, Any] = {
+            "model": model,
+            "messages": messages,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
         for name in ("max_tokens", "temperature"):
             if body.get(name) is not None:
                 request[name] = body[name]
-        return await self._stream(endpoint, request, caller, to_player=bool(body.get("stream")))
+        left = self._ledger.tokens_left(caller.member.name) if self._ledger else None
+        if left is not None:
+            asked = request.get("max_tokens")
+            request["max_tokens"] = min(asked, left) if isinstance(asked, int) and asked > 0 else left
+        said: list[str] = []
+        answer: dict[str, Any] = {}
+        try:
+            answer = await self._stream(endpoint, request, caller, said, to_player=bool(body.get("stream")))
+        finally:
+            # Also of an answer that broke off: what came was paid for.
+            if answer or said:
+                self._charge(
+                    endpoint, caller, messages, answer.get("usage") or {}, answer.get("text") or "".join(said)
+                )
+        return answer
+
+    def _charge(
+        self, endpoint: Endpoint, caller: Caller, messages: list[Any], usage: dict[str, Any], text: str
+    ) -> None:
+        """Counts what the endpoint says it used; where it says nothing, a token for four characters."""
+        if self._ledger is None:
+            return
+        given = _count(usage.get("prompt_tokens"), len(json.dumps(messages, default=str)) // 4)
+        made = _count(usage.get("completion_tokens"), -(-len(text) // 4))
+        cost = (given * endpoint.price[0] + made * endpoint.price[1]) / 1e6
+        self._ledger.charge(caller.member.name, tokens=given + made, cost=cost)
 
     async def _stream(
-        self, endpoint: Endpoint, request: dict[str, Any], caller: Caller, *, to_player: bool
+        self,
+        endpoint: Endpoint,
+        request: dict[str, Any],
+        caller: Caller,
+        pieces: list[str],
+        *,
+        to_player: bool,
     ) -> dict[str, Any]:
         import httpx2
 
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
         url = endpoint.url.rstrip("/") + "/chat/completions"
-        pieces: list[str] = []
         usage: dict[str, Any] = {}
         try:
             async with (
@@ -121,6 +166,10 @@ class _Models:
             raise BadInput(f"model.embed takes at most {EMBED_LIMIT} texts at once")
         vectors = await asyncio.to_thread(self._embed, texts)
         return {"vectors": [[float(x) for x in vector] for vector in vectors]}
+
+
+def _count(said: Any, otherwise: int) -> int:
+    return said if isinstance(said, int) and not isinstance(said, bool) and said >= 0 else otherwise
 
 
 def _refused(endpoint: Endpoint, status: int, detail: str) -> PlayerError:

@@ -1,0 +1,120 @@
+"""Watches over extensions: one that keeps crashing is disabled with a report, and each has a day's budget."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from symphony.config import Configuration
+from symphony.config.files import write_atomically
+from symphony.errors import SymphonyError
+from symphony.stage.budgets import Budget, Ledger
+from symphony.stage.crashes import Crash, Crashes
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+_IN_ORDER = "exit status 0"
+"""How a Player ends that was asked to, for instance because nobody has used it for a while."""
+
+
+class Supervision:
+    """Follows the events of Players. `disable` switches an extension off, `is_known` tells whether a pool entry is
+    still one that may play: the end of any other is no crash.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        configuration: Configuration,
+        disable: Callable[[str], None],
+        is_known: Callable[[str], bool],
+        emit: Callable[[Json], None],
+    ) -> None:
+        get = configuration.get
+        self._reports = folder / "crashes.json"
+        self._configuration = configuration
+        self._disable = disable
+        self._is_known = is_known
+        self._emit = emit
+        self._crashes = Crashes()
+        self._problems: dict[str, Json] = self._read()
+        self._begun: dict[str, float] = {}
+        self._activation: dict[str, float] = {}
+        self.ledger = Ledger(
+            folder / "usage.json",
+            lambda: Budget(get("stage.budget.calls"), get("stage.budget.tokens"), get("stage.budget.cost")),
+        )
+
+    def follow(self, event: Json) -> None:
+        """Takes an event of the engine. On the host's loop."""
+        if event.get("event") != "players":
+            return
+        extension, key, state = str(event["extension"]), str(event["key"]), event.get("state")
+        if state == "loading":
+            self._begun[key] = time.monotonic()
+        elif state == "ready" and key in self._begun:
+            self._activation[extension] = time.monotonic() - self._begun.pop(key)
+        elif state == "unloaded" and event.get("pid") and self._is_known(key):
+            reason = str(event.get("reason") or "")
+            if reason and not reason.endswith(_IN_ORDER):
+                self._crashed(extension, reason)
+
+    def about(self, extension: str) -> Json:
+        """What the page and the command line show of an extension: `{"usage": {…}, "problem": {…} | None}`."""
+        usage = self.ledger.about(extension)
+        usage["activation"] = self._activation.get(extension)
+        usage["limits"]["activation"] = self._configuration.get("stage.player.start_timeout")
+        return {"usage": usage, "problem": self._problems.get(extension)}
+
+    def enabled(self, extension: str) -> None:
+        """The user has switched it on again: what was is forgotten."""
+        self._crashes.forget(extension)
+        if self._problems.pop(extension, None) is not None:
+            self._write()
+
+    def close(self) -> None:
+        """Keeps what was counted."""
+        self.ledger.close()
+
+    def _crashed(self, extension: str, reason: str) -> None:
+        get = self._configuration.get
+        self._crashes.limit, self._crashes.window = get("stage.crashes.limit"), get("stage.crashes.window")
+        recent = self._crashes.note(extension, Crash(time.time(), reason))
+        if not recent:
+            return
+        message = (
+            f"{extension} crashed {len(recent)} times within {self._crashes.window:g} seconds and is switched off; "
+            f"the last time {recent[-1].reason}"
+        )
+        remedy = f"see `symphony logs`; `symphony ext enable {extension}` switches it on again"
+        self._problems[extension] = {
+            "message": message,
+            "remedy": remedy,
+            "crashes": [{"at": crash.at, "reason": crash.reason} for crash in recent],
+        }
+        try:
+            self._disable(extension)
+            self._write()
+        except (SymphonyError, OSError) as error:
+            log.error("%s could not be switched off: %s", extension, error)
+        log.error("%s", message, extra={"component": "stage"})
+        asyncio.get_running_loop().call_soon(
+            self._emit, {"event": "notice", "message": f"{message}; {remedy}"}
+        )
+
+    def _read(self) -> dict[str, Json]:
+        try:
+            body = json.loads(self._reports.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return body if isinstance(body, dict) else {}
+
+    def _write(self) -> None:
+        write_atomically(self._reports, json.dumps(self._problems).encode())

@@ -1,0 +1,116 @@
+"""Budgets: what an extension may ask of the host in one day, and what it has used of that."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from symphony.config.files import write_atomically
+from symphony.errors import PlayerError
+
+_DAY = 86_400.0
+_PAUSE = 5.0
+"""Seconds between two writings of counts that cost nobody money; models' are written at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A day's limits for one extension; 0 means none. Cost is in the currency of the prices."""
+
+    calls: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+
+
+@dataclass(slots=True)
+class Used:
+    """What an extension has used since midnight, UTC."""
+
+    calls: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+
+
+class BudgetSpent(PlayerError):
+    """A day's budget has come to its end."""
+
+    code = "budget"
+
+
+class Ledger:
+    """Counts per extension and day, kept in one small file so that a restart gives nobody a new budget."""
+
+    def __init__(
+        self, path: Path, budget: Callable[[], Budget], now: Callable[[], float] = time.time
+    ) -> None:
+        self._path = path
+        self._budget = budget
+        self._now = now
+        self._lock = threading.Lock()
+        self._written = 0.0
+        self._day, self._used = self._read()
+
+    def check(self, extension: str, *, model: bool = False) -> None:
+        """Raises BudgetSpent when the extension may ask for nothing more, or with `model` for no model."""
+        with self._lock:
+            used, budget = self._of(extension), self._budget()
+        spent: list[tuple[str, float, float]] = [("calls", used.calls, budget.calls)]
+        if model:
+            spent += [("tokens", used.tokens, budget.tokens), ("cost", used.cost, budget.cost)]
+        for what, amount, limit in spent:
+            if limit and amount >= limit:
+                raise BudgetSpent(
+                    f"{extension} has used its {what} of today: {amount:g} of {limit:g}",
+                    remedy=f"raise stage.budget.{what}, or wait until tomorrow (UTC)",
+                )
+
+    def tokens_left(self, extension: str) -> int | None:
+        """How many tokens it may still use today; None for any number."""
+        limit = self._budget().tokens
+        with self._lock:
+            return max(0, limit - self._of(extension).tokens) if limit else None
+
+    def charge(self, extension: str, *, calls: int = 0, tokens: int = 0, cost: float = 0.0) -> None:
+        """Counts what was used."""
+        with self._lock:
+            used = self._of(extension)
+            used.calls += calls
+            used.tokens += tokens
+            used.cost += cost
+            now = self._now()
+            if tokens or cost or now - self._written >= _PAUSE:
+                self._write(now)
+
+    def about(self, extension: str) -> dict[str, Any]:
+        """`{"calls", "tokens", "cost", "limits": {"calls", "tokens", "cost"}}`."""
+        with self._lock:
+            return {**asdict(self._of(extension)), "limits": asdict(self._budget())}
+
+    def close(self) -> None:
+        """Writes what is not written yet."""
+        with self._lock:
+            if self._used:
+                self._write(self._now())
+
+    def _of(self, extension: str) -> Used:
+        today = int(self._now() // _DAY)
+        if today != self._day:
+            self._day, self._used = today, {}
+        return self._used.setdefault(extension, Used())
+
+    def _read(self) -> tuple[int, dict[str, Used]]:
+        try:
+            body = json.loads(self._path.read_bytes())
+            return int(body["day"]), {name: Used(**used) for name, used in body["used"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return 0, {}  # not there yet, or nothing that could be believed
+
+    def _write(self, now: float) -> None:
+        self._written = now
+        body = {"day": self._day, "used": {name: asdict(used) for name, used in self._used.items()}}
+        write_atomically(self._path, json.dumps(body).encode())
