@@ -17,6 +17,7 @@ SECTIONS = {
     "stale manager": "pit.stale",
     "history": "engine",
     "audit log": "stage",
+    "supervision": "stage",
     "engine": "engine",
     "components": "engine",
     "tiers": "pit.stale",

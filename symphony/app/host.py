@@ -20,6 +20,7 @@ from symphony.app.lock import HomeLock
 from symphony.app.meters import Meters
 from symphony.app.methods.changes import ChangeMethods
 from symphony.app.methods.extensions import ExtensionMethods
+from symphony.app.methods.grants import GrantMethods
 from symphony.app.methods.melodies import MelodyMethods
 from symphony.app.methods.motifs import MotifMethods
 from symphony.app.methods.projects import ProjectMethods
@@ -33,6 +34,7 @@ from symphony.app.project import look_at
 from symphony.app.repertoire import Repertoire
 from symphony.app.scoring import Scoring
 from symphony.app.services import Services
+from symphony.app.supervision import Supervision
 from symphony.app.tiering import AnyTier, Tiers
 from symphony.app.waits import Waits
 from symphony.app.wire import WireServer
@@ -59,7 +61,7 @@ FIRST_PAGE = 2.0
 
 
 class Host(
-    ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, ExtensionMethods, MotifMethods, SettingMethods
+    ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, GrantMethods, ExtensionMethods, MotifMethods, SettingMethods
 ):
     """One host on one home. `page` is the address to serve the page on; None serves commands only."""
 
@@ -171,6 +173,7 @@ class Host(
             scoring.follow(event)
             services.components.follow(event)
             waits.follow(event)
+            supervision.follow(event)
 
         def recast() -> None:
             members = extensions.cast()
@@ -178,6 +181,12 @@ class Host(
             pit.declare_types(member.manifest.types for member in members)
             hub.emit({"event": "extensions"})
 
+        def disable(extension: str) -> None:
+            extensions.installer.disable(extension)
+            extensions.changed()
+            recast()
+
+        supervision = Supervision(home.path, configuration, disable, roster.knows, hub.emit)
         engine = Engine(
             pit.runtime,
             history,
@@ -215,6 +224,7 @@ class Host(
                 hub.emit,
                 lambda: bool(configuration.get("stage.changes") == "apply"),
             ),
+            supervision=supervision,
             recast=recast,
             health=self._bootstrap.health,
         )
@@ -227,6 +237,7 @@ class Host(
         engine: list[AsyncComponent] = [
             Part("history", history.open, looking=history.look),
             Part("audit log", closing=audit.close, looking=audit.look),
+            Part("supervision", closing=services.supervision.close),
             LoopPart("engine", services.engine),
             LoopPart("components", services.components),
             LoopPart("tiers", services.tiers),

@@ -84,11 +84,38 @@ class SandboxSettings(_Section):
     )
 
 
+class BudgetSettings(_Section):
+    """`stage.budget`"""
+
+    calls: int = Field(
+        default=0, ge=0, description="what an extension may ask of the host in a day (UTC); 0 for any number"
+    )
+    tokens: int = Field(
+        default=0, ge=0, description="tokens of models that an extension may use in a day; 0 for any number"
+    )
+    cost: float = Field(
+        default=0.0,
+        ge=0,
+        description="what an extension may spend on models in a day, by model.price_*; 0 for any amount",
+    )
+
+
+class CrashSettings(_Section):
+    """`stage.crashes`"""
+
+    limit: int = Field(
+        default=3, ge=0, le=100, description="crashes after which an extension is switched off; 0 for never"
+    )
+    window: Duration = Field(default=300.0, gt=0, description="time within which these crashes happen")
+
+
 class StageSettings(_Component):
     """`stage`"""
 
     player: PlayerSettings = PlayerSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    budget: BudgetSettings = BudgetSettings()
+    crashes: CrashSettings = CrashSettings()
     changes: Literal["ask", "apply"] = Field(
         default="ask",
         description="whether what a program changed in its private copy of the project waits for your word, or "
@@ -258,6 +285,8 @@ class ModelSettings(_Component):
     api_key: str = Field(
         default="", description="key for the endpoint; no Player sees it", json_schema_extra=SECRET
     )
+    price_input: float = Field(default=0.0, ge=0, description="price of a million tokens of a prompt")
+    price_output: float = Field(default=0.0, ge=0, description="price of a million tokens of an answer")
 
 
 class RegistrySettings(_Component):

@@ -187,7 +187,9 @@ class HostPort(Protocol):
     # --- extensions --------------------------------------------------------------------------
     async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
         """`{"extensions": [{"name", "version", "type", "description", "installed", "enabled", "bundled",
-        "update", "functions", "capabilities", "permissions": [plain words], "state"}]}`."""
+        "update", "functions", "capabilities", "permissions": [plain words], "state", "usage": {"calls", "tokens",
+        "cost", "activation": seconds of the last start, "limits": the same}, "problem": {"message", "remedy",
+        "crashes"} of one that was switched off for its crashes, or None}]}`."""
         ...
 
     async def install_extension(self, source: str, agreed: Sequence[str] | None = None) -> Json:
@@ -216,6 +218,10 @@ class HostPort(Protocol):
 
     async def extension_permissions(self, name: str) -> Json:
         """`{"name", "granted": [...], "words": [...]}`."""
+        ...
+
+    async def revoke_permission(self, name: str, grant: str) -> Json:
+        """Takes one grant back at once, also from calls that run; answers as `extension_permissions`."""
         ...
 
     async def audit(self, name: str | None = None, limit: int = 200) -> Json:
