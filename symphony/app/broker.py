@@ -23,7 +23,13 @@ def build_broker(services: Services, call_other: CallOther) -> Broker:
         url = get("model.endpoint")
         if not url or not get("model.enabled"):
             return None
-        return models.Endpoint(url, get("model.name"), get("model.api_key") or "", get("model.timeout"))
+        return models.Endpoint(
+            url,
+            get("model.name"),
+            get("model.api_key") or "",
+            get("model.timeout"),
+            (get("model.price_input"), get("model.price_output")),
+        )
 
     def emit(run: str, node: str, piece: str) -> None:
         if run:
@@ -33,7 +39,7 @@ def build_broker(services: Services, call_other: CallOther) -> Broker:
         **files.capabilities(services.home.path / "output"),
         **http.capabilities(),
         **websocket.capabilities(),
-        **models.capabilities(endpoint, services.planner.embed, emit),
+        **models.capabilities(endpoint, services.planner.embed, emit, services.supervision.ledger),
         **artifacts.capabilities(AnyTier(services.pit.store, services.tiers)),
         **extensions.capabilities(call_other),
         **programs.capabilities(
@@ -50,4 +56,5 @@ def build_broker(services: Services, call_other: CallOther) -> Broker:
         runtime.charge,
         runtime.respond_piece,
         lambda method: services.meters.count("model" if method.startswith("model.") else "stage", method),
+        services.supervision.ledger,
     )

@@ -131,10 +131,13 @@ def disable(mode: Mode, name: str) -> None:
 
 @ext.command()
 @click.argument("name")
+@click.option("--revoke", metavar="GRANT", help="Take this permission back at once, such as read:project/**.")
 @common
-def permissions(mode: Mode, name: str) -> None:
+def permissions(mode: Mode, name: str, revoke: str | None) -> None:
     """What NAME may do, in plain words."""
-    answer = ask(lambda port: port.extension_permissions(name))
+    answer = ask(
+        lambda port: port.revoke_permission(name, revoke) if revoke else port.extension_permissions(name)
+    )
     mode.show(answer, lambda: click.echo("\n".join(answer["words"]) or "It may do nothing beyond computing."))
 
 

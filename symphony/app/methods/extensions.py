@@ -22,7 +22,7 @@ class ExtensionMethods:
     async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
         """Installed and offered extensions."""
         rows = await asyncio.to_thread(self.services.extensions.rows, query, installed_only=installed_only)
-        return {"extensions": rows}
+        return {"extensions": [{**row, **self.services.supervision.about(row["name"])} for row in rows]}
 
     async def install_extension(self, source: str, agreed: Sequence[str] | None = None) -> Json:
         """Installs a package file or a name of the registry, with what it depends on."""
@@ -47,6 +47,8 @@ class ExtensionMethods:
         """Switches an extension on or off."""
         installer = self.services.extensions.installer
         await asyncio.to_thread(installer.enable if enabled else installer.disable, name)
+        if enabled:
+            self.services.supervision.enabled(name)
         self._changed()
         return {"name": name, "enabled": enabled}
 

@@ -106,12 +106,44 @@ def _entry(state: PageState, item: Json) -> Node:
             h("Line", *_buttons(state, item), gap="small"),
             spread=True,
         ),
+        _problem(item),
         h("Text", str(item.get("description") or "")),
         h("Disclosure", *_details(item), key=f"market.details:{name}", label=_summary(functions, item)),
         key=f"market.entry:{name}",
         label=name,
         muted=(bool(item.get("installed")) and not item.get("enabled", True)) or None,
     )
+
+
+def _problem(item: Json) -> Node | None:
+    problem = item.get("problem")
+    if not problem:
+        return None
+    return h(
+        "Alert",
+        key=f"market.problem:{item['name']}",
+        tone="bad",
+        title=str(problem["message"]),
+        text="Switch it on again when the cause is gone.",
+    )
+
+
+def _usage(item: Json) -> list[str]:
+    """What was used today, each with its limit where there is one."""
+    usage = item.get("usage") or {}
+    limits = usage.get("limits") or {}
+    said = []
+    for what, label in (
+        ("calls", "calls of the host"),
+        ("tokens", "tokens of models"),
+        ("cost", "spent on models"),
+    ):
+        used, limit = usage.get(what) or 0, limits.get(what) or 0
+        if used or limit:
+            said.append(f"{used:,.6g} {label}" + (f" of {limit:,.6g}" if limit else ""))
+    if usage.get("activation") is not None:
+        said.append(f"started in {words.seconds(usage['activation'])}")
+    return said
 
 
 def _state(item: Json) -> Node | None:
@@ -145,6 +177,11 @@ def _details(item: Json) -> list[Node]:
         ),
         h("Heading", text="Permissions"),
         h("Bullets", items=permissions or ["It needs none."]),
+        *(
+            [h("Heading", text="Today"), h("Bullets", items=used)]
+            if item.get("installed") and (used := _usage(item))
+            else []
+        ),
     ]
 
 
