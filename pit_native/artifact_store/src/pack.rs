@@ -9,15 +9,19 @@ pub(crate) const QUICK: i32 = 1;
 pub(crate) const TIGHT: i32 = 3;
 /// Contexts of each sort that are kept, a few hundred kilobytes each.
 const KEPT: usize = 4;
-/// Bytes by which compressibility is judged.
-const SAMPLE: usize = 2048;
+/// Bytes by which compressibility is judged, and the places from which they are taken: an archive of packed
+/// files is only headers and padding to whom compression helps.
+const SAMPLE: usize = 4096;
+const PLACES: usize = 32;
 
 static COMPRESSORS: Mutex<Vec<Compressor<'static>>> = Mutex::new(Vec::new());
 static DECOMPRESSORS: Mutex<Vec<Decompressor<'static>>> = Mutex::new(Vec::new());
 
-/// `plain` compressed, or nothing when that would not save an eighth.
+/// `plain` compressed, or nothing when that would save too little: of what a put waits for as a whole an
+/// eighth, of blocks a thirty-second.
 pub(crate) fn pack(plain: &[u8], level: i32) -> Option<Vec<u8>> {
-    if !looks_compressible(plain) {
+    let (entropy, share) = if level >= TIGHT { (7.9, 32) } else { (7.5, 8) };
+    if entropy_of_sample(plain) >= entropy {
         return None;
     }
     let kept = COMPRESSORS.lock().pop();
@@ -29,7 +33,7 @@ pub(crate) fn pack(plain: &[u8], level: i32) -> Option<Vec<u8>> {
     // A content that cannot be compressed is stored as it is.
     let packed = compressor.compress(plain).ok()?;
     keep(&COMPRESSORS, compressor);
-    (packed.len() < plain.len() - plain.len() / 8).then_some(packed)
+    (packed.len() < plain.len() - plain.len() / share).then_some(packed)
 }
 
 /// Fills `plain` with what was packed; false when it is not exactly that long or does not unpack.
@@ -50,24 +54,33 @@ fn keep<T>(pool: &Mutex<Vec<T>>, context: T) {
     }
 }
 
-/// Whether the bytes in the middle are unequal enough in number to be worth trying. What is compressed
-/// or encrypted already is not packed again.
-fn looks_compressible(plain: &[u8]) -> bool {
-    let size = plain.len().min(SAMPLE);
-    let start = (plain.len() - size) / 2;
+/// Bits in which a byte of a sample could be written if each stood alone: less than eight where some are more
+/// frequent. What is compressed or encrypted already has nearly eight, and is not packed again.
+fn entropy_of_sample(plain: &[u8]) -> f32 {
     let mut counts = [0u16; 256];
-    for byte in &plain[start..start + size] {
-        counts[usize::from(*byte)] += 1;
+    let size = plain.len().min(SAMPLE);
+    let count = |counts: &mut [u16; 256], piece: &[u8]| {
+        for byte in piece {
+            counts[usize::from(*byte)] += 1;
+        }
+    };
+    if size < SAMPLE {
+        count(&mut counts, plain);
+    } else {
+        let piece = SAMPLE / PLACES;
+        for place in 0..PLACES {
+            let from = (plain.len() - piece) / (PLACES - 1) * place;
+            count(&mut counts, &plain[from..from + piece]);
+        }
     }
-    let entropy: f32 = counts
+    counts
         .iter()
         .filter(|count| **count > 0)
         .map(|count| {
             let share = f32::from(*count) / size as f32;
             -share * share.log2()
         })
-        .sum();
-    entropy < 7.5
+        .sum()
 }
 
 #[cfg(test)]
@@ -94,6 +107,12 @@ mod tests {
         let text: Vec<u8> = (0..40_000u32)
             .flat_map(|number| blake3::hash(&number.to_le_bytes()).as_bytes()[..2].to_vec())
             .collect();
-        assert!(pack(&text, QUICK).is_none());
+        assert!(pack(&text, QUICK).is_none() && pack(&text, TIGHT).is_none());
+        // An archive of such files has headers.
+        let header = [b"name".as_slice(), &[0; 508]].concat();
+        let files = text.chunks(3500).flat_map(|file| [file, &header].concat());
+        let archive: Vec<u8> = files.collect();
+        let packed = pack(&archive, TIGHT).expect("headers are worth packing");
+        assert!(packed.len() < archive.len() - archive.len() / 10);
     }
 }
