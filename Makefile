@@ -108,10 +108,13 @@ $(STAMPS)/azurite: tests/tiers/package-lock.json
 	@cd tests/tiers && npm ci --ignore-scripts --omit=optional --loglevel=error --no-audit --no-fund
 	@touch $@
 
-# The conformance suite, and a server that is tried as an extension.
-$(STAMPS)/mcp: tests/mcp/package-lock.json
+# The conformance suite, and servers that are tried as extensions.
+$(STAMPS)/mcp: tests/mcp/package-lock.json $(wildcard tests/mcp/servers/*/*) $(STAMPS)/venv
 	@mkdir -p $(STAMPS)
 	@cd tests/mcp && npm ci --ignore-scripts --omit=optional --loglevel=error --no-audit --no-fund
+	@mkdir -p build/mcp && cp -R tests/mcp/servers/. build/mcp/
+	@$(PY) -m symphony.kit.vendor build/mcp/time
+	@cd build/mcp/everything && npm ci --ignore-scripts --omit=optional --no-bin-links --loglevel=error --no-audit --no-fund
 	@touch $@
 
 .PHONY: print-test-packages

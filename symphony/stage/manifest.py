@@ -145,6 +145,17 @@ class ExtensionTable(_Table):
     entry: Annotated[str, BeforeValidator(_entry)] = "player.py"
 
 
+class McpTable(_Table):
+    """`[mcp]`: how the server of `runtime = "mcp"` starts. `{project}` in the command is the project's folder.
+
+    The first word is `python` for the host's interpreter with the package's `vendor`, a file of the package, or a
+    program of the system.
+    """
+
+    command: list[str] = Field(min_length=1)
+    env: dict[str, str] = {}
+
+
 class ValueField(_Table):
     """A parameter of a function, or a field of `[configuration]`."""
 
@@ -281,6 +292,7 @@ class Manifest(_Table):
     extension: ExtensionTable
     types: dict[PortType, list[PortType]] = {}
     function_tables: list[FunctionTable] = Field(default=[], alias="functions")
+    mcp: McpTable | None = None
     capabilities: Capabilities = Capabilities()
     resources: ResourcesTable = ResourcesTable()
     dependencies: dict[str, Annotated[str, BeforeValidator(_range)]] = {}
@@ -296,6 +308,10 @@ class Manifest(_Table):
             _check(function.name not in seen, f"the function {function.name} stands there twice")
             seen[function.name] = function
         self._check_motif(seen)
+        _check(
+            (self.mcp is not None) == (self.extension.runtime == "mcp"),
+            'runtime = "mcp" and the table [mcp] belong together',
+        )
         for name in self.dependencies:
             _check(bool(_DEPENDENCY.fullmatch(name)), f"{name!r} is no extension name")
         return self

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from symphony.errors import NotFound
 from symphony.stage.manifest import Manifest
 from symphony.stage.permissions import Grants
-from symphony.stage.sandbox import player_spec
+from symphony.stage.runtimes import launch_spec
 
 
 class PlayerRuntime(Protocol):
@@ -109,10 +109,6 @@ class Roster:
             self._keys[key] = (member, project)
         return key
 
-    def knows(self, key: str) -> bool:
-        """Whether a pool entry is one that may play."""
-        return key in self._keys
-
     def who(self, key: str) -> tuple[CastMember, Path | None]:
         """The extension and project behind a pool entry."""
         return self._keys[key]
@@ -124,10 +120,10 @@ class Roster:
     def _launch(self, member: CastMember, project: Path | None) -> dict[str, Any]:
         limits = self._limits()
         memory = min(member.manifest.resources.memory, limits.memory)
-        spec = player_spec(
+        spec = launch_spec(
+            member.manifest,
             member.granted,
             extension_dir=member.directory,
-            entry=member.manifest.extension.entry,
             project=project,
             memory=memory,
             cpu=min(member.manifest.resources.cpu, limits.cpu),

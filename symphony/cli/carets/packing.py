@@ -1,4 +1,4 @@
-"""`carets`: the extension author's command line."""
+"""`carets pack`, `carets sign`, `carets verify`: from a folder to a package that others may install."""
 
 from __future__ import annotations
 
@@ -7,78 +7,11 @@ from typing import Any
 
 import click
 
-from symphony.cli import run
 from symphony.cli.output import Mode, common, note
 from symphony.errors import BadInput, SignatureInvalid
 
-MANIFEST = """\
-[extension]
-name = "{name}"
-version = "0.1.0"
-type = "{type}"
-description = "Says hello"
-license = "MIT"
-runtime = "python"
-entry = "player.py"
 
-[[functions]]
-name = "hello"
-description = "A greeting for somebody"
-examples = [                       # what people would write to get it: 8 to 20, in any language
-    "say hello to Ada",
-    "greet the team",
-]
-deterministic = true
-outputs = {{ greeting = "text/plain" }}
-params = {{ who = {{ type = "string", default = "world", description = "who is greeted" }} }}
-
-[capabilities]                     # nothing is granted that is not here and agreed to by the user
-"""
-
-PLAYER = '''\
-"""The Player {name}: says hello."""
-
-from __future__ import annotations
-
-from symphony.sdk import Context, player
-
-
-@player.function
-def hello(ctx: Context, who: str = "world") -> str:
-    """A greeting for somebody."""
-    return f"Hello, {{who}}!"
-
-
-player.serve()
-'''
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def carets() -> None:
-    """Make extensions: new, pack, sign, verify."""
-
-
-@carets.command()
-@click.argument("name")
-@click.option("--type", "kind", type=click.Choice(["operator", "instrument", "motif"]), default="operator")
-@click.option("--out", type=click.Path(path_type=Path), default=Path(), help="Folder to make it in.")
-@common
-def new(mode: Mode, name: str, kind: str, out: Path) -> None:
-    """Begin an extension NAME (publisher/name) in a folder of its own."""
-    from symphony.stage.manifest import FILE_NAME, parse_manifest
-
-    text = MANIFEST.format(name=name, type=kind)
-    manifest = parse_manifest(text, source=FILE_NAME)
-    folder = out / manifest.name.partition("/")[2]
-    if folder.exists():
-        raise BadInput(f"{folder} exists already", remedy="choose another name or folder")
-    folder.mkdir(parents=True)
-    (folder / FILE_NAME).write_text(text, "utf-8")
-    (folder / "player.py").write_text(PLAYER.format(name=manifest.name), "utf-8")
-    mode.show({"name": manifest.name, "folder": str(folder)}, lambda: click.echo(f"made {folder}"))
-
-
-@carets.command()
+@click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path), default=None, help="Private key to sign with.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path(), help="Folder for the package.")
@@ -98,7 +31,7 @@ def pack(mode: Mode, folder: Path, key: Path | None, out: Path) -> None:
     mode.show({"file": str(file), "bytes": len(data), "signed": signed}, lambda: click.echo(f"packed {file}"))
 
 
-@carets.command()
+@click.command()
 @click.argument("package", type=click.Path(path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path), required=True, help="Private key; made if missing.")
 @common
@@ -118,7 +51,7 @@ def sign(mode: Mode, package: Path, key: Path) -> None:
     mode.show({"file": str(package), "key": public}, lambda: click.echo(f"signed {package} as {public}"))
 
 
-@carets.command()
+@click.command()
 @click.argument("package", type=click.Path(path_type=Path))
 @click.option("--key", default=None, metavar="HEX", help="The public key that must have signed it.")
 @common
@@ -140,8 +73,3 @@ def verify(mode: Mode, package: Path, key: str | None) -> None:
     }
     words = f"{read.manifest.name} {read.manifest.version}: {len(read.files)} files, signed by {read.key}"
     mode.show(answer, lambda: click.echo(words))
-
-
-def main() -> None:
-    """The entry point."""
-    run(carets, "carets")
