@@ -109,6 +109,10 @@ class Roster:
             self._keys[key] = (member, project)
         return key
 
+    def knows(self, key: str) -> bool:
+        """Whether a pool entry is one that may play."""
+        return key in self._keys
+
     def who(self, key: str) -> tuple[CastMember, Path | None]:
         """The extension and project behind a pool entry."""
         return self._keys[key]
