@@ -225,7 +225,8 @@ class HostPort(Protocol):
         ...
 
     async def audit(self, name: str | None = None, limit: int = 200) -> Json:
-        """`{"entries": [{"time", "extension", "capability", "detail", "allowed", "run", "node"}]}`."""
+        """`{"entries": [{"time", "extension", "capability", "detail", "allowed", "run", "node"}], "tampered": the
+        number of the first line of the log that was changed or taken away, or None}`."""
         ...
 
     async def call_function(

@@ -91,6 +91,8 @@ class MarketState:
     only: str = "all"
     audit: list[Json] | None = None
     audit_of: str = ""
+    tampered: int | None = None
+    """The first line of the log that somebody has changed or taken away."""
 
 
 @dataclass(slots=True)
