@@ -161,6 +161,8 @@ def audit(mode: Mode, name: str | None, limit: int) -> None:
             for e in answer["entries"]
         ]
         table(("when", "extension", "capability", "", "what"), rows, empty="No capability has been used yet.")
+        if answer["tampered"] is not None:
+            note(f"Line {answer['tampered']} of the log was changed or taken away, or one before it.")
 
     mode.show(answer, text)
 

@@ -1,7 +1,12 @@
-"""The audit log: every use of a capability, allowed or refused, each line chained to the one before it."""
+"""The audit log: every use of a capability, allowed or refused, each line chained to the one before it.
+
+Beside it stands its head: how many lines there were and the hash of the last, so that lines taken from the end are
+missed, too. Whoever may write both can write another history; the log shows what was done to it, it does not prevent.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,22 +15,28 @@ import time
 from pathlib import Path
 from typing import Any
 
+from symphony.config.files import write_atomically
 from symphony.errors import StorageFull
 from symphony.ports.component import Status
 
 _START = "0" * 64
+_HEAD_EVERY = 5.0
+"""Seconds between two writings of the head while the host runs: what a kill leaves may be so far ahead of it."""
 
 
 class AuditLog:
     """An append-only file of JSON lines. Each carries the hash of the line before it, so that a line
-    that was changed or taken away is found by `verify`.
+    that was changed, moved or taken away is found by `verify`.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._last = _START
+        self._head_at = 0.0
+        is_intact = verify_file(path) is None
         lines = _complete_lines(path)
+        self._count = len(lines)
         if lines:
             self._last = _hash_of(lines[-1])
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,6 +44,9 @@ class AuditLog:
         whole = sum(len(line) + 1 for line in lines)
         if os.fstat(self._file).st_size != whole:  # a torn last line, left by a kill
             os.ftruncate(self._file, whole)
+        # What was done to the log while no host ran stays to be seen.
+        self._keeps_head = is_intact
+        self._write_head()
 
     def record(
         self,
@@ -58,6 +72,16 @@ class AuditLog:
             entry["hash"] = _chain(self._last, entry)
             self._append((json.dumps(entry, ensure_ascii=False) + "\n").encode())
             self._last = entry["hash"]
+            self._count += 1
+            if time.monotonic() - self._head_at >= _HEAD_EVERY:
+                self._write_head()
+
+    def _write_head(self) -> None:
+        if not self._keeps_head:
+            return
+        os.fdatasync(self._file)  # a head that is ahead of its log would be a false alarm
+        self._head_at = time.monotonic()
+        write_atomically(_head_path(self._path), f"{self._count} {self._last}\n".encode())
 
     def _append(self, line: bytes) -> None:
         end = os.fstat(self._file).st_size
@@ -94,19 +118,41 @@ class AuditLog:
     def close(self) -> None:
         """Closes the file."""
         if self._file >= 0:
+            with contextlib.suppress(StorageFull):
+                self._write_head()
             os.close(self._file)
             self._file = -1
 
 
 def verify_file(path: Path) -> int | None:
     """The number of the first line (from 1) of an audit log that was tampered with, or None."""
+    lines = _complete_lines(path)
+    known = _read_head(path)
+    if known is None:
+        return 1 if lines else None
+    count, head = known
     last = _START
-    for number, line in enumerate(_complete_lines(path), start=1):
+    for number, line in enumerate(lines, start=1):
         entry = _entry(line)
         if entry is None or entry.get("hash") != _chain(last, entry):
             return number
         last = entry["hash"]
-    return None
+        if number == count and last != head:
+            return number
+    return len(lines) + 1 if len(lines) < count else None
+
+
+def _head_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.head")
+
+
+def _read_head(path: Path) -> tuple[int, str] | None:
+    """How many lines there were and the hash of the last; None when there is no head, or none that can be read."""
+    try:
+        count, _, head = _head_path(path).read_text("ascii").strip().partition(" ")
+        return int(count), head
+    except (OSError, ValueError):
+        return None
 
 
 def examine_file(path: Path) -> tuple[Status, str, str]:
@@ -116,7 +162,7 @@ def examine_file(path: Path) -> tuple[Status, str, str]:
         return "ok", f"{len(_complete_lines(path))} entries", ""
     return (
         "degraded",
-        f"line {bad} of {path} was changed, or one before it taken away",
+        f"line {bad} of {path} was changed or taken away, or one before it",
         "find out who did it; move the file away to begin a new log",
     )
 

@@ -62,7 +62,8 @@ class ExtensionMethods:
 
     async def audit(self, name: str | None = None, limit: int = 200) -> Json:
         """Uses of capabilities, newest first."""
-        return {"entries": await asyncio.to_thread(self.services.audit.entries, name, limit)}
+        entries = await asyncio.to_thread(self.services.audit.entries, name, limit)
+        return {"entries": entries, "tampered": await asyncio.to_thread(self.services.audit.verify)}
 
     async def call_function(
         self,

@@ -272,6 +272,15 @@ def _audit(state: PageState) -> Node:
         )
         if rows
         else h("Text", "No permission was used yet.", tone="muted", small=True),
+        h(
+            "Alert",
+            key="market.tampered",
+            tone="bad",
+            title=f"Line {market.tampered} of this log was changed or taken away, or one before it",
+            text="Somebody or some program that may write Symphony's folder has done it.",
+        )
+        if market.tampered is not None
+        else None,
         h("Button", key="market.audit_close", label="Close", variant="ghost", small=True),
         key="market.audit_section",
         title=f"What {market.audit_of or 'extensions'} did with permissions",
@@ -410,7 +419,8 @@ async def _enable(page: Page, argument: str, value: Any) -> None:
 @on("market.audit")
 async def _show_audit(page: Page, argument: str, _value: Any) -> None:
     market = page.state.market
-    market.audit = (await page.host.audit(argument or None, 100))["entries"]
+    answer = await page.host.audit(argument or None, 100)
+    market.audit, market.tampered = answer["entries"], answer.get("tampered")
     market.audit_of = argument
     page.changed()
 
