@@ -460,11 +460,7 @@ impl PyArbitrationEngine {
     }
 
     #[pyo3(signature = (limit=None))]
-    fn explain<'py>(
-        &self,
-        py: Python<'py>,
-        limit: Option<usize>,
-    ) -> PyResult<Bound<'py, PyList>> {
+    fn explain<'py>(&self, py: Python<'py>, limit: Option<usize>) -> PyResult<Bound<'py, PyList>> {
         let limit = limit.unwrap_or(usize::MAX);
         let waits = self.engine.state.lock().core.explain_first(limit);
         let waits = waits.iter().map(|wait| wait_dict(py, wait));

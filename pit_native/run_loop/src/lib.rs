@@ -45,8 +45,8 @@ pub use plan::{
     Backoff, Casting, Condition, EdgeKind, EdgePlan, Fallback, InputPlan, NodeKind, NodePlan, Plan,
     PlanError, PlanParts, Retry, Source,
 };
-pub use port_types::{Mismatch, PortTypes, bad_output};
 pub use player_log::{LogSettings, PlayerLog, Speaker};
+pub use port_types::{Mismatch, PortTypes, bad_output};
 pub use ports::{Sink, Stage};
 pub use resume::keepable;
 pub use run_loop::{NoSink, Resumed, RunError, RunLoop, Stats, World};
