@@ -3,10 +3,10 @@
 use crate::body::{read_entry, tagged_body};
 use crate::core::Core;
 use crate::error::{Result, StoreError};
-use crate::index::NewEntry;
 use crate::log::Pending;
 use crate::quality::Quality;
 use crate::record::{Header, Kind};
+use crate::rows::NewEntry;
 use crate::store::Store;
 use crate::types::ArtifactId;
 
@@ -27,8 +27,9 @@ impl Core {
             )));
         }
         loop {
-            let found = self.index.read().newest(id).copied();
-            let entry = found.ok_or_else(|| StoreError::NotFound(id.to_string()))?;
+            let found = self.index.read().newest(id)?;
+            let newest = found.ok_or_else(|| StoreError::NotFound(id.to_string()))?;
+            let (_, entry) = newest;
             // Read with the log's end free; if the entry has moved or is another by then, once more.
             let record = match self.segment(entry.place.segment) {
                 Some(segment) => segment.record_at(u64::from(entry.place.offset))?,
@@ -36,14 +37,15 @@ impl Core {
             };
             let seal = self.seal.as_ref();
             let body = record.and_then(|(header, body)| read_entry(body, header.flags, seal));
-            let mut tail = self.log.tail.lock();
-            let mut index = self.index.write();
-            if index.newest(id) != Some(&entry) {
-                continue;
-            }
-            let row = index.newest_of_name.get(&entry.name);
-            if row.map(|row| &index.entries[*row as usize]) != Some(&entry) {
-                return Ok(false);
+            let mut tail = self.log.settled()?;
+            {
+                let index = self.index.read();
+                if index.newest(id)? != Some(newest) {
+                    continue;
+                }
+                if index.newest_of_name(entry.name)? != Some(newest) {
+                    return Ok(false);
+                }
             }
             let Some((_, mut body)) = body else {
                 return Err(StoreError::Damaged {
@@ -60,18 +62,21 @@ impl Core {
                 is_moved: false,
             }];
             let (places, number) = self.log.append(&mut tail, &batch)?;
-            index.add_entry(&NewEntry {
-                id: *id,
-                name: &body.name,
-                kind: &body.kind,
-                run: body.meta_text("run"),
-                bytes: body.bytes,
-                version: body.version,
-                quality: body.quality,
-                created: body.created,
-                place: places[0],
+            let (id, place) = (*id, places[0]);
+            self.log.after_sync(&tail, move |index| {
+                index.add_entry(&NewEntry {
+                    id,
+                    name: &body.name,
+                    kind: &body.kind,
+                    run: body.meta_text("run"),
+                    bytes: body.bytes,
+                    version: body.version,
+                    quality: body.quality,
+                    created: body.created,
+                    place,
+                })?;
+                Ok(())
             });
-            drop(index);
             drop(tail);
             self.log.commit(number)?;
             return Ok(true);

@@ -4,8 +4,8 @@
 //! and drops the rest; whoever looks a chunk up while it marks is seen by the number of the round.
 
 use crate::chunks::ChunkKey;
-use crate::index::LOST;
 use crate::log::Place;
+use crate::rows::LOST;
 use hashbrown::HashTable;
 use rustc_hash::FxHashSet;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -7,13 +7,15 @@
 use crate::chunks::Table;
 use crate::core::{Core, now};
 use crate::error::{Result, StoreError};
-use crate::index::Standing;
-use crate::log::{Pending, Place};
+use crate::index::Index;
+use crate::log::{Pending, Place, sync_folder};
 use crate::record::{Header, Kind};
 use crate::rotation::renewed;
+use crate::rows::Standing;
 use crate::segment::{Found, Segment};
 use crate::sweep::{slimmer, sweep};
 use crate::types::{ArtifactId, Collected};
+use parking_lot::MutexGuard;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Removals that share one write.
@@ -33,7 +35,7 @@ pub(crate) fn collect(
     let _alone = core.rewriting.lock();
     let start = now();
     let before = before.unwrap_or(start).min(start);
-    let (mut collected, gone) = remove(core, &doomed(core, keep, before))?;
+    let (mut collected, gone) = remove(core, &doomed(core, keep, before)?)?;
     sweep(core)?;
     let length = || -> Result<u64> {
         core.log
@@ -48,19 +50,26 @@ pub(crate) fn collect(
 }
 
 /// Contents that may go, with the newest entry that each has now.
-fn doomed(core: &Core, keep: &[ArtifactId], before: f64) -> FxHashMap<ArtifactId, u32> {
+fn doomed(core: &Core, keep: &[ArtifactId], before: f64) -> Result<FxHashMap<ArtifactId, u32>> {
     let keep: FxHashSet<ArtifactId> = keep.iter().copied().collect();
     let index = core.index.read();
-    index
-        .live_contents()
-        .filter(|(row, content)| !keep.contains(&content.id) && !index.holds.contains_key(row))
-        .filter(|(_, content)| {
-            index
-                .newest(&content.id)
-                .is_none_or(|entry| entry.created < before)
-        })
-        .map(|(_, content)| (content.id, content.newest))
-        .collect()
+    let mut young: FxHashSet<u32> = FxHashSet::default();
+    index.visit_entries(|_, entry| {
+        if entry.standing != Standing::Gone && entry.created >= before {
+            young.insert(entry.content);
+        }
+        Ok(())
+    })?;
+    let mut doomed = FxHashMap::default();
+    index.visit_contents(|row, content| {
+        let stays =
+            keep.contains(&content.id) || index.holds.contains_key(&row) || young.contains(&row);
+        if !stays {
+            doomed.insert(content.id, content.newest);
+        }
+        Ok(())
+    })?;
+    Ok(doomed)
 }
 
 /// Removes those that nobody has put again since; returns which went.
@@ -98,11 +107,12 @@ fn compact(core: &Core, collected: &mut Collected) -> Result<()> {
     if candidates.is_empty() {
         return Ok(());
     }
-    forget_checkpoint(core)?;
+    let moving = forget_checkpoint(core)?;
     for (segment, survey) in candidates {
         rewrite(core, &segment, survey)?;
         collected.segments += 1;
     }
+    drop(moving);
     core.checkpoint()
 }
 
@@ -120,21 +130,25 @@ pub(crate) fn renew(core: &Core, below: u32, kept: &mut FxHashSet<u32>) -> Resul
         kept.insert(segment.number);
         return Ok(true);
     }
-    forget_checkpoint(core)?;
+    let moving = forget_checkpoint(core)?;
     rewrite(core, segment, survey)?;
+    drop(moving);
     core.checkpoint()?;
     Ok(true)
 }
 
-/// The checkpoint names old places; without it the log is read, whatever happens from here on.
-fn forget_checkpoint(core: &Core) -> Result<()> {
+/// The checkpoint names old places; without it the log is read, whatever happens from here on. Until the
+/// guard is dropped none is written: what is moved behind its reach would be read as if it were new.
+fn forget_checkpoint(core: &Core) -> Result<MutexGuard<'_, ()>> {
+    let moving = core.checkpointing.lock();
     match std::fs::remove_file(core.checkpoint_path()) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(StoreError::Io {
             doing: "cannot delete",
             path: core.checkpoint_path(),
             source,
         }),
-        _ => Ok(()),
+        // Nor may it come back when the power fails.
+        _ => sync_folder(&core.path.join("index")).map(|()| moving),
     }
 }
 
@@ -187,38 +201,45 @@ enum Row {
 }
 
 /// The rows whose records lie in a segment, by offset.
-fn rows_in(core: &Core, segment: u32) -> FxHashMap<u32, Row> {
+fn rows_in(core: &Core, segment: u32) -> Result<FxHashMap<u32, Row>> {
     let index = core.index.read();
-    let entries = index.entries.iter().enumerate();
-    let entries = entries
-        .filter(|(_, entry)| entry.place.segment == segment && entry.standing != Standing::Gone)
-        .map(|(row, entry)| (entry.place.offset, Row::Entry(row as u32)));
-    let contents = index
-        .live_contents()
-        .filter(|(_, content)| content.place.segment == segment)
-        .map(|(row, content)| (content.place.offset, Row::Content(row)));
+    let mut rows = FxHashMap::default();
+    index.visit_entries(|row, entry| {
+        if entry.place.segment == segment && entry.standing != Standing::Gone {
+            rows.insert(entry.place.offset, Row::Entry(row));
+        }
+        Ok(())
+    })?;
+    index.visit_contents(|row, content| {
+        if content.place.segment == segment {
+            rows.insert(content.place.offset, Row::Content(row));
+        }
+        Ok(())
+    })?;
     let holds = index
         .holds
         .iter()
         .filter(|(_, held)| held.place.segment == segment)
         .map(|(row, held)| (held.place.offset, Row::Hold(*row)));
+    rows.extend(holds);
     let blocks = index
         .chunks
         .live_blocks()
         .filter(|(_, block)| block.place.segment == segment)
         .map(|(row, block)| (block.place.offset, Row::Block(row)));
-    let rows = entries.chain(contents).chain(holds);
-    rows.chain(blocks).collect()
+    rows.extend(blocks);
+    Ok(rows)
 }
 
 fn survey(core: &Core, segment: &Segment) -> Result<Survey> {
-    let (last, end, _) = core.log.tail.lock().position();
+    // Of what no sync has covered yet, the index does not say that it counts.
+    let (last, end, _) = core.log.settled()?.position();
     let until = if last == segment.number {
         end
     } else {
         segment.length()?
     };
-    let rows = rows_in(core, segment.number);
+    let rows = rows_in(core, segment.number)?;
     let mut survey = Survey {
         all: 0,
         alive: 0,
@@ -277,7 +298,7 @@ struct Moving {
 
 /// Copies what counts to the end of the log and waits until it is on the disk.
 fn move_all(core: &Core, segment: &Segment, survey: Survey, is_oldest: bool) -> Result<()> {
-    let rows = rows_in(core, segment.number);
+    let rows = rows_in(core, segment.number)?;
     let mut batch = Vec::new();
     let mut size = 0;
     let mut last = None;
@@ -324,22 +345,28 @@ fn move_batch(
     batch: &[Moving],
     rows: &FxHashMap<u32, Row>,
 ) -> Result<u64> {
-    let mut tail = core.log.tail.lock();
-    let counts: Vec<&Moving> = {
+    let mut tail = core.log.settled()?;
+    let mut counts: Vec<&Moving> = Vec::with_capacity(batch.len());
+    {
         let index = core.index.read();
-        let here = |offset: u32| Place { segment, offset };
-        let still = |Moving { offset, header, .. }: &&Moving| match rows.get(offset) {
-            Some(Row::Entry(row)) => index.entries[*row as usize].standing != Standing::Gone,
-            Some(Row::Content(row)) => index.contents[*row as usize].place == here(*offset),
-            Some(Row::Hold(row)) => index
-                .holds
-                .get(row)
-                .is_some_and(|held| held.place == here(*offset)),
-            Some(Row::Block(row)) => index.chunks.blocks[*row as usize].place == here(*offset),
-            None => header.kind.undoes(),
-        };
-        batch.iter().filter(still).collect()
-    };
+        let is_here = |place: Place, offset: u32| place == Place { segment, offset };
+        for moving in batch {
+            let Moving { offset, header, .. } = moving;
+            let is_alive = match rows.get(offset) {
+                Some(Row::Entry(row)) => index.entry(*row)?.standing != Standing::Gone,
+                Some(Row::Content(row)) => is_here(index.content_at(*row)?.place, *offset),
+                Some(Row::Hold(row)) => {
+                    let held = index.holds.get(row);
+                    held.is_some_and(|held| is_here(held.place, *offset))
+                }
+                Some(Row::Block(row)) => is_here(index.chunks.blocks[*row as usize].place, *offset),
+                None => header.kind.undoes(),
+            };
+            if is_alive {
+                counts.push(moving);
+            }
+        }
+    }
     let pending: Vec<Pending<'_>> = counts
         .iter()
         .map(|moving| Pending {
@@ -349,26 +376,37 @@ fn move_batch(
         })
         .collect();
     let (places, number) = core.log.append(&mut tail, &pending)?;
-    let mut index = core.index.write();
-    for (moving, place) in counts.iter().zip(places) {
-        match rows.get(&moving.offset) {
-            Some(Row::Entry(row)) => index.entries[*row as usize].place = place,
-            Some(Row::Content(row)) => index.contents[*row as usize].place = place,
-            Some(Row::Hold(row)) => {
-                if let Some(held) = index.holds.get_mut(row) {
-                    held.place = place;
-                }
-            }
-            Some(Row::Block(row)) => match &moving.table {
-                Some(table) => {
-                    index.chunks.add_block(place, table);
-                }
-                None => index.chunks.blocks[*row as usize].place = place,
-            },
-            None => {}
-        }
-    }
+    let moved = counts.iter().zip(places);
+    let moved: Vec<(Row, Place, Option<Table>)> = moved
+        .filter_map(|(moving, place)| {
+            let row = rows.get(&moving.offset)?;
+            Some((*row, place, moving.table.clone()))
+        })
+        .collect();
+    core.log.after_sync(&tail, move |index| {
+        moved
+            .into_iter()
+            .try_for_each(|(row, place, table)| note_moved(index, row, place, table))
+    });
     Ok(number)
+}
+
+/// Notes where a record is now.
+fn note_moved(index: &mut Index, row: Row, place: Place, table: Option<Table>) -> Result<()> {
+    match row {
+        Row::Entry(row) => index.move_entry(row, place)?,
+        Row::Content(row) => index.move_content(row, place)?,
+        Row::Hold(row) => {
+            if let Some(held) = index.holds.get_mut(&row) {
+                held.place = place;
+            }
+        }
+        Row::Block(row) => match table {
+            Some(table) => _ = index.chunks.add_block(place, &table),
+            None => index.chunks.blocks[row as usize].place = place,
+        },
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -395,7 +433,7 @@ mod tests {
         };
         let id = put("r1");
         let core = store.core();
-        let doomed = doomed(&core, &[], now() + 1.0);
+        let doomed = doomed(&core, &[], now() + 1.0).expect("doomed");
         assert_eq!(doomed.len(), 1);
         put("r2");
         let (collected, gone) = remove(&core, &doomed).expect("removed");

@@ -1,10 +1,11 @@
 //! Group commit: one sync for all who wait. The protocol alone, over any lock and any disk, so that a
 //! model checker can run it in every order.
 //!
-//! Two things make it more than a lock around a sync. The first to come leads: it syncs for all that is
-//! written by then, while others write on and wait. And the system reports a failed sync to one caller
+//! Three things make it more than a lock around a sync. The first to come leads: it syncs for all that is
+//! written by then, while others write on and wait. The system reports a failed sync to one caller
 //! only, drops what it could not write, and calls the next sync a success: so syncs exclude each other,
-//! and after a failure there is no other.
+//! and after a failure there is no other. And nobody sees what may still be lost: what was written is
+//! published, in its order, after the sync that covers it and before anybody is told of that.
 
 /// Up to where the log has been written, or is on the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,12 +97,13 @@ impl GroupCommit<Parking> {
 
 impl<M: Monitor> GroupCommit<M> {
     /// Returns once a sync has covered `batch`. A caller that has to lead asks `written` how far the log
-    /// goes by then, with what is to be synced, and hands that to `sync`.
+    /// goes by then, with what is to be synced, and hands that to `sync`, then the mark to `publish`.
     pub(crate) fn commit<T, E: ToString>(
         &self,
         batch: u64,
         written: impl FnOnce() -> (Mark, T),
         sync: impl FnOnce(&T) -> Result<(), E>,
+        publish: impl FnOnce(Mark) -> Result<(), E>,
     ) -> Result<(), Failed<E>> {
         let turn = self.0.until(|state| {
             if state.synced.batch >= batch {
@@ -120,7 +122,7 @@ impl<M: Monitor> GroupCommit<M> {
             Turn::Covered => Ok(()),
             Turn::Mine => {
                 let (mark, target) = written();
-                self.sync_as(true, mark, || sync(&target))
+                self.sync_as(true, mark, || sync(&target), publish)
             }
         }
     }
@@ -130,8 +132,9 @@ impl<M: Monitor> GroupCommit<M> {
         &self,
         mark: Mark,
         sync: impl FnOnce() -> Result<(), E>,
+        publish: impl FnOnce(Mark) -> Result<(), E>,
     ) -> Result<(), Failed<E>> {
-        self.sync_as(false, mark, sync)
+        self.sync_as(false, mark, sync, publish)
     }
 
     fn sync_as<E: ToString>(
@@ -139,6 +142,7 @@ impl<M: Monitor> GroupCommit<M> {
         leads: bool,
         mark: Mark,
         sync: impl FnOnce() -> Result<(), E>,
+        publish: impl FnOnce(Mark) -> Result<(), E>,
     ) -> Result<(), Failed<E>> {
         let turn = self.0.until(|state| {
             if let Some(failure) = &state.failure {
@@ -154,7 +158,7 @@ impl<M: Monitor> GroupCommit<M> {
             Some(Ok(Turn::Mine))
         });
         let outcome = match &turn {
-            Ok(Turn::Mine) => Some(sync()),
+            Ok(Turn::Mine) => Some(sync().and_then(|()| publish(mark))),
             _ if !leads => return turn.map(|_| ()),
             _ => None,
         };

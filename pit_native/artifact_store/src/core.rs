@@ -1,29 +1,37 @@
 //! Log and index together: everything but the search and the life of an opened store.
 
+use crate::base::Reach;
 use crate::body::{ContentBody, EntryBody, read_entry, tagged_body};
-use crate::checkpoint::{self, Reach};
+use crate::checkpoint::{self, Snapshot};
 use crate::chunks::Keyer;
 use crate::error::{Result, StoreError};
-use crate::index::{Content, Entry, Index, LOST, NewEntry};
-use crate::log::{Log, Pending, Place};
+use crate::ledger::Ledger;
+use crate::log::{Log, Pending, Place, Tail};
 use crate::quality::{Quality, Scorers};
 use crate::record::{Header, Kind};
+use crate::rows::{Content, Entry, NONE, NewEntry};
 use crate::seal::Seal;
 use crate::segment::Segment;
 use crate::types::{ArtifactId, Filter, Info, Put};
 use crate::write::{Draft, Drafts};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Closing writes a checkpoint when one entry in so many is newer than the last one.
+const WORTH: u64 = 64;
+
+/// Records that are not kept in memory when an opening has read so many.
+const MANY: u64 = 20_000;
 
 /// What the operations of a store work on.
 pub(crate) struct Core {
     pub(crate) path: PathBuf,
     pub(crate) store: u64,
     pub(crate) log: Log,
-    pub(crate) index: RwLock<Index>,
+    pub(crate) index: Arc<Ledger>,
     pub(crate) seal: Option<Seal>,
     /// Makes the keys of chunks.
     pub(crate) keyer: Keyer,
@@ -32,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) puts: AtomicU64,
     /// Held by whoever rewrites segments.
     pub(crate) rewriting: Mutex<()>,
+    /// Held by whoever writes a checkpoint.
+    pub(crate) checkpointing: Mutex<()>,
     /// Records since the last checkpoint.
     pub(crate) since_checkpoint: AtomicU64,
 }
@@ -104,20 +114,18 @@ impl Core {
         };
         let mut prepared: Option<Prepared<'_>> = None;
         loop {
-            if prepared.is_none() && !self.index.read().has_sound(&id) {
+            if prepared.is_none() && !self.index.read().has_sound(&id)? {
                 prepared = Some(prepare()?);
             }
             let mut tail = self.log.tail.lock();
-            let index = self.index.read();
-            let is_stored = index.has_sound(&id);
+            let (is_stored, version) = self.outlook(&mut tail, &id, &put.name)?;
             if !is_stored && prepared.is_none() {
                 // It was removed since: prepare it, with the tail free.
                 continue;
             }
-            entry.version = index.next_version(&put.name, &id);
+            entry.version = version;
             // Taken here, so that times have the order of the log.
             entry.created = now();
-            drop(index);
             let (flags, body) = tagged_body(&id, Some(&entry), self.seal.as_ref())?;
             let header = Header::of(Kind::Entry, flags, &[&body]);
             let content = prepared.as_ref().filter(|_| !is_stored);
@@ -127,39 +135,69 @@ impl Core {
                 parts: vec![&body],
                 is_moved: false,
             });
+            let records = batch.len() as u64;
             let (places, number) = self.log.append(&mut tail, &batch)?;
-            let row = self.note_put(&id, &entry, &places);
+            let row = self.note_put(&mut tail, id, entry, &places);
             drop(tail);
-            self.since_checkpoint
-                .fetch_add(batch.len() as u64, Ordering::Relaxed);
+            self.since_checkpoint.fetch_add(records, Ordering::Relaxed);
             self.log.commit(number)?;
             self.puts.fetch_add(1, Ordering::Relaxed);
-            return Ok((id, row));
+            return Ok((id, row.load(Ordering::Acquire)));
         }
     }
 
-    /// Adds to the index what [`Self::put`] has appended; called with the tail held.
-    fn note_put(&self, id: &ArtifactId, entry: &EntryBody, places: &[Place]) -> u32 {
-        let mut index = self.index.write();
+    /// Whether a content is stored, and the version that it gets under a name, once all that is in the log
+    /// by now is in the index.
+    fn outlook(&self, tail: &mut Tail, id: &ArtifactId, name: &str) -> Result<(bool, u32)> {
+        // Looked at before the index: what is synced in between is in both.
+        let unsynced = self.log.unsynced(tail);
+        let is_coming = unsynced.iter().any(|one| one.has_content && one.id == *id);
+        let before = unsynced.iter().rev().find(|one| one.name == name);
+        let index = self.index.read();
+        let version = match before {
+            Some(before) if before.id == *id => before.version,
+            Some(before) => before.version + 1,
+            None => index.next_version(name, id)?,
+        };
+        Ok((is_coming || index.has_sound(id)?, version))
+    }
+
+    /// Leaves to the sync to add to the index what [`Self::put`] has appended; called with the tail held.
+    /// The row of the entry is told once it is there.
+    fn note_put(
+        &self,
+        tail: &mut Tail,
+        id: ArtifactId,
+        entry: EntryBody,
+        places: &[Place],
+    ) -> Arc<AtomicU32> {
         let (content_place, entry_place) = match places {
             [content, entry] => (Some(*content), *entry),
             [entry] => (None, *entry),
             _ => unreachable!("a put appends one or two records"),
         };
-        if let Some(place) = content_place {
-            index.add_content(*id, entry.bytes, place);
-        }
-        index.add_entry(&NewEntry {
-            id: *id,
-            name: &entry.name,
-            kind: &entry.kind,
-            run: entry.meta_text("run"),
-            bytes: entry.bytes,
-            version: entry.version,
-            quality: entry.quality,
-            created: entry.created,
-            place: entry_place,
-        })
+        tail.note(id, &entry.name, entry.version, content_place.is_some());
+        let told = Arc::new(AtomicU32::new(NONE));
+        let row = Arc::clone(&told);
+        self.log.after_sync(tail, move |index| {
+            if let Some(place) = content_place {
+                index.add_content(id, entry.bytes, place)?;
+            }
+            let added = index.add_entry(&NewEntry {
+                id,
+                name: &entry.name,
+                kind: &entry.kind,
+                run: entry.meta_text("run"),
+                bytes: entry.bytes,
+                version: entry.version,
+                quality: entry.quality,
+                created: entry.created,
+                place: entry_place,
+            })?;
+            row.store(added, Ordering::Release);
+            Ok(())
+        });
+        told
     }
 
     /// Removes contents with all their entries, in one batch; of those that are there and not held, the
@@ -173,55 +211,47 @@ impl Core {
         for id in ids {
             bodies.push(tagged_body::<()>(id, None, self.seal.as_ref())?);
         }
-        let mut tail = self.log.tail.lock();
+        let mut tail = self.log.settled()?;
         let mut batch = Vec::with_capacity(ids.len());
         let mut going = Vec::with_capacity(ids.len());
         let index = self.index.read();
         for (id, (flags, body)) in ids.iter().zip(&bodies) {
-            if index.content(id).is_some_and(&is_wanted) && index.hold(id).is_none() {
+            if let Some(content) = index.content(id)?.filter(&is_wanted)
+                && index.hold(id)?.is_none()
+            {
                 let header = Header::of(Kind::Removal, *flags, &[body]);
                 batch.push(Pending {
                     header,
                     parts: vec![body.as_slice()],
                     is_moved: false,
                 });
-                going.push(*id);
+                going.push(content);
             }
         }
         drop(index);
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let (_, number) = self.log.append(&mut tail, &batch)?;
-        let mut index = self.index.write();
-        let removed = going.iter().filter_map(|id| index.remove(id)).collect();
-        drop(index);
-        drop(tail);
+        self.log.append(&mut tail, &batch)?;
+        let ids: Vec<ArtifactId> = going.iter().map(|content| content.id).collect();
+        self.log.after_sync(&tail, move |index| {
+            ids.iter().try_for_each(|id| index.remove(id).map(|_| ()))
+        });
+        // With the log's end held: a put that came now would count on what is going.
+        self.log.sync_tail(&mut tail)?;
         self.since_checkpoint
             .fetch_add(batch.len() as u64, Ordering::Relaxed);
-        self.log.commit(number)?;
-        Ok(removed)
+        Ok(going)
     }
 
     /// What is known of one entry; the metadata come from its record.
-    pub(crate) fn info_of(&self, entry: &Entry) -> Result<Info> {
-        let (id, mut place) = {
-            let index = self.index.read();
-            (index.contents[entry.content as usize].id, entry.place)
-        };
+    pub(crate) fn info_of(&self, row: u32, entry: &Entry) -> Result<Info> {
+        let id = self.index.read().content_at(entry.content)?.id;
+        let mut place = entry.place;
         for _ in 0..2 {
             let Some(segment) = self.log.segment(place.segment) else {
-                place = self
-                    .index
-                    .read()
-                    .entries
-                    .iter()
-                    .rev()
-                    .find_map(|one| {
-                        (one.content == entry.content && one.created == entry.created)
-                            .then_some(one.place)
-                    })
-                    .unwrap_or(LOST);
+                // Compaction moved it in this moment.
+                place = self.index.read().entry(row)?.place;
                 continue;
             };
             let record = segment.record_at(u64::from(place.offset))?;
@@ -244,55 +274,47 @@ impl Core {
 
     /// The newest entry of a content.
     pub(crate) fn info(&self, id: &ArtifactId) -> Result<Info> {
-        let entry = self.index.read().newest(id).copied();
-        self.info_of(&entry.ok_or_else(|| StoreError::NotFound(id.to_string()))?)
+        let newest = self.index.read().newest(id)?;
+        let (row, entry) = newest.ok_or_else(|| StoreError::NotFound(id.to_string()))?;
+        self.info_of(row, &entry)
     }
 
     /// The entries that `filter` lets through, newest first. One whose metadata are damaged is listed
     /// with what the index knows.
     pub(crate) fn list(&self, limit: usize, offset: usize, filter: &Filter) -> Result<Vec<Info>> {
-        let entries: Vec<Entry> = {
-            let index = self.index.read();
-            let rows = index.select(limit, offset, filter);
-            rows.into_iter()
-                .map(|row| index.entries[row as usize])
-                .collect()
-        };
+        let entries = self.index.read().select(limit, offset, filter)?;
         entries
             .iter()
-            .map(|entry| self.info_or_known(entry))
+            .map(|(row, entry)| self.info_or_known(*row, entry))
             .collect()
     }
 
     /// The versions of a name, oldest first.
     pub(crate) fn versions(&self, name: &str) -> Result<Vec<Info>> {
-        let mut entries: Vec<Entry> = {
-            let index = self.index.read();
-            index.chain_of_name(name).map(|(_, entry)| *entry).collect()
-        };
+        let mut entries = self.index.read().chain_of_name(name)?;
         // The newest entry of each version stands for it.
-        entries.dedup_by_key(|entry| entry.version);
+        entries.dedup_by_key(|(_, entry)| entry.version);
         entries
             .iter()
             .rev()
-            .map(|entry| self.info_or_known(entry))
+            .map(|(row, entry)| self.info_or_known(*row, entry))
             .collect()
     }
 
-    fn info_or_known(&self, entry: &Entry) -> Result<Info> {
-        match self.info_of(entry) {
+    fn info_or_known(&self, row: u32, entry: &Entry) -> Result<Info> {
+        match self.info_of(row, entry) {
             Err(StoreError::Damaged { detail, .. }) => {
                 let index = self.index.read();
-                let content = &index.contents[entry.content as usize];
+                let content = index.content_at(entry.content)?;
                 Ok(Info {
                     id: content.id.to_string(),
-                    name: index.words.text(entry.name).to_owned(),
-                    kind: index.words.text(entry.kind).to_owned(),
+                    name: index.words.text(entry.name)?,
+                    kind: index.words.text(entry.kind)?,
                     bytes: content.bytes,
                     quality: entry.quality,
                     reasons: vec![detail],
                     created: entry.created,
-                    run: index.words.text(entry.run).to_owned(),
+                    run: index.words.text(entry.run)?,
                     node: String::new(),
                     version: entry.version,
                     meta: serde_json::Map::new(),
@@ -302,23 +324,69 @@ impl Core {
         }
     }
 
-    /// Writes the index beside the log, once all that it holds is on the disk.
+    /// Writes the index beside the log, once all that it holds is on the disk. Puts go on meanwhile.
     pub(crate) fn checkpoint(&self) -> Result<()> {
-        let mut tail = self.log.tail.lock();
-        self.log.sync_tail(&mut tail)?;
-        let (segment, end, next_sequence) = tail.position();
-        let reach = Reach {
-            store: self.store,
-            segment,
-            end,
-            next_sequence,
+        self.checkpoint_alone(&self.checkpointing.lock())
+    }
+
+    /// As [`Self::checkpoint`], unless somebody writes one, or moves what it would name.
+    pub(crate) fn checkpoint_if_free(&self) -> Result<()> {
+        match self.checkpointing.try_lock() {
+            Some(alone) => self.checkpoint_alone(&alone),
+            None => Ok(()),
+        }
+    }
+
+    fn checkpoint_alone(&self, _alone: &MutexGuard<'_, ()>) -> Result<()> {
+        let snapshot = {
+            let tail = self.log.settled()?;
+            let (segment, end, next_sequence) = tail.position();
+            let reach = Reach {
+                store: self.store,
+                segment,
+                end,
+                next_sequence,
+            };
+            self.since_checkpoint.store(0, Ordering::Relaxed);
+            Snapshot::of(&self.index.read(), reach)
         };
-        let index = self.index.read();
-        let plain = checkpoint::encode(&index, reach);
-        self.since_checkpoint.store(0, Ordering::Relaxed);
-        drop(index);
-        drop(tail);
-        checkpoint::write(&self.checkpoint_path(), plain, self.seal.as_ref())
+        snapshot.write(&self.checkpoint_path(), self.seal.as_ref())
+    }
+
+    /// Right after opening, when much was read from the log: puts it into a checkpoint and looks it up there
+    /// from now on. What fails costs memory and the next opening time, and no more.
+    pub(crate) fn settle_down(&self) {
+        if self.since_checkpoint.load(Ordering::Relaxed) < MANY {
+            return;
+        }
+        let written = self.checkpoint();
+        let path = self.checkpoint_path();
+        let read = match &written {
+            Ok(()) => checkpoint::read(&path, self.store, self.seal.as_ref()),
+            Err(_) => None,
+        };
+        match (read, written) {
+            (Some((index, _)), _) => *self.index.write() = index,
+            (None, written) => {
+                let error = written.err().map(|error| error.to_string());
+                tracing::warn!(
+                    component = "artifact_store",
+                    error,
+                    "no checkpoint at opening"
+                );
+            }
+        }
+    }
+
+    /// As [`Self::checkpoint`], unless what was written since the last one is soon read again.
+    pub(crate) fn checkpoint_at_end(&self) -> Result<()> {
+        let since = self.since_checkpoint.load(Ordering::Relaxed);
+        let known = u64::from(self.index.read().entry_rows());
+        let is_small = since.saturating_mul(WORTH) < known || since == 0;
+        if is_small && self.checkpoint_path().exists() {
+            return Ok(());
+        }
+        self.checkpoint()
     }
 
     pub(crate) fn checkpoint_path(&self) -> PathBuf {

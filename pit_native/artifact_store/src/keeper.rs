@@ -361,7 +361,7 @@ impl Worker {
     fn add(&mut self, row: u32, text: Option<Box<str>>) -> Result<()> {
         let core = Arc::clone(&self.core);
         let entry = core.index.read().entry(row)?;
-        if entry.standing == crate::index::Standing::Gone {
+        if entry.standing == crate::rows::Standing::Gone {
             return Ok(());
         }
         let info = match core.info_of(row, &entry) {
@@ -414,7 +414,7 @@ impl Worker {
         if records < known / 4 {
             return;
         }
-        if let Err(error) = self.core.checkpoint() {
+        if let Err(error) = self.core.checkpoint_if_free() {
             // Without a checkpoint the next opening reads the log; the store itself is whole.
             tracing::warn!(component = "artifact_store", %error, "the checkpoint failed");
             self.core.since_checkpoint.store(0, Ordering::Relaxed);

@@ -34,6 +34,7 @@ mod read;
 mod record;
 mod recovery;
 mod rotation;
+mod rows;
 mod seal;
 mod search;
 mod segment;

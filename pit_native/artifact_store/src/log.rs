@@ -3,10 +3,13 @@
 use crate::body::SegmentBody;
 use crate::commit::{Failed, GroupCommit, Mark, Parking};
 use crate::error::{Result, StoreError};
+use crate::index::Index;
+use crate::ledger::{Change, Ledger};
 use crate::record::{Header, Kind};
 use crate::segment::Segment;
-use parking_lot::{Mutex, RwLock};
-use std::collections::BTreeMap;
+use crate::types::ArtifactId;
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -36,6 +39,18 @@ pub(crate) struct Tail {
     /// Counts appended batches.
     written: u64,
     failure: Option<String>,
+    /// What the puts that no sync has covered yet have appended, oldest first.
+    pub(crate) unsynced: VecDeque<Unsynced>,
+}
+
+/// A put that is in the log and not yet in the index.
+pub(crate) struct Unsynced {
+    batch: u64,
+    pub(crate) id: ArtifactId,
+    pub(crate) name: String,
+    pub(crate) version: u32,
+    /// Whether it brought the content.
+    pub(crate) has_content: bool,
 }
 
 impl Tail {
@@ -45,6 +60,17 @@ impl Tail {
             segment: self.segment.number,
             end: self.end,
         }
+    }
+
+    /// Notes what the batch that was appended last puts.
+    pub(crate) fn note(&mut self, id: ArtifactId, name: &str, version: u32, has_content: bool) {
+        self.unsynced.push_back(Unsynced {
+            batch: self.written,
+            id,
+            name: name.to_owned(),
+            version,
+            has_content,
+        });
     }
 
     /// The position behind the last record, and the sequence of the next one.
@@ -62,6 +88,18 @@ pub(crate) struct Log {
     limit: u64,
     head: SegmentBody,
     syncs: AtomicU64,
+    ledger: Arc<Ledger>,
+}
+
+/// A log as it was found.
+pub(crate) struct FoundLog {
+    pub(crate) segments: BTreeMap<u32, Arc<Segment>>,
+    pub(crate) head: SegmentBody,
+    /// Where the last segment's records end.
+    pub(crate) end: u64,
+    /// Whether the last segment must not be written any more.
+    pub(crate) is_sealed: bool,
+    pub(crate) next_sequence: u64,
 }
 
 impl Log {
@@ -69,13 +107,17 @@ impl Log {
     /// one must not be written (`is_sealed`), a new one is begun.
     pub(crate) fn open(
         folder: PathBuf,
-        segments: BTreeMap<u32, Arc<Segment>>,
-        end: u64,
-        is_sealed: bool,
-        next_sequence: u64,
-        head: SegmentBody,
+        found: FoundLog,
         limit: u64,
+        ledger: Arc<Ledger>,
     ) -> Result<Self> {
+        let FoundLog {
+            mut segments,
+            head,
+            end,
+            is_sealed,
+            next_sequence,
+        } = found;
         let last = segments
             .last_key_value()
             .map(|(_, segment)| Arc::clone(segment));
@@ -88,7 +130,6 @@ impl Log {
             Some(segment) if !is_sealed => (segment, end),
             last => begin_segment(&folder, last.map_or(1, |last| last.number + 1), &head)?,
         };
-        let mut segments = segments;
         segments.insert(segment.number, Arc::clone(&segment));
         let group = GroupCommit::new(Mark {
             batch: 0,
@@ -104,12 +145,14 @@ impl Log {
                 next_sequence,
                 written: 0,
                 failure: None,
+                unsynced: VecDeque::new(),
             }),
             group,
             // Offsets are kept in 32 bits.
             limit: limit.clamp(4096, u64::from(u32::MAX)),
             head,
             syncs: AtomicU64::new(0),
+            ledger,
         })
     }
 
@@ -178,15 +221,43 @@ impl Log {
         Ok((places, tail.written))
     }
 
-    /// Waits until the batch with this number, and with it all before, is on the disk. The first to
-    /// come syncs for all that have been written by then.
+    /// Leaves a change of the index to the sync that covers the batch that was appended last; the caller
+    /// still holds the tail.
+    pub(crate) fn after_sync(
+        &self,
+        tail: &Tail,
+        change: impl FnOnce(&mut Index) -> Result<()> + Send + 'static,
+    ) {
+        let change: Change = Box::new(change);
+        self.ledger.later(tail.written, change);
+    }
+
+    /// The puts that no sync has covered yet, newest last; the caller holds the tail.
+    pub(crate) fn unsynced<'a>(&self, tail: &'a mut Tail) -> &'a VecDeque<Unsynced> {
+        let synced = self.group.synced().batch;
+        while tail.unsynced.front().is_some_and(|one| one.batch <= synced) {
+            tail.unsynced.pop_front();
+        }
+        &tail.unsynced
+    }
+
+    /// The end of the log, with all that was appended synced and in the index.
+    pub(crate) fn settled(&self) -> Result<MutexGuard<'_, Tail>> {
+        let mut tail = self.tail.lock();
+        self.sync_tail(&mut tail)?;
+        Ok(tail)
+    }
+
+    /// Waits until the batch with this number, and with it all before, is on the disk and in the index.
+    /// The first to come syncs for all that have been written by then.
     pub(crate) fn commit(&self, batch: u64) -> Result<()> {
         let written = || {
             let tail = self.tail.lock();
             (tail.mark(), Arc::clone(&tail.segment))
         };
         let sync = |segment: &Arc<Segment>| self.sync(&segment.file);
-        let outcome = self.group.commit(batch, written, sync);
+        let publish = |mark: Mark| self.publish(mark);
+        let outcome = self.group.commit(batch, written, sync, publish);
         outcome.map_err(|failed| {
             let mut tail = self.tail.lock();
             self.sync_failed(&mut tail, failed)
@@ -198,15 +269,19 @@ impl Log {
         if let Some(failure) = &tail.failure {
             return Err(StoreError::Poisoned(failure.clone()));
         }
-        let outcome = self
-            .group
-            .sync(tail.mark(), || self.sync(&tail.segment.file));
+        let sync = || self.sync(&tail.segment.file);
+        let publish = |mark: Mark| self.publish(mark);
+        let outcome = self.group.sync(tail.mark(), sync, publish);
         outcome.map_err(|failed| self.sync_failed(tail, failed))
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(rustix::fs::fdatasync(file)?)
+    }
+
+    fn publish(&self, mark: Mark) -> io::Result<()> {
+        self.ledger.publish(mark.batch).map_err(io::Error::other)
     }
 
     /// Nothing is written any more. What no sync has covered is cut off: the system may have dropped it

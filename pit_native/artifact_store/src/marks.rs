@@ -44,14 +44,13 @@ impl Core {
             parts: vec![&body],
             is_moved: false,
         }];
-        let (places, number) = self.log.append(&mut tail, &batch)?;
+        let (places, _) = self.log.append(&mut tail, &batch)?;
         let (id, place) = (*id, places[0]);
-        self.log.after_sync(&tail, move |index| {
-            index.mark_remote(id, note.bytes, place)
-        });
-        drop(tail);
+        self.log
+            .after_sync(&tail, move |index| index.mark_remote(id, note.bytes, place));
+        // With the log's end held: a put that came now would count on the bytes that are going.
+        self.log.sync_tail(&mut tail)?;
         self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
-        self.log.commit(number)?;
         Ok(true)
     }
 

@@ -7,9 +7,10 @@ use crate::body::{
 use crate::checkpoint;
 use crate::chunks::{Table, read_table};
 use crate::error::{Result, StoreError};
-use crate::index::{Index, NewEntry};
-use crate::log::Place;
+use crate::index::Index;
+use crate::log::{FoundLog, Place};
 use crate::record::{Header, Kind};
+use crate::rows::NewEntry;
 use crate::seal::Seal;
 use crate::segment::{End, Found, Segment};
 use crate::types::ArtifactId;
@@ -28,13 +29,7 @@ const KEY_CHECK: &[u8] = b"symphony artifact store";
 /// A store as it was found.
 pub(crate) struct Recovered {
     pub(crate) index: Index,
-    pub(crate) segments: BTreeMap<u32, Arc<Segment>>,
-    pub(crate) head: SegmentBody,
-    /// Where the last segment's records end.
-    pub(crate) end: u64,
-    /// Whether the last segment must not be written any more.
-    pub(crate) is_sealed: bool,
-    pub(crate) next_sequence: u64,
+    pub(crate) log: FoundLog,
     /// Records that were read because no checkpoint covered them.
     pub(crate) replayed: usize,
 }
@@ -102,62 +97,152 @@ pub(crate) fn recover(
         let segment = segments.get(&reach.segment);
         segment.is_some_and(|segment| segment.length().is_ok_and(|length| length >= reach.end))
     });
-    let (mut index, from, mut next_sequence) = match covered {
+    let (index, from, next_sequence) = match covered {
         Some((index, reach)) => (index, (reach.segment, reach.end), reach.next_sequence),
-        None => (Index::default(), (0, 0), 1),
+        None => {
+            // One that cannot be used now never can.
+            let _ = std::fs::remove_file(checkpoint_path);
+            (Index::default(), (0, 0), 1)
+        }
     };
-    let mut changes = Vec::new();
-    let mut end = 0;
-    let mut is_sealed = false;
-    let last = segments.keys().next_back().copied();
-    for (number, segment) in segments.range(from.0..) {
-        let start = if *number == from.0 { from.1 } else { 0 };
-        let scanned = segment.scan(start, None, &mut |found| {
-            if let Found::Record {
-                header,
-                offset,
-                body,
-            } = found
-            {
-                next_sequence = next_sequence.max(header.sequence + 1);
-                changes.extend(read_change(*number, &header, offset, body, seal));
-            }
+    let log = LogEnd {
+        segments: &segments,
+        from,
+        next_sequence,
+        is_older,
+        seal,
+    };
+    let mut replay = Replay::new(index);
+    // Records come by sequence, but for those that compaction has moved.
+    let mut reached = next_sequence - 1;
+    let mut is_ordered = true;
+    let mut found = log.read(&mut |change| {
+        is_ordered &= change.sequence > reached;
+        reached = change.sequence;
+        if is_ordered {
+            replay.apply(change)?;
+        }
+        Ok(())
+    })?;
+    if !is_ordered {
+        let mut changes = Vec::new();
+        found = log.read(&mut |change| {
+            changes.push(change);
             Ok(())
         })?;
-        if Some(*number) == last {
-            end = scanned.good_until;
-            is_sealed = is_older || scanned.end == End::Damaged;
+        // Of a record that compaction was copying, both copies may be there.
+        changes.sort_by_key(|change| change.sequence);
+        changes.dedup_by_key(|change| change.sequence);
+        let again = checkpoint::read(checkpoint_path, head.store, seal);
+        let index = again.filter(|_| from.0 > 0).map(|(index, _)| index);
+        replay = Replay::new(index.unwrap_or_default());
+        for change in changes {
+            replay.apply(change)?;
+        }
+    }
+    let Replay { index, count, .. } = replay;
+    Ok(Recovered {
+        index,
+        log: FoundLog {
+            end: found.end,
+            is_sealed: found.is_sealed,
+            next_sequence: found.next_sequence,
+            segments,
+            head,
+        },
+        replayed: count,
+    })
+}
+
+/// The log behind what a checkpoint covers.
+struct LogEnd<'a> {
+    segments: &'a BTreeMap<u32, Arc<Segment>>,
+    /// Segment and offset.
+    from: (u32, u64),
+    next_sequence: u64,
+    /// Whether an earlier version has written the last segment.
+    is_older: bool,
+    seal: Option<&'a Seal>,
+}
+
+/// How the log ends.
+#[derive(Default)]
+struct Ending {
+    end: u64,
+    is_sealed: bool,
+    next_sequence: u64,
+}
+
+impl LogEnd<'_> {
+    /// Hands out each change in the order of the log, and cuts off a torn end.
+    fn read(&self, take: &mut dyn FnMut(Change) -> Result<()>) -> Result<Ending> {
+        let mut ending = Ending {
+            next_sequence: self.next_sequence,
+            ..Ending::default()
+        };
+        let last = self.segments.keys().next_back().copied();
+        for (number, segment) in self.segments.range(self.from.0..) {
+            let start = if *number == self.from.0 {
+                self.from.1
+            } else {
+                0
+            };
+            let scanned = segment.scan(start, None, &mut |found| {
+                if let Found::Record {
+                    header,
+                    offset,
+                    body,
+                } = found
+                {
+                    ending.next_sequence = ending.next_sequence.max(header.sequence + 1);
+                    if let Some(change) = read_change(*number, &header, offset, body, self.seal) {
+                        take(change)?;
+                    }
+                }
+                Ok(())
+            })?;
+            if Some(*number) != last {
+                continue;
+            }
+            ending.end = scanned.good_until;
+            ending.is_sealed = self.is_older || scanned.end == End::Damaged;
             if scanned.end == End::Torn {
-                segment.file.set_len(end).map_err(|source| StoreError::Io {
+                let cut = segment.file.set_len(ending.end);
+                cut.map_err(|source| StoreError::Io {
                     doing: "cannot cut the torn end of",
                     path: segment.path.clone(),
                     source,
                 })?;
             }
         }
+        Ok(ending)
     }
-    let replayed = changes.len();
-    apply(&mut index, changes);
-    Ok(Recovered {
-        index,
-        segments,
-        head,
-        end,
-        is_sealed,
-        next_sequence,
-        replayed,
-    })
 }
 
-/// Applies changes by sequence; of a record that compaction was copying, both copies may be there.
-fn apply(index: &mut Index, mut changes: Vec<Change>) {
-    if !changes.is_sorted_by(|a, b| a.sequence < b.sequence) {
-        changes.sort_by_key(|change| change.sequence);
-        changes.dedup_by_key(|change| change.sequence);
+/// Applies changes to an index, by sequence.
+struct Replay {
+    index: Index,
+    count: usize,
+    /// Holds of contents whose first records are gone, for a later put brought them again.
+    early: FxHashMap<ArtifactId, (Option<String>, Place)>,
+}
+
+impl Replay {
+    fn new(index: Index) -> Self {
+        Self {
+            index,
+            count: 0,
+            early: FxHashMap::default(),
+        }
     }
-    // Holds of contents whose first records are gone, for a later put brought them again.
-    let mut early: FxHashMap<ArtifactId, (Option<String>, Place)> = FxHashMap::default();
-    for change in changes {
+
+    fn apply(&mut self, change: Change) -> Result<()> {
+        let Self {
+            index,
+            count,
+            early,
+        } = self;
+        *count += 1;
         let known = match &change.what {
             What::Content { id, .. } | What::Eviction { id, .. } | What::Entry { id, .. } => {
                 Some(*id)
@@ -165,21 +250,17 @@ fn apply(index: &mut Index, mut changes: Vec<Change>) {
             _ => None,
         };
         match change.what {
-            What::Content { id, bytes } => {
-                index.add_content(id, bytes, change.place);
-            }
+            What::Content { id, bytes } => _ = index.add_content(id, bytes, change.place)?,
             What::Removal { id } => {
                 early.remove(&id);
-                index.remove(&id);
+                index.remove(&id)?;
             }
-            What::Hold { id, reason } if index.content(&id).is_none() => {
+            What::Hold { id, reason } if index.content_row(&id)?.is_none() => {
                 early.insert(id, (reason, change.place));
             }
-            What::Eviction { id, bytes } => index.mark_remote(id, bytes, change.place),
-            What::Block { table } => {
-                index.chunks.add_block(change.place, &table);
-            }
-            What::Hold { id, reason } => index.set_hold(&id, reason.as_deref(), change.place),
+            What::Eviction { id, bytes } => index.mark_remote(id, bytes, change.place)?,
+            What::Block { table } => _ = index.chunks.add_block(change.place, &table),
+            What::Hold { id, reason } => index.set_hold(&id, reason.as_deref(), change.place)?,
             What::Entry { id, body } => {
                 index.add_entry(&NewEntry {
                     id,
@@ -191,14 +272,15 @@ fn apply(index: &mut Index, mut changes: Vec<Change>) {
                     quality: body.quality,
                     created: body.created,
                     place: change.place,
-                });
+                })?;
             }
         }
         if let Some(id) = known
             && let Some((reason, place)) = early.remove(&id)
         {
-            index.set_hold(&id, reason.as_deref(), place);
+            index.set_hold(&id, reason.as_deref(), place)?;
         }
+        Ok(())
     }
 }
 
@@ -223,7 +305,10 @@ fn read_change(
             What::Content { id, bytes }
         }
         Kind::Entry => {
-            let (id, body) = read_entry(body.to_vec(), header.flags, seal)?;
+            let (id, mut body) = read_entry(body.to_vec(), header.flags, seal)?;
+            // Nothing else of the metadata is looked at, and a million of them may have to wait.
+            body.reasons = Vec::new();
+            body.meta.retain(|key, _| key == "run");
             What::Entry {
                 id,
                 body: Box::new(body),

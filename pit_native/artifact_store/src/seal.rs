@@ -32,6 +32,13 @@ impl Seal {
         self.ciphers.store(Arc::new(ciphers));
     }
 
+    /// With the keys of this moment, whatever becomes of them.
+    pub(crate) fn frozen(&self) -> Self {
+        Self {
+            ciphers: ArcSwap::new(self.ciphers.load_full()),
+        }
+    }
+
     /// Whether something may be sealed under another key than the newest.
     pub(crate) fn has_older(&self) -> bool {
         self.ciphers.load().len() > 1

@@ -6,6 +6,7 @@ use crate::core::Core;
 use crate::error::{Result, StoreError};
 use crate::keeper::Keeper;
 use crate::keys::{Keys, Wanted};
+use crate::ledger::Ledger;
 use crate::log::{Log, sync_folder};
 use crate::read::Cursor;
 use crate::recovery::{glance, recover};
@@ -71,30 +72,29 @@ impl Store {
         let has_key_file = keys.as_ref().is_some_and(Keys::has_file);
         let checkpoint = path.join("index").join("checkpoint");
         let found = recover(&segments, &checkpoint, seal.as_ref(), has_key_file)?;
-        let store = found.head.store;
-        let replayed = found.replayed as u64;
+        let store = found.log.head.store;
+        let ledger = Arc::new(Ledger::new(found.index));
         let log = Log::open(
             segments,
-            found.segments,
-            found.end,
-            found.is_sealed,
-            found.next_sequence,
-            found.head,
+            found.log,
             options.segment_bytes,
+            Arc::clone(&ledger),
         )?;
         let core = Arc::new(Core {
             path: path.to_path_buf(),
             store,
             log,
-            index: RwLock::new(found.index),
+            index: ledger,
             seal,
             keyer: Keyer::of(store),
             drafts: Drafts::default(),
             scorers: options.scorers,
             puts: AtomicU64::new(0),
             rewriting: Mutex::new(()),
-            since_checkpoint: AtomicU64::new(replayed),
+            checkpointing: Mutex::new(()),
+            since_checkpoint: AtomicU64::new(found.replayed as u64),
         });
+        core.settle_down();
         let keeper = Keeper::start(Arc::clone(&core), options.search)?;
         Ok(Self {
             open: RwLock::new(Some(Open {
@@ -226,7 +226,7 @@ impl Store {
 
     /// Whether the bytes of a content are here, and nothing is known against them.
     pub fn is_local(&self, id: &ArtifactId) -> Result<bool> {
-        Ok(self.using().open()?.core.index.read().has_sound(id))
+        self.using().open()?.core.index.read().has_sound(id)
     }
 
     /// The contents whose bytes are kept elsewhere, in the order of their ids.
@@ -234,7 +234,9 @@ impl Store {
         let using = self.using();
         let index = using.open()?.core.index.read();
         let rows = index.remote.iter();
-        let mut ids: Vec<ArtifactId> = rows.map(|row| index.contents[*row as usize].id).collect();
+        let mut ids: Vec<ArtifactId> = rows
+            .map(|row| index.content_at(*row).map(|content| content.id))
+            .collect::<Result<_>>()?;
         ids.sort_unstable();
         Ok(ids)
     }
@@ -257,8 +259,8 @@ impl Store {
         let mut held: Vec<(ArtifactId, String)> = index
             .holds
             .iter()
-            .map(|(row, held)| (index.contents[*row as usize].id, held.reason.to_string()))
-            .collect();
+            .map(|(row, held)| Ok((index.content_at(*row)?.id, held.reason.to_string())))
+            .collect::<Result<_>>()?;
         held.sort_unstable();
         Ok(held)
     }
@@ -270,7 +272,7 @@ impl Store {
         let open = using.open()?;
         let removed = open.core.remove(&[*id], |_| true)?;
         if removed.is_empty()
-            && let Some(reason) = open.core.index.read().hold(id)
+            && let Some(reason) = open.core.index.read().hold(id)?
         {
             return Err(StoreError::Held {
                 id: *id,
@@ -316,10 +318,7 @@ impl Store {
             artifacts: index.content_count() as u64,
             remote: index.remote.len() as u64,
             versions: index.live_entries() as u64,
-            bytes: index
-                .live_contents()
-                .map(|(_, content)| content.bytes)
-                .sum(),
+            bytes: index.bytes(),
             stored_bytes,
             segments: segments.len() as u64,
             syncs: open.core.log.syncs(),
@@ -336,7 +335,7 @@ impl Store {
             return Ok(());
         };
         open.keeper.stop();
-        let saved = open.core.checkpoint();
+        let saved = open.core.checkpoint_at_end();
         let unlocked = rustix::fs::flock(&open.lock, FlockOperation::Unlock);
         unlocked.map_err(|error| StoreError::Io {
             doing: "cannot unlock",

@@ -3,8 +3,8 @@
 use crate::chunks::{CHUNK_FROM, Table, block_body, read_block};
 use crate::core::Core;
 use crate::error::{Result, StoreError};
-use crate::index::LOST;
 use crate::record::{Header, Kind};
+use crate::rows::LOST;
 use crate::types::ArtifactId;
 use rustc_hash::FxHashSet;
 
@@ -21,15 +21,15 @@ pub(crate) fn sweep(core: &Core) -> Result<()> {
         }
         index.chunks.begin_round();
         core.drafts.mark(&mut marked);
-        let contents = index.live_contents();
-        contents
-            .filter(|(row, content)| {
-                content.bytes > CHUNK_FROM as u64
-                    && content.place != LOST
-                    && !index.remote.contains(row)
-            })
-            .map(|(_, content)| content.id)
-            .collect()
+        let mut large = Vec::new();
+        index.visit_contents(|row, content| {
+            let is_cut = content.bytes > CHUNK_FROM as u64 && content.place != LOST;
+            if is_cut && !index.remote.contains(&row) {
+                large.push(content.id);
+            }
+            Ok(())
+        })?;
+        large
     };
     for id in large {
         match core.keys(&id) {

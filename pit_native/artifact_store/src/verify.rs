@@ -1,29 +1,49 @@
 //! Reads every stored byte and says what does not check out.
 
+use crate::base::Base;
 use crate::body::{
     EvictionBody, HoldBody, prefix_bytes, read_entry, read_message, read_prefix, read_tagged, room,
 };
 use crate::chunks::read_block;
 use crate::core::Core;
 use crate::error::{Result, StoreError};
-use crate::index::LOST;
+use crate::index::OF_CONTENT;
 use crate::log::Place;
 use crate::record::{CHUNKED, Header, Kind};
+use crate::rows::LOST;
 use crate::segment::{End, Found, Segment};
 use crate::types::{ArtifactId, Finding};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::io::ErrorKind;
 
 /// All findings, in the order of the log, then those of the index. Contents found damaged are marked,
 /// so that putting them again stores them anew.
 pub(crate) fn verify(core: &Core) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
+    // Without the index it is not known what belongs to whom, but all bytes of the log can still be checked.
+    let base = core.index.read().base.clone();
+    let is_index_sound = match base.map_or(Ok(()), |base| base.check()) {
+        Ok(()) => true,
+        Err(StoreError::Io { source, .. })
+            if matches!(
+                source.kind(),
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof
+            ) =>
+        {
+            false
+        }
+        Err(error) => return Err(error),
+    };
     for segment in core.log.segments() {
         let last = {
             let tail = core.log.tail.lock();
             tail.position()
         };
         let until = (segment.number == last.0).then_some(last.1);
-        let owners = owners_in(core, segment.number);
+        let owners = match is_index_sound {
+            true => owners_in(core, segment.number)?,
+            false => FxHashMap::default(),
+        };
         let mut report = Report {
             core,
             segment: &segment,
@@ -41,56 +61,88 @@ pub(crate) fn verify(core: &Core) -> Result<Vec<Finding>> {
         }
     }
     let damaged: FxHashSet<String> = findings.iter().filter_map(|one| one.id.clone()).collect();
-    missing(core, &damaged, &mut findings);
+    if is_index_sound {
+        missing(core, &damaged, &mut findings)?;
+    }
+    findings.extend(checkpoint_finding(core, is_index_sound)?);
     for id in findings
         .iter()
         .filter(|one| one.code != "damaged_metadata")
         .filter_map(|one| one.id.as_ref())
     {
-        if let Ok(id) = id.parse::<ArtifactId>() {
-            core.index.write().mark_damaged(&id);
+        if is_index_sound && let Ok(id) = id.parse::<ArtifactId>() {
+            core.index.write().mark_damaged(&id)?;
         }
     }
     Ok(findings)
 }
 
+/// What is wrong with the checkpoint: the one that this opening looks things up in, or the one that the
+/// next opening would read.
+fn checkpoint_finding(core: &Core, is_index_sound: bool) -> Result<Option<Finding>> {
+    let path = core.checkpoint_path();
+    // Nothing takes its place meanwhile.
+    let _alone = core.checkpointing.lock();
+    let is_there = path.try_exists().map_err(|source| StoreError::Io {
+        doing: "cannot read",
+        path: path.clone(),
+        source,
+    })?;
+    if is_index_sound && (!is_there || Base::open(&path, core.seal.as_ref()).is_some()) {
+        return Ok(None);
+    }
+    Ok(Some(Finding {
+        code: "damaged_index",
+        file: "index/checkpoint".into(),
+        offset: 0,
+        id: None,
+        message: "the checkpoint of the index does not check out; the next opening builds it anew \
+                  from the log, nothing is lost"
+            .into(),
+    }))
+}
+
 /// Which artifact each record of a segment belongs to, by offset.
-fn owners_in(core: &Core, segment: u32) -> FxHashMap<u32, ArtifactId> {
+fn owners_in(core: &Core, segment: u32) -> Result<FxHashMap<u32, ArtifactId>> {
     let index = core.index.read();
-    let contents = index
-        .live_contents()
-        .map(|(_, content)| (content.place, content.id));
-    let entries = index
-        .entries
-        .iter()
-        .map(|entry| (entry.place, index.contents[entry.content as usize].id));
-    let holds = index
-        .holds
-        .iter()
-        .map(|(row, held)| (held.place, index.contents[*row as usize].id));
-    contents
-        .chain(entries)
-        .chain(holds)
-        .filter(|(place, _)| place.segment == segment)
-        .map(|(place, id)| (place.offset, id))
-        .collect()
+    let mut owners = FxHashMap::default();
+    index.visit_contents(|_, content| {
+        if content.place.segment == segment {
+            owners.insert(content.place.offset, content.id);
+        }
+        Ok(())
+    })?;
+    index.visit_entries(|_, entry| {
+        if entry.place.segment == segment {
+            owners.insert(entry.place.offset, index.content_at(entry.content)?.id);
+        }
+        Ok(())
+    })?;
+    for (row, held) in &index.holds {
+        if held.place.segment == segment {
+            owners.insert(held.place.offset, index.content_at(*row)?.id);
+        }
+    }
+    Ok(owners)
 }
 
 /// Contents that have entries and no record, or whose segment is gone.
-fn missing(core: &Core, damaged: &FxHashSet<String>, findings: &mut Vec<Finding>) {
+fn missing(core: &Core, damaged: &FxHashSet<String>, findings: &mut Vec<Finding>) -> Result<()> {
     let index = core.index.read();
-    for (_, content) in index.live_contents() {
+    let segments: FxHashSet<u32> = core.log.segments().iter().map(|one| one.number).collect();
+    index.visit_contents(|_, content| {
+        let is_lost = content.place == LOST;
+        if !is_lost && segments.contains(&content.place.segment) {
+            return Ok(());
+        }
         let id = content.id.to_string();
         if damaged.contains(&id) {
-            continue;
+            return Ok(());
         }
-        let is_lost = content.place == LOST;
-        if !is_lost && core.segment(content.place.segment).is_some() {
-            continue;
-        }
-        let name = index
-            .newest(&content.id)
-            .map_or("", |entry| index.words.text(entry.name));
+        let name = match index.live_from(content.newest, OF_CONTENT)? {
+            Some((_, entry)) => index.words.text(entry.name)?,
+            None => String::new(),
+        };
         findings.push(Finding {
             code: if is_lost {
                 "missing_content"
@@ -110,7 +162,8 @@ fn missing(core: &Core, damaged: &FxHashSet<String>, findings: &mut Vec<Finding>
             message: format!("the content of {name:?} is lost; play its run again to make it anew"),
             id: Some(id),
         });
-    }
+        Ok(())
+    })
 }
 
 fn file_of(segment: u32) -> String {

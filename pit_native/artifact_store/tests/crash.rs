@@ -123,6 +123,35 @@ fn writer() {
     });
 }
 
+/// As [`writer`], of one that closes and opens its store all the time, so that it is mostly killed while a
+/// checkpoint is written or read.
+#[test]
+#[ignore = "the writer that the other test starts and kills"]
+fn reopener() {
+    let (Ok(path), Ok(work)) = (std::env::var(FOLDER), std::env::var(WORK)) else {
+        return;
+    };
+    let mut words = work
+        .split(' ')
+        .map(|word| word.parse::<u64>().expect("a number"));
+    let (_, first, key) = (words.next(), words.next(), words.next());
+    let mut number = first.expect("a number") as u32;
+    loop {
+        let store =
+            Store::open(Path::new(&path), settings(key.expect("a key") as u8)).expect("opened");
+        for _ in 0..60 {
+            let name = format!("kept {number}");
+            store
+                .put(&content(number), &named(&name, "r"))
+                .expect("put");
+            tell(&format!("put {number}"));
+            number += 1;
+        }
+        store.close().expect("closed");
+        tell("collected");
+    }
+}
+
 /// Removes what is only passing, of all that is listed.
 fn collect(store: &Store) {
     let listed = store
@@ -145,10 +174,10 @@ struct Told {
 }
 
 /// Starts a writer, kills it after some lines and a moment more.
-fn kill_one(path: &Path, seed: u64, first: u32, key: u8) -> Told {
+fn kill_one(path: &Path, kind: &str, seed: u64, first: u32, key: u8) -> Told {
     let mut writer = Command::new(std::env::current_exe().expect("this test"))
         .args([
-            "writer",
+            kind,
             "--exact",
             "--ignored",
             "--nocapture",
@@ -161,7 +190,11 @@ fn kill_one(path: &Path, seed: u64, first: u32, key: u8) -> Told {
         .spawn()
         .expect("started");
     let mut dice = Dice(seed);
-    let lines = 1 + dice.roll(40);
+    // A reopener tells 61 lines a round, and is killed around the last.
+    let lines = match kind {
+        "reopener" => 61 * (1 + dice.roll(3)) - dice.roll(2),
+        _ => 1 + dice.roll(40),
+    };
     let moment = Duration::from_micros(dice.roll(3000));
     let mut told = Told::default();
     let mut seen = 0;
@@ -220,6 +253,17 @@ fn reopen(path: &Path, key: &mut u8, told: &Told) -> Store {
 fn killed_writers_lose_nothing() {
     let kills: u32 =
         std::env::var("SYMPHONY_KILLS").map_or(30, |kills| kills.parse().expect("a number"));
+    kill_all("writer", kills);
+}
+
+#[test]
+fn who_is_killed_over_a_checkpoint_loses_nothing() {
+    let kills: u32 =
+        std::env::var("SYMPHONY_KILLS").map_or(12, |kills| kills.parse().expect("a number"));
+    kill_all("reopener", kills);
+}
+
+fn kill_all(kind: &str, kills: u32) {
     let mut killed = 0;
     for round in 0.. {
         let dir = folder();
@@ -231,7 +275,7 @@ fn killed_writers_lose_nothing() {
                 return;
             }
             killed += 1;
-            let told = kill_one(dir.path(), u64::from(killed), first, key);
+            let told = kill_one(dir.path(), kind, u64::from(killed), first, key);
             let store = reopen(dir.path(), &mut key, &told);
             for number in &told.put {
                 acknowledged.insert(*number, ArtifactId::of(&content(*number)));

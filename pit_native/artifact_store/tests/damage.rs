@@ -1,6 +1,6 @@
 //! Torn ends, flipped bits, lost segments: found, cut or repaired.
 
-use artifact_store::{ArtifactId, Key, Options, Store, StoreError};
+use artifact_store::{ArtifactId, Filter, Key, Options, Store, StoreError};
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -59,6 +59,8 @@ fn torn_ends(torn: &[u8], step: usize) {
     assert_eq!(store.verify().expect("verify"), []);
 }
 
+const CHECKPOINT: &str = "index/checkpoint";
+
 /// A store with records of every kind, in several segments.
 fn of_everything(path: &Path, key: Option<Key>) -> (Options, BTreeMap<ArtifactId, Vec<u8>>) {
     let options = Options {
@@ -88,7 +90,7 @@ fn of_everything(path: &Path, key: Option<Key>) -> (Options, BTreeMap<ArtifactId
 /// The files that count, with their bytes.
 fn counted(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = segments(path);
-    files.extend(["keys", "keys.copy"].map(|name| path.join(name)));
+    files.extend(["keys", "keys.copy", CHECKPOINT].map(|name| path.join(name)));
     files.retain(|file| file.exists());
     let bytes = |file: PathBuf| (file.clone(), fs::read(&file).expect("bytes"));
     files.into_iter().map(bytes).collect()
@@ -141,8 +143,8 @@ fn a_flipped_bit_is_found_when_a_store_is_opened_on_it() {
     for (key, count) in [(None, 60), (Some([3; 32].into()), 60)] {
         let dir = folder();
         let (options, kept) = of_everything(dir.path(), key);
-        let files = counted(dir.path());
-        let checkpoint = fs::read(dir.path().join("index/checkpoint")).expect("an index");
+        let mut files = counted(dir.path());
+        let checkpoint = files.pop().expect("an index").1;
         for (number, (file, bit)) in random_bits(&files, count, 23).into_iter().enumerate() {
             for extra in segments(dir.path()) {
                 fs::remove_file(extra).expect("deleted");
@@ -170,6 +172,84 @@ fn a_flipped_bit_is_found_when_a_store_is_opened_on_it() {
                     Err(error) => panic!("{}, bit {bit}: {error}", path.display()),
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_with_any_flipped_bit_or_none_is_built_anew_from_the_log() {
+    for key in [None, Some([3; 32].into())] {
+        let dir = folder();
+        let (options, kept) = of_everything(dir.path(), key);
+        let path = dir.path().join(CHECKPOINT);
+        let good = fs::read(&path).expect("an index");
+        let listed = |store: &Store| store.list(100, 0, &Filter::default()).expect("listed");
+        let expected = {
+            let store = Store::open(dir.path(), options.clone()).expect("opened");
+            (
+                listed(&store),
+                store.held().expect("held"),
+                store.remote().expect("remote"),
+            )
+        };
+        let files = [(path.clone(), good.clone())];
+        let flipped = random_bits(&files, 40, 29)
+            .into_iter()
+            .map(|(_, bit)| flip(&good, bit));
+        let torn = (0..good.len()).step_by(997).map(|end| good[..end].to_vec());
+        // Half of another one, as a crash without an order of writes would leave it.
+        let mixed = [&[0; 4096], &good[4096..]].concat();
+        for bad in flipped.chain(torn).chain([mixed]) {
+            fs::write(&path, &bad).expect("written");
+            let store = Store::open(dir.path(), options.clone()).expect("opened");
+            assert_eq!(store.verify().expect("verify"), []);
+            assert_eq!(listed(&store), expected.0);
+            assert_eq!(store.held().expect("held"), expected.1);
+            assert_eq!(store.remote().expect("remote"), expected.2);
+            for (id, content) in &kept {
+                assert_eq!(&store.get(id).expect("kept"), content);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_of_an_earlier_version_is_no_obstacle() {
+    for (name, key) in [("plain_2", None), ("encrypted_2", Some([3; 32].into()))] {
+        let dir = folder();
+        let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(name);
+        for file in ["segments/00000001.log", CHECKPOINT, "keys", "keys.copy"] {
+            let to = dir.path().join(file);
+            fs::create_dir_all(to.parent().expect("a folder")).expect("made");
+            if from.join(file).exists() {
+                fs::copy(from.join(file), to).expect("copied");
+            }
+        }
+        let options = Options { key, ..options() };
+        for _ in 0..2 {
+            let store = Store::open(dir.path(), options.clone()).expect("opened");
+            let versions = store.versions("report.md").expect("versions");
+            let versions: Vec<_> = versions
+                .iter()
+                .map(|info| (info.version, &*info.run))
+                .collect();
+            assert_eq!(versions, [(1, "r1"), (2, "r3")]);
+            let held = store.held().expect("held");
+            assert_eq!(held, [(ArtifactId::of(b"second"), "a lawsuit".to_owned())]);
+            let remote = store.remote().expect("remote");
+            assert_eq!(remote, [ArtifactId::of(b"kept elsewhere")]);
+            let large: Vec<u8> = (0..6000u32)
+                .flat_map(|line| (line * 77).to_le_bytes())
+                .collect();
+            assert_eq!(store.get(&ArtifactId::of(&large)).expect("get"), large);
+            assert!(store.info(&ArtifactId::of(b"removed")).is_err());
+            assert_eq!(store.stats().expect("stats").artifacts, 4);
+            assert_eq!(store.verify().expect("verify"), []);
+            store.close().expect("closed");
+            let bytes = fs::read(dir.path().join(CHECKPOINT)).expect("a checkpoint");
+            assert!(bytes.ends_with(b"SyIndex\x04"));
         }
     }
 }

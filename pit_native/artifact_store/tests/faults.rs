@@ -292,3 +292,76 @@ fn a_rotation_that_fails_leaves_the_old_key() {
         );
     }
 }
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_costs_nothing() {
+    let calls: [(&[i64], i32); 5] = [
+        (&[libc::SYS_write, libc::SYS_writev], libc::ENOSPC),
+        (&[libc::SYS_write, libc::SYS_writev], libc::EIO),
+        (SYNC, libc::EIO),
+        (&[libc::SYS_fsync], libc::EIO),
+        (
+            &[libc::SYS_rename, libc::SYS_renameat, libc::SYS_renameat2],
+            libc::EIO,
+        ),
+    ];
+    for (calls, errno) in calls {
+        let dir = folder();
+        let mut acknowledged = BTreeMap::new();
+        for round in 0..3u8 {
+            let store = open(dir.path());
+            check(&store, &acknowledged);
+            for number in 0..20u8 {
+                let content = vec![round, number];
+                let id = store.put(&content, &named(&format!("a{number}"), "r"));
+                acknowledged.insert(id.expect("put"), content);
+            }
+            if round == 1 {
+                failing(calls, errno, || store.close()).expect("closed");
+                let left = std::fs::read_dir(dir.path().join("index")).expect("a folder");
+                assert_eq!(
+                    left.count(),
+                    1,
+                    "{calls:?}: only the old checkpoint, or the new one"
+                );
+            } else {
+                store.close().expect("closed");
+            }
+        }
+        check(&open(dir.path()), &acknowledged);
+    }
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_read_is_told_and_is_no_damage() {
+    let dir = folder();
+    let store = open(dir.path());
+    let mut acknowledged = BTreeMap::new();
+    for number in 0..200u8 {
+        let id = store.put(&[number], &named(&format!("a{number}"), "r"));
+        acknowledged.insert(id.expect("put"), vec![number]);
+    }
+    store.close().expect("closed");
+    let store = open(dir.path());
+    let ids: Vec<ArtifactId> = acknowledged.keys().copied().collect();
+    for id in &ids {
+        let failed = failing(READ, libc::EIO, || store.get(id));
+        assert!(matches!(failed, Err(StoreError::Io { .. })), "{failed:?}");
+        let failed = failing(READ, libc::EIO, || store.put(b"x", &named("a1", "r")));
+        // What it needs of the index it may have read already.
+        assert!(
+            matches!(failed, Ok(_) | Err(StoreError::Io { .. })),
+            "{failed:?}"
+        );
+        if failed.is_ok() {
+            break;
+        }
+    }
+    acknowledged.insert(
+        store.put(b"x", &named("a1", "r")).expect("put"),
+        b"x".to_vec(),
+    );
+    check(&store, &acknowledged);
+    store.close().expect("closed");
+    check(&open(dir.path()), &acknowledged);
+}

@@ -9,7 +9,8 @@ use std::fs;
 use std::path::Path;
 
 /// A store whose log a checkpoint belongs to.
-const LOG: &[u8] = include_bytes!("../corpus/segment/plain");
+const LOG: &[u8] =
+    include_bytes!("../../artifact_store/tests/fixtures/plain_2/segments/00000001.log");
 const HEADER: usize = 32;
 
 fn options(key: Option<[u8; 32]>) -> Options {
@@ -40,7 +41,7 @@ pub fn checkpoint(data: &[u8]) {
     };
     let mut file = data.to_vec();
     if first & 1 == 0 {
-        mend(&mut file, b"SyIndex\x03");
+        mend_checkpoint(&mut file);
     }
     in_store(
         &[("segments/00000001.log", LOG), ("index/checkpoint", &file)],
@@ -55,7 +56,7 @@ pub fn keys(data: &[u8]) {
     };
     let mut file = data.to_vec();
     if first & 1 == 0 {
-        mend(&mut file, b"SyKeys\x01\n");
+        mend_keys(&mut file);
     }
     in_store(&[("keys", &file)], Some([1; 32]));
 }
@@ -123,15 +124,44 @@ fn mend_log(log: &mut [u8]) {
     }
 }
 
-/// Gives a file its first and its last bytes: a magic, and the checksum of what is between; of all, for
-/// the file of keys.
-fn mend(file: &mut [u8], magic: &[u8; 8]) {
+/// Makes a checkpoint of any bytes: blocks with their checksums, a footer that begins where they end, a
+/// trailer. The first number of the footer tells the file's blocks from those of another one.
+fn mend_checkpoint(file: &mut [u8]) {
+    const BLOCK: usize = 4096;
+    let Some(behind) = file.len().checked_sub(20) else {
+        return;
+    };
+    // The footer keeps its length if blocks can stand before it.
+    let field = file[behind..behind + 8].try_into().expect("eight bytes");
+    let most = (behind / BLOCK) as u64;
+    let wanted = behind as u64 - u64::from_le_bytes(field).min(behind as u64);
+    let blocks = (wanted / BLOCK as u64).min(most) as usize;
+    let (body, trailer) = file.split_at_mut(behind);
+    let (body, footer) = body.split_at_mut(blocks * BLOCK);
+    let generation = footer.first_chunk::<8>().copied().unwrap_or_default();
+    for (number, block) in body.chunks_exact_mut(BLOCK).enumerate() {
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&block[..BLOCK - 4]);
+        crc.update(b"SyBlock\x01");
+        crc.update(&generation);
+        crc.update(&(number as u32).to_le_bytes());
+        block[BLOCK - 4..].copy_from_slice(&crc.finalize().to_le_bytes());
+    }
+    trailer[..8].copy_from_slice(&(footer.len() as u64).to_le_bytes());
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(footer);
+    crc.update(&trailer[..8]);
+    trailer[8..12].copy_from_slice(&crc.finalize().to_le_bytes());
+    trailer[12..].copy_from_slice(b"SyIndex\x04");
+}
+
+/// Gives a file of keys its magic, and the checksum of all before it.
+fn mend_keys(file: &mut [u8]) {
     if file.len() < 12 {
         return;
     }
-    file[..8].copy_from_slice(magic);
+    file[..8].copy_from_slice(b"SyKeys\x01\n");
     let end = file.len() - 4;
-    let from = if magic.starts_with(b"SyKeys") { 0 } else { 8 };
-    let crc = crc32fast::hash(&file[from..end]);
+    let crc = crc32fast::hash(&file[..end]);
     file[end..].copy_from_slice(&crc.to_le_bytes());
 }

@@ -1,5 +1,5 @@
 //! The protocol in every order that a scheduler can make: callers that put, one that syncs with the
-//! log's end held, and a disk that fails once in the way that Linux does.
+//! log's end held, one that reads, and a disk that fails once in the way that Linux does.
 
 use super::{Failed, GroupCommit, Mark, Monitor, State};
 use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler};
@@ -43,6 +43,8 @@ struct Log {
     /// The number of batches written, and whether more may be.
     end: Mutex<(u64, bool)>,
     disk: Mutex<Disk>,
+    /// Batches that readers see, in the order in which they came.
+    visible: Mutex<Vec<u64>>,
     fails_at: usize,
 }
 
@@ -55,6 +57,7 @@ impl Log {
             }),
             end: Mutex::new((0, false)),
             disk: Mutex::new(Disk::default()),
+            visible: Mutex::new(Vec::new()),
             fails_at,
         })
     }
@@ -79,6 +82,30 @@ impl Log {
         }
     }
 
+    /// As the store's ledger does: one step for each batch, in their order.
+    fn publish(&self, mark: Mark) -> Result<(), String> {
+        let next = self.visible.lock().expect("visible").len() as u64 + 1;
+        for batch in next..=mark.batch {
+            thread::yield_now();
+            let mut visible = self.visible.lock().expect("visible");
+            assert_eq!(visible.last().copied().unwrap_or(0) + 1, batch);
+            visible.push(batch);
+        }
+        Ok(())
+    }
+
+    /// What is seen is on the disk, and stays.
+    fn look(&self) {
+        let seen = self.visible.lock().expect("visible").clone();
+        let disk = self.disk.lock().expect("disk");
+        for batch in seen {
+            assert!(
+                disk.durable.contains(&batch),
+                "batch {batch} was seen and may be lost"
+            );
+        }
+    }
+
     fn put(&self) -> Result<(), Failed<String>> {
         let mut end = self.end.lock().expect("end");
         if end.1 {
@@ -89,12 +116,20 @@ impl Log {
         self.disk.lock().expect("disk").cached.push(batch);
         drop(end);
         let written = || (mark(self.end.lock().expect("end").0), ());
-        let outcome = self.group.commit(batch, written, |()| self.sync());
+        let publish = |mark| self.publish(mark);
+        let sync = |(): &()| self.sync();
+        let outcome = self.group.commit(batch, written, sync, publish);
         match &outcome {
-            Ok(()) => assert!(
-                self.disk.lock().expect("disk").durable.contains(&batch),
-                "batch {batch} was acknowledged and is lost"
-            ),
+            Ok(()) => {
+                assert!(
+                    self.disk.lock().expect("disk").durable.contains(&batch),
+                    "batch {batch} was acknowledged and is lost"
+                );
+                assert!(
+                    self.visible.lock().expect("visible").contains(&batch),
+                    "batch {batch} was acknowledged and is not seen"
+                );
+            }
             Err(_) => self.end.lock().expect("end").1 = true,
         }
         outcome
@@ -106,11 +141,14 @@ impl Log {
         if end.1 {
             return Err(Failed::Before("refused".into()));
         }
-        let outcome = self.group.sync(mark(end.0), || self.sync());
+        let publish = |mark| self.publish(mark);
+        let outcome = self.group.sync(mark(end.0), || self.sync(), publish);
         match &outcome {
             Ok(()) => {
                 let disk = self.disk.lock().expect("disk");
                 assert!((1..=end.0).all(|batch| disk.durable.contains(&batch)));
+                let visible = self.visible.lock().expect("visible");
+                assert_eq!(visible.len() as u64, end.0, "all that was written is seen");
             }
             Err(_) => end.1 = true,
         }
@@ -138,6 +176,11 @@ fn play(putters: usize, puts: usize, fails_at: usize) {
     let other = Arc::clone(&log);
     threads.push(thread::spawn(move || {
         usize::from(other.sync_all().is_err())
+    }));
+    let reader = Arc::clone(&log);
+    threads.push(thread::spawn(move || {
+        reader.look();
+        0
     }));
     let failed: usize = threads
         .into_iter()
