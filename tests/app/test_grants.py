@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from symphony.app.host import Host
 from symphony.app.lock import HomeLock
 from symphony.config.home import Home
 from symphony.errors import NotFound, PermissionDenied, SymphonyError
 from symphony.kit.embed import embed
+from symphony.telemetry import read_logs
 
 MANIFEST = """
 [extension]
@@ -27,6 +29,11 @@ name = "fetch"
 description = "Asks for an address"
 outputs = {{ text = "text/plain" }}
 params = {{ url = {{ type = "string" }}, stream = {{ type = "boolean", default = false }} }}
+[[functions]]
+name = "talk"
+description = "Says something over a WebSocket"
+outputs = {{ text = "text/plain" }}
+params = {{ url = {{ type = "string" }} }}
 [[functions]]
 name = "crash"
 description = "Ends"
@@ -53,6 +60,15 @@ def fetch(ctx, url="", stream=False):
         ctx.log("took " + pieces[-1])
     ctx.http("GET", url, stream=take)
     return "|".join(pieces)
+
+@player.function
+def talk(ctx, url=""):
+    heard = []
+    def hear(socket, message):
+        heard.append(repr(message))
+        socket.close() if len(heard) == 2 else socket.send(b"bytes")
+    code, _ = ctx.websocket(url, hear, on_open=lambda socket: socket.send("text"))
+    return f"{heard} {code}"
 
 @player.function
 def crash(ctx):
@@ -185,6 +201,45 @@ async def test_a_permission_taken_back_ends_what_runs_under_it(started: Any, sit
         await host.revoke_permission("test/asker", grant)
     (row,) = (await host.list_extensions("asker"))["extensions"]
     assert row["problem"] is None and row["enabled"]  # an end by the host is no crash
+
+
+async def test_a_stream_and_a_websocket_reach_the_player_piece_by_piece(started: Any) -> None:
+    told = asyncio.Event()
+
+    async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: one\n\n")
+        await writer.drain()
+        await told.wait()  # the second is told once the Player has said that it has the first
+        writer.write(b"data: two\n\n")
+        await writer.drain()
+        writer.close()
+
+    async def echo(connection: ServerConnection) -> None:
+        async for message in connection:
+            await connection.send(message)
+
+    async with (
+        await asyncio.start_server(tell, "127.0.0.1", 0) as events,
+        serve(echo, "127.0.0.1", 0) as talks,
+    ):
+        ports = [server.sockets[0].getsockname()[1] for server in (events, talks)]
+        host = await started(v1_0_0=tuple(f"127.0.0.1:{port}" for port in ports))
+        await host.install_extension("test/asker", await agreed_to(host))
+        url = f"http://127.0.0.1:{ports[0]}/"
+        call = asyncio.create_task(host.call_function("test/asker#fetch", {"url": url, "stream": True}))
+
+        def has_first() -> bool:
+            host.services.pit.runtime.flush_log()
+            return any("took data: one" in str(line) for line in read_logs(host.services.home, limit=50))
+
+        async with asyncio.timeout(60):
+            while not await asyncio.to_thread(has_first):
+                await asyncio.sleep(0.02)
+        told.set()
+        assert "data: one\n\n|data: two\n\n" in str((await call)["outputs"]["text"])
+        said = await host.call_function("test/asker#talk", {"url": f"ws://127.0.0.1:{ports[1]}/"})
+        assert said["outputs"]["text"] == "[\"'text'\", \"b'bytes'\"] 1000"
 
 
 async def test_three_crashes_switch_an_extension_off_with_a_report(started: Any) -> None:
