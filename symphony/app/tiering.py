@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from symphony.app.worth import run_facts
 from symphony.config import Configuration
 from symphony.config.home import Home
-from symphony.errors import NotFound, SymphonyError
+from symphony.errors import ArtifactRemote, DamagedArtifact, NotFound, SymphonyError
 
 if TYPE_CHECKING:
     from pit_native import ArtifactStore
@@ -115,11 +115,12 @@ class Tiers:
 
     def read(self, id: str) -> bytes:
         """A content as a whole, also when the store has no space for it. Raises as `bring_back`."""
-        store = self._pit.store
-        if store.is_local(id) or not self.is_used:
-            return bytes(store.get(id))
-        store.info(id)
-        return self.retention.read(id)
+        try:
+            return bytes(self._pit.store.get(id))
+        except (ArtifactRemote, DamagedArtifact):
+            if not self.is_used:
+                raise
+            return self.retention.read(id)
 
     def places(self, ids: Iterable[str]) -> dict[str, str]:
         """The tier that each artifact is in."""
