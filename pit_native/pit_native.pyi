@@ -683,6 +683,9 @@ class Runtime:
         `state` is the pool's word, `since` in seconds since the epoch. All else is as from
         `PoolManager.describe`. A Player that ends by itself is started again if it was warm.
         """
+    def player_overlays(self, key: str) -> list[tuple[Path, int]]:
+        """As `SandboxChild.overlays`, of a Player that runs; the descriptors are the caller's, who closes them.
+        Empty when it does not run."""
     def learned(self) -> bytes:
         """What was learned about the use of Players, with a checksum: for `restore_learned` of a later host."""
     def wanted(self) -> list[tuple[str, float]]:

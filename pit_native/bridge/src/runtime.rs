@@ -1,5 +1,6 @@
 //! The Python face of `run_loop`, joined with the pool, the bus, the sandbox, the store and the arbiter.
 
+use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -260,6 +261,20 @@ impl PyRuntime {
             states.set_item(&*key, state)?;
         }
         Ok(states)
+    }
+
+    /// Descriptors of what a running Player has written over the folders that are overlays; the caller closes them.
+    fn player_overlays(&self, key: &str) -> PyResult<Vec<(PathBuf, i32)>> {
+        let Some(player) = self.theatre.running(key) else {
+            return Ok(Vec::new());
+        };
+        let overlays = player.child.overlays().iter();
+        overlays
+            .map(|overlay| {
+                let own = overlay.upper.try_clone()?;
+                Ok((overlay.target.clone(), own.into_raw_fd()))
+            })
+            .collect()
     }
 
     fn learned<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
