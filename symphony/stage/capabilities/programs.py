@@ -26,10 +26,6 @@ OUTPUT_LIMIT = 12 << 20
 DEFAULT_TIMEOUT = 300.0
 
 
-COARSE_CLOCK = 5
-"""CLOCK_REALTIME_COARSE, which stamps files; the module `time` does not name it."""
-
-
 class Keep(Protocol):
     """What becomes of changes that a program made in its private layer over the project."""
 
@@ -67,7 +63,7 @@ class _Programs:
             cwd=_folder(caller, body.get("cwd")),
             allow_missing=self._allow_missing(),
         )
-        started = time.clock_gettime_ns(COARSE_CLOCK)
+        started = time.time_ns()
         async with _running(self._launcher, spec, caller.charge) as (child, streams):
             answer = await _play(child, streams, program, timeout, given)
             await self._keep_changes(caller, child, argv, started, answer["exit_code"] == 0)

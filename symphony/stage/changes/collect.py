@@ -35,8 +35,8 @@ class TooLarge(PlayerError):
 def collect(upper: int, project: Beneath, *, started: int, limits: Limits | None = None) -> ChangeSet:
     """The changes between `project` and the upper folder of an overlay over it (a descriptor).
 
-    `started` is when the sandbox began, in nanoseconds of CLOCK_REALTIME_COARSE, which stamps files: what
-    changed in the project since then is marked stale. Raises TooLarge.
+    `started` is a moment before the sandbox began, in nanoseconds since the epoch: what changed in the project
+    since then is marked stale. Raises TooLarge.
     """
     with Beneath(upper) as layer:
         reader = _Reader(layer, project, started, limits or Limits())
