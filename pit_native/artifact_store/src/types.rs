@@ -180,8 +180,8 @@ pub struct Stats {
 /// A stored bit that does not check out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// A stable word: `damaged_record`, `damaged_header`, `wrong_content`, `missing_content`,
-    /// `missing_segment`, `unreadable`.
+    /// A stable word: `damaged_record`, `damaged_header`, `damaged_metadata`, `damaged_index`, `wrong_content`,
+    /// `missing_content`, `missing_segment`, `unreadable`.
     pub code: &'static str,
     /// The segment's file, relative to the store.
     pub file: String,
