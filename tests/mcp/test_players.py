@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from symphony.app.host import Host
-from symphony.app.lock import HomeLock
-from symphony.config.home import Home
 from symphony.errors import SymphonyError
 from symphony.sdk.mcp.definitions import argument_names, digest, drift, function_name, function_table
 from symphony.stage.manifest import load_manifest
+from tests.sdk.hosts import call, carets, installed
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS = Path(__file__).parent / "servers"
@@ -26,48 +19,17 @@ FILLED = ROOT / "build" / "mcp"
 """The servers with what they need, as `make test` installs it by the lock files."""
 
 
-def carets(*arguments: object) -> str:
-    command = [str(Path(sys.prefix) / "bin" / "carets"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def packed(server: str, base: Path, tmp_path: Path) -> tuple[Path, str]:
-    """The package of a server whose tools were asked for and pinned, and the key that signed it."""
+def pinned(server: str, base: Path, tmp_path: Path) -> Path:
+    """The folder of a server whose tools were asked for and pinned."""
     folder = tmp_path / server
     shutil.copytree(base / server, folder, symlinks=True)
     shutil.copytree(SERVERS / server, folder, dirs_exist_ok=True)
     carets("mcp", folder)
-    package = Path(json.loads(carets("pack", folder, "--out", tmp_path, "--json"))["file"])
-    return package, json.loads(carets("sign", package, "--key", tmp_path / "key", "--json"))["key"]
-
-
-@asynccontextmanager
-async def installed(home: Path, server: str, base: Path, tmp_path: Path) -> AsyncIterator[Host]:
-    """A host that trusts the key and has installed the package, with all the grants that it wants."""
-    package, key = packed(server, base, tmp_path)
-    place = Home(home).create()
-    place.config.write_text(f"[registry]\ntrusted = [\"{key}\"]\n")
-    lock = HomeLock(place.lock)
-    assert lock.acquire()
-    host = Host(place, lock=lock)
-    await host.start()
-    try:
-        await host.install_extension(str(package), load_manifest(tmp_path / server).grants())
-        yield host
-    finally:
-        await host.stop()
-
-
-async def call(host: Host, player: str, project: Path, **params: Any) -> dict[str, Any]:
-    answer = await host.call_function(player, params, project=str(project))
-    outputs: dict[str, Any] = answer["outputs"]
-    return outputs
+    return folder
 
 
 async def test_the_time_server_tells_the_time(home: Path, tmp_path: Path) -> None:
-    async with installed(home, "time", FILLED, tmp_path) as host:
+    async with installed(home, pinned("time", FILLED, tmp_path), tmp_path) as host:
         given = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}
         told = await call(host, "tests/time#convert_time", tmp_path, **given)
         assert "T21:00:00+09:00" in told["text"] and told["blocks"] == []
@@ -76,7 +38,7 @@ async def test_the_time_server_tells_the_time(home: Path, tmp_path: Path) -> Non
 
 
 async def test_the_everything_server_has_a_sandbox(home: Path, tmp_path: Path) -> None:
-    async with installed(home, "everything", FILLED, tmp_path) as host:
+    async with installed(home, pinned("everything", FILLED, tmp_path), tmp_path) as host:
         assert "42" in (await call(host, "tests/everything#get_sum", tmp_path, a=40, b=2))["text"]
         shown = await call(host, "tests/everything#get_structured_content", tmp_path, location="Chicago")
         assert shown["result"]["temperature"] and shown["result"] == json.loads(shown["text"])
@@ -97,7 +59,7 @@ async def test_a_tool_that_is_no_longer_what_was_agreed_to_is_not_called(home: P
         (tmp_path / mood).mkdir()
         if text:
             (tmp_path / mood / "mood.txt").write_text(text)
-    async with installed(home, "tiny", SERVERS, tmp_path) as host:
+    async with installed(home, pinned("tiny", SERVERS, tmp_path), tmp_path) as host:
         say = "tests/tiny#say"
         assert (await call(host, say, tmp_path / "agreed", what="hello"))["text"] == "hello"
         with pytest.raises(SymphonyError, match="the tool say has another description") as refused:

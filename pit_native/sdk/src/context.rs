@@ -1,0 +1,184 @@
+//! What a function can ask of the host while it runs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rmpv::Value;
+
+use crate::failure::Failure;
+use crate::session::{Arrival, Call, Session};
+use crate::wire::{field, text_of};
+
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executed {
+    /// What it wrote.
+    pub stdout: Vec<u8>,
+    /// What it complained about.
+    pub stderr: Vec<u8>,
+    /// 0 when all is well.
+    pub exit_code: i64,
+}
+
+/// The host's side of one call. Its methods may be used from any thread of the function.
+pub struct Context {
+    session: Arc<Session>,
+    call: Arc<Call>,
+    about: Value,
+}
+
+impl Context {
+    pub(crate) fn new(session: Arc<Session>, call: Arc<Call>, about: Value) -> Self {
+        Self {
+            session,
+            call,
+            about,
+        }
+    }
+
+    /// The project's folder.
+    pub fn project(&self) -> Option<&Path> {
+        text_of(&self.about, "project").map(Path::new)
+    }
+
+    /// The run's id; empty when the function is called alone.
+    pub fn run(&self) -> &str {
+        text_of(&self.about, "run").unwrap_or_default()
+    }
+
+    /// The node's id.
+    pub fn node(&self) -> &str {
+        text_of(&self.about, "node").unwrap_or_default()
+    }
+
+    /// 1 for the first try.
+    pub fn attempt(&self) -> u64 {
+        field(&self.about, "attempt")
+            .and_then(Value::as_u64)
+            .unwrap_or(1)
+    }
+
+    /// Whether the user stopped the run or the time is over. Long loops should look.
+    pub fn is_cancelled(&self) -> bool {
+        self.call.is_cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Says how far the work is, 0 to 1; some ten times a second are enough.
+    pub fn progress(&self, fraction: f64, note: &str) {
+        let body = map([("fraction", fraction.into()), ("note", note.into())]);
+        self.tell("event", "progress", body);
+    }
+
+    /// Writes to the host's log: `debug`, `info`, `warning` or `error`.
+    pub fn log(&self, level: &str, message: &str) {
+        let fields = Value::Map(Vec::new());
+        let body = map([
+            ("level", level.into()),
+            ("message", message.into()),
+            ("fields", fields),
+        ]);
+        self.tell("event", "log", body);
+    }
+
+    /// Sends a piece of the result while it is still being made.
+    pub fn output(&self, piece: Value) {
+        self.tell("stream", "output", map([("piece", piece)]));
+    }
+
+    /// The content of a file that the grants cover.
+    ///
+    /// # Errors
+    /// What the host refuses with; `cancelled`.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let answer = self.ask("fs.read", map([("path", path.into())]), |_| ())?;
+        Ok(bytes_of(&answer, "content"))
+    }
+
+    /// Writes a file through the host.
+    ///
+    /// # Errors
+    /// What the host refuses with; `cancelled`.
+    pub fn write(&self, path: &str, content: Vec<u8>) -> Result<(), Failure> {
+        let body = map([("path", path.into()), ("content", Value::Binary(content))]);
+        self.ask("fs.write", body, |_| ()).map(drop)
+    }
+
+    /// Runs a program in a sandbox of its own with the same grants.
+    ///
+    /// # Errors
+    /// What the host refuses with; `cancelled`.
+    pub fn exec(&self, argv: &[&str]) -> Result<Executed, Failure> {
+        let words = argv.iter().map(|word| Value::from(*word)).collect();
+        let body = map([
+            ("argv", Value::Array(words)),
+            ("cwd", Value::Nil),
+            ("timeout", Value::Nil),
+            ("input", Value::Nil),
+        ]);
+        let answer = self.ask("exec", body, |_| ())?;
+        Ok(Executed {
+            stdout: bytes_of(&answer, "stdout"),
+            stderr: bytes_of(&answer, "stderr"),
+            exit_code: field(&answer, "exit_code")
+                .and_then(Value::as_i64)
+                .unwrap_or(-1),
+        })
+    }
+
+    /// Keeps an artifact; gives its id.
+    ///
+    /// # Errors
+    /// What the host refuses with; `cancelled`.
+    pub fn store(&self, name: &str, kind: &str, content: Vec<u8>) -> Result<String, Failure> {
+        let body = map([
+            ("name", name.into()),
+            ("type", kind.into()),
+            ("content", Value::Binary(content)),
+        ]);
+        let answer = self.ask("artifact.put", body, |_| ())?;
+        Ok(text_of(&answer, "id").unwrap_or_default().to_owned())
+    }
+
+    /// Any request of the protocol; `on_piece` hears of the stream before the answer.
+    ///
+    /// # Errors
+    /// What the host refuses with; `cancelled`.
+    pub fn ask(
+        &self,
+        method: &str,
+        body: Value,
+        mut on_piece: impl FnMut(Value),
+    ) -> Result<Value, Failure> {
+        let answers = self.session.ask(Some(&self.call), method, body)?;
+        loop {
+            match answers.recv() {
+                Ok(Arrival::Piece(piece)) => on_piece(piece),
+                Ok(Arrival::Answer(answer)) => return Ok(answer),
+                Ok(Arrival::Refusal(failure)) => return Err(failure),
+                Err(_) => return Err(Failure::cancelled()),
+            }
+        }
+    }
+
+    fn tell(&self, kind: &str, method: &str, body: Value) {
+        // A host that is gone is seen by the reader.
+        let _ = self.session.send(kind, Some(self.call.id), method, body);
+    }
+}
+
+fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::Map(
+        fields
+            .into_iter()
+            .map(|(name, value)| (name.into(), value))
+            .collect(),
+    )
+}
+
+fn bytes_of(answer: &Value, name: &str) -> Vec<u8> {
+    field(answer, name)
+        .and_then(Value::as_slice)
+        .unwrap_or_default()
+        .to_vec()
+}

@@ -1,0 +1,191 @@
+//! One connection to the host: who waits for which answer, and which calls run.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rmpv::Value;
+
+use crate::failure::Failure;
+use crate::wire::{Envelope, FRAME, now};
+
+pub(crate) type Id = [u8; 16];
+
+/// What reaches who waits for an answer.
+pub(crate) enum Arrival {
+    Piece(Value),
+    Answer(Value),
+    Refusal(Failure),
+}
+
+/// A call that is being answered.
+pub(crate) struct Call {
+    pub id: Id,
+    pub is_cancelled: AtomicBool,
+    waiting: Mutex<Vec<Id>>,
+}
+
+/// Sends, and hands what arrives to who waits for it. Shared by all threads.
+pub(crate) struct Session {
+    name: String,
+    writer: Mutex<UnixStream>,
+    limit: AtomicUsize,
+    half: [u8; 8],
+    count: AtomicU64,
+    waiters: Mutex<HashMap<Id, Sender<Arrival>>>,
+    calls: Mutex<HashMap<Id, Arc<Call>>>,
+}
+
+impl Session {
+    pub fn new(name: String, writer: UnixStream) -> Self {
+        Self {
+            name,
+            writer: Mutex::new(writer),
+            limit: AtomicUsize::new(FRAME),
+            // Unique in a session is all that is asked; no other Player shares it.
+            half: now().to_bits().to_be_bytes(),
+            count: AtomicU64::new(0),
+            waiters: Mutex::default(),
+            calls: Mutex::default(),
+        }
+    }
+
+    pub fn set_limit(&self, bytes: usize) {
+        self.limit.store(bytes, Ordering::Relaxed);
+    }
+
+    pub fn send(&self, kind: &str, re: Option<Id>, method: &str, body: Value) -> io::Result<Id> {
+        let id = self.next_id();
+        self.send_as(id, kind, re, method, body)?;
+        Ok(id)
+    }
+
+    /// Asks, and gives where the answer arrives. A call that is cancelled ends the wait.
+    pub fn ask(
+        &self,
+        call: Option<&Call>,
+        method: &str,
+        body: Value,
+    ) -> Result<Receiver<Arrival>, Failure> {
+        let id = self.next_id();
+        let (sender, receiver) = channel();
+        locked(&self.waiters).insert(id, sender);
+        if let Some(call) = call {
+            locked(&call.waiting).push(id);
+            // After the waiter is known: a cancellation from now on finds it.
+            if call.is_cancelled.load(Ordering::SeqCst) {
+                self.forget(id);
+                return Err(Failure::cancelled());
+            }
+        }
+        self.send_as(id, "request", call.map(|call| call.id), method, body)
+            .map_err(|error| {
+                self.forget(id);
+                Failure::new(error.to_string())
+            })?;
+        Ok(receiver)
+    }
+
+    /// An answer or a piece of one; what nobody waits for any more is dropped.
+    pub fn deliver(&self, message: Envelope) {
+        let Some(re) = message.re else { return };
+        let arrival = match message.kind.as_str() {
+            "stream" => {
+                if let Some(waiter) = locked(&self.waiters).get(&re) {
+                    let _ = waiter.send(Arrival::Piece(message.body));
+                }
+                return;
+            }
+            "error" => Arrival::Refusal(Failure::of(&message.body)),
+            _ => Arrival::Answer(message.body),
+        };
+        if let Some(waiter) = locked(&self.waiters).remove(&re) {
+            let _ = waiter.send(arrival);
+        }
+    }
+
+    pub fn begin(&self, id: Id) -> Arc<Call> {
+        let call = Arc::new(Call {
+            id,
+            is_cancelled: AtomicBool::new(false),
+            waiting: Mutex::default(),
+        });
+        locked(&self.calls).insert(id, Arc::clone(&call));
+        call
+    }
+
+    pub fn cancel(&self, id: Id) {
+        let Some(call) = locked(&self.calls).get(&id).cloned() else {
+            return;
+        };
+        call.is_cancelled.store(true, Ordering::SeqCst);
+        let mut waiters = locked(&self.waiters);
+        for id in locked(&call.waiting).drain(..) {
+            if let Some(waiter) = waiters.remove(&id) {
+                let _ = waiter.send(Arrival::Refusal(Failure::cancelled()));
+            }
+        }
+    }
+
+    /// Answers a call: nothing of it is sent after this.
+    pub fn end(&self, call: &Call, answer: Result<Value, Failure>, method: &str) -> io::Result<()> {
+        locked(&self.calls).remove(&call.id);
+        for id in locked(&call.waiting).drain(..) {
+            self.forget(id);
+        }
+        self.reply(call.id, answer, method)
+    }
+
+    pub fn reply(&self, re: Id, answer: Result<Value, Failure>, method: &str) -> io::Result<()> {
+        let answer = answer.and_then(|body| {
+            self.send("response", Some(re), method, body)
+                .map_err(|error| Failure::new(error.to_string()))
+        });
+        if let Err(failure) = answer {
+            self.send("error", Some(re), method, failure.body())?;
+        }
+        Ok(())
+    }
+
+    fn send_as(
+        &self,
+        id: Id,
+        kind: &str,
+        re: Option<Id>,
+        method: &str,
+        body: Value,
+    ) -> io::Result<()> {
+        let envelope = Envelope {
+            id,
+            kind: kind.to_owned(),
+            ts: now(),
+            re,
+            from: self.name.clone(),
+            to: "host".to_owned(),
+            method: method.to_owned(),
+            body,
+        };
+        let frame = envelope.to_frame(self.limit.load(Ordering::Relaxed))?;
+        locked(&self.writer).write_all(&frame)
+    }
+
+    fn next_id(&self) -> Id {
+        let count = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.half);
+        id[8..].copy_from_slice(&count);
+        id
+    }
+
+    fn forget(&self, id: Id) {
+        locked(&self.waiters).remove(&id);
+    }
+}
+
+/// A function that panicked held no lock of the session; what it guards is whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
