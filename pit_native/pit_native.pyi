@@ -18,6 +18,7 @@ __all__ = [
     "ArtifactWriter",
     "DagTracker",
     "Grant",
+    "PlayerTemplate",
     "PoolHandle",
     "PoolManager",
     "Runtime",
@@ -653,8 +654,9 @@ class Runtime:
         """
     def register_player(self, key: str, launch: dict[str, Any]) -> None:
         """Makes a Player known: `{"extension", "version", "spec": the launch spec (`symphony.stage.sandbox`),
-        "grants": {}, "configuration": {}, "project", "start_timeout", "memory", "idle"}`. The mount of its
-        socket is added to the spec. One of the same key that runs is unloaded.
+        "grants": {}, "configuration": {}, "project", "start_timeout", "memory", "idle",
+        "template": the `PlayerTemplate` from which it may be copied, or None}`. The mount of its socket is
+        added to the spec; the first Player that is ready warms its template. One of the same key that runs is unloaded.
         """
     def unregister_player(self, key: str) -> bool:
         """Forgets a Player and unloads it; False when it was not known."""
@@ -790,6 +792,33 @@ class SandboxChild:
         """Sends a signal to the program and its process group."""
     def kill(self) -> None:
         """Ends everything inside at once; no error when it has ended already."""
+
+@final
+class PlayerTemplate:
+    """Keeps a warm template process, from which Python Players are copied straight into their sandbox. Where
+    there is none, or it does not fit, the launcher starts the Player: the same layers, only slower.
+    """
+    def __init__(
+        self, launcher: str | PathLike[str], spec: dict[str, Any], watched: Sequence[str | PathLike[str]]
+    ) -> None:
+        """`spec` as `symphony.stage.sandbox.template_spec` makes it. When one of the files or folders `watched`
+        changes, or this computer's mounts do, the template is replaced. Nothing is started yet.
+        """
+    def warm(self) -> None:
+        """Starts the template in the background, unless one was asked for before. One that dies is started
+        again, with growing pauses."""
+    def spawn(self, spec: dict[str, Any]) -> tuple[SandboxChild, str | None]:
+        """Starts a Player; as its second, None when it was copied, else why the launcher started it. `argv` and
+        environment (but for `SYMPHONY_*` and `PATH`) must be the template's, its libraries be mounted. Raises as
+        `sandbox_spawn`.
+        """
+    def status(self) -> dict[str, Any]:
+        """`{"state": "cold" | "starting" | "warm" | "failed", "pid": int | None, "reason", "copied", "launched"}`:
+        `reason` is why there is none or why the last one ended, the numbers are Players."""
+    def fileno(self) -> int:
+        """An eventfd that counts the changes of the status."""
+    def close(self) -> None:
+        """Ends the template; its Players go on, and from here on the launcher starts all."""
 
 def sandbox_spawn(launcher: str | PathLike[str], spec: dict[str, Any]) -> SandboxChild:
     """Starts `spec["argv"]` in a sandbox and returns once it runs. `symphony.stage.sandbox` makes specs.

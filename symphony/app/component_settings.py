@@ -20,6 +20,7 @@ SECTIONS = {
     "supervision": "stage",
     "engine": "engine",
     "components": "engine",
+    "player template": "stage",
     "tiers": "pit.stale",
     "conductor": "conductor",
     "broker": "stage",

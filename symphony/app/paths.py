@@ -32,6 +32,11 @@ def launcher() -> Path:
     return Path(sys.prefix) / "bin" / "symphony-launcher"
 
 
+def template_library() -> Path:
+    """What the interpreter of the Players' template loads."""
+    return Path(sys.prefix) / "lib" / "libsymphony_template.so"
+
+
 def conductor_files(home: Home, encoder: str = "") -> ConductorFiles:
     """What the Conductor loads; `encoder` is the folder of another encoder than the built one."""
     weights = ROOT / "conductor" / "weights" / "policy.npz"

@@ -23,6 +23,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from symphony.app.parts import nothing
 from symphony.errors import EnvironmentLacks, HostBusy
 from symphony.ports.component import HealthStatus
 from symphony.ui.page import Pages
@@ -51,11 +52,15 @@ class PageServer:
 
     name = "page"
 
-    def __init__(self, pages: Pages, files: Path, *, bind: str, port: int) -> None:
+    def __init__(
+        self, pages: Pages, files: Path, *, bind: str, port: int, shown: Callable[[], None] = nothing
+    ) -> None:
+        """`shown` is called whenever a page has its first tree."""
         self._pages = pages
         self._files = files
         self._bind = bind
         self._wanted_port = port
+        self._shown = shown
         self.token = secrets.token_urlsafe(32)
         self.port = 0
         self._server: uvicorn.Server | None = None
@@ -138,6 +143,7 @@ class PageServer:
             session = PageSession(self._pages, socket_.send_text)
             await session.start(params)
             log.info("page connected")
+            self._shown()
             while True:
                 await session.handle(await socket_.receive_text())
         except (WebSocketDisconnect, KeyError, RuntimeError):

@@ -143,6 +143,8 @@ class ExtensionTable(_Table):
     homepage: str = ""
     runtime: Literal["python", "process", "mcp", "motif"] = "python"
     entry: Annotated[str, BeforeValidator(_entry)] = "player.py"
+    fresh: bool = False
+    """Each of its Players starts from nothing, with a hash seed and an address layout of its own."""
 
 
 class McpTable(_Table):

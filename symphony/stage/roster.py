@@ -51,8 +51,12 @@ class PlayerLimits:
 class Roster:
     """Keeps one pool entry an extension, version and project, and tells the broker whose it is."""
 
-    def __init__(self, runtime: PlayerRuntime, limits: Callable[[], PlayerLimits]) -> None:
+    def __init__(
+        self, runtime: PlayerRuntime, limits: Callable[[], PlayerLimits], template: object = None
+    ) -> None:
+        """`template` is the `pit_native.PlayerTemplate` from which Players may be copied."""
         self._runtime = runtime
+        self._template = template
         self._limits = limits
         self._members: dict[str, CastMember] = {}
         self._added: dict[str, CastMember] = {}
@@ -143,4 +147,10 @@ class Roster:
             "start_timeout": limits.start_timeout,
             "memory": memory,
             "idle": limits.idle,
+            "template": None if _is_alone(member.manifest) else self._template,
         }
+
+
+def _is_alone(manifest: Manifest) -> bool:
+    """Whether its Player is no copy of the template: it asks for that, or is no Python entry."""
+    return manifest.extension.fresh or manifest.extension.runtime != "python"

@@ -135,6 +135,11 @@ def template_spec(native: Path, *, allow_missing: Sequence[str] = ()) -> dict[st
     return spec
 
 
+def template_sources(launcher: Path, native: Path) -> list[Path]:
+    """The files and folders from which a template is made: when one changes, so must the template."""
+    return [launcher.resolve(), native.resolve(), base_python(), Path(os.__file__), *_libraries().values()]
+
+
 @lru_cache(maxsize=1)
 def base_python() -> Path:
     """The interpreter under the virtual environment in which this host runs."""

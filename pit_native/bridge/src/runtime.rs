@@ -23,7 +23,7 @@ use crate::runtime_pit::PitArtifacts;
 use crate::runtime_plan::plan_from_python;
 use crate::runtime_players::{Launch, Theatre, TheatreStage};
 use crate::runtime_pool::{self, PoolSettings, Tending};
-use crate::sandbox::spec_from_python;
+use crate::sandbox::{PlayerTemplate, spec_from_python};
 use crate::stale::PyStaleManager;
 use crate::store::PyArtifactStore;
 use crate::values::{from_python, ports_to_python};
@@ -509,6 +509,10 @@ fn read_launch(launch: &Bound<'_, PyDict>) -> PyResult<Launch> {
         start_timeout: duration("start_timeout")?.unwrap_or(Duration::from_secs(20)),
         memory: optional("memory")?.map_or(Ok(0), |value| value.extract())?,
         idle: duration("idle")?,
+        template: optional("template")?
+            .map(|template| Ok(template.cast::<PlayerTemplate>()?.get().keeper()))
+            .transpose()
+            .map_err(|_: PyErr| bad_input("the launch's template is no PlayerTemplate", ""))?,
     })
 }
 

@@ -50,6 +50,10 @@ impl Loader<Loaded> for PlayerLoader {
                     player.child.player_pid(),
                     String::new(),
                 );
+                // Where no page has asked for it: not beside the first Player's start, which it would slow down.
+                if let Some(template) = &self.launch.template {
+                    template.warm();
+                }
                 Ok(Loaded::Player(player))
             }
             Err(error) => {
@@ -116,9 +120,11 @@ impl PlayerLoader {
             ("SYMPHONY_EXTENSION".into(), launch.extension.to_string()),
             ("SYMPHONY_EXTENSION_VERSION".into(), launch.version.clone()),
         ]);
-        let child =
-            sandbox::spawn(&theatre.launcher, &spec).map_err(|error| lasting(error.to_string()))?;
-        let child = Arc::new(child);
+        let child = match &launch.template {
+            Some(template) => template.spawn(&spec).map(|(child, _)| child),
+            None => sandbox::spawn(&theatre.launcher, &spec),
+        };
+        let child = Arc::new(child.map_err(|error| lasting(error.to_string()))?);
         let handler = Arc::new(PlayerHandler {
             theatre: Arc::downgrade(theatre),
             key: self.key.clone(),

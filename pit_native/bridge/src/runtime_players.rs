@@ -12,7 +12,7 @@ use rmpv::Value;
 use run_loop::ports::{Call, NodeError, Promise, Seat, Stage, Usage};
 use run_loop::{Mismatch, PortTypes};
 use rustc_hash::FxHashMap;
-use sandbox::Spec;
+use sandbox::{Keeper, Spec};
 use tokio::runtime::Handle;
 
 use crate::runtime_events::{EventQueue, Note, Place};
@@ -40,6 +40,8 @@ pub(crate) struct Launch {
     pub(crate) start_timeout: Duration,
     pub(crate) memory: u64,
     pub(crate) idle: Option<Duration>,
+    /// From which it may be copied; else the launcher starts it.
+    pub(crate) template: Option<Arc<Keeper>>,
 }
 
 /// A capability request that waits for its answer.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use sandbox::{Cause, Child, SandboxError, Spec};
+use sandbox::{Cause, Child, Keeper, Origin, SandboxError, Spec};
 
 use crate::errors::{bad_input, raise_coded};
 
@@ -116,6 +116,75 @@ fn sandbox_spawn(
     })
 }
 
+/// Keeps a warm template, and starts Players from it or with the launcher.
+#[pyclass(frozen, module = "pit_native")]
+pub(crate) struct PlayerTemplate {
+    keeper: Arc<Keeper>,
+}
+
+impl PlayerTemplate {
+    pub(crate) fn keeper(&self) -> Arc<Keeper> {
+        self.keeper.clone()
+    }
+}
+
+#[pymethods]
+impl PlayerTemplate {
+    #[new]
+    fn new(launcher: PathBuf, spec: &Bound<'_, PyDict>, watched: Vec<PathBuf>) -> PyResult<Self> {
+        let keeper = Keeper::new(launcher, spec_from_python(spec)?, watched)?;
+        Ok(Self {
+            keeper: Arc::new(keeper),
+        })
+    }
+
+    /// Starts the template in the background, unless one was asked for before.
+    fn warm(&self, py: Python<'_>) {
+        py.detach(|| self.keeper.warm());
+    }
+
+    /// Starts a Player; `(child, None)`, or why the launcher started it and not the template.
+    fn spawn(
+        &self,
+        py: Python<'_>,
+        spec: &Bound<'_, PyDict>,
+    ) -> PyResult<(SandboxChild, Option<String>)> {
+        let spec = spec_from_python(spec)?;
+        let (child, origin) = py
+            .detach(|| self.keeper.spawn(&spec))
+            .map_err(sandbox_error)?;
+        let child = SandboxChild {
+            child: Arc::new(child),
+        };
+        match origin {
+            Origin::Template => Ok((child, None)),
+            Origin::Launcher(why) => Ok((child, Some(why))),
+        }
+    }
+
+    /// How it stands.
+    fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let status = py.detach(|| self.keeper.status());
+        let dict = PyDict::new(py);
+        dict.set_item("state", status.state)?;
+        dict.set_item("pid", status.pid)?;
+        dict.set_item("reason", status.reason)?;
+        dict.set_item("copied", status.copied)?;
+        dict.set_item("launched", status.launched)?;
+        Ok(dict)
+    }
+
+    /// An eventfd that counts the changes of the status.
+    fn fileno(&self) -> i32 {
+        self.keeper.fileno()
+    }
+
+    /// Ends the template; its Players go on, and from here on the launcher starts all.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.keeper.close());
+    }
+}
+
 /// Every protection, and whether this machine has it.
 #[pyfunction]
 fn sandbox_layers(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
@@ -181,6 +250,7 @@ pub(crate) fn sandbox_error(error: SandboxError) -> PyErr {
 /// Adds this file's classes and functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SandboxChild>()?;
+    module.add_class::<PlayerTemplate>()?;
     module.add_function(wrap_pyfunction!(sandbox_spawn, module)?)?;
     module.add_function(wrap_pyfunction!(sandbox_layers, module)?)
 }

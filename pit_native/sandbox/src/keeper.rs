@@ -164,11 +164,10 @@ impl Keeper {
 
     /// How it stands.
     pub fn status(&self) -> Status {
-        drain(&self.shared.changed);
         self.shared.lock().status.clone()
     }
 
-    /// Readable when the status has changed since it was last asked for.
+    /// An eventfd that counts the changes of the status.
     pub fn fileno(&self) -> RawFd {
         self.shared.changed.as_raw_fd()
     }
