@@ -188,8 +188,8 @@ class HostPort(Protocol):
     async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
         """`{"extensions": [{"name", "version", "type", "description", "installed", "enabled", "bundled",
         "update", "functions", "capabilities", "permissions": [plain words], "state", "usage": {"calls", "tokens",
-        "cost", "activation": seconds of the last start, "limits": the same}, "problem": {"message", "remedy",
-        "crashes"} of one that was switched off for its crashes, or None}]}`."""
+        "cost", "activation": seconds of the last start, "limits": the same}, "granted": [grants],
+        "problem": {"message", "remedy", "crashes"} of one that was switched off for its crashes, or None}]}`."""
         ...
 
     async def install_extension(self, source: str, agreed: Sequence[str] | None = None) -> Json:

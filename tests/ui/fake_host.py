@@ -472,6 +472,11 @@ class FakeHost:
         item = self._extension(name)
         return {"name": name, "granted": item["capabilities"]["grants"], "words": item["permissions"]}
 
+    async def revoke_permission(self, name: str, grant: str) -> Json:
+        (row,) = (row for row in self.extensions if row["name"] == name)
+        row["granted"].remove(grant)
+        return {"name": name, "granted": list(row["granted"]), "words": []}
+
     async def audit(self, name: str | None = None, limit: int = 200) -> Json:
         return {"entries": [entry for entry in fake_content.AUDIT if name in (None, entry["extension"])]}
 
