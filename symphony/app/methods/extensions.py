@@ -22,7 +22,14 @@ class ExtensionMethods:
     async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
         """Installed and offered extensions."""
         rows = await asyncio.to_thread(self.services.extensions.rows, query, installed_only=installed_only)
-        return {"extensions": [{**row, **self.services.supervision.about(row["name"])} for row in rows]}
+        installed = await asyncio.to_thread(self.services.extensions.installer.list)
+        granted = {i.name: list(i.granted) for i in installed}
+        about = self.services.supervision.about
+        return {
+            "extensions": [
+                {**row, **about(row["name"]), "granted": granted.get(row["name"], [])} for row in rows
+            ]
+        }
 
     async def install_extension(self, source: str, agreed: Sequence[str] | None = None) -> Json:
         """Installs a package file or a name of the registry, with what it depends on."""

@@ -177,11 +177,27 @@ def _details(item: Json) -> list[Node]:
         ),
         h("Heading", text="Permissions"),
         h("Bullets", items=permissions or ["It needs none."]),
+        *(_taking_back(item) if item.get("installed") and not item.get("bundled") else []),
         *(
             [h("Heading", text="Today"), h("Bullets", items=used)]
             if item.get("installed") and (used := _usage(item))
             else []
         ),
+    ]
+
+
+def _taking_back(item: Json) -> list[Node]:
+    """A button for each permission: what runs under it ends at once."""
+    return [
+        h(
+            "Button",
+            key=f"market.revoke:{item['name']} {grant}",
+            label=f"Take back {grant}",
+            variant="danger",
+            small=True,
+            hint="What it is doing with it ends at once; the next update asks again",
+        )
+        for grant in item.get("granted") or []
     ]
 
 
@@ -413,6 +429,14 @@ async def _remove(page: Page, argument: str, _value: Any) -> None:
 async def _enable(page: Page, argument: str, value: Any) -> None:
     await page.host.enable_extension(argument, bool(value))
     page.announce(f"{argument} is {'on' if value else 'off'}", show=True)
+    await page.load("market")
+
+
+@on("market.revoke")
+async def _revoke(page: Page, argument: str, _value: Any) -> None:
+    name, _, grant = argument.partition(" ")
+    await page.host.revoke_permission(name, grant)
+    page.announce(f"{name} has lost {grant}", show=True)
     await page.load("market")
 
 
