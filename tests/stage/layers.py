@@ -13,10 +13,6 @@ from symphony.stage.changes import apply as applying
 from symphony.stage.changes.collect import Limits, collect
 from symphony.stage.changes.model import ChangeSet
 
-COARSE_CLOCK = 5
-"""CLOCK_REALTIME_COARSE, which stamps files."""
-
-
 @dataclass(frozen=True)
 class Layered:
     """`project` is the user's, `upper` what a program wrote over it since `started`."""
@@ -54,7 +50,7 @@ class Layered:
 
 
 def now() -> int:
-    return time.clock_gettime_ns(COARSE_CLOCK)
+    return time.time_ns()
 
 
 def write(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from symphony.errors import PlayerError
 from symphony.stage.beneath import Beneath
@@ -70,9 +70,8 @@ class _Reader:
 
     def result(self) -> ChangeSet:
         ordered = tuple(self._changes[path] for path in sorted(self._changes))
-        named = {state.digest for change in ordered for state in (change.before, change.after)}
-        contents = {digest: content for digest, content in self._contents.items() if digest in named}
-        return ChangeSet(ordered, tuple(self._refused[:_SHOWN_REFUSALS]), contents)
+        found = ChangeSet(ordered, (), self._contents).part(ordered)
+        return replace(found, refused=tuple(self._refused[:_SHOWN_REFUSALS]))
 
     def walk(self) -> None:
         waiting = [""]

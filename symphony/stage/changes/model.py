@@ -81,6 +81,12 @@ class ChangeSet:
         turned = (replace(c, before=c.after, after=c.before, stale=False) for c in self.changes)
         return ChangeSet(tuple(turned), (), self.contents)
 
+    def part(self, changes: tuple[Change, ...]) -> ChangeSet:
+        """Only these of the changes; what was refused goes with any of them."""
+        named = {state.digest for change in changes for state in (change.before, change.after)}
+        contents = {digest: content for digest, content in self.contents.items() if digest in named}
+        return ChangeSet(changes, self.refused if changes else (), contents)
+
     def counts(self) -> dict[str, int]:
         """How many paths were added, changed and removed, and how many are refused."""
         kinds = [change.kind for change in self.changes]
