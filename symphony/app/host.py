@@ -30,6 +30,7 @@ from symphony.app.parts import LoopPart, Part
 from symphony.app.paths import conductor_files, launcher, page_files
 from symphony.app.pit import Pit
 from symphony.app.planning import Planner
+from symphony.app.player_changes import PlayerChanges
 from symphony.app.project import look_at
 from symphony.app.repertoire import Repertoire
 from symphony.app.scoring import Scoring
@@ -174,6 +175,7 @@ class Host(
             services.components.follow(event)
             waits.follow(event)
             supervision.follow(event)
+            self._player_changes.follow(event)
 
         def recast() -> None:
             members = extensions.cast()
@@ -229,6 +231,9 @@ class Host(
             health=self._bootstrap.health,
         )
         self._broker = build_broker(services, self._call_other)
+        self._player_changes = PlayerChanges(
+            lambda: pit.runtime, roster, services.changes, lambda run: history.get(run).info.project
+        )
         return services
 
     def _upper_phases(self, services: Services) -> list[Phase]:
@@ -265,6 +270,7 @@ class Host(
             self._planning.cancel()
             await asyncio.gather(self._planning, return_exceptions=True)
         await asyncio.gather(self._registering, return_exceptions=True)
+        await self._player_changes.stop()
         await self._bootstrap.stop()
         self._lock.release()
 
