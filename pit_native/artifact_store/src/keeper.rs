@@ -228,6 +228,11 @@ impl Worker {
             self.checkpoint_if_due();
         }
         self.commit(&mut uncommitted);
+        if let Some(writer) = self.writer.take() {
+            // Threads that still merged would write into a folder that nobody holds any more. What they
+            // could not end is merged another time.
+            let _ = writer.wait_merging_threads();
+        }
     }
 
     /// Runs a step on the full-text index; an error or a panic in it is noted and never ends the thread.

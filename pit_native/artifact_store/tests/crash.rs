@@ -239,13 +239,25 @@ fn kill_one(path: &Path, kind: &str, seed: u64, first: u32, key: u8) -> Told {
 /// Opens what a killed writer has left, with the key that it had or was about to have.
 fn reopen(path: &Path, key: &mut u8, told: &Told) -> Store {
     *key = told.rotated.unwrap_or(*key);
-    match (Store::open(path, settings(*key)), told.rotating) {
+    match (open(path, *key), told.rotating) {
         (Ok(store), _) => store,
         (Err(StoreError::Key { .. }), Some(new)) => {
             *key = new;
-            Store::open(path, settings(new)).expect("opened with the new key")
+            open(path, new).expect("opened with the new key")
         }
         (Err(error), _) => panic!("{error}"),
+    }
+}
+
+/// Opens a store. A child that another test starts holds a copy of the lock's descriptor between its fork and
+/// its exec, so that a lock just given back may be held for a moment longer.
+fn open(path: &Path, key: u8) -> Result<Store, StoreError> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Store::open(path, settings(key)) {
+            Err(StoreError::InUse { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            opened => return opened,
+        }
     }
 }
 
