@@ -19,9 +19,16 @@ from typing import Any
 import msgpack
 
 from benches.measure import Row, compare, seconds
-from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager, sandbox_spawn
-from symphony.app.paths import launcher
-from symphony.stage.sandbox import base_python, player_spec, spec_for
+from pit_native import (
+    ArbitrationEngine,
+    ArtifactStore,
+    PlayerTemplate,
+    Runtime,
+    StaleManager,
+    sandbox_spawn,
+)
+from symphony.app.paths import launcher, template_library
+from symphony.stage.sandbox import base_python, player_spec, spec_for, template_sources, template_spec
 
 PLAYER = """
 import time
@@ -178,25 +185,129 @@ def round_trip(name: str) -> Row:
         return row
 
 
+def _start(runtime: Runtime, launch: dict[str, Any]) -> float:
+    """Seconds from nothing to a Player that is ready. It is gone afterwards."""
+    key = f"echo-{uuid.uuid4()}"
+    runtime.register_player(key, launch)
+    began = time.perf_counter()
+    runtime.prewarm([key])
+    await_event(runtime, lambda e: e["event"] == "player" and e["key"] == key and e["state"] == "ready", key)
+    took = time.perf_counter() - began
+    runtime.unregister_player(key)
+    return took
+
+
 def cold_start(name: str) -> Row:
     """A sandboxed Player from nothing to ready; the peer only imports msgpack in bubblewrap."""
     with stage() as (runtime, folder):
         launch = echo_launch(Path(folder))
+        how = (
+            "launch, all layers, handshake, activate, against bwrap + python -S + import msgpack, which has the"
+            " namespaces and no seccomp, Landlock, limits or cgroup"
+        )
+        return compare(
+            name,
+            lambda: _start(runtime, launch),
+            "bwrap + Python",
+            _bwrap_python,
+            unit="ms",
+            scale=1e3,
+            how=how,
+        )
 
-        def ours() -> float:
-            key = f"echo-{uuid.uuid4()}"
-            runtime.register_player(key, launch)
-            began = time.perf_counter()
-            runtime.prewarm([key])
-            await_event(
-                runtime, lambda e: e["event"] == "player" and e["key"] == key and e["state"] == "ready", key
-            )
-            took = time.perf_counter() - began
-            runtime.unregister_player(key)
-            return took
 
-        how = "launch, all layers, handshake, activate, against bwrap + python -S + import msgpack"
-        return compare(name, ours, "bwrap + Python", _bwrap_python, unit="ms", scale=1e3, how=how)
+@contextmanager
+def _template() -> Iterator[PlayerTemplate]:
+    """A warm template."""
+    sources = template_sources(launcher(), template_library())
+    template = PlayerTemplate(launcher(), template_spec(template_library()), sources)
+    template.warm()
+    while template.status()["state"] != "warm":
+        if template.status()["state"] == "failed":
+            raise RuntimeError(template.status()["reason"])
+        select.select([template.fileno()], [], [], 0.1)
+    try:
+        yield template
+    finally:
+        template.close()
+
+
+def template_start(name: str) -> Row:
+    """A sandboxed Player from a warm template to ready; the peer as for the cold start."""
+    with stage() as (runtime, folder), _template() as template:
+        launch = {**echo_launch(Path(folder)), "template": template}
+        how = (
+            "one clone of the template, the layers of a cold start by the same code, the extension's import,"
+            " handshake, activate; the peer has the namespaces and no seccomp, Landlock, limits or cgroup"
+        )
+        row = compare(
+            name,
+            lambda: _start(runtime, launch),
+            "bwrap + Python",
+            _bwrap_python,
+            unit="ms",
+            scale=1e3,
+            how=how,
+            repeats=31,
+        )
+        status = template.status()
+        if status["launched"]:
+            raise RuntimeError(f"{status['launched']} Players came from the launcher")
+        return row
+
+
+PLAYERS = 8
+
+
+def idle_memory(name: str) -> Row:
+    """What one more idle Player costs: proportional sizes of all its processes, and what it adds to the template's."""
+    with stage() as (runtime, folder), _template() as template:
+        launch = echo_launch(Path(folder))
+        template_pid = template.status()["pid"]
+
+        def cost(launch: dict[str, Any]) -> float:
+            keys = [f"echo-{uuid.uuid4()}" for _ in range(PLAYERS)]
+            sizes = [_proportional_size([template_pid])]
+            for key in keys:
+                runtime.register_player(key, launch)
+                runtime.prewarm([key])
+                await_event(
+                    runtime,
+                    lambda e, key=key: e["event"] == "player" and e["key"] == key and e["state"] == "ready",
+                    key,
+                )
+            states = runtime.player_states()
+            players = [states[key]["pid"] for key in keys]
+            sizes.append(_proportional_size([template_pid, *players, *map(_parent, players)]))
+            for key in keys:
+                runtime.unregister_player(key)
+            return (sizes[1] - sizes[0]) / PLAYERS
+
+        how = f"PSS added by each of {PLAYERS} idle Players, pid 1 of each included, against the same started cold"
+        copied = {**launch, "template": template}
+        return compare(
+            name,
+            lambda: cost(copied),
+            "started by the launcher",
+            lambda: cost(launch),
+            unit="MB",
+            scale=1e-6,
+            how=how,
+            repeats=5,
+        )
+
+
+def _proportional_size(pids: list[int]) -> int:
+    def one(pid: int) -> int:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) << 10
+
+    return sum(map(one, pids))
+
+
+def _parent(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("PPid:"))
 
 
 def _bwrap(*command: str) -> list[str]:
@@ -239,5 +350,7 @@ def launch_true(name: str) -> Row:
 ROWS: dict[str, Callable[[str], Row]] = {
     "stage.round trip 64 B": round_trip,
     "stage.player cold start": cold_start,
+    "stage.player from the template": template_start,
+    "stage.idle player": idle_memory,
     "sandbox.launch true": launch_true,
 }

@@ -27,10 +27,11 @@ from symphony.app.methods.projects import ProjectMethods
 from symphony.app.methods.settings import SettingMethods
 from symphony.app.methods.tiers import TierMethods
 from symphony.app.parts import LoopPart, Part
-from symphony.app.paths import conductor_files, launcher, page_files
+from symphony.app.paths import conductor_files, launcher, page_files, template_library
 from symphony.app.pit import Pit
 from symphony.app.planning import Planner
 from symphony.app.player_changes import PlayerChanges
+from symphony.app.player_template import WarmTemplate
 from symphony.app.project import look_at
 from symphony.app.repertoire import Repertoire
 from symphony.app.scoring import Scoring
@@ -163,7 +164,8 @@ class Host(
         history, melodies, audit = History(home.runs), PolyphonyStore(home.state), AuditLog(home.audit)
         files = conductor_files(home, configuration.get("conductor.encoder"))
         models = LocalModels(pit.runtime, configuration.get("pit.pool.model_idle"))
-        roster = Roster(pit.runtime, lambda: player_limits(configuration))
+        self._template = WarmTemplate(configuration, launcher(), template_library())
+        roster = Roster(pit.runtime, lambda: player_limits(configuration), self._template.native)
 
         scoring = Scoring(lambda: pit.store, hub.emit)
         waits = Waits(lambda limit: pit.arbiter.explain(limit), history.get, lambda event: emit(event))
@@ -248,6 +250,7 @@ class Host(
             LoopPart("tiers", services.tiers),
         ]
         surface: list[AsyncComponent] = [
+            self._template,
             LoopPart("broker", self._broker),
             LoopPart("socket", WireServer(self, self._home.socket)),
         ]
@@ -286,7 +289,9 @@ class Host(
         assert self._page_at is not None
         bind, port = self._page_at
         self._pages = Pages(self)
-        self._page = PageServer(self._pages, page_files(), bind=bind, port=port or usual_port)
+        self._page = PageServer(
+            self._pages, page_files(), bind=bind, port=port or usual_port, shown=self._template.warm
+        )
         return self._page
 
     def _policy(self, component: str) -> StartPolicy:

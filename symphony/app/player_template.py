@@ -52,7 +52,7 @@ class WarmTemplate:
             detail = f"{self._library} is missing; {SLOWER}"
             return HealthStatus(self.name, "degraded", detail, "run `make build`")
         status = self.native.status()
-        told = f"{status['copied']} Players were copied from it, {status['launched']} came from the launcher"
+        told = f"{status['copied']} of {status['copied'] + status['launched']} Players were copied from it"
         if status["state"] == "failed":
             detail = f"{status['reason']}; {SLOWER}; {told}"
             return HealthStatus(self.name, "degraded", detail, "see `symphony logs`")

@@ -139,6 +139,9 @@ def shared_base() -> Iterator[Path]:
     shutil.rmtree(base)
 
 
+TEMPLATE_LIBRARY = Path(sys.prefix) / "lib" / "libsymphony_template.so"
+
+
 def _identities() -> list[str]:
     return ["root", "user"] if os.geteuid() == 0 else ["user"]
 
@@ -179,3 +182,17 @@ def folder(identity: Identity) -> Iterator[Path]:
     identity.own(path)
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def template_library(library: tuple[Path, Path]) -> Path:
+    """The copy of what a launch needs, with what a Player imports and the template's library."""
+    import msgpack
+
+    place = library[0]
+    if not (place / TEMPLATE_LIBRARY.name).exists():
+        shutil.copytree(ROOT / "symphony" / "sdk", place / "symphony" / "sdk")
+        shutil.copytree(Path(msgpack.__file__).parent, place / "msgpack")
+        shutil.copy(Path(__file__).parent / "template_driver.py", place / "tests" / "sandbox")
+        shutil.copy(TEMPLATE_LIBRARY, place / TEMPLATE_LIBRARY.name)
+    return place
