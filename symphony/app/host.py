@@ -63,7 +63,14 @@ FIRST_PAGE = 2.0
 
 
 class Host(
-    ProjectMethods, MelodyMethods, TierMethods, ChangeMethods, GrantMethods, ExtensionMethods, MotifMethods, SettingMethods
+    ProjectMethods,
+    MelodyMethods,
+    TierMethods,
+    ChangeMethods,
+    GrantMethods,
+    ExtensionMethods,
+    MotifMethods,
+    SettingMethods,
 ):
     """One host on one home. `page` is the address to serve the page on; None serves commands only."""
 
