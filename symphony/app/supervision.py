@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ class Supervision:
         self._is_known = is_known
         self._emit = emit
         self._crashes = Crashes()
-        self._problems: dict[str, Json] = self._read()
+        self._problems: dict[str, Json] = {}
+        self._read()
         self._begun: dict[str, float] = {}
         self._activation: dict[str, float] = {}
         self.ledger = Ledger(
@@ -88,6 +90,7 @@ class Supervision:
         self._crashes.limit, self._crashes.window = get("stage.crashes.limit"), get("stage.crashes.window")
         recent = self._crashes.note(extension, Crash(time.time(), reason))
         if not recent:
+            self._write()
             return
         message = (
             f"{extension} crashed {len(recent)} times within {self._crashes.window:g} seconds and is switched off; "
@@ -101,20 +104,29 @@ class Supervision:
         }
         try:
             self._disable(extension)
-            self._write()
         except (SymphonyError, OSError) as error:
             log.error("%s could not be switched off: %s", extension, error)
+        self._write()
         log.error("%s", message, extra={"component": "stage"})
         asyncio.get_running_loop().call_soon(
             self._emit, {"event": "notice", "message": f"{message}; {remedy}"}
         )
 
-    def _read(self) -> dict[str, Json]:
+    def _read(self) -> None:
+        """What an earlier host has seen: a command may be a host of its own, and crashes of several count together."""
         try:
             body = json.loads(self._reports.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return body if isinstance(body, dict) else {}
+            recent = {name: [Crash(**crash) for crash in said] for name, said in body["recent"].items()}
+            problems = dict(body["switched_off"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return  # there was none, or nothing that could be believed
+        self._crashes.remember(recent)
+        self._problems = problems
 
     def _write(self) -> None:
-        write_atomically(self._reports, json.dumps(self._problems).encode())
+        recent = {name: [asdict(crash) for crash in said] for name, said in self._crashes.recent().items()}
+        body = {"switched_off": self._problems, "recent": recent}
+        try:
+            write_atomically(self._reports, json.dumps(body).encode())
+        except SymphonyError as error:  # it is still remembered until the host ends
+            log.error("%s", error, extra={"component": "stage"})

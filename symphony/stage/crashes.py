@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -32,6 +33,14 @@ class Crashes:
             return []
         del self._recent[extension]
         return list(recent)
+
+    def recent(self) -> dict[str, list[Crash]]:
+        """The crashes that may still count, by extension."""
+        return {name: list(crashes) for name, crashes in self._recent.items()}
+
+    def remember(self, recent: Mapping[str, Iterable[Crash]]) -> None:
+        """Takes what another host has noted."""
+        self._recent = {name: deque(crashes) for name, crashes in recent.items() if crashes}
 
     def forget(self, extension: str) -> None:
         """The user gives it another chance."""

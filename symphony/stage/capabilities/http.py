@@ -32,7 +32,7 @@ class Limits:
     nothing has come for `silence`."""
 
     body: int = 8 << 20
-    stream: int = 256 << 20
+    stream: int = 64 << 20
     timeout: float = 30.0
     longest: float = 300.0
     stream_time: float = 3600.0

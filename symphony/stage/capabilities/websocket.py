@@ -25,7 +25,7 @@ class Limits:
     """Bytes of one message and of all that come, seconds until it is open and until it must end."""
 
     message: int = 4 << 20
-    stream: int = 256 << 20
+    stream: int = 64 << 20
     open: float = 30.0
     stream_time: float = 3600.0
 
