@@ -21,6 +21,7 @@ mod runtime_plan;
 mod runtime_players;
 mod runtime_pool;
 mod runtime_session;
+mod runtime_surface;
 mod sandbox;
 mod stale;
 mod store;

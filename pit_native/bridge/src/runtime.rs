@@ -17,7 +17,7 @@ use rustc_hash::FxHashMap;
 use crate::arbitration::PyArbitrationEngine;
 use crate::errors::{bad_input, environment_lacks, not_found, raise, raise_coded};
 use crate::runtime_call::call_alone;
-use crate::runtime_events::{EventQueue, Note, to_dict};
+use crate::runtime_events::{EventQueue, Note, Place, to_dict};
 use crate::runtime_models::{Loaded, PyModelHandle, drop_model};
 use crate::runtime_pit::PitArtifacts;
 use crate::runtime_plan::plan_from_python;
@@ -311,6 +311,22 @@ impl PyRuntime {
             events.push(Note::CallDone { token, result });
         });
         Ok(())
+    }
+
+    fn tell_call(
+        &self,
+        py: Python<'_>,
+        run: &str,
+        node: &str,
+        method: &str,
+        body: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        let (place, body) = (Place::of(run, node), from_python(body)?);
+        Ok(py.detach(|| self.theatre.tell_call(&place, method, &body)))
+    }
+
+    fn stop_call(&self, run: &str, node: &str) -> bool {
+        self.theatre.stop_call(&Place::of(run, node))
     }
 
     fn respond(&self, py: Python<'_>, request: u64, body: &Bound<'_, PyAny>) -> PyResult<bool> {

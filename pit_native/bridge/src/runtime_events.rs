@@ -27,11 +27,23 @@ const MANY: usize = 128;
 /// With so many events waiting, what a Player only says in passing is dropped.
 const MOST_WAITING: usize = 100_000;
 
+/// The most values in a tree that a Player shows; 64 bytes of text count as one.
+const LARGEST_TREE: usize = 20_000;
+
 /// Where in a run something happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) run: Arc<str>,
     pub(crate) node: Arc<str>,
+}
+
+impl Place {
+    pub(crate) fn of(run: &str, node: &str) -> Self {
+        Self {
+            run: run.into(),
+            node: node.into(),
+        }
+    }
 }
 
 /// One thing to tell.
@@ -45,8 +57,9 @@ pub(crate) enum Note {
         extension: Arc<str>,
         body: Value,
     },
-    /// The newest `progress` of a node, which waits in [`Waiting::progress`].
-    Progress {
+    /// The newest `progress` or `ui` of a call, which waits in [`Waiting::newest`].
+    Newest {
+        method: &'static str,
         place: Place,
         extension: Arc<str>,
     },
@@ -82,8 +95,9 @@ pub(crate) enum Note {
 #[derive(Default)]
 struct Waiting {
     notes: VecDeque<Note>,
-    /// Only the newest progress of a node is worth telling; it stands at the place of the first.
-    progress: FxHashMap<Place, Value>,
+    /// Only the newest progress and the newest tree of a call are worth telling; they stand at the place of
+    /// the first.
+    newest: FxHashMap<(&'static str, Place), Value>,
     /// Whether the descriptor is readable.
     is_rung: bool,
     /// Whether it will be in a moment.
@@ -192,7 +206,8 @@ impl EventQueue {
                     &body,
                 );
             }
-            ("progress", _) => self.progress(place, extension, body),
+            ("progress", _) => self.newest("progress", place, extension, body),
+            ("ui", _) => self.newest("ui", place, extension, small_enough(body)),
             _ => self.push(Note::Said {
                 method: method.to_owned(),
                 place,
@@ -202,16 +217,20 @@ impl EventQueue {
         }
     }
 
-    fn progress(&self, place: Place, extension: Arc<str>, body: Value) {
+    fn newest(&self, method: &'static str, place: Place, extension: Arc<str>, body: Value) {
         let mut waiting = self.waiting.lock();
-        match waiting.progress.entry(place) {
+        match waiting.newest.entry((method, place)) {
             Entry::Occupied(mut older) => {
                 older.insert(body);
             }
             Entry::Vacant(first) => {
-                let place = first.key().clone();
+                let (_, place) = first.key().clone();
                 first.insert(body);
-                waiting.notes.push_back(Note::Progress { place, extension });
+                waiting.notes.push_back(Note::Newest {
+                    method,
+                    place,
+                    extension,
+                });
                 waiting.ring(&self.bell);
             }
         }
@@ -237,7 +256,7 @@ impl EventQueue {
         let mut waiting = self.waiting.lock();
         let Waiting {
             notes,
-            progress,
+            newest,
             is_rung,
             ..
         } = &mut *waiting;
@@ -249,12 +268,19 @@ impl EventQueue {
             self.bell.ring();
         }
         let resolve = |note: Note| match note {
-            Note::Progress { place, extension } => Note::Said {
-                body: progress.remove(&place).unwrap_or(Value::Nil),
-                method: "progress".to_owned(),
+            Note::Newest {
+                method,
                 place,
                 extension,
-            },
+            } => {
+                let key = (method, place);
+                Note::Said {
+                    body: newest.remove(&key).unwrap_or(Value::Nil),
+                    method: method.to_owned(),
+                    place: key.1,
+                    extension,
+                }
+            }
             note => note,
         };
         notes.drain(..taken).map(resolve).collect()
@@ -277,6 +303,27 @@ impl Sink for EventQueue {
             self.ring_soon(&mut waiting);
         }
     }
+}
+
+/// What a Player shows, unless it is more than a page could draw.
+fn small_enough(body: Value) -> Value {
+    fn count(value: &Value, left: usize) -> usize {
+        match value {
+            _ if left == 0 => 0,
+            Value::Array(items) => items.iter().fold(left - 1, |left, item| count(item, left)),
+            Value::Map(entries) => entries
+                .iter()
+                .fold(left - 1, |left, (_, item)| count(item, left)),
+            Value::String(text) => left.saturating_sub(1 + text.as_bytes().len() / 64),
+            Value::Binary(bytes) => left.saturating_sub(1 + bytes.len() / 64),
+            _ => left - 1,
+        }
+    }
+    if count(&body, LARGEST_TREE) > 0 {
+        return body;
+    }
+    let message = format!("it shows more than {LARGEST_TREE} values at once");
+    Value::Map(vec![("refused".into(), message.into())])
 }
 
 /// The dict that Python gets; its forms are in `pit_native.pyi`.
@@ -305,7 +352,7 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, 
             }
         }
         // They became Said when they were taken.
-        Note::Progress { .. } => {}
+        Note::Newest { .. } => {}
         Note::Request {
             id,
             place,
