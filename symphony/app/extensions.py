@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from symphony.app.catalogue import Catalogue, build_catalogue
+from symphony.app.development import Development
 from symphony.app.paths import registry_files
 from symphony.config import Configuration
 from symphony.config.home import Home
@@ -25,6 +27,7 @@ class Extensions:
 
     def __init__(self, home: Home, configuration: Configuration) -> None:
         self._configuration = configuration
+        self.development = Development(home.cache / "development")
         self.installer = Installer(home, registry=lambda: self.registry, bundled=bundled_folder())
         self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
@@ -44,6 +47,7 @@ class Extensions:
     def open(self) -> None:
         """Finishes or undoes what a killed host left."""
         self.installer.recover()
+        self.development.clear()
 
     def close(self) -> None:
         """Closes the installer's state."""
@@ -59,8 +63,11 @@ class Extensions:
         with self._lock:
             if self._catalogue is None:
                 installed = self.installer.list()
+                developed = self.development.members
+                installed = [i for i in installed if i.name not in developed]
                 enabled = [i.manifest for i in installed if i.enabled]
-                names = {i.name for i in installed if i.enabled}
+                enabled += [member.manifest for member in developed.values()]
+                names = {manifest.name for manifest in enabled}
                 others = [m for m in self.registry.newest() if m.name not in names]
                 # What is installed and switched off is known, too: the Conductor can say so.
                 disabled = [i.manifest for i in installed if not i.enabled]
@@ -77,7 +84,8 @@ class Extensions:
 
     def cast(self) -> list[CastMember]:
         """The enabled extensions with their grants and configuration, for the roster."""
-        return [
+        developed = self.development.members
+        installed = [
             CastMember(
                 name=i.name,
                 version=i.version,
@@ -87,7 +95,11 @@ class Extensions:
                 configuration=self._configured(i.manifest),
             )
             for i in self.installer.list()
-            if i.enabled
+            if i.enabled and i.name not in developed
+        ]
+        return [
+            *installed,
+            *(replace(m, configuration=self._configured(m.manifest)) for m in developed.values()),
         ]
 
     def secrets(self) -> list[str]:

@@ -216,6 +216,18 @@ class HostPort(Protocol):
         """Switches an extension on or off."""
         ...
 
+    async def develop_extension(self, folder: str, agreed: Sequence[str] | None = None) -> Json:
+        """Plays an extension from its author's folder, in the state of this moment: `{"name", "version"}`. Called again
+        it takes the next state; calls that run end with the one that they began with. It is gone with the host.
+
+        Raises PermissionDenied with code `consent_needed` when `agreed` does not cover what its manifest wants.
+        """
+        ...
+
+    async def end_development(self, name: str) -> Json:
+        """Goes back to the installed extension of that name, or to none: `{"name"}`."""
+        ...
+
     async def extension_permissions(self, name: str) -> Json:
         """`{"name", "granted": [...], "words": [...]}`."""
         ...

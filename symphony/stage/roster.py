@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +32,8 @@ class CastMember:
     manifest: Manifest
     granted: tuple[str, ...]
     configuration: Mapping[str, Any] = field(default_factory=dict)
+    is_developed: bool = False
+    """Whether it is a state of an extension that its author works on: the next one takes over without haste."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +63,33 @@ class Roster:
         self._members: dict[str, CastMember] = {}
         self._added: dict[str, CastMember] = {}
         self._keys: dict[str, tuple[CastMember, Path | None]] = {}
+        self._retired: set[str] = set()
 
     def cast(self, members: Sequence[CastMember]) -> None:
-        """Sets who may play. Entries of extensions that changed or went are unloaded."""
+        """Sets who may play. Entries of extensions that changed or went are unloaded; those of an extension under
+        development retire: what plays goes on with them until `unload_retired`.
+        """
         wanted = {**{member.name: member for member in members}, **self._added}
         for key, (member, _) in list(self._keys.items()):
-            if wanted.get(member.name) != member:
-                del self._keys[key]
-                self._runtime.unregister_player(key)
+            new = wanted.get(member.name)
+            if new == member:
+                continue
+            if new is not None and new.is_developed and new.granted == member.granted:
+                self._retired.add(key)
+                continue
+            del self._keys[key]
+            self._retired.discard(key)
+            self._runtime.unregister_player(key)
         self._members = wanted
+
+    def retired(self) -> frozenset[str]:
+        """The entries of former states of extensions under development."""
+        return frozenset(self._retired)
+
+    def unload_retired(self, keys: Iterable[str]) -> None:
+        """Unloads entries that are retired still: a call that holds one keeps it, and its rights, to its end."""
+        for key in self._retired.intersection(keys):
+            self._runtime.unregister_player(key)
 
     def add(self, member: CastMember) -> None:
         """Lets one more play, which no installation knows of, until it is dropped."""
@@ -108,7 +128,8 @@ class Roster:
         member = self.member(extension)
         place = hashlib.sha256(str(project).encode()).hexdigest()[:12] if project else "none"
         key = f"{member.name}@{member.version}/{place}"
-        if key not in self._keys:
+        if key not in self._keys or key in self._retired:
+            self._retired.discard(key)
             self._runtime.register_player(key, self._launch(member, project))
             self._keys[key] = (member, project)
         return key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from symphony.app.services import Services
@@ -47,6 +48,31 @@ class ExtensionMethods:
     async def remove_extension(self, name: str) -> Json:
         """Removes an extension; bundled ones can only be disabled."""
         await asyncio.to_thread(self.services.extensions.installer.remove, name)
+        self._changed()
+        return {"name": name}
+
+    async def develop_extension(self, folder: str, agreed: Sequence[str] | None = None) -> Json:
+        """Plays an extension from its author's folder, as it is now; calls that run end with what they began with."""
+        services = self.services
+        development = services.extensions.development
+        member = await asyncio.to_thread(development.take, Path(folder), agreed)
+        self._changed()
+        former = services.roster.retired()
+
+        async def unload() -> None:
+            # A run that plays was planned with the former state.
+            for run in services.engine.playing():
+                await services.engine.ended(run)
+            services.roster.unload_retired(former)
+
+        task = asyncio.create_task(unload())
+        development.tasks.add(task)
+        task.add_done_callback(development.tasks.discard)
+        return {"name": member.name, "version": member.version}
+
+    async def end_development(self, name: str) -> Json:
+        """Goes back to the installed extension of that name, or to none."""
+        await asyncio.to_thread(self.services.extensions.development.drop, name)
         self._changed()
         return {"name": name}
 

@@ -10,6 +10,7 @@ from symphony.cli import run
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "new": ("new", "Begin an extension in a folder of its own"),
+    "dev": ("dev", "Play an extension from its folder in the running host, and load it anew when it changes"),
     "test": ("test", "Check an extension and run its tests without a host"),
     "mcp": ("mcp", "Make the functions of an extension from the tools of its MCP server, and pin them"),
     "pack": ("packing", "Pack an extension; the same source gives the same bytes"),
@@ -41,7 +42,7 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def carets() -> None:
-    """Make extensions: new, test, mcp, pack, sign, verify."""
+    """Make extensions: new, dev, test, mcp, pack, sign, verify."""
 
 
 def main() -> None:
