@@ -97,9 +97,10 @@ def test_what_changed_meanwhile_is_refused_by_name_and_nothing_is_written(tmp_pa
         path.unlink()
         if spoil == "link":
             path.symlink_to("a")
-    before = look(layer.project)
+    before, inode = look(layer.project), (layer.project / "a").stat().st_ino
     with pytest.raises(ChangedMeanwhile) as refused:
         layer.apply(changes)
+    assert (layer.project / "a").stat().st_ino == inode  # not even for a moment
     assert [finding["key"] for finding in refused.value.findings] == [path.name]
     assert look(layer.project) == before
 
@@ -190,6 +191,17 @@ def test_a_link_in_the_place_of_a_folder_is_not_followed(tmp_path: Path) -> None
     # A layer with a link in the place of a folder that the host has seen is not followed either.
     (layer.upper / "up").symlink_to(tmp_path)
     assert "up" in {r.path for r in layer.collect().refused}
+
+
+def test_a_link_to_another_folder_of_the_project_is_not_followed_either(tmp_path: Path) -> None:
+    layer = Layered.make(tmp_path, **{"d/a": "a", "other/a": "a"})
+    write(layer.upper / "d/a", "changed")
+    changes = layer.collect()
+    shutil.rmtree(layer.project / "d")
+    (layer.project / "d").symlink_to("other")
+    with pytest.raises(ChangedMeanwhile):
+        layer.apply(changes)
+    assert (layer.project / "other/a").read_text() == "a"
 
 
 def test_hard_links_are_files_of_their_own(tmp_path: Path) -> None:
