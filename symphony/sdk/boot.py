@@ -19,39 +19,6 @@ def prepare_path(entry: str) -> None:
     sys.path[:0] = [_library(), os.path.join(extension, "vendor"), extension]  # noqa: PTH118
 
 
-def become_player(native: str) -> None:
-    """Imports what every Player imports, and no more; then waits as the template that Players are copied from.
-
-    Returns only in a Player, inside its sandbox and with its environment. `native` is the library that makes
-    the copies.
-    """
-    sys.path.insert(0, _library())
-    import symphony.sdk.service  # noqa: F401 -- Players find it imported
-
-    del sys.path[0]
-    known = set(sys.modules)
-    import ctypes
-    import gc
-
-    serve = ctypes.PyDLL(native).symphony_template_serve
-    serve.restype = ctypes.c_void_p
-    length = ctypes.c_size_t()
-    after_copy = ctypes.pythonapi.PyOS_AfterFork_Child
-    after_copy.restype = None
-    # A collection in a Player need not look at, and so copy, the memory that it shares with all others.
-    gc.collect()
-    gc.freeze()
-    place = serve(ctypes.byref(length))
-    after_copy()
-    environment = ctypes.string_at(place, length.value)
-    os.environ.clear()
-    for variable in environment.split(b"\0")[:-1]:
-        name, _, value = os.fsdecode(variable).partition("=")
-        os.environ[name] = value
-    for name in set(sys.modules) - known:
-        del sys.modules[name]
-
-
 def run_entry(entry: str) -> BaseException | None:
     """Runs the entry file as `__main__`; gives what it raised. Does not return when the entry served."""
     module = type(sys)("__main__")
@@ -71,6 +38,10 @@ def main() -> None:
     """Runs the entry; serves for it when it did not, also when it failed, so that the host hears why."""
     native = os.environ.get("SYMPHONY_TEMPLATE")
     if native:
+        sys.path.insert(0, _library())
+        from symphony.sdk.template import become_player
+
+        del sys.path[0]
         become_player(native)
     entry = os.environ.get("SYMPHONY_ENTRY")
     if not entry:

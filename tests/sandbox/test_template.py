@@ -134,18 +134,17 @@ def test_the_first_process_of_a_copy_is_in_the_state_of_a_launcher(warm: Driver)
     assert found[0] == found[1]
 
 
-NAMESPACES = """
-import json, os
-print(json.dumps({n: os.readlink('/proc/self/ns/' + n) for n in os.listdir('/proc/self/ns')}))
-"""
-
-
 def test_every_namespace_is_its_own(warm: Driver) -> None:
-    template = Path(f"/proc/{warm.ask('status')['pid']}/ns")
-    first, second = (json.loads(warm.play(entry(NAMESPACES))["out"]) for _ in range(2))
-    others = {name: str((template / name).readlink()) for name in first}
-    own = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
-    assert [name for name in own if first[name] in (second[name], others[name])] == []
+    players = [warm.play("import time; time.sleep(1000)", leave=True) for _ in range(2)]
+    pids = [player["player"] for player in players] + [warm.ask("status")["pid"], warm.process.pid]
+    shared = []
+    for name in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup"):
+        first, second, *others = (str(Path(f"/proc/{pid}/ns/{name}").readlink()) for pid in pids)
+        if first == second or first in others or second in others:
+            shared.append(name)
+    for player in players:
+        os.kill(player["pid"], signal.SIGKILL)
+    assert shared == []
 
 
 def test_a_copy_is_in_its_own_control_group(warm: Driver, identity: Identity) -> None:

@@ -21,9 +21,9 @@ fn main() {
     let began = Instant::now();
     let template = Template::start(&launcher, &read(template)).expect("a template");
     println!("template: {:.2} ms", began.elapsed().as_secs_f64() * 1e3);
-    let mut times: [Vec<Duration>; 4] = Default::default();
+    let mut times: [Vec<Duration>; 6] = Default::default();
     for _ in 0..rounds.parse().expect("a number") {
-        for (arm, of_template) in [(0, true), (2, false)] {
+        for (arm, of_template) in [(0, true), (3, false)] {
             let began = Instant::now();
             let child: Child = if of_template {
                 template.spawn(&spec)
@@ -35,13 +35,17 @@ fn main() {
             let exit = child.wait(None).expect("wait").expect("an end");
             times[arm + 1].push(began.elapsed());
             assert_eq!(exit.code, 0);
+            let used = child.usage().expect("what it used").cpu_seconds;
+            times[arm + 2].push(Duration::from_secs_f64(used));
         }
     }
     let names = [
         "copied, until started",
         "copied, until ended",
+        "copied, CPU time of the copies",
         "launched, until started",
         "launched, until ended",
+        "launched, CPU time",
     ];
     for (name, mut times) in names.into_iter().zip(times) {
         times.sort_unstable();
