@@ -34,13 +34,13 @@ params = { most = { type = "integer", default = 10 } }
 [[functions]]
 name = "measure"
 description = "Bytes of a file"
-outputs = { size = "record" }
+outputs = { size = "number" }
 params = { path = { type = "string", required = true } }
 
 [[functions]]
 name = "wait"
 description = "Waits until it is stopped"
-outputs = { size = "record" }
+outputs = { size = "number" }
 
 [capabilities]
 files = ["read:project/*.txt"]
