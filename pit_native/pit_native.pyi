@@ -18,6 +18,7 @@ __all__ = [
     "ArtifactWriter",
     "DagTracker",
     "Grant",
+    "ModelHandle",
     "PlayerTemplate",
     "PoolHandle",
     "PoolManager",
@@ -798,9 +799,9 @@ class PlayerTemplate:
     """Keeps a warm template process, from which Python Players are copied straight into their sandbox. Where
     there is none, or it does not fit, the launcher starts the Player: the same layers, only slower.
     """
-    def __init__(
-        self, launcher: str | PathLike[str], spec: dict[str, Any], watched: Sequence[str | PathLike[str]]
-    ) -> None:
+    def __new__(
+        cls, launcher: str | PathLike[str], spec: dict[str, Any], watched: Sequence[str | PathLike[str]]
+    ) -> Self:
         """`spec` as `symphony.stage.sandbox.template_spec` makes it. When one of the files or folders `watched`
         changes, or this computer's mounts do, the template is replaced. Nothing is started yet.
         """

@@ -359,8 +359,11 @@ nodes += [node("last", "slow", params={{"seconds": 60.0}}, inputs={{"value": sou
 del nodes[-1]["inputs"]["value"]
 plan = theatre.plan(nodes, [{{"kind": "control", "from": "n29", "to": "last"}}])
 theatre.runtime.start(plan)
+seen = 0
 while True:
-    event = theatre.until(lambda e: e["event"] == "node" and e["state"] == "succeeded", len(theatre.events))
+    # Several events come at once; each of them is told.
+    event = theatre.until(lambda e: e["event"] == "node" and e["state"] == "succeeded", seen)
+    seen = theatre.events.index(event, seen) + 1
     print(event["node"], flush=True)
 """
 

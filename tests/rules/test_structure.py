@@ -31,7 +31,7 @@ def test_files_are_short() -> None:
     long = {}
     for path in SOURCES:
         lines = path.read_text("utf-8").count("\n")
-        if lines > FILE_LIMIT:
+        if lines > FILE_LIMIT and ".gen." not in path.name:
             long[str(path.relative_to(ROOT))] = lines
     assert not long
 
