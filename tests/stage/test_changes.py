@@ -204,6 +204,16 @@ def test_a_link_to_another_folder_of_the_project_is_not_followed_either(tmp_path
     assert (layer.project / "other/a").read_text() == "a"
 
 
+def test_a_folder_that_nobody_may_enter_can_be_undone(tmp_path: Path) -> None:
+    layer = Layered.make(tmp_path, a="a")
+    (layer.upper / "locked").mkdir(mode=0o000)
+    changes = layer.collect()
+    layer.apply(changes)
+    assert stat.S_IMODE((layer.project / "locked").stat().st_mode) == 0o700
+    layer.apply(changes.inverse())
+    assert set(look(layer.project)) == {"a"}
+
+
 def test_hard_links_are_files_of_their_own(tmp_path: Path) -> None:
     layer = Layered.make(tmp_path, a="a")
     os.link(layer.project / "a", tmp_path / "twin")  # the user's own second name

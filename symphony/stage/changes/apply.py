@@ -81,15 +81,23 @@ def _conflicts(changes: ChangeSet, project: Beneath, is_resumed: bool) -> Iterat
         elif not _is_expected(now, change, is_resumed):
             yield Conflict(change.path, _difference(change, now))
         elif now.kind == "folder" and change.after.kind != "folder":
-            # A folder that is to go holds nothing that would go unseen.
-            names = (f"{change.path}/{name}" for name in project.names(change.path))
-            if left := [path for path in names if path not in removed]:
-                yield Conflict(left[0], "it would be lost with its folder")
+            yield from _lost_with(change.path, removed, project)
         parent = posixpath.dirname(change.path)
         if change.after.kind != "absent" and parent and becomes.get(parent) != "folder":
             around = _current(project, parent)
             if isinstance(around, str) or around.kind != "folder":
                 yield Conflict(change.path, "its folder is not there any more")
+
+
+def _lost_with(folder: str, removed: set[str], project: Beneath) -> Iterator[Conflict]:
+    """A folder that is to go holds nothing that would go unseen."""
+    try:
+        names = project.names(folder)
+    except OSError as error:
+        yield Conflict(folder, f"it cannot be read: {error.strerror}")
+        return
+    if left := [path for name in names if (path := f"{folder}/{name}") not in removed]:
+        yield Conflict(left[0], "it would be lost with its folder")
 
 
 def _is_expected(now: State, change: Change, is_resumed: bool) -> bool:
@@ -154,7 +162,8 @@ def _step(changes: ChangeSet, change: Change, project: Beneath, label: str, is_r
     if _must_go_first(change) and now.kind != "absent":
         project.remove(change.path)
     elif after.kind == "folder":
-        project.make_folder(change.path, after.mode & 0o755)
+        # The user must be able to look into it and to undo it.
+        project.make_folder(change.path, after.mode & 0o755 | 0o700)
     elif after.kind == "link":
         _check_link(change, project)
         project.replace_by_link(change.path, after.target, _temporary(change, label))
