@@ -52,6 +52,8 @@ class Host:
         del spec["executables"]
         for name, values in request.get("change", {}).items():
             spec[name] = {**spec[name], **values} if isinstance(values, dict) else values
+        for number, source in enumerate(request.get("shown", [])):
+            spec["mounts"].append({"source": source, "target": f"/shown/{number}", "mode": "read_only"})
         out, err = (os.open(extension / name, os.O_CREAT | os.O_RDWR) for name in ("out", "err"))
         spec["stdio"] = ["null", {"fd": out}, {"fd": err}]
         try:
