@@ -13,6 +13,7 @@ from symphony.stage.changes import apply as applying
 from symphony.stage.changes.collect import Limits, collect
 from symphony.stage.changes.model import ChangeSet
 
+
 @dataclass(frozen=True)
 class Layered:
     """`project` is the user's, `upper` what a program wrote over it since `started`."""
