@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from pathlib import Path
 
 from pit_native import PlayerTemplate
@@ -23,35 +24,49 @@ class WarmTemplate:
     name = "player template"
 
     def __init__(self, configuration: Configuration, launcher: Path, library: Path) -> None:
-        self.native: PlayerTemplate | None = None
-        """What a Player's launch names; None where this build has no template."""
+        self._configuration = configuration
+        self._launcher = launcher
         self._library = library
-        if library.exists():
-            spec = template_spec(library, allow_missing=configuration.get("stage.sandbox.allow_missing"))
-            self.native = PlayerTemplate(launcher, spec, template_sources(launcher, library))
+        self._native: PlayerTemplate | None = None
+        self._making = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
-        """Begins to log what becomes of the template, of which there is none yet."""
-        if self.native is not None:
-            asyncio.get_running_loop().add_reader(self.native.fileno(), self._tell)
+        """Nothing but to know the loop: whoever is first to need the template pays for it."""
+        self._loop = asyncio.get_running_loop()
+
+    def native(self) -> PlayerTemplate | None:
+        """What a Player's launch names; None where this build has no template. From any thread."""
+        with self._making:
+            if self._native is None and self._library.exists():
+                waived = self._configuration.get("stage.sandbox.allow_missing")
+                spec = template_spec(self._library, allow_missing=waived)
+                sources = template_sources(self._launcher, self._library)
+                self._native = PlayerTemplate(self._launcher, spec, sources)
+                if self._loop is not None:
+                    self._loop.call_soon_threadsafe(self._loop.add_reader, self._native.fileno(), self._tell)
+            return self._native
 
     def warm(self) -> None:
         """Starts the template in the background, the first time; so does the first Player."""
-        if self.native is not None:
-            self.native.warm()
+        native = self.native()
+        if native is not None:
+            native.warm()
 
     async def stop(self) -> None:
         """Ends the template; Players that were copied from it go on."""
-        if self.native is not None:
-            asyncio.get_running_loop().remove_reader(self.native.fileno())
-            await asyncio.to_thread(self.native.close)
+        if self._native is not None:
+            asyncio.get_running_loop().remove_reader(self._native.fileno())
+            await asyncio.to_thread(self._native.close)
 
     async def health_check(self) -> HealthStatus:
         """Degraded where Players start slower than they could."""
-        if self.native is None:
+        if not self._library.exists():
             detail = f"{self._library} is missing; {SLOWER}"
             return HealthStatus(self.name, "degraded", detail, "run `make build`")
-        status = self.native.status()
+        if self._native is None:
+            return HealthStatus(self.name, "ok", "cold; no Player was started yet", "")
+        status = self._native.status()
         told = f"{status['copied']} of {status['copied'] + status['launched']} Players were copied from it"
         if status["state"] == "failed":
             detail = f"{status['reason']}; {SLOWER}; {told}"
@@ -59,9 +74,9 @@ class WarmTemplate:
         return HealthStatus(self.name, "ok", f"{status['state']}; {told}", "")
 
     def _tell(self) -> None:
-        assert self.native is not None
-        os.eventfd_read(self.native.fileno())
-        status = self.native.status()
+        assert self._native is not None
+        os.eventfd_read(self._native.fileno())
+        status = self._native.status()
         if status["state"] == "warm":
             log.info("the template of Players is warm", extra={"pid": status["pid"]})
         elif status["state"] == "failed":

@@ -54,9 +54,12 @@ class Roster:
     """Keeps one pool entry an extension, version and project, and tells the broker whose it is."""
 
     def __init__(
-        self, runtime: PlayerRuntime, limits: Callable[[], PlayerLimits], template: object = None
+        self,
+        runtime: PlayerRuntime,
+        limits: Callable[[], PlayerLimits],
+        template: Callable[[], object] = lambda: None,
     ) -> None:
-        """`template` is the `pit_native.PlayerTemplate` from which Players may be copied."""
+        """`template` gives the `pit_native.PlayerTemplate` from which Players may be copied, if there is one."""
         self._runtime = runtime
         self._template = template
         self._limits = limits
@@ -168,7 +171,7 @@ class Roster:
             "start_timeout": limits.start_timeout,
             "memory": memory,
             "idle": limits.idle,
-            "template": None if _is_alone(member.manifest) else self._template,
+            "template": None if _is_alone(member.manifest) else self._template(),
         }
 
 

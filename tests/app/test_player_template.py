@@ -13,6 +13,8 @@ from symphony.app.lock import HomeLock
 from symphony.app.player_template import WarmTemplate
 from symphony.config.home import Home
 from symphony.ports.host import Json
+from symphony.stage.manifest import parse_manifest
+from symphony.stage.roster import CastMember, PlayerLimits, Roster
 
 MELODY: Json = {
     "format": "symphony.melody/1",
@@ -55,7 +57,7 @@ async def _detail(host: Host) -> str:
 
 
 async def test_the_players_of_a_melody_are_copies_of_the_template(host: Host) -> None:
-    assert await _detail(host) == "cold; 0 of 0 Players were copied from it"
+    assert await _detail(host) == "cold; no Player was started yet"
     host._template.warm()
     async with asyncio.timeout(60):
         while not (await _detail(host)).startswith("warm"):
@@ -81,3 +83,21 @@ async def test_a_build_without_a_template_says_so(host: Host, tmp_path: Path) ->
     await template.stop()
     assert (found.status, found.remedy) == ("degraded", "run `make build`")
     assert "missing.so" in found.detail
+
+
+@pytest.mark.parametrize(("extra", "is_copied"), [("", True), ("fresh = true\n", False)])
+def test_an_extension_may_ask_for_a_start_of_its_own(tmp_path: Path, extra: str, is_copied: bool) -> None:
+    class Runtime:
+        launch: Json = {}
+
+        def register_player(self, key: str, launch: Json) -> None:
+            self.launch = launch
+
+        def unregister_player(self, key: str) -> object: ...
+
+    manifest = parse_manifest(f'[extension]\nname = "ann/one"\nversion = "1.0.0"\ntype = "operator"\n{extra}')
+    runtime, template = Runtime(), object()
+    roster = Roster(runtime, PlayerLimits, lambda: template)
+    roster.cast([CastMember("ann/one", "1.0.0", tmp_path, manifest, ())])
+    roster.key("ann/one", None)
+    assert (runtime.launch["template"] is template) == is_copied
