@@ -41,7 +41,9 @@ def say(ctx, until=""):
         try:
             ctx.read(until)
             break
-        except PlayerFailure:
+        except PlayerFailure as error:
+            if error.code == "permission_denied":
+                raise
             ctx.raise_if_cancelled()
             time.sleep(0.01)
     return "STATE"
