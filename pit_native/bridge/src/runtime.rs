@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 
 use crate::arbitration::PyArbitrationEngine;
 use crate::errors::{bad_input, environment_lacks, not_found, raise, raise_coded};
-use crate::runtime_call::call_alone;
+use crate::runtime_call::{LoneCall, call_alone};
 use crate::runtime_events::{EventQueue, Note, Place, to_dict};
 use crate::runtime_models::{Loaded, PyModelHandle, drop_model};
 use crate::runtime_pit::PitArtifacts;
@@ -44,7 +44,6 @@ pub(crate) struct PyRuntime {
     theatre: Arc<Theatre>,
     events: Arc<EventQueue>,
     runtime: Mutex<Option<tokio::runtime::Runtime>>,
-    handle: tokio::runtime::Handle,
 }
 
 #[pymethods]
@@ -104,7 +103,7 @@ impl PyRuntime {
             arbiter: arbiter.inner(),
             sink: events.clone(),
         };
-        let run_loop = RunLoop::new(handle.clone(), world).map_err(|error| {
+        let run_loop = RunLoop::new(handle, world).map_err(|error| {
             environment_lacks(
                 &format!("the journal's thread cannot be started: {error}"),
                 "",
@@ -115,7 +114,6 @@ impl PyRuntime {
             theatre,
             events,
             runtime: Mutex::new(Some(runtime)),
-            handle,
         })
     }
 
@@ -297,6 +295,7 @@ impl PyRuntime {
     #[pyo3(signature = (token, key, body, timeout=None))]
     fn call_player(
         &self,
+        py: Python<'_>,
         token: u64,
         key: &str,
         body: &Bound<'_, PyAny>,
@@ -304,12 +303,15 @@ impl PyRuntime {
     ) -> PyResult<()> {
         let body = from_python(body)?;
         let limit = timeout.map(seconds).transpose()?;
-        let (theatre, events, key) = (self.theatre.clone(), self.events.clone(), Arc::from(key));
-        let tag = self.run_loop.next_tag();
-        self.handle.spawn(async move {
-            let result = call_alone(theatre, key, body, limit, tag).await;
-            events.push(Note::CallDone { token, result });
-        });
+        let (events, key, tag) = (self.events.clone(), key.into(), self.run_loop.next_tag());
+        let call = LoneCall {
+            key,
+            body,
+            limit,
+            tag,
+        };
+        let done = move |result| events.push(Note::CallDone { token, result });
+        py.detach(|| call_alone(&self.theatre, call, done));
         Ok(())
     }
 

@@ -8,27 +8,36 @@ use run_loop::bad_output;
 use run_loop::ports::NodeError;
 
 use crate::runtime_events::Place;
-use crate::runtime_players::Theatre;
+use crate::runtime_players::{PlayerSeat, Theatre};
 
-/// Calls it. What it answers is held against the `outputs` of the body, where there are any.
-pub(crate) async fn call_alone(
-    theatre: Arc<Theatre>,
-    key: Arc<str>,
-    body: Value,
-    limit: Option<Duration>,
-    tag: u64,
-) -> Result<Value, NodeError> {
-    let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-    let extension = theatre
-        .launches
-        .lock()
-        .get(&key)
-        .map(|launch| launch.extension.clone());
-    let what = format!(
-        "{}#{}",
-        extension.as_deref().unwrap_or(&key),
-        text("function")
-    );
+/// Someone waits for it.
+const PRIORITY: u8 = 5;
+
+/// A call that is to be made.
+pub(crate) struct LoneCall {
+    pub(crate) key: Arc<str>,
+    pub(crate) body: Value,
+    /// From its sending to its answer.
+    pub(crate) limit: Option<Duration>,
+    pub(crate) tag: u64,
+}
+
+/// Makes it; `done` gets the outputs, held against the `outputs` of the body where there are any.
+///
+/// When the Player is there and reads, the call is sent from this thread and its answer is told from where
+/// it is read: to wake two tasks on the way would cost as much as the message. Else a task waits.
+pub(crate) fn call_alone(
+    theatre: &Arc<Theatre>,
+    call: LoneCall,
+    done: impl FnOnce(Result<Value, NodeError>) + Send + 'static,
+) {
+    let LoneCall {
+        key,
+        body,
+        limit,
+        tag,
+    } = call;
+    let what = name_of(theatre, &key, &body);
     let context = &body["context"];
     let place = |key: &str| context[key].as_str().unwrap_or_default().into();
     let place = Place {
@@ -36,29 +45,51 @@ pub(crate) async fn call_alone(
         node: place("node"),
     };
     let declared = declared(&body);
-    let seat = theatre.clone().seat(key, 5).await?;
-    let call = seat.call_with(body, what.clone(), place, tag, limit);
-    let answer = match limit {
-        None => call.await?,
-        // Dropping the call tells the Player to stop.
-        Some(limit) => tokio::time::timeout(limit, call).await.map_err(|_| {
-            let message = format!("{what} was not done within {} seconds", limit.as_secs_f64());
-            NodeError::new(
-                "timeout",
-                message,
-                "raise the timeout or give it less to do",
-            )
-        })??,
+    let types = theatre.clone();
+    let finish = move |what: &str, answer: Result<Value, NodeError>| {
+        done(answer.and_then(|answer| outputs(&types, what, declared, answer)));
     };
+    match theatre
+        .seat_now(&key, PRIORITY)
+        .filter(PlayerSeat::has_room)
+    {
+        Some(seat) => seat.call_then(body, what, place, tag, limit, finish),
+        None => {
+            let theatre = theatre.clone();
+            theatre.handle.clone().spawn(async move {
+                match theatre.seat(key, PRIORITY).await {
+                    Ok(seat) => seat.call_then(body, what, place, tag, limit, finish),
+                    Err(error) => finish(&what, Err(error)),
+                }
+            });
+        }
+    }
+}
+
+/// How errors name what is called.
+fn name_of(theatre: &Theatre, key: &str, body: &Value) -> String {
+    let launches = theatre.launches.lock();
+    let extension = launches.get(key).map(|launch| &*launch.extension);
+    let function = body["function"].as_str().unwrap_or_default();
+    format!("{}#{function}", extension.unwrap_or(key))
+}
+
+/// The outputs in an answer.
+fn outputs(
+    theatre: &Theatre,
+    what: &str,
+    declared: Option<Vec<(String, String)>>,
+    answer: Value,
+) -> Result<Value, NodeError> {
     let Value::Map(entries) = answer else {
-        return Err(bad_answer(&what, "is no map"));
+        return Err(bad_answer(what, "is no map"));
     };
     let outputs = entries
         .into_iter()
         .find(|(key, _)| key.as_str() == Some("outputs"));
     let outputs = outputs.map_or_else(|| Value::Map(Vec::new()), |(_, outputs)| outputs);
     match declared {
-        Some(declared) => checked(&theatre, &what, declared, outputs),
+        Some(declared) => checked(theatre, what, declared, outputs),
         None => Ok(outputs),
     }
 }

@@ -272,20 +272,25 @@ impl Theatre {
         }
     }
 
+    /// Holds the Player of `key` if it runs and may be used.
+    pub(crate) fn seat_now(self: &Arc<Self>, key: &Arc<str>, priority: u8) -> Option<PlayerSeat> {
+        let lease = self.pool.try_allocate(key, priority)?;
+        let player = open_player(&lease)?;
+        Some(PlayerSeat {
+            theatre: self.clone(),
+            lease,
+            player,
+        })
+    }
+
     /// Holds the Player of `key`, which is started if need be.
     pub(crate) async fn seat(
         self: Arc<Self>,
         key: Arc<str>,
         priority: u8,
     ) -> Result<PlayerSeat, NodeError> {
-        if let Some(lease) = self.pool.try_allocate(&key, priority)
-            && let Some(player) = open_player(&lease)
-        {
-            return Ok(PlayerSeat {
-                theatre: self,
-                lease,
-                player,
-            });
+        if let Some(seat) = self.seat_now(&key, priority) {
+            return Ok(seat);
         }
         let launch = self.launches.lock().get(&key).cloned();
         let start = launch.map_or(ROOM, |launch| launch.start_timeout * 3 + ROOM);
@@ -325,28 +330,46 @@ fn open_player(lease: &Lease<Loaded>) -> Option<Entry> {
 }
 
 impl PlayerSeat {
-    /// Calls a function with a whole body; `what` names it in errors.
-    pub(crate) async fn call_with(
-        &self,
+    /// Whether the Player reads what it is sent.
+    pub(crate) fn has_room(&self) -> bool {
+        self.player.session.has_room()
+    }
+
+    /// Calls a function with a whole body and gives the Player back when it has answered; `what` names it in
+    /// errors. `done` runs on a thread of the runtime.
+    pub(crate) fn call_then(
+        self,
         body: Value,
         what: String,
         place: Place,
         tag: u64,
         limit: Option<Duration>,
-    ) -> Result<Value, NodeError> {
-        let answer = call_player(
-            self.theatre.clone(),
-            self.player.clone(),
-            body,
-            what,
-            place,
-            tag,
-            limit,
-        )
-        .await;
-        // Nobody asks what a call outside of runs has used.
-        self.player.meter.take(tag);
-        answer
+        done: impl FnOnce(&str, Result<Value, NodeError>) + Send + 'static,
+    ) {
+        let (theatre, player) = (self.theatre.clone(), self.player.clone());
+        let open = OpenCall::new(theatre.clone(), &player, place, tag);
+        let close = move || {
+            drop(open);
+            // Nobody asks what a call outside of runs has used.
+            self.player.meter.take(tag);
+            drop(self);
+        };
+        let of = player.clone();
+        let then = move |answer| match answer {
+            Ok(answer) => {
+                close();
+                done(&what, Ok(answer));
+            }
+            // Who ends a session may hold locks that are taken here.
+            Err(error) => {
+                theatre.handle.clone().spawn(async move {
+                    let error = of.failure(&what, error).await;
+                    close();
+                    done(&what, Err(error));
+                });
+            }
+        };
+        player.call_then("call", &body, tag, limit, then);
     }
 }
 
@@ -354,6 +377,14 @@ impl PlayerSeat {
 struct OpenCall {
     theatre: Arc<Theatre>,
     tag: u64,
+}
+
+impl OpenCall {
+    fn new(theatre: Arc<Theatre>, player: &Entry, place: Place, tag: u64) -> Self {
+        player.meter.begin(tag);
+        theatre.calls.lock().insert(tag, (place, player.clone()));
+        Self { theatre, tag }
+    }
 }
 
 impl Drop for OpenCall {
@@ -375,9 +406,7 @@ async fn call_player(
     tag: u64,
     limit: Option<Duration>,
 ) -> Result<Value, NodeError> {
-    player.meter.begin(tag);
-    theatre.calls.lock().insert(tag, (place, player.clone()));
-    let _open = OpenCall { theatre, tag };
+    let _open = OpenCall::new(theatre, &player, place, tag);
     player.call("call", body, &what, tag, limit).await
 }
 

@@ -16,6 +16,8 @@ use crate::runtime_meter::Meter;
 
 /// How long to wait for the exit status of a Player that has closed its session.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The deadline of a call without a limit.
+const ENDLESS: Duration = Duration::from_secs(365 * 86_400);
 /// How long a Player may take to end by itself when it is told to.
 const SHUTDOWN: Duration = Duration::from_millis(500);
 
@@ -65,17 +67,38 @@ impl PlayerSession {
     ) -> Result<Value, NodeError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         // Who calls has a clock of its own; this bound only keeps a lost call from waiting for ever.
-        let deadline = limit.map_or(Duration::from_secs(365 * 86_400), |limit| {
-            limit + Duration::from_secs(10)
-        });
+        let deadline = limit.map_or(ENDLESS, |limit| limit + Duration::from_secs(10));
         match self
             .session
             .call(method, body, CallOptions { deadline, tag })
             .await
         {
             Ok(answer) => Ok(answer),
-            Err(CallError::Closed(reason)) => Err(self.describe_end(what, reason).await),
-            Err(error) => Err(self.describe(what, error)),
+            Err(error) => Err(self.failure(what, error).await),
+        }
+    }
+
+    /// As [`PlayerSession::call`], without waiting and given up at the limit itself; `then` gets the answer
+    /// as [`Session::call_then`] says.
+    pub(crate) fn call_then(
+        &self,
+        method: &str,
+        body: &Value,
+        tag: u64,
+        limit: Option<Duration>,
+        then: impl FnOnce(Result<Value, CallError>) + Send + 'static,
+    ) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let deadline = limit.unwrap_or(ENDLESS);
+        let options = CallOptions { deadline, tag };
+        self.session.call_then(method, body, options, then);
+    }
+
+    /// What a call that failed tells its caller.
+    pub(crate) async fn failure(&self, what: &str, error: CallError) -> NodeError {
+        match error {
+            CallError::Closed(reason) => self.describe_end(what, reason).await,
+            error => self.describe(what, error),
         }
     }
 

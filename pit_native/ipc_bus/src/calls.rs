@@ -1,11 +1,13 @@
 //! The calls of one session that wait for an answer, and those that were given up.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use rmpv::Value;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::error::CallError;
 
@@ -39,12 +41,45 @@ impl Default for CallOptions {
     }
 }
 
-/// What became of a call, as the reader hands it to the caller.
+/// What became of a call.
 pub(crate) type Answer = Result<Value, CallError>;
 
-struct Pending {
-    tag: u64,
-    answer: oneshot::Sender<Answer>,
+/// Who gets the answer. It is told outside of the lock over [`Calls`], for it may call again.
+pub(crate) enum Waiter {
+    Task(oneshot::Sender<Answer>),
+    /// Runs where the answer is read, so that no other task must be woken for it.
+    Function(Box<dyn FnOnce(Answer) + Send>),
+}
+
+impl Waiter {
+    pub(crate) fn tell(self, answer: Answer) {
+        match self {
+            // The caller may have gone in this instant; then nobody wants the answer.
+            Waiter::Task(sender) => drop(sender.send(answer)),
+            // A fault of one caller must not end the session's reader.
+            Waiter::Function(done) => {
+                if catch_unwind(AssertUnwindSafe(|| done(answer))).is_err() {
+                    tracing::error!("what was to happen with an answer panicked");
+                }
+            }
+        }
+    }
+}
+
+/// A call to be opened.
+pub(crate) struct Opening {
+    pub(crate) options: CallOptions,
+    /// When it is given up; never when the time is beyond what the clock counts.
+    pub(crate) until: Option<Instant>,
+    pub(crate) waiter: Waiter,
+}
+
+/// Whose an answer is.
+pub(crate) enum Answered {
+    Waits(Waiter),
+    /// Its call was given up; nobody wants it.
+    Late,
+    Unknown,
 }
 
 /// What an id in `re` refers to.
@@ -62,9 +97,11 @@ pub(crate) enum Reference {
 pub(crate) struct Calls {
     session: [u8; 8],
     next: u64,
-    pending: FxHashMap<MessageId, Pending>,
+    pending: FxHashMap<MessageId, Opening>,
     /// Given up while the Player may still answer. An answer to one of these is no violation, once.
     abandoned: FxHashSet<MessageId>,
+    /// When the clock looks at the deadlines next: at the first of them or before, and never too late.
+    alarm: Option<Instant>,
 }
 
 impl Calls {
@@ -74,6 +111,7 @@ impl Calls {
             next: 1,
             pending: FxHashMap::default(),
             abandoned: FxHashSet::default(),
+            alarm: None,
         }
     }
 
@@ -86,22 +124,44 @@ impl Calls {
         MessageId(id)
     }
 
-    pub(crate) fn open(&mut self, id: MessageId, tag: u64) -> oneshot::Receiver<Answer> {
-        let (answer, receiver) = oneshot::channel();
-        self.pending.insert(id, Pending { tag, answer });
-        receiver
+    /// True when the clock has to be told, because it would look too late.
+    pub(crate) fn open(&mut self, id: MessageId, call: Opening) -> bool {
+        let is_earlier = match (call.until, self.alarm) {
+            (Some(until), Some(alarm)) => until < alarm,
+            (until, None) => until.is_some(),
+            (None, Some(_)) => false,
+        };
+        if is_earlier {
+            self.alarm = call.until;
+        }
+        self.pending.insert(id, call);
+        is_earlier
     }
 
-    /// Hands the answer over. False when nothing was asked under this id.
-    pub(crate) fn answer(&mut self, id: MessageId, answer: Answer) -> bool {
+    /// Takes the call of this id, for its answer.
+    pub(crate) fn answer(&mut self, id: MessageId) -> Answered {
         match self.pending.remove(&id) {
-            // The caller may have gone in this instant; then nobody wants the answer.
-            Some(pending) => {
-                let _ = pending.answer.send(answer);
-                true
-            }
-            None => self.abandoned.remove(&id),
+            Some(call) => Answered::Waits(call.waiter),
+            None if self.abandoned.remove(&id) => Answered::Late,
+            None => Answered::Unknown,
         }
+    }
+
+    /// When the clock has to look next.
+    pub(crate) fn alarm(&self) -> Option<Instant> {
+        self.alarm
+    }
+
+    /// Gives up the calls whose deadline has come, each with how long it had, and sets the next alarm.
+    pub(crate) fn give_up_due(&mut self, now: Instant) -> Vec<(MessageId, Duration, Waiter)> {
+        let is_due = |call: &Opening| call.until.is_some_and(|until| until <= now);
+        let mut due: Vec<_> = self.pending.extract_if(|_, call| is_due(call)).collect();
+        due.sort_by_key(|(_, call)| call.until);
+        self.alarm = self.pending.values().filter_map(|call| call.until).min();
+        self.abandoned.extend(due.iter().map(|(id, _)| *id));
+        due.into_iter()
+            .map(|(id, call)| (id, call.options.deadline, call.waiter))
+            .collect()
     }
 
     /// Stops waiting; true when the call was still open, so that the Player should hear of it.
@@ -113,26 +173,25 @@ impl Calls {
         was_open
     }
 
-    /// Ends an open call on the host's side with `error`; its late answer will be no violation.
-    pub(crate) fn give_up(&mut self, id: MessageId, error: CallError) {
-        if let Some(pending) = self.pending.remove(&id) {
-            self.abandoned.insert(id);
-            let _ = pending.answer.send(Err(error));
-        }
+    /// Ends an open call on the host's side; its late answer will be no violation.
+    pub(crate) fn give_up(&mut self, id: MessageId) -> Option<Waiter> {
+        let call = self.pending.remove(&id)?;
+        self.abandoned.insert(id);
+        Some(call.waiter)
     }
 
     /// The open calls that belong to `tag`.
     pub(crate) fn of_tag(&self, tag: u64) -> Vec<MessageId> {
         self.pending
             .iter()
-            .filter(|(_, pending)| pending.tag == tag)
+            .filter(|(_, call)| call.options.tag == tag)
             .map(|(id, _)| *id)
             .collect()
     }
 
     pub(crate) fn refer(&self, id: MessageId) -> Reference {
-        if let Some(pending) = self.pending.get(&id) {
-            return Reference::Open(pending.tag);
+        if let Some(call) = self.pending.get(&id) {
+            return Reference::Open(call.options.tag);
         }
         let count = u64::from_be_bytes(id.0[8..].try_into().expect("eight bytes"));
         if id.0[..8] == self.session && count > 0 && count < self.next {
@@ -147,10 +206,8 @@ impl Calls {
         self.pending.len()
     }
 
-    /// Ends all of them the same way.
-    pub(crate) fn end_all(&mut self, error: &CallError) {
-        for (_, pending) in self.pending.drain() {
-            let _ = pending.answer.send(Err(error.clone()));
-        }
+    /// Takes all of them, for the session's end.
+    pub(crate) fn take_all(&mut self) -> Vec<Waiter> {
+        self.pending.drain().map(|(_, call)| call.waiter).collect()
     }
 }

@@ -92,7 +92,7 @@ impl Outgoing {
         }
     }
 
-    fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         let queue = self.queue.lock();
         queue.is_closed || queue.bytes < self.limit
     }

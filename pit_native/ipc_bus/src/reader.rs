@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rmpv::Value;
 
-use crate::calls::{MessageId, Reference};
+use crate::calls::{Answered, MessageId, Reference};
 use crate::envelope::{Envelope, Kind};
 use crate::error::{CallError, Closed, Malformed};
 use crate::frame::FrameBuffer;
@@ -35,6 +35,10 @@ pub(crate) async fn run(session: Arc<Inner>, frames: FrameBuffer) {
             session.end(reason);
         }
     });
+    let clock = tokio::spawn({
+        let session = session.clone();
+        async move { session.run_clock().await }
+    });
     let bucket = TokenBucket::new(session.limits.rate, session.limits.burst, Instant::now());
     let mut reader = Reader {
         session: session.clone(),
@@ -50,6 +54,7 @@ pub(crate) async fn run(session: Arc<Inner>, frames: FrameBuffer) {
         }
     };
     session.end(reason);
+    clock.abort();
     if let Err(panic) = writer.await {
         tracing::error!(session = session.id, %panic, "the session's writer ended in disorder");
     }
@@ -147,10 +152,13 @@ impl Reader {
         answer: Result<Value, CallError>,
         kind: &'static str,
     ) -> Result<(), Malformed> {
-        match self.session.calls.lock().answer(re, answer) {
-            true => Ok(()),
-            false => Err(Malformed::UnknownReply(kind)),
+        let answered = self.session.calls.lock().answer(re);
+        match answered {
+            Answered::Waits(waiter) => waiter.tell(answer),
+            Answered::Late => {}
+            Answered::Unknown => return Err(Malformed::UnknownReply(kind)),
         }
+        Ok(())
     }
 
     fn deliver(&self, envelope: Envelope) -> Result<(), Malformed> {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, ReentrantMutex};
 use rmpv::Value;
 use rustc_hash::FxHashSet;
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::Instant;
 
-use crate::calls::{Answer, CallOptions, Calls, MessageId};
+use crate::calls::{Answer, Answered, CallOptions, Calls, MessageId, Opening, Waiter};
 use crate::envelope::{Kind, Parts, timestamp};
 use crate::error::{CallError, Closed, Malformed};
 use crate::handler::{Handler, error_body};
@@ -69,6 +70,10 @@ pub(crate) struct Inner {
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) counters: Counters,
     runtime: Handle,
+    /// Told when a call has an earlier deadline than those before it.
+    deadline: Notify,
+    /// Held while the session ends, so that nobody finds it ended before its calls are.
+    ending: ReentrantMutex<()>,
     end: watch::Sender<Option<Closed>>,
 }
 
@@ -94,6 +99,8 @@ impl Session {
             handler,
             counters: Counters::default(),
             runtime: Handle::current(),
+            deadline: Notify::new(),
+            ending: ReentrantMutex::new(()),
             end: watch::Sender::new(None),
         };
         Session {
@@ -121,44 +128,58 @@ impl Session {
     /// # Errors
     /// [`CallError`]; a body over the frame limit is refused before anything is sent.
     pub async fn call(&self, method: &str, body: Value, options: CallOptions) -> Answer {
-        match tokio::time::timeout(
-            options.deadline,
-            self.call_unbounded(method, &body, options.tag),
-        )
-        .await
-        {
-            Ok(answer) => answer,
-            Err(_) => Err(CallError::Timeout(options.deadline)),
-        }
-    }
-
-    async fn call_unbounded(&self, method: &str, body: &Value, tag: u64) -> Answer {
         let inner = &self.inner;
-        inner.out.wait_for_room().await;
-        let (id, receiver) = {
-            let mut calls = inner.calls.lock();
-            // Under this lock the session's end is either seen here or ends this call below.
-            if let Some(reason) = inner.end.borrow().clone() {
-                return Err(CallError::Closed(reason));
-            }
-            let id = calls.next_id();
-            (id, calls.open(id, tag))
+        let until = Instant::now().checked_add(options.deadline);
+        if !inner.out.has_room() {
+            let room = tokio::time::timeout(options.deadline, inner.out.wait_for_room());
+            let in_time = room.await;
+            in_time.map_err(|_| CallError::Timeout(options.deadline))?;
+        }
+        let (sender, receiver) = oneshot::channel();
+        let opening = Opening {
+            options,
+            until,
+            waiter: Waiter::Task(sender),
         };
+        let id = inner.open(opening).map_err(|(_, error)| error)?;
         let mut given_up = GivenUp {
             inner,
             id,
             is_armed: true,
         };
-        if let Err(malformed) = inner.send_as(id, Kind::Request, None, method, body) {
-            given_up.is_armed = false;
-            inner.calls.lock().answer(id, Err(CallError::Cancelled));
-            return Err(CallError::Protocol(format!(
-                "the call {method} cannot be sent: {malformed}"
-            )));
-        }
+        inner.send_call(id, method, &body);
         let answer = receiver.await;
         given_up.is_armed = false;
         answer.unwrap_or_else(|_| Err(CallError::Closed(inner.reason())))
+    }
+
+    /// As [`Session::call`], from any thread and without waiting: `done` gets the answer, once, and saves
+    /// the switch to a task that waits for it. It runs on the session's reader or, for a call that ends
+    /// without an answer, on the thread that ends it, perhaps before this returns; it must not block, and
+    /// with [`CallError::Closed`] it must take no lock that a caller of [`Session::close`] may hold.
+    ///
+    /// The call is sent also when as many bytes wait as may: ask [`Session::has_room`] before.
+    pub fn call_then(
+        &self,
+        method: &str,
+        body: &Value,
+        options: CallOptions,
+        done: impl FnOnce(Answer) + Send + 'static,
+    ) {
+        let opening = Opening {
+            options,
+            until: Instant::now().checked_add(options.deadline),
+            waiter: Waiter::Function(Box::new(done)),
+        };
+        match self.inner.open(opening) {
+            Ok(id) => self.inner.send_call(id, method, body),
+            Err((waiter, error)) => waiter.tell(Err(error)),
+        }
+    }
+
+    /// Whether fewer bytes wait to be written than may; [`Session::call`] waits while it is false.
+    pub fn has_room(&self) -> bool {
+        self.inner.out.has_room()
     }
 
     /// Tells the Player something that wants no answer, such as `ui.event`.
@@ -199,9 +220,11 @@ impl Session {
         let inner = self.inner.clone();
         self.inner.runtime.spawn(async move {
             tokio::time::sleep(inner.limits.cancel_grace).await;
-            let mut calls = inner.calls.lock();
             for id in ids {
-                calls.give_up(id, CallError::Cancelled);
+                let waiter = inner.calls.lock().give_up(id);
+                if let Some(waiter) = waiter {
+                    waiter.tell(Err(CallError::Cancelled));
+                }
             }
         });
     }
@@ -305,6 +328,53 @@ impl Inner {
         Ok(())
     }
 
+    /// Begins to wait for an answer, or says why there will be none.
+    fn open(&self, opening: Opening) -> Result<MessageId, (Waiter, CallError)> {
+        let mut calls = self.calls.lock();
+        // Under this lock the session's end is either seen here or ends this call.
+        if let Some(reason) = self.end.borrow().clone() {
+            return Err((opening.waiter, CallError::Closed(reason)));
+        }
+        let id = calls.next_id();
+        let is_earlier = calls.open(id, opening);
+        drop(calls);
+        if is_earlier {
+            self.deadline.notify_one();
+        }
+        Ok(id)
+    }
+
+    /// Sends an open call; one that cannot be sent ends.
+    fn send_call(&self, id: MessageId, method: &str, body: &Value) {
+        if let Err(malformed) = self.send_as(id, Kind::Request, None, method, body) {
+            let problem = format!("the call {method} cannot be sent: {malformed}");
+            let answered = self.calls.lock().answer(id);
+            if let Answered::Waits(waiter) = answered {
+                waiter.tell(Err(CallError::Protocol(problem)));
+            }
+        }
+    }
+
+    /// Gives calls up at their deadlines. One timer serves all calls of the session, and is only set anew
+    /// when one is due, not for each call.
+    pub(crate) async fn run_clock(&self) {
+        loop {
+            let alarm = self.calls.lock().alarm();
+            match alarm {
+                None => self.deadline.notified().await,
+                Some(alarm) => tokio::select! {
+                    () = tokio::time::sleep_until(alarm) => {}
+                    () = self.deadline.notified() => continue,
+                },
+            }
+            let due = self.calls.lock().give_up_due(Instant::now());
+            for (id, deadline, waiter) in due {
+                self.send_cancel(id);
+                waiter.tell(Err(CallError::Timeout(deadline)));
+            }
+        }
+    }
+
     fn send_cancel(&self, call: MessageId) {
         let sent = self.send(Kind::Event, Some(call), "cancel", &Value::Map(Vec::new()));
         debug_assert!(sent.is_ok(), "a cancel is small");
@@ -330,6 +400,7 @@ impl Inner {
 
     /// Ends the session, once; the first reason holds.
     pub(crate) fn end(&self, reason: Closed) {
+        let _ending = self.ending.lock();
         let mut calls = self.calls.lock();
         let is_first = self.end.send_if_modified(|end| {
             let is_first = end.is_none();
@@ -341,12 +412,15 @@ impl Inner {
         if !is_first {
             return;
         }
-        calls.end_all(&CallError::Closed(reason));
+        let waiters = calls.take_all();
         drop(calls);
         self.out.close();
         // The reader wakes with the end of the stream and tells the handler. The socket may be gone
         // already, which is what is wanted.
         let _ = rustix::net::shutdown(&*self.stream, rustix::net::Shutdown::Both);
+        for waiter in waiters {
+            waiter.tell(Err(CallError::Closed(reason.clone())));
+        }
     }
 
     /// Why it ended.

@@ -484,3 +484,109 @@ async fn the_socket_is_the_users_alone_and_takes_one() {
     drop(listener);
     assert!(!deep.join("socket").exists());
 }
+
+/// Calls and hands the answer to the test, from a function of the reader.
+fn call_then(
+    session: &ipc_bus::Session,
+    body: Value,
+    options: CallOptions,
+) -> tokio::sync::oneshot::Receiver<Result<Value, CallError>> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    session.call_then("call", &body, options, move |answer| {
+        let _ = sender.send(answer);
+    });
+    receiver
+}
+
+#[tokio::test]
+async fn a_function_gets_the_answer_the_deadline_the_cancel_or_the_end() {
+    let host = Host::new(Limits {
+        cancel_grace: Duration::from_millis(20),
+        frame: 1 << 20,
+        ..Limits::default()
+    });
+    let (session, mut peer) = host.session("a").await;
+    let limit = Duration::from_millis(20);
+
+    let answered = call_then(&session, 7.into(), CallOptions::default());
+    let call = peer.read().await.unwrap();
+    peer.send(2, Kind::Response, Some(call.id), "call", call.body)
+        .await;
+    assert_eq!(answered.await.unwrap(), Ok(7.into()));
+
+    let late = call_then(&session, Value::Nil, within(limit, 1));
+    assert_eq!(late.await.unwrap(), Err(CallError::Timeout(limit)));
+    let call = peer.read().await.unwrap();
+    let cancel = peer.read().await.unwrap();
+    assert_eq!((&*cancel.method, cancel.re), ("cancel", Some(call.id)));
+    // The late answer harms nothing, once.
+    peer.send(3, Kind::Response, Some(call.id), "call", Value::Nil)
+        .await;
+
+    let cancelled = call_then(&session, Value::Nil, within(support::PATIENCE, 5));
+    session.cancel(5);
+    assert_eq!(cancelled.await.unwrap(), Err(CallError::Cancelled));
+
+    let large = Value::Binary(vec![0; 2 << 20]);
+    let too_large = call_then(&session, large, CallOptions::default());
+    assert!(matches!(
+        too_large.await.unwrap(),
+        Err(CallError::Protocol(_))
+    ));
+
+    let open = call_then(&session, Value::Nil, CallOptions::default());
+    session.close();
+    let ended = Err(CallError::Closed(Closed::ByHost));
+    assert_eq!(open.await.unwrap(), ended);
+    let afterwards = call_then(&session, Value::Nil, CallOptions::default());
+    assert_eq!(afterwards.await.unwrap(), ended);
+    assert_eq!(session.stats().calls_waiting, 0);
+}
+
+#[tokio::test]
+async fn a_function_may_call_again_and_its_panic_ends_nothing() {
+    let host = Host::new(Limits::default());
+    let (session, peer) = host.session("a").await;
+    tokio::spawn(peer.echo());
+    session.call_then("call", &Value::Nil, CallOptions::default(), |_| {
+        panic!("a caller's fault")
+    });
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let again = session.clone();
+    session.call_then("call", &1.into(), CallOptions::default(), move |first| {
+        let second = call_then(&again, 2.into(), CallOptions::default());
+        let _ = sender.send((first, second));
+    });
+    let (first, second) = receiver.await.unwrap();
+    assert_eq!((first, second.await.unwrap()), (Ok(1.into()), Ok(2.into())));
+}
+
+#[tokio::test]
+async fn each_call_ends_at_its_own_deadline_in_whatever_order_they_began() {
+    let host = Host::new(Limits::default());
+    let (session, _peer) = host.session("a").await;
+    let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    let began = std::time::Instant::now();
+    for limit in [300, 20, 160, 90].map(Duration::from_millis) {
+        let ended = ended.clone();
+        session.call_then("call", &Value::Nil, within(limit, 1), move |answer| {
+            assert_eq!(answer, Err(CallError::Timeout(limit)));
+            let _ = ended.send(limit);
+        });
+    }
+    for limit in [20, 90, 160, 300].map(Duration::from_millis) {
+        assert_eq!(ends.recv().await, Some(limit));
+        assert!(began.elapsed() >= limit, "never before its time");
+    }
+    assert_eq!(session.stats().calls_waiting, 0);
+    let forever = within(Duration::MAX, 1);
+    let (open, first) = tokio::join!(session.call("call", Value::Nil, forever), async {
+        let first = session
+            .call("call", Value::Nil, within(Duration::from_millis(5), 1))
+            .await;
+        session.close();
+        first
+    });
+    assert_eq!(first, Err(CallError::Timeout(Duration::from_millis(5))));
+    assert_eq!(open, Err(CallError::Closed(Closed::ByHost)));
+}
