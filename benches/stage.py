@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import shutil
 import socket
@@ -30,6 +31,7 @@ from pit_native import (
 from symphony.app.paths import launcher, template_library
 from symphony.stage.sandbox import base_python, player_spec, spec_for, template_sources, template_spec
 
+ROOT = Path(__file__).parents[1]
 PLAYER = """
 import time
 
@@ -143,19 +145,95 @@ def call(runtime: Runtime, token: int) -> None:
     assert not event.get("error"), event
 
 
+@contextmanager
+def _python_peer(folder: str) -> Iterator[Callable[[int], float]]:
+    """What so many round trips take to a Python process that unpacks and packs what it gets, 64 bytes."""
+    path = f"{folder}/peer.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        process = subprocess.Popen([sys.executable, "-c", PEER.format(path=path)])
+        connection, _ = listener.accept()
+    frame = msgpack.packb({"text": "x" * 64})
+    with connection, connection.makefile("rb") as file:
+
+        def trips(count: int) -> float:
+            def work() -> None:
+                for _ in range(count):
+                    connection.sendall(struct.pack("<I", len(frame)) + frame)
+                    msgpack.unpackb(file.read(struct.unpack("<I", file.read(4))[0]))
+
+            return seconds(work)
+
+        yield trips
+    process.wait()
+
+
+@contextmanager
+def _rust_host(folder: str) -> Iterator[Callable[[int], float]]:
+    """What so many calls take from a host in Rust to a Player of the Python SDK, without a sandbox."""
+    player = Path(folder) / "echo" / "player.py"
+    echo_launch(Path(folder))
+    path = f"{folder}/host.sock"
+    build = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "ipc_bus", "--example", "round_trip"]
+    subprocess.run(build, cwd=ROOT, check=True)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    command = [str(target / "release" / "examples" / "round_trip"), path]
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        "SYMPHONY_SOCKET": path,
+        "SYMPHONY_ENTRY": str(player),
+        "SYMPHONY_EXTENSION": "bench/echo",
+        "SYMPHONY_EXTENSION_VERSION": "1.0.0",
+    }
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as host:
+        assert host.stdin is not None
+        assert host.stdout is not None
+        said, asked = host.stdout, host.stdin
+        assert said.readline() == "listening\n"
+        process = subprocess.Popen([sys.executable, str(player)], env={**os.environ, **environment})
+        assert said.readline() == "ready\n"
+
+        def calls(count: int) -> float:
+            asked.write(f"{count}\n")
+            asked.flush()
+            return float(said.readline())
+
+        yield calls
+        asked.close()
+        host.wait()
+        process.wait()
+
+
+def round_trip_from_rust(name: str) -> Row:
+    """From Rust to a Player and back, 64 bytes: the bus and the SDK without the host's Python."""
+    count = 300
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        _rust_host(folder) as calls,
+        _python_peer(folder) as trips,
+    ):
+        how = (
+            "one call at a time from a task of the bus, both ends free to move between cores; peer credentials,"
+            " validation and limits on, no sandbox"
+        )
+        return compare(
+            name,
+            lambda: calls(count) / count,
+            "Python socket + msgpack",
+            lambda: trips(count) / count,
+            unit="µs",
+            scale=1e6,
+            how=how,
+        )
+
+
 def round_trip(name: str) -> Row:
     """From Python through the run loop to a sandboxed Player and back, 64 bytes."""
     count = 300
-    with stage() as (runtime, folder):
+    with stage() as (runtime, folder), _python_peer(folder) as trips:
         call(runtime, 1)
         token = 1
-        path = f"{folder}/peer.sock"
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(path)
-        listener.listen()
-        peer = subprocess.Popen([sys.executable, "-c", PEER.format(path=path)])
-        connection, _ = listener.accept()
-        file = connection.makefile("rb")
 
         def ours() -> float:
             def work() -> None:
@@ -166,23 +244,9 @@ def round_trip(name: str) -> Row:
 
             return seconds(work) / count
 
-        def theirs() -> float:
-            frame = msgpack.packb({"text": "x" * 64})
-
-            def work() -> None:
-                for _ in range(count):
-                    connection.sendall(struct.pack("<I", len(frame)) + frame)
-                    msgpack.unpackb(file.read(struct.unpack("<I", file.read(4))[0]))
-
-            return seconds(work) / count
-
         how = "one call at a time, both ends free to move between cores; authentication, validation and limits on"
-        row = compare(name, ours, "Python socket + msgpack", theirs, unit="µs", scale=1e6, how=how)
-        connection.close()
-        file.close()
-        listener.close()
-        peer.wait()
-        return row
+        theirs = "Python socket + msgpack"
+        return compare(name, ours, theirs, lambda: trips(count) / count, unit="µs", scale=1e6, how=how)
 
 
 def _start(runtime: Runtime, launch: dict[str, Any]) -> float:
@@ -349,6 +413,7 @@ def launch_true(name: str) -> Row:
 
 ROWS: dict[str, Callable[[str], Row]] = {
     "stage.round trip 64 B": round_trip,
+    "stage.round trip 64 B from Rust": round_trip_from_rust,
     "stage.player cold start": cold_start,
     "stage.player from the template": template_start,
     "stage.idle player": idle_memory,
