@@ -23,6 +23,7 @@ MODULES = (
     "search",
     "formats",
     "stage",
+    "stage_trouble",
     "conductor",
     "application",
 )
