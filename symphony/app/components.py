@@ -144,7 +144,9 @@ def value_of(content: bytes, kind: str, encoding: str | None) -> Any:
     """
     if encoding is None:
         is_plain = "/" in kind and kind != "application/json"
-        encoding = "json" if not is_plain and kind != "text" else "text" if kind.startswith("text") else "bytes"
+        encoding = (
+            "json" if not is_plain and kind != "text" else "text" if kind.startswith("text") else "bytes"
+        )
     try:
         if encoding == "bytes":
             return content
