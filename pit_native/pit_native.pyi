@@ -514,8 +514,8 @@ class ArbitrationEngine:
         "waiting", "held"}`. `jain` is Jain's index over what owners were granted while they competed.
         """
     def explain(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Why each queued request, or the `limit` oldest, waits, by arrival: `{"owner", "label", "text", "passed_over", "shortages":
-        [{"resource", "missing", "held_by"}], "reserved": [{"resource", "missing", "reserved_for"}],
+        """Why each queued request, or the `limit` oldest, waits, by arrival: `{"owner", "label", "text", "passed_over",
+        "shortages": [{"resource", "missing", "held_by"}], "reserved": [{"resource", "missing", "reserved_for"}],
         "locks": [{"path", "mode", "held", "held_by"}], "behind"}`. `text` says it all, as in "waits for
         1.2 GiB of memory held by commits"; `behind` is who holds back what this one needs, or None.
         """

@@ -6,6 +6,7 @@ from typing import Any
 
 from gauge import measure_text
 from rows import Table
+
 from symphony.sdk import Context, player
 from symphony.sdk.ui import h
 
