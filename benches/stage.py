@@ -83,6 +83,27 @@ while True:
     out = msgpack.packb(body); s.sendall(struct.pack("<I", len(out)) + out)
 """
 
+BARE_PLAYER = """
+import os, socket, struct, time, msgpack
+s = socket.socket(socket.AF_UNIX); s.connect(os.environ["SYMPHONY_SOCKET"])
+f = s.makefile("rb")
+sent = 0
+def send(kind, re, method, body):
+    global sent
+    sent += 1
+    out = msgpack.packb({"v": 1, "id": sent.to_bytes(16, "big"), "kind": kind, "ts": time.time(), "re": re,
+                         "from": "bench/echo", "to": "host", "method": method, "body": body})
+    s.sendall(struct.pack("<I", len(out)) + out)
+send("request", None, "hello", {"versions": [1], "extension": "bench/echo", "version": "1.0.0"})
+while True:
+    head = f.read(4)
+    if len(head) < 4: break
+    asked = msgpack.unpackb(f.read(struct.unpack("<I", head)[0]))
+    if asked["kind"] == "request":
+        text = asked["body"].get("inputs", {}).get("text", "")
+        send("response", asked["id"], asked["method"], {"outputs": {"text": text}})
+"""
+
 
 def echo_launch(place: Path) -> dict[str, Any]:
     """How the run loop starts a Player that echoes."""
@@ -170,10 +191,11 @@ def _python_peer(folder: str) -> Iterator[Callable[[int], float]]:
 
 
 @contextmanager
-def _rust_host(folder: str) -> Iterator[Callable[[int], float]]:
-    """What so many calls take from a host in Rust to a Player of the Python SDK, without a sandbox."""
-    player = Path(folder) / "echo" / "player.py"
+def _rust_host(folder: str, source: str) -> Iterator[Callable[[int], float]]:
+    """What so many calls take from a host in Rust to the Player of this source, without a sandbox."""
     echo_launch(Path(folder))
+    player = Path(folder) / "echo" / "player.py"
+    player.write_text(source)
     path = f"{folder}/host.sock"
     build = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "ipc_bus", "--example", "round_trip"]
     subprocess.run(build, cwd=ROOT, check=True)
@@ -206,16 +228,17 @@ def _rust_host(folder: str) -> Iterator[Callable[[int], float]]:
 
 
 def round_trip_from_rust(name: str) -> Row:
-    """From Rust to a Player and back, 64 bytes: the bus and the SDK without the host's Python."""
+    """From Rust to a Player and back, 64 bytes: the bus without the host's Python, with the SDK or without."""
     count = 300
+    is_bare = name.endswith("no SDK")
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        _rust_host(folder) as calls,
+        _rust_host(folder, BARE_PLAYER if is_bare else PLAYER) as calls,
         _python_peer(folder) as trips,
     ):
         how = (
             "one call at a time from a task of the bus, both ends free to move between cores; peer credentials,"
-            " validation and limits on, no sandbox"
+            f" validation and limits on, no sandbox; {'a bare loop over msgpack' if is_bare else 'the SDK'} answers"
         )
         return compare(
             name,
@@ -414,6 +437,7 @@ def launch_true(name: str) -> Row:
 ROWS: dict[str, Callable[[str], Row]] = {
     "stage.round trip 64 B": round_trip,
     "stage.round trip 64 B from Rust": round_trip_from_rust,
+    "stage.round trip 64 B from Rust, no SDK": round_trip_from_rust,
     "stage.player cold start": cold_start,
     "stage.player from the template": template_start,
     "stage.idle player": idle_memory,
