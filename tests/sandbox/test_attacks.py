@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.attacks import ATTACKS, PRELUDE, Attack
+from tests.sandbox.attacks_channels import CHANNELS
 from tests.sandbox.conftest import Identity, Outcome
 from tests.sandbox.world import World
 
@@ -45,7 +46,7 @@ def _attack_outside(identity: Identity, world: World, attack: Attack) -> Outcome
             os.close(descriptor)
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name.replace(" ", "-"))
+@pytest.mark.parametrize("attack", [*ATTACKS, *CHANNELS], ids=lambda attack: attack.name.replace(" ", "-"))
 def test_attack_fails_inside_and_succeeds_outside(
     attack: Attack, identity: Identity, make_world: Callable[[], World]
 ) -> None:
