@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -254,6 +255,61 @@ async def test_cancel_wakes_a_waiting_function(start_player: Start) -> None:
     host.send("response", "fs.read", {"content": b""}, re=request["id"])
     host.send("event", "cancel", {}, re=call)
     assert (await host.answer(host.call("echo", value=1)))["kind"] == "response"
+
+
+async def test_a_slow_call_after_many_quick_ones_keeps_nothing_waiting(start_player: Start) -> None:
+    host = await activated(start_player)
+    for _ in range(3):
+        for number in range(50):
+            assert (await host.answer(host.call("echo", value=number)))["body"]["outputs"] == {
+                "value": number
+            }
+        slow = host.call("spin")
+        assert await host.ask("ping", {}) == {}
+        quick = host.call("echo", value="beside")
+        assert (await host.answer(quick))["body"]["outputs"] == {"value": "beside"}
+        host.send("event", "cancel", {}, re=slow)
+        assert (await host.answer(slow))["re"] == slow
+
+
+async def test_a_call_that_asks_after_many_quick_ones_is_answered(start_player: Start) -> None:
+    host = await activated(start_player)
+    for number in range(50):
+        await host.answer(host.call("echo", value=number))
+    calls = [host.call("wait") for _ in range(30)]
+    answered: set[bytes] = set()
+    asked: set[bytes] = set()
+    while len(answered) < len(calls):
+        message = await host.read()
+        if message["kind"] == "request":
+            assert message["method"] == "fs.read"
+            asked.add(message["re"])
+            host.send("response", "fs.read", {"content": b"x"}, re=message["id"])
+        else:
+            answered.add(message["re"])
+    assert answered == asked == set(calls)
+
+
+async def test_calls_of_every_kind_at_once_are_all_answered(start_player: Start) -> None:
+    host = await activated(start_player)
+    kinds = random.Random(7)
+    open_calls: dict[bytes, str] = {}
+    for _ in range(400):
+        kind = kinds.choices(["echo", "wait", "spin"], [20, 3, 1])[0]
+        arguments = {"value": 1} if kind == "echo" else {}
+        open_calls[host.call(kind, **arguments)] = kind
+    for call, kind in open_calls.items():
+        if kind == "spin":
+            host.send("event", "cancel", {}, re=call)
+    answered: set[bytes] = set()
+    while len(answered) < len(open_calls):
+        message = await host.read()
+        if message["kind"] == "request":
+            host.send("response", "fs.read", {"content": b"x"}, re=message["id"])
+        else:
+            assert message["re"] not in answered
+            answered.add(message["re"])
+    assert await host.ask("ping", {}) == {}
 
 
 async def test_events_reach_the_call_that_shows_the_tree(start_player: Start) -> None:
