@@ -66,6 +66,9 @@ fn is_hangup(error: &std::io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
 }
 
+/// After so many frames it is another session's turn: one that floods must not hold a thread.
+const FRAMES_A_TURN: u32 = 64;
+
 struct Reader {
     session: Arc<Inner>,
     frames: FrameBuffer,
@@ -75,11 +78,17 @@ struct Reader {
 
 impl Reader {
     async fn read_until_end(&mut self) -> Result<Closed, Malformed> {
+        let mut turn = 0;
         loop {
             // What arrived with the hello, or with the last read, comes first.
             while let Some(frame) = self.frames.next_frame()? {
                 if let Some(reason) = self.take(&frame).await? {
                     return Ok(reason);
+                }
+                turn += 1;
+                if turn == FRAMES_A_TURN {
+                    turn = 0;
+                    tokio::task::yield_now().await;
                 }
             }
             match self.read_more().await {
