@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -166,3 +168,29 @@ def test_what_a_new_session_will_probably_use_is_warm_before_it_asks(
         assert (figures["waits"], figures["prewarm_hits"]) == (0, 1)
     finally:
         later.close()
+
+
+STOPPED_AT_ONCE = """
+import sys, time
+sys.path.insert(0, {folder!r})
+from pathlib import Path
+from tests.pit.theatre import Theatre
+entry = Path({home!r}).parent / "slow.py"
+entry.write_text("import time; time.sleep(60)")
+theatre = Theatre(Path({home!r}))
+for number in range(4):
+    theatre.register(f"slow{{number}}", entry)
+theatre.runtime.prewarm([f"slow{{number}}" for number in range(4)])
+theatre.until(lambda e: e["event"] == "player" and e["state"] == "loading")
+began = time.monotonic()
+theatre.close()
+assert time.monotonic() - began < 30
+children = [task.joinpath("children").read_text() for task in Path("/proc/self/task").iterdir()]
+assert not "".join(children), children
+"""
+
+
+def test_a_runtime_stops_in_order_while_players_are_starting(tmp_path: Path) -> None:
+    script = STOPPED_AT_ONCE.format(folder=str(Path(__file__).parents[2]), home=str(tmp_path / "home"))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

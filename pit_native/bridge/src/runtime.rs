@@ -2,7 +2,7 @@
 
 use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use rmpv::Value;
 use run_loop::{JournalError, LogSettings, PlayerLog, PortTypes, RunError, RunLoop, World};
 use rustc_hash::FxHashMap;
+use tokio::sync::watch;
 
 use crate::arbitration::PyArbitrationEngine;
 use crate::errors::{bad_input, environment_lacks, not_found, raise, raise_coded};
@@ -493,6 +494,8 @@ fn theatre(
             running: Mutex::new(FxHashMap::default()),
             left: Condvar::new(),
             is_ending: AtomicBool::new(false),
+            starting: AtomicUsize::new(0),
+            ending: watch::Sender::new(false),
             calls: Mutex::new(FxHashMap::default()),
             requests: Mutex::new(FxHashMap::default()),
             counter: AtomicU64::new(0),

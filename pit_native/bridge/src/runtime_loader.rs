@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ipc_bus::Expect;
 use pool_manager::{LoadError, Loader, Size};
 use rmpv::Value;
+use run_loop::ports::NodeError;
 use sandbox::{Child, Mode, Mount};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -33,6 +34,7 @@ impl Loader<Loaded> for PlayerLoader {
             .upgrade()
             .ok_or_else(|| LoadError::new("the host is ending"))?;
         let extension = &self.launch.extension;
+        let _starting = theatre.begin_start();
         theatre.tell(&self.key, extension, "loading", 0, String::new());
         let began = Instant::now();
         match self.start(&theatre) {
@@ -143,6 +145,7 @@ impl PlayerLoader {
                 biased;
                 session = accept => session.map_err(|error| LoadError::new(error.to_string())),
                 ended = ended(&child) => Err(LoadError::new(ended)),
+                () = theatre.ended() => Err(LoadError::new("the host is ending")),
             }
         })?;
         let pid = child.clone();
@@ -174,7 +177,11 @@ impl PlayerLoader {
         ]);
         let activated = theatre.handle.block_on(async {
             let call = player.call("activate", body, "its activation", 0, Some(left));
-            tokio::time::timeout(left, call).await
+            tokio::select! {
+                biased;
+                activated = tokio::time::timeout(left, call) => activated,
+                () = theatre.ended() => Ok(Err(NodeError::new("crashed", "the host is ending", ""))),
+            }
         });
         match activated {
             Ok(Ok(_)) => Ok(()),

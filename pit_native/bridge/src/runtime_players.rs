@@ -1,7 +1,7 @@
 //! The stage: all Players, their pool, and how they are held and called.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use run_loop::{Mismatch, PortTypes};
 use rustc_hash::FxHashMap;
 use sandbox::{Keeper, Spec};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use crate::runtime_events::{EventQueue, Note, Place};
 use crate::runtime_loader::PlayerLoader;
@@ -44,6 +45,9 @@ pub(crate) struct Launch {
     pub(crate) template: Option<Arc<Keeper>>,
 }
 
+/// A start that is given up may take so long to end.
+const START_ENDS: Duration = Duration::from_secs(1);
+
 /// A capability request that waits for its answer.
 pub(crate) struct OpenRequest {
     pub(crate) session: u64,
@@ -71,6 +75,9 @@ pub(crate) struct Theatre {
     pub(crate) left: Condvar,
     /// Set when the runtime ends: from then on Players are killed, not asked.
     pub(crate) is_ending: AtomicBool,
+    /// How many Players are being started; their start is given up once `ending` holds.
+    pub(crate) starting: AtomicUsize,
+    pub(crate) ending: watch::Sender<bool>,
     pub(crate) calls: Mutex<FxHashMap<u64, (Place, Entry)>>,
     pub(crate) requests: Mutex<FxHashMap<u64, OpenRequest>>,
     pub(crate) counter: AtomicU64,
@@ -178,16 +185,35 @@ impl Theatre {
 
     /// Unloads all Players; those that have not ended after `patience` are killed.
     pub(crate) fn close(&self, patience: Duration) {
+        self.ending.send_replace(true);
         self.pool.close();
-        let until = Instant::now() + patience;
+        let now = Instant::now();
+        let (until, starts_end) = (now + patience, now + patience.max(START_ENDS));
         let mut running = self.running.lock();
-        while running.values().any(|player| player.strong_count() > 0) {
-            if self.left.wait_until(&mut running, until).timed_out() {
+        loop {
+            let is_starting = self.starting.load(Ordering::Acquire) > 0;
+            let is_running = running.values().any(|player| player.strong_count() > 0);
+            let until = if is_starting { starts_end } else { until };
+            if !(is_starting || is_running) || self.left.wait_until(&mut running, until).timed_out()
+            {
                 break;
             }
         }
         drop(running);
         self.is_ending.store(true, Ordering::Release);
+    }
+
+    /// Counts a start until what it returns is dropped.
+    pub(crate) fn begin_start(&self) -> Starting<'_> {
+        self.starting.fetch_add(1, Ordering::AcqRel);
+        Starting(self)
+    }
+
+    /// Ends when the runtime does.
+    pub(crate) async fn ended(&self) {
+        let mut ending = self.ending.subscribe();
+        // The sender lives as long as this.
+        let _ = ending.wait_for(|is_ending| *is_ending).await;
     }
 
     /// Leases the Player of `key`, which is started if need be. Blocks.
@@ -370,6 +396,18 @@ impl PlayerSeat {
             }
         };
         player.call_then("call", &body, tag, limit, then);
+    }
+}
+
+/// A Player that is being started.
+pub(crate) struct Starting<'a>(&'a Theatre);
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.starting.fetch_sub(1, Ordering::AcqRel);
+        // Under the lock, so that who is about to wait does not miss it.
+        let _running = self.0.running.lock();
+        self.0.left.notify_all();
     }
 }
 
