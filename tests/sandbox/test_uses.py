@@ -30,6 +30,7 @@ class Use:
     request: dict[str, Any] = field(default_factory=dict)
 
 
+# At least thirty things of which each must work for the superuser and for an ordinary user.
 USES = [
     Use("python", [*PYTHON, "import sys; print(sys.version_info >= (3, 11))"], "True"),
     Use(
@@ -187,6 +188,141 @@ print(socket.create_connection(server.getsockname()).recv(10), socket.gethostbyn
         request={"stdin_text": "import os\n"},
     ),
     Use("large output", [*PYTHON, "print('x' * 3_000_000)"], "x" * 1000),
+    Use(
+        "memory that processes share",
+        [
+            *PYTHON,
+            """
+import mmap, os
+shared = mmap.mmap(-1, 4096)
+if (child := os.fork()) == 0: shared[:5] = b'child'; os._exit(0)
+os.waitpid(child, 0); print(shared[:5])
+""",
+        ],
+        "b'child'",
+    ),
+    Use(
+        "POSIX shared memory",
+        [
+            *PYTHON,
+            """
+from multiprocessing import shared_memory
+block = shared_memory.SharedMemory(create=True, size=1 << 20); block.buf[:3] = b'abc'
+again = shared_memory.SharedMemory(block.name); print(bytes(again.buf[:3]))
+again.close(); block.close(); block.unlink()
+""",
+        ],
+        "b'abc'",
+    ),
+    Use(
+        "a memory file with seals",
+        [
+            *PYTHON,
+            """
+import fcntl, os
+fd = os.memfd_create('x', os.MFD_ALLOW_SEALING); os.write(fd, b'sealed')
+fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE); print(os.pread(fd, 9, 0))
+""",
+        ],
+        "b'sealed'",
+    ),
+    Use(
+        "descriptors passed between its own processes",
+        [
+            *PYTHON,
+            """
+import os, socket
+a, b = socket.socketpair(); r, w = os.pipe()
+socket.send_fds(a, [b'x'], [w]); _, (got,), *_ = socket.recv_fds(b, 1, 1)
+os.write(got, b'through'); print(os.read(r, 9))
+""",
+        ],
+        "b'through'",
+    ),
+    Use(
+        "signals, timers and alarms",
+        [
+            *PYTHON,
+            """
+import signal, time
+signal.signal(signal.SIGALRM, lambda *_: print('rang')); signal.setitimer(signal.ITIMER_REAL, 0.01); signal.pause()
+signal.signal(signal.SIGUSR1, lambda *_: print('heard')); signal.raise_signal(signal.SIGUSR1)
+""",
+        ],
+        "rang\nheard",
+    ),
+    Use(
+        "epoll, eventfd and select",
+        [
+            *PYTHON,
+            """
+import os, select
+event = os.eventfd(0); poll = select.epoll(); poll.register(event, select.EPOLLIN)
+os.eventfd_write(event, 7); print(poll.poll(1)[0][0] == event, os.eventfd_read(event))
+""",
+        ],
+        "True 7",
+    ),
+    Use(
+        "locks on files",
+        [
+            *PYTHON,
+            """
+import fcntl
+a, b = open('/tmp/lock', 'w'), open('/tmp/lock', 'w'); fcntl.flock(a, fcntl.LOCK_EX)
+try: fcntl.flock(b, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError: print('held')
+fcntl.lockf(a, fcntl.LOCK_EX); fcntl.flock(a, fcntl.LOCK_UN); fcntl.flock(b, fcntl.LOCK_EX); print('taken')
+""",
+        ],
+        "held\ntaken",
+    ),
+    Use(
+        "randomness and digests",
+        [
+            *PYTHON,
+            """
+import hashlib, os, secrets, uuid
+print(len({secrets.token_hex(8), uuid.uuid4().hex, os.urandom(8).hex(), os.getrandom(8).hex()}))
+print(hashlib.scrypt(b'x', salt=b'y', n=2**10, r=8, p=1).hex()[:8], hashlib.blake2b(b'x').hexdigest()[:8])
+""",
+        ],
+        "4\n",
+    ),
+    Use(
+        "archives, packed and unpacked",
+        [
+            "sh",
+            "-c",
+            "cd /tmp && mkdir d && echo inside > d/f && tar czf a.tgz d && rm -r d && tar xzf a.tgz && cat d/f",
+        ],
+        "inside",
+    ),
+    Use(
+        "what a process may know of itself",
+        [
+            *PYTHON,
+            """
+import os, resource
+print(os.getpid() > 1, 'VmRSS' in open('/proc/self/status').read(), os.path.exists('/proc/self/fd/1'))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0, os.sched_getaffinity(0) != set(), os.nice(1) == 1)
+""",
+        ],
+        "True True True\nTrue True True",
+    ),
+    Use(
+        "links, modes and times in its own folder",
+        [
+            *PYTHON,
+            """
+import os
+os.chdir('/tmp'); open('f', 'w').close(); os.symlink('f', 's'); os.link('f', 'h'); os.chmod('f', 0o640)
+os.utime('f', ns=(5, 7)); os.rename('h', 'g'); os.truncate('g', 9)
+about = os.stat('s'); print(about.st_nlink, oct(about.st_mode)[-3:], about.st_size, os.readlink('s'))
+""",
+        ],
+        "2 640 9 f",
+    ),
 ]
 
 
