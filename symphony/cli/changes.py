@@ -29,7 +29,7 @@ def list_changes(mode: Mode, run: str | None) -> None:
             (
                 c["id"],
                 c["state"],
-                _counted(c["counts"]),
+                counted(c["counts"]),
                 c["program"],
                 c["run"][:8],
                 c["node"],
@@ -80,8 +80,8 @@ def undo(mode: Mode, changes_id: str) -> None:
 
 
 def _told(answer: dict[str, Any]) -> None:
-    click.echo(f"{answer['state']} {answer['id']}: {_counted(answer['counts'])}")
+    click.echo(f"{answer['state']} {answer['id']}: {counted(answer['counts'])}")
 
 
-def _counted(counts: dict[str, int]) -> str:
+def counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{number} {kind}" for kind, number in counts.items() if number)

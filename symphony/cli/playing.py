@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from symphony.cli.changes import counted
 from symphony.cli.connection import interrupts
 from symphony.cli.output import Mode, describe, note, print_json
 from symphony.cli.progress import Progress
@@ -92,6 +93,12 @@ def _report(mode: Mode, answer: Json) -> int:
             click.echo(
                 f"{artifact['id']}  {artifact['name']}  {artifact['type']}  {readable_size(artifact['bytes'])}"
             )
+        for kept in answer.get("changes") or []:
+            if kept["state"] == "open":
+                note(
+                    f"{counted(kept['counts'])} in a private copy of the project: `symphony changes show {kept['id']}`,"
+                    f" then `symphony changes apply {kept['id']}`"
+                )
         failed = [n for n in run["nodes"] if n["status"] == "failed"]
         for node in failed[:3]:
             note(f"symphony: {node['id']} ({node['player']}) failed: {describe(node['error'] or {})}")

@@ -59,6 +59,15 @@ def test_changes_wait_for_a_word_and_can_be_taken_back(symphony: Run, project: P
     assert (project / "a.txt").read_text() == "one\n" and not (project / "d").exists()
 
 
+def test_who_plays_is_told_of_changes_that_wait(symphony: Run, project: Path) -> None:
+    done = symphony("play", project.parent / "edit.yaml", "--project", project, "--yes")
+    (waiting,) = json.loads(symphony("changes", "list", "--json").out)["changes"]
+    assert (
+        f"2 added, 1 changed in a private copy of the project: `symphony changes show {waiting['id']}`"
+        in done.err
+    )
+
+
 def test_a_setting_takes_changes_over_unasked(symphony: Run, project: Path) -> None:
     assert symphony("config", "set", "stage.changes", "apply").code == 0
     assert played(symphony, project)["state"] == "applied"
