@@ -35,10 +35,9 @@ def colour(at: Locator, name: str = "background-color") -> str:
     return str(at.evaluate("(element, name) => getComputedStyle(element).getPropertyValue(name)", name))
 
 
-def wear_paper(page: Page, served: Served) -> None:
+def wear_paper(page: Page) -> None:
     go(page, "Settings")
     page.get_by_label("Colours", exact=True).select_option("symphony/paper")
-    served.loop.call_soon_threadsafe(served.host.emit, {"event": "settings"})
     expect(page.locator("body")).to_have_css("background-color", "rgb(246, 241, 231)")
 
 
@@ -69,9 +68,9 @@ def test_a_hostile_tree_leaves_the_page_standing(brought: Page, served: Served) 
     go(brought, "Settings")
 
 
-def test_colours_reach_everything_but_the_hosts_dialogs(brought: Page, served: Served) -> None:
+def test_colours_reach_everything_but_the_hosts_dialogs(brought: Page) -> None:
     own = colour(brought.locator("body"))
-    wear_paper(brought, served)
+    wear_paper(brought)
     check(brought, "settings in paper")
     go(brought, "Panels")
     check(brought, "panels in paper")
@@ -85,12 +84,11 @@ def test_colours_reach_everything_but_the_hosts_dialogs(brought: Page, served: S
     expect(brought.locator("body")).to_have_css("background-color", "rgb(246, 241, 231)")
     go(brought, "Settings")
     brought.get_by_label("Colours", exact=True).select_option("")
-    served.loop.call_soon_threadsafe(served.host.emit, {"event": "settings"})
     expect(brought.locator("body")).to_have_css("background-color", own)
 
 
-def test_colours_are_there_again_after_a_reload(brought: Page, served: Served) -> None:
-    wear_paper(brought, served)
+def test_colours_are_there_again_after_a_reload(brought: Page) -> None:
+    wear_paper(brought)
     brought.reload(wait_until="commit")
     # Before the host has answered, and after it.
     brought.wait_for_function("document.documentElement.style.getPropertyValue('--background') === '#f6f1e7'")
@@ -98,10 +96,9 @@ def test_colours_are_there_again_after_a_reload(brought: Page, served: Served) -
     expect(brought.locator("body")).to_have_css("background-color", "rgb(246, 241, 231)")
 
 
-def test_a_layout_arranges_the_views(brought: Page, served: Served) -> None:
+def test_a_layout_arranges_the_views(brought: Page) -> None:
     go(brought, "Settings")
     brought.get_by_label("Layout", exact=True).select_option("acme/desk")
-    served.loop.call_soon_threadsafe(served.host.emit, {"event": "settings"})
     links = brought.get_by_role("navigation", name="Views").get_by_role("link")
     expect(links.nth(0)).to_have_accessible_name("Artifacts")
     expect(links.nth(1)).to_have_accessible_name("Harmony Board")

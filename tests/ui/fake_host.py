@@ -546,6 +546,7 @@ class FakeHost:
                         f"{key} must be a whole number from 1, not {value!r}", remedy="give another"
                     )
                 row.update(value=value, source="user")
+                self.emit({"event": "settings"})
                 return dict(row)
         raise NotFound(f"There is no setting {key!r}")
 
