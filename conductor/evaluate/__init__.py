@@ -1,0 +1,1 @@
+"""Measures the Conductor's parts on data that it is given, always beside plain baselines."""
