@@ -190,10 +190,11 @@ class ArtifactStore:
         """Begins a content that comes piece by piece and may be larger than memory."""
     def reader(self, id: str) -> ArtifactReader:
         """Reads a content piece by piece. Raises as `get`."""
-    def evict(self, id: str) -> bool:
+    def evict(self, id: str, tier: str = "") -> bool:
         """Drops the bytes of a content, durably; its entries, versions and the words of it that are
-        searched stay. The caller has made sure that another tier holds the bytes. False when they
-        were evicted before. The space comes back with the next `gc`."""
+        searched stay. The caller has made sure that `tier` holds the bytes; its name is noted, also of a
+        content that was evicted before and is in another one now. False when the bytes were evicted
+        before. The space comes back with the next `gc`."""
     def restore(self, id: str, content: bytes | bytearray | memoryview) -> bool:
         """Puts the bytes of an evicted, damaged or lost content back, durably. False when they are
         here. Raises BadInput when `content` has another SHA-256, NotFound when it was removed."""
@@ -202,6 +203,9 @@ class ArtifactStore:
         written has another SHA-256; before that nothing of it can be read. Raises NotFound."""
     def is_local(self, id: str) -> bool:
         """Whether the bytes are here, and nothing is known against them."""
+    def whereabouts(self, id: str) -> tuple[str, str | None]:
+        """Where the bytes are: `here`; `remote`, with the tier that `evict` was told (empty when none
+        was); `damaged`, or `unknown`."""
     def remote(self) -> builtins.list[str]:
         """The contents whose bytes were evicted."""
     def hold(self, id: str, reason: str) -> bool:

@@ -60,6 +60,9 @@ pub(crate) struct EvictionBody {
     pub(crate) bytes: u64,
     /// The beginning of a text, for the search.
     pub(crate) excerpt: String,
+    /// The tier that keeps the bytes; empty when nobody said, as before format 3.
+    #[serde(default)]
+    pub(crate) tier: String,
 }
 
 /// The body of a hold, after the digest of its content.

@@ -25,8 +25,13 @@ pub enum StoreError {
     #[error("no artifact {0}")]
     NotFound(String),
     /// Its bytes are kept elsewhere.
-    #[error("the bytes of artifact {0} are kept in another tier")]
-    Remote(ArtifactId),
+    #[error("the bytes of artifact {id} are kept in {}", tier_words(tier))]
+    Remote {
+        /// Which.
+        id: ArtifactId,
+        /// The tier, as it was named when the bytes were evicted; empty when nobody said.
+        tier: String,
+    },
     /// It is held, and cannot be removed.
     #[error("artifact {id} is held: {reason}")]
     Held {
@@ -81,6 +86,13 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+fn tier_words(tier: &str) -> String {
+    match tier {
+        "" => "another tier".to_owned(),
+        tier => format!("the {tier} tier"),
+    }
 }
 
 /// What the store's functions return.

@@ -52,6 +52,6 @@ pub use keys::{Cost, Key};
 pub use read::Cursor;
 pub use store::Store;
 pub use types::{
-    ArtifactId, Collected, Encryption, Filter, Finding, Hit, Info, Options, Put, Stats,
+    ArtifactId, Collected, Encryption, Filter, Finding, Hit, Info, Options, Put, Stats, Whereabouts,
 };
 pub use write::Writer;

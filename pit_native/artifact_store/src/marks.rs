@@ -4,13 +4,13 @@
 //! note. Putting or restoring the content makes it local again. A held content cannot be removed by
 //! anybody until the hold is lifted.
 
-use crate::body::{EvictionBody, HoldBody, tagged_body};
+use crate::body::{EvictionBody, HoldBody, read_message, tagged_body};
 use crate::core::{Core, Prepared, now};
 use crate::error::{Result, StoreError};
 use crate::log::Pending;
 use crate::record::{Header, Kind};
 use crate::text::{INDEXED, text_of};
-use crate::types::ArtifactId;
+use crate::types::{ArtifactId, Whereabouts};
 use std::sync::atomic::Ordering;
 
 /// Bytes of a text that the note of its eviction keeps, so that it can be searched when the search
@@ -22,15 +22,17 @@ impl Core {
     ///
     /// The caller has made sure that somebody else has the bytes. They are read once more: what is
     /// damaged here is not declared to be elsewhere.
-    pub(crate) fn evict(&self, id: &ArtifactId) -> Result<bool> {
+    pub(crate) fn evict(&self, id: &ArtifactId, tier: &str) -> Result<bool> {
         let bytes = match self.check(id) {
             Ok(bytes) => bytes,
-            Err(StoreError::Remote(_)) => return Ok(false),
+            Err(StoreError::Remote { tier: noted, .. }) if noted == tier => return Ok(false),
+            Err(StoreError::Remote { .. }) => return self.move_on(id, tier).map(|()| false),
             Err(error) => return Err(error),
         };
         let note = EvictionBody {
             bytes,
             excerpt: excerpt(&self.head(id, INDEXED)?).to_owned(),
+            tier: tier.to_owned(),
         };
         let (flags, body) = tagged_body(id, Some(&note), self.seal.as_ref())?;
         let header = Header::of(Kind::Eviction, flags, &[&body]);
@@ -52,6 +54,62 @@ impl Core {
         self.log.sync_tail(&mut tail)?;
         self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
         Ok(true)
+    }
+
+    /// Notes that the bytes of an evicted content are in another tier now.
+    fn move_on(&self, id: &ArtifactId, tier: &str) -> Result<()> {
+        let Some(note) = self.note_of(id)? else {
+            // Somebody has brought it back, or its note is damaged: the bytes are still where they are.
+            return Ok(());
+        };
+        let tier = tier.to_owned();
+        let note = EvictionBody { tier, ..note };
+        let (flags, body) = tagged_body(id, Some(&note), self.seal.as_ref())?;
+        let header = Header::of(Kind::Eviction, flags, &[&body]);
+        let mut tail = self.log.settled()?;
+        if !self.index.read().is_remote(id)? {
+            return Ok(());
+        }
+        let batch = [Pending {
+            header,
+            parts: vec![&body],
+            is_moved: false,
+        }];
+        let (places, number) = self.log.append(&mut tail, &batch)?;
+        let (id, place) = (*id, places[0]);
+        self.log.after_sync(&tail, move |index| {
+            match index.is_remote(&id)? {
+                true => index.mark_remote(id, note.bytes, place),
+                // It came back, or went for good, in between.
+                false => Ok(()),
+            }
+        });
+        drop(tail);
+        self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
+        self.log.commit(number)
+    }
+
+    /// See [`crate::Store::whereabouts`].
+    pub(crate) fn whereabouts(&self, id: &ArtifactId) -> Result<Whereabouts> {
+        let index = self.index.read();
+        if index.content_row(id)?.is_none() {
+            return Ok(Whereabouts::Unknown);
+        }
+        if index.has_sound(id)? {
+            return Ok(Whereabouts::Here);
+        }
+        if !index.is_remote(id)? {
+            return Ok(Whereabouts::Damaged);
+        }
+        drop(index);
+        Ok(Whereabouts::Remote {
+            tier: self.tier_of(id)?,
+        })
+    }
+
+    /// The tier that an evicted content's note names; empty when nobody said, or the note is damaged.
+    pub(crate) fn tier_of(&self, id: &ArtifactId) -> Result<String> {
+        Ok(self.note_of(id)?.map(|note| note.tier).unwrap_or_default())
     }
 
     /// Puts the bytes of a known content back, whether they were evicted, damaged or lost. False when
@@ -131,25 +189,34 @@ impl Core {
     /// keeps.
     pub(crate) fn searchable(&self, id: &ArtifactId, limit: usize) -> Result<Vec<u8>> {
         match self.head(id, limit) {
-            Err(StoreError::Remote(_)) => Ok(self.excerpt_of(id)?.unwrap_or_default()),
+            Err(StoreError::Remote { .. }) => {
+                let note = self.note_of(id)?;
+                Ok(note
+                    .map(|note| note.excerpt.into_bytes())
+                    .unwrap_or_default())
+            }
             other => other,
         }
     }
 
-    fn excerpt_of(&self, id: &ArtifactId) -> Result<Option<Vec<u8>>> {
-        let place = self.index.read().content(id)?.map(|content| content.place);
-        let Some((place, segment)) =
-            place.and_then(|place| Some((place, self.log.segment(place.segment)?)))
-        else {
-            return Ok(None);
-        };
-        let record = segment.record_at(u64::from(place.offset))?;
-        Ok(record
-            .filter(|(header, _)| header.kind == Kind::Eviction)
-            .and_then(|(header, body)| {
-                crate::body::read_message::<EvictionBody>(body, header.flags, self.seal.as_ref())
-            })
-            .map(|(_, note)| note.excerpt.into_bytes()))
+    /// The note of an evicted content; nothing when it is here, gone, or the note does not check out.
+    fn note_of(&self, id: &ArtifactId) -> Result<Option<EvictionBody>> {
+        for _ in 0..2 {
+            let place = self.index.read().content(id)?.map(|content| content.place);
+            let Some(place) = place else {
+                return Ok(None);
+            };
+            let Some(segment) = self.log.segment(place.segment) else {
+                // Compaction moved it in this moment.
+                continue;
+            };
+            let record = segment.record_at(u64::from(place.offset))?;
+            return Ok(record
+                .filter(|(header, _)| header.kind == Kind::Eviction)
+                .and_then(|(header, body)| read_message(body, header.flags, self.seal.as_ref()))
+                .map(|(_, note)| note));
+        }
+        Ok(None)
     }
 }
 

@@ -92,7 +92,9 @@ impl Core {
             .content(id)?
             .ok_or_else(|| StoreError::NotFound(id.to_string()))?;
         if index.is_remote(id)? {
-            return Err(StoreError::Remote(*id));
+            drop(index);
+            let tier = self.tier_of(id)?;
+            return Err(StoreError::Remote { id: *id, tier });
         }
         Ok((content.place, content.bytes))
     }

@@ -19,8 +19,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The format that this version writes; it reads those before it too. Version 2 brought chunks.
-pub(crate) const FORMAT: u16 = 2;
+/// The format that this version writes; it reads those before it too. Version 2 brought chunks,
+/// version 3 notes of evictions that name the tier.
+pub(crate) const FORMAT: u16 = 3;
 /// In the place of a sealed constant, when a file of keys tells a wrong one.
 const IN_KEY_FILE: &[u8] = b"keys";
 /// What is sealed to find a wrong key.

@@ -10,7 +10,9 @@ use crate::ledger::Ledger;
 use crate::log::{Log, sync_folder};
 use crate::read::Cursor;
 use crate::recovery::{glance, recover};
-use crate::types::{ArtifactId, Collected, Filter, Finding, Hit, Info, Options, Put, Stats};
+use crate::types::{
+    ArtifactId, Collected, Filter, Finding, Hit, Info, Options, Put, Stats, Whereabouts,
+};
 use crate::verify;
 use crate::write::{Drafts, Writer};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -207,10 +209,11 @@ impl Store {
         self.using().open()?.keeper.flush()
     }
 
-    /// Drops the bytes of a content that is kept elsewhere; its entries stay, and it is still found.
-    /// False when they had been dropped before. The space comes back with the next [`Self::gc`].
-    pub fn evict(&self, id: &ArtifactId) -> Result<bool> {
-        self.using().open()?.core.evict(id)
+    /// Drops the bytes of a content that `tier` keeps; its entries stay, and it is still found. False when
+    /// they had been dropped before; another tier's name is noted all the same. The space comes back with the
+    /// next [`Self::gc`].
+    pub fn evict(&self, id: &ArtifactId, tier: &str) -> Result<bool> {
+        self.using().open()?.core.evict(id, tier)
     }
 
     /// Puts the bytes of an evicted, damaged or lost content back. False when they are here.
@@ -222,6 +225,11 @@ impl Store {
     /// [`Self::finish`] has found its digest right nothing of it can be read.
     pub fn restorer(&self, id: &ArtifactId) -> Result<Writer> {
         self.using().open()?.core.restorer(*id)
+    }
+
+    /// Where the bytes of a content are. Reads the note of an eviction, and nothing else from the disk.
+    pub fn whereabouts(&self, id: &ArtifactId) -> Result<Whereabouts> {
+        self.using().open()?.core.whereabouts(id)
     }
 
     /// Whether the bytes of a content are here, and nothing is known against them.

@@ -35,7 +35,9 @@ pub(crate) fn sweep(core: &Core) -> Result<()> {
         match core.keys(&id) {
             Ok(keys) => marked.extend(keys.unwrap_or_default()),
             // It went meanwhile, or nobody can say any more which chunks it had.
-            Err(StoreError::NotFound(_) | StoreError::Remote(_) | StoreError::Damaged { .. }) => {}
+            Err(
+                StoreError::NotFound(_) | StoreError::Remote { .. } | StoreError::Damaged { .. },
+            ) => {}
             Err(error) => return Err(error),
         }
     }

@@ -177,6 +177,22 @@ pub struct Stats {
     pub unindexed: u64,
 }
 
+/// Where the bytes of a content are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In the store, and nothing is known against them.
+    Here,
+    /// In another tier, which can bring them back.
+    Remote {
+        /// As it was named when the bytes were evicted; empty when nobody said.
+        tier: String,
+    },
+    /// The store has entries of them, but they were found damaged, or their record is lost.
+    Damaged,
+    /// Nothing is stored under this id.
+    Unknown,
+}
+
 /// A stored bit that does not check out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {

@@ -306,7 +306,7 @@ impl Report<'_> {
         match self.core.check(id) {
             Err(StoreError::Damaged { .. }) => Ok(false),
             // It was removed or dropped since.
-            Ok(_) | Err(StoreError::NotFound(_) | StoreError::Remote(_)) => Ok(true),
+            Ok(_) | Err(StoreError::NotFound(_) | StoreError::Remote { .. }) => Ok(true),
             Err(error) => Err(error),
         }
     }

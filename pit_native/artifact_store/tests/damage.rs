@@ -80,7 +80,7 @@ fn of_everything(path: &Path, key: Option<Key>) -> (Options, BTreeMap<ArtifactId
     let gone = store.put(b"removed", &named("b", "r")).expect("put");
     store.remove(&gone).expect("removed");
     let remote = store.put(&noise(3, 300), &named("c", "r")).expect("put");
-    store.evict(&remote).expect("evicted");
+    store.evict(&remote, "archive").expect("evicted");
     store.hold(&remote, "a reason").expect("held");
     store.close().expect("closed");
     assert!(segments(path).len() > 1);

@@ -1,6 +1,6 @@
 //! Contents whose bytes are elsewhere, and contents that are held.
 
-use artifact_store::{ArtifactId, Options, Store, StoreError};
+use artifact_store::{ArtifactId, Options, Store, StoreError, Whereabouts};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,8 +19,8 @@ fn an_evicted_content_is_known_and_found_and_comes_back() {
     let mut store = open_searchable(dir.path());
     let put = named("a.txt", "r");
     let id = store.put(text.as_bytes(), &put).expect("put");
-    assert!(store.evict(&id).expect("evicted"));
-    assert!(!store.evict(&id).expect("evicted before"));
+    assert!(store.evict(&id, "archive").expect("evicted"));
+    assert!(!store.evict(&id, "archive").expect("evicted before"));
     for round in 0..3 {
         if round > 0 {
             store.close().expect("closed");
@@ -31,7 +31,9 @@ fn an_evicted_content_is_known_and_found_and_comes_back() {
             }
             store = open_searchable(dir.path());
         }
-        assert!(matches!(store.get(&id), Err(StoreError::Remote(one)) if one == id));
+        assert!(
+            matches!(store.get(&id), Err(StoreError::Remote { id: one, tier }) if one == id && tier == "archive")
+        );
         assert_eq!(store.remote().expect("remote"), [id]);
         assert!(!store.is_local(&id).expect("known"));
         let info = store.info(&id).expect("info");
@@ -68,12 +70,12 @@ fn the_space_of_an_evicted_content_comes_back() {
         .collect();
     let id = store.put(&big, &named("big", "r")).expect("put");
     let small = store.put(b"small", &named("small", "r")).expect("put");
-    assert!(store.evict(&id).expect("evicted"));
+    assert!(store.evict(&id, "archive").expect("evicted"));
     let collected = store.gc(&[id, small], None).expect("collected");
     assert_eq!(collected.removed, 0);
     assert!(collected.freed > 1_000_000, "{collected:?}");
     for _ in 0..2 {
-        assert!(matches!(store.get(&id), Err(StoreError::Remote(_))));
+        assert!(matches!(store.get(&id), Err(StoreError::Remote { .. })));
         assert_eq!(store.get(&small).expect("small"), b"small");
         store.gc(&[id, small], None).expect("collected");
     }
@@ -119,7 +121,7 @@ fn a_hold_outlives_the_records_that_it_was_set_on() {
     let content = vec![2; 9002];
     let id = store.put(&content, &named("a", "r")).expect("put");
     store.hold(&id, "case 7").expect("held");
-    store.evict(&id).expect("evicted");
+    store.evict(&id, "archive").expect("evicted");
     store.put(&content, &named("a", "r")).expect("put again");
     // What was put first is gone from the log now, and the hold stands before what was put last.
     store.gc(&[], None).expect("collected");
@@ -150,7 +152,7 @@ proptest! {
                     local.insert(id, true);
                 }
                 2 if is_known => {
-                    prop_assert_eq!(store.evict(&id).expect("evict"), local[&id]);
+                    prop_assert_eq!(store.evict(&id, "archive").expect("evict"), local[&id]);
                     local.insert(id, false);
                 }
                 3 if is_known => {
@@ -182,7 +184,7 @@ proptest! {
                 let id = ArtifactId::of(&bytes);
                 match (store.get(&id), local.get(&id)) {
                     (Ok(found), Some(true)) => prop_assert_eq!(found, bytes),
-                    (Err(StoreError::Remote(_)), Some(false)) | (Err(StoreError::NotFound(_)), None) => {}
+                    (Err(StoreError::Remote { .. }), Some(false)) | (Err(StoreError::NotFound(_)), None) => {}
                     (found, known) => prop_assert!(false, "{found:?} but {known:?}"),
                 }
             }
@@ -191,5 +193,45 @@ proptest! {
             prop_assert_eq!(&ids, &held);
         }
         prop_assert_eq!(store.verify().expect("verified"), []);
+    }
+}
+
+#[test]
+fn the_tier_that_has_the_bytes_is_named_and_may_change() {
+    let place = |tier: &str| Whereabouts::Remote { tier: tier.into() };
+    for key in [None, Some([7; 32].into())] {
+        let dir = folder();
+        let options = || Options {
+            key: key.clone(),
+            ..Options::default()
+        };
+        let mut store = Store::open(dir.path(), options()).expect("the store opens");
+        let text = b"kept far away";
+        let id = store.put(text, &named("a.txt", "r")).expect("put");
+        let other = ArtifactId([9; 32]);
+        assert_eq!(
+            store.whereabouts(&other).expect("asked"),
+            Whereabouts::Unknown
+        );
+        assert_eq!(store.whereabouts(&id).expect("asked"), Whereabouts::Here);
+        assert!(store.evict(&id, "archive").expect("evicted"));
+        assert_eq!(store.whereabouts(&id).expect("asked"), place("archive"));
+        assert!(!store.evict(&id, "cloud").expect("moved on"));
+        store.gc(&[], Some(0.0)).expect("collected");
+        for _ in 0..2 {
+            assert_eq!(store.whereabouts(&id).expect("asked"), place("cloud"));
+            let error = store.get(&id).expect_err("it is remote").to_string();
+            assert_eq!(
+                error,
+                format!("the bytes of artifact {id} are kept in the cloud tier")
+            );
+            store.flush_search().expect("flushed");
+            assert_eq!(store.search("far", 5).expect("searched").len(), 1);
+            store.close().expect("closed");
+            fs::remove_dir_all(dir.path().join("index")).expect("no index");
+            store = Store::open(dir.path(), options()).expect("the store opens");
+        }
+        assert!(store.restore(&id, text).expect("restored"));
+        assert_eq!(store.whereabouts(&id).expect("asked"), Whereabouts::Here);
     }
 }

@@ -36,7 +36,7 @@ fn what_comes_back_in_pieces_is_what_left() {
             let content = bytes(size);
             let put = named("a", "r");
             let id = store.put(&content, &put).expect("put");
-            assert!(store.evict(&id).expect("evicted"));
+            assert!(store.evict(&id, "archive").expect("evicted"));
             store.gc(&[], Some(0.0)).expect("collected");
             let pieces: Vec<&[u8]> = content.chunks(70_001).collect();
             assert_eq!(fill(&store, &id, &pieces).expect("restored"), id);
@@ -63,7 +63,7 @@ fn nothing_is_seen_of_what_is_wrong_or_half() {
     let store = open(dir.path());
     let content = bytes(500_000);
     let id = store.put(&content, &named("a", "r")).expect("put");
-    store.evict(&id).expect("evicted");
+    store.evict(&id, "archive").expect("evicted");
     let mut other = content.clone();
     other[400_000] ^= 1;
     assert!(matches!(
@@ -78,7 +78,7 @@ fn nothing_is_seen_of_what_is_wrong_or_half() {
     store.write(&mut writer, &content).expect("written");
     assert!(!store.is_local(&id).expect("known"), "it is not finished");
     drop(writer);
-    assert!(matches!(store.get(&id), Err(StoreError::Remote(_))));
+    assert!(matches!(store.get(&id), Err(StoreError::Remote { .. })));
     let before = store.stats().expect("stats").stored_bytes;
     let freed = store.gc(&[], Some(0.0)).expect("collected").freed;
     assert!(freed > 200_000 && before > freed, "{before} {freed}");
@@ -94,7 +94,7 @@ fn what_was_removed_meanwhile_does_not_come_back() {
     let store = open(dir.path());
     let content = bytes(100_000);
     let id = store.put(&content, &named("a", "r")).expect("put");
-    store.evict(&id).expect("evicted");
+    store.evict(&id, "archive").expect("evicted");
     let mut writer = store.restorer(&id).expect("begun");
     store.write(&mut writer, &content).expect("written");
     store.remove(&id).expect("removed");

@@ -78,7 +78,7 @@ pub(crate) fn store_error(error: StoreError) -> PyErr {
             "free some space or run `symphony artifacts gc`; everything stored so far is kept",
         ),
         StoreError::NotFound(_) => not_found(&message, "see `symphony artifacts list`"),
-        StoreError::Remote(_) => raise(
+        StoreError::Remote { .. } => raise(
             "ArtifactRemote",
             &message,
             "read it through `symphony artifacts show`, which brings it back",

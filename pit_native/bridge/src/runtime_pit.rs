@@ -66,7 +66,7 @@ fn store_failure(error: &StoreError) -> NodeError {
     let (code, remedy) = match error {
         StoreError::Full { .. } => ("storage_full", "free some space, then resume the run"),
         StoreError::NotFound(_) => ("not_found", "play the melody again"),
-        StoreError::Remote(_) => (
+        StoreError::Remote { .. } => (
             "artifact_remote",
             "bring it back with `symphony artifacts show`, then resume the run",
         ),

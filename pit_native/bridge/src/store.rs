@@ -4,7 +4,7 @@ use crate::errors::store_error;
 use crate::json::{map_to_python, serialised, to_map};
 use crate::store_stream::{self, PyArtifactReader, PyArtifactWriter};
 use artifact_store::quality::Quality;
-use artifact_store::{ArtifactId, Filter, Info, Key, Options, Put, Store};
+use artifact_store::{ArtifactId, Filter, Info, Key, Options, Put, Store, Whereabouts};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::path::PathBuf;
@@ -170,9 +170,11 @@ impl PyArtifactStore {
         serialised(py, &findings)
     }
 
-    fn evict(&self, py: Python<'_>, id: &str) -> PyResult<bool> {
+    #[pyo3(signature = (id, tier=""))]
+    fn evict(&self, py: Python<'_>, id: &str, tier: &str) -> PyResult<bool> {
         let id = parse(id)?;
-        py.detach(|| self.store.evict(&id)).map_err(store_error)
+        py.detach(|| self.store.evict(&id, tier))
+            .map_err(store_error)
     }
 
     fn restore(&self, py: Python<'_>, id: &str, content: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -190,6 +192,17 @@ impl PyArtifactStore {
 
     fn is_local(&self, id: &str) -> PyResult<bool> {
         self.store.is_local(&parse(id)?).map_err(store_error)
+    }
+
+    fn whereabouts(&self, py: Python<'_>, id: &str) -> PyResult<(&'static str, Option<String>)> {
+        let id = parse(id)?;
+        let found = py.detach(|| self.store.whereabouts(&id));
+        Ok(match found.map_err(store_error)? {
+            Whereabouts::Here => ("here", None),
+            Whereabouts::Remote { tier } => ("remote", Some(tier)),
+            Whereabouts::Damaged => ("damaged", None),
+            Whereabouts::Unknown => ("unknown", None),
+        })
     }
 
     fn remote(&self, py: Python<'_>) -> PyResult<Vec<String>> {
