@@ -144,8 +144,9 @@ class Changes:
             self._write(record)
             try:
                 applying.apply(wanted, project, label=record.id, is_resumed=is_resumed)
-            except SymphonyError:
-                if not is_resumed:
+            except SymphonyError as error:
+                # What was done by half stays marked as begun, so that it can be finished or taken back.
+                if not is_resumed and not isinstance(error, applying.PartlyApplied):
                     record.state = before
                     self._write(record)
                 raise

@@ -7,7 +7,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgpack
@@ -20,6 +22,18 @@ Json = dict[str, Any]
 
 MOST_OPEN = 16
 """How many components may be open in one host."""
+MOST_SHOWN = 256
+"""How many nodes' trees are kept at once; the oldest go first."""
+
+_ENCODINGS = (
+    ("text", "text"),
+    ("text/*", "text"),
+    ("application/json", "json"),
+    ("list<*", "json"),
+    ("*/*", "bytes"),
+    ("*", "json"),
+)
+"""How a value of a type is written where nobody noted it: the first pattern that fits."""
 
 
 @dataclass(slots=True)
@@ -40,8 +54,10 @@ class Components:
     A component's id stands as `node` in the context of its call, and `run` is empty: so the run loop knows it.
     """
 
-    def __init__(self, engine: Engine, emit: Emit) -> None:
+    def __init__(self, engine: Engine, emit: Emit, is_playing: Callable[[str, str], bool]) -> None:
+        """`is_playing` tells whether a node of a run (by its place in the root run) still plays."""
         self._engine = engine
+        self._is_playing = is_playing
         self._emit = emit
         self._open: dict[str, _Open] = {}
         self._numbers = itertools.count(1)
@@ -63,7 +79,10 @@ class Components:
         """Takes a `ui` event of the run loop."""
         at = in_root(event)
         component = f"{at['run']}/{at['node']}" if at["run"] else str(at["node"])
+        if at["run"] and not self._is_playing(at["run"], str(at["node"])):
+            return  # it came late: nothing would ever take it away again
         if at["run"] and component not in self._open:
+            self._make_room()
             self._open[component] = _Open((event["run"], event["node"]), str(event["extension"]))
         kept = self._open.get(component)
         if kept is None:
@@ -77,7 +96,8 @@ class Components:
     def follow(self, event: Json) -> None:
         """Takes the host's events: what a node shows ends with it."""
         if event.get("event") == "taskProgress" and event["node"]["status"] != "running":
-            ended = [f"{event['run']}/{event['node']['id']}"]
+            place = f"{event['run']}/{event['node']['id']}"
+            ended = [c for c in self._open if c == place or c.startswith(f"{place}/")]
         elif event.get("event") == "workflowComplete":
             ended = [component for component in self._open if component.startswith(f"{event['run']['id']}/")]
         else:
@@ -125,6 +145,12 @@ class Components:
         # The task counts as running until it returns; who looks shall see that it has ended.
         asyncio.get_running_loop().call_soon(self._changed, component)
 
+    def _make_room(self) -> None:
+        nodes = [component for component, kept in self._open.items() if kept.task is None]
+        for component in nodes[: max(0, len(nodes) - MOST_SHOWN + 1)]:
+            del self._open[component]
+            self._emit({"event": "component", "id": component})
+
     def _kept(self, component: str) -> _Open:
         kept = self._open.get(component)
         if kept is None:
@@ -142,11 +168,7 @@ def value_of(content: bytes, kind: str, encoding: str | None) -> Any:
     `encoding` is what the run loop wrote with it (`text`, `bytes`, `json` or `msgpack`); None for one that came
     otherwise. Raises BadInput.
     """
-    if encoding is None:
-        is_plain = "/" in kind and kind != "application/json"
-        encoding = (
-            "json" if not is_plain and kind != "text" else "text" if kind.startswith("text") else "bytes"
-        )
+    encoding = encoding or next(written for pattern, written in _ENCODINGS if fnmatchcase(kind, pattern))
     try:
         if encoding == "bytes":
             return content

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import secrets
 import shutil
 import threading
 from collections.abc import Sequence
@@ -14,19 +16,27 @@ from symphony.kit.unpacking import unpack
 from symphony.stage.permissions import Grants, parse_grant
 from symphony.stage.roster import CastMember
 
+log = logging.getLogger(__name__)
+
 
 class Development:
     """Copies of the folders, so that what plays does not change under its own feet while the author writes."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        # Of this host alone: what another left and could not be removed is never played.
+        self._root, self._folder = folder, folder / secrets.token_hex(4)
         self._lock = threading.Lock()
         self.members: dict[str, CastMember] = {}
         self.tasks: set[asyncio.Task[None]] = set()
 
     def clear(self) -> None:
         """Removes what a host before left."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            shutil.rmtree(self._root)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            log.warning("Former states of extensions under development stay in %s: %s", self._root, error)
 
     def take(self, source: Path, agreed: Sequence[str] | None) -> CastMember:
         """The folder as it is now. Its version names the content, so that the same content has the same cache.

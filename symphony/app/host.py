@@ -187,15 +187,22 @@ class Host(
             self._player_changes.follow(event)
 
         def recast() -> None:
-            members = extensions.cast()
+            members = [m for m in extensions.cast() if not supervision.is_barred(m.name)]
             roster.cast(members)
             pit.declare_types(member.manifest.types for member in members)
             hub.emit({"event": "extensions"})
 
         def disable(extension: str) -> None:
-            extensions.installer.disable(extension)
-            extensions.changed()
-            recast()
+            try:
+                extensions.installer.disable(extension)
+            finally:
+                extensions.changed()
+                recast()
+
+        def is_playing(run: str, place: str) -> bool:
+            if run not in engine.playing():
+                return False
+            return history.get(run).node(place.partition("/")[0]).status in ("running", "waiting")
 
         supervision = Supervision(home.path, configuration, disable, roster.knows, hub.emit)
         engine = Engine(
@@ -226,7 +233,7 @@ class Host(
             audit=audit,
             roster=roster,
             engine=engine,
-            components=Components(engine, hub.emit),
+            components=Components(engine, hub.emit, is_playing),
             meters=meters,
             tiers=tiers,
             changes=Changes(

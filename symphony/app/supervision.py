@@ -23,6 +23,8 @@ Json = dict[str, Any]
 
 _IN_ORDER = "exit status 0"
 """How a Player ends that was asked to, for instance because nobody has used it for a while."""
+_NEVER_READY = "it ended before it was ready"
+"""How the run loop begins the reason when a process ended while it was started; there is no number of it then."""
 
 
 class Supervision:
@@ -47,6 +49,7 @@ class Supervision:
         self._crashes = Crashes()
         self._problems: dict[str, Json] = {}
         self._read()
+        self._barred: set[str] = set()
         self._begun: dict[str, float] = {}
         self._activation: dict[str, float] = {}
         self.ledger = Ledger(
@@ -63,9 +66,14 @@ class Supervision:
             self._begun[key] = time.monotonic()
         elif state == "ready" and key in self._begun:
             self._activation[extension] = time.monotonic() - self._begun.pop(key)
-        elif state == "unloaded" and event.get("pid") and self._is_known(key):
+        elif state == "unloaded" and self._is_known(key):
+            self._begun.pop(key, None)
             reason = str(event.get("reason") or "")
-            if reason and not reason.endswith(_IN_ORDER):
+            if event.get("pid"):
+                is_crash = bool(reason) and not reason.endswith(_IN_ORDER)
+            else:  # a sandbox that was refused is no fault of the extension's
+                is_crash = reason.startswith(_NEVER_READY)
+            if is_crash:
                 self._crashed(extension, reason)
 
     def about(self, extension: str) -> Json:
@@ -75,8 +83,13 @@ class Supervision:
         usage["limits"]["activation"] = self._configuration.get("stage.player.start_timeout")
         return {"usage": usage, "problem": self._problems.get(extension)}
 
+    def is_barred(self, extension: str) -> bool:
+        """Whether it is off although that could not be written down: nothing of it plays in this host."""
+        return extension in self._barred
+
     def enabled(self, extension: str) -> None:
         """The user has switched it on again: what was is forgotten."""
+        self._barred.discard(extension)
         self._crashes.forget(extension)
         if self._problems.pop(extension, None) is not None:
             self._write()
@@ -102,10 +115,18 @@ class Supervision:
             "remedy": remedy,
             "crashes": [{"at": crash.at, "reason": crash.reason} for crash in recent],
         }
+        self._barred.add(extension)  # before anything that can fail
         try:
             self._disable(extension)
         except (SymphonyError, OSError) as error:
-            log.error("%s could not be switched off: %s", extension, error)
+            log.error(
+                "%s is off in this host only, which could not be written down: %s",
+                extension,
+                error,
+                extra={"component": "stage"},
+            )
+        else:
+            self._barred.discard(extension)
         self._write()
         log.error("%s", message, extra={"component": "stage"})
         asyncio.get_running_loop().call_soon(

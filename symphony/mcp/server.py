@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from typing import Any
 
 import mcp_types as types
@@ -21,6 +22,8 @@ INSTRUCTIONS = (
     "it. Call `compose` to see what would be done, `run` to do it, and read the results with `show_artifact`."
 )
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+LEVELS_KEPT = 1000
+"""Sessions whose log level is remembered; one that is forgotten has the usual level again."""
 LISTED = 100
 """Resources of one page of the list."""
 ARTIFACTS, RUNS = "symphony://artifacts/", "symphony://runs/"
@@ -50,7 +53,7 @@ def build_server(door: Door) -> Server[Any]:
 class _Surface:
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._levels: dict[str, str] = {}
+        self._levels: OrderedDict[str, str] = OrderedDict()
 
     async def list_tools(self, ctx: Context, params: object) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[entry.tool(name) for name, entry in TOOLS.items()])
@@ -156,7 +159,11 @@ class _Surface:
         )
 
     async def set_level(self, ctx: Context, params: types.SetLevelRequestParams) -> types.EmptyResult:
-        self._levels[_session(ctx)] = params.level
+        session = _session(ctx)
+        self._levels[session] = params.level
+        self._levels.move_to_end(session)
+        while len(self._levels) > LEVELS_KEPT:
+            self._levels.popitem(last=False)  # a session does not say when it ends
         return types.EmptyResult()
 
     async def _ask(self, method: str, *arguments: Any) -> Any:

@@ -56,32 +56,38 @@ def adopt(tree: Any, component: str) -> Node:
 
 def frame(title: str, shown: dict[str, Any], component: str, *, closable: bool = True) -> Node:
     """What `HostPort.component` answered, in a frame that says whose it is; its faults in the place of the tree."""
-    inside, problem = None, shown.get("problem")
-    if problem is None and shown["tree"] is not None:
-        try:
-            inside = adopt(shown["tree"], component)
-        except BadInput as error:
-            problem = {"message": error.message, "remedy": error.remedy}
-    if problem is not None:
-        inside = h("Alert", tone="bad", title=str(problem["message"]), text=str(problem["remedy"]) or None)
-        inside["key"] = f"foreign.problem:{component}"
-    elif inside is None:
-        inside = (
-            h("Progress", label="Starting") if shown["is_open"] else h("Text", "It has ended.", tone="muted")
-        )
-    ended = (
-        None
-        if shown["is_open"] or problem is not None
-        else h("Text", "It has ended.", tone="muted", small=True)
-    )
     return h(
         "Foreign",
-        inside,
-        ended if inside["type"] != "Text" else None,
+        *_inside(shown, component),
         key=f"foreign.frame:{component}",
         title=title,
         source=str(shown["extension"]),
         closable=closable or None,
+    )
+
+
+def _inside(shown: dict[str, Any], component: str) -> list[Node]:
+    tree, problem, is_open = shown["tree"], shown.get("problem"), shown["is_open"]
+    if problem is not None:
+        return [_problem(problem, component)]
+    inside: list[Node] = []
+    if tree is not None:
+        try:
+            inside.append(adopt(tree, component))
+        except BadInput as error:
+            return [_problem({"message": error.message, "remedy": error.remedy}, component)]
+    if not is_open:
+        inside.append(h("Text", "It has ended.", tone="muted", small=True))
+    return inside or [h("Progress", label="Starting")]
+
+
+def _problem(problem: dict[str, Any], component: str) -> Node:
+    return h(
+        "Alert",
+        key=f"foreign.problem:{component}",
+        tone="bad",
+        title=str(problem["message"]),
+        text=str(problem["remedy"]) or None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.server
 import json
+import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -285,6 +286,49 @@ async def test_three_crashes_switch_an_extension_off_with_a_report(started: Any)
     (row,) = (await host.list_extensions("asker"))["extensions"]
     assert row["problem"] is None
     listener.cancel()
+
+
+async def test_an_extension_that_ends_before_it_is_ready_is_given_up_too(
+    started: Any, tmp_path: Path
+) -> None:
+    folder = source(tmp_path / "broken", "1.0.0")
+    (folder / "player.py").write_text("import os\nos._exit(0)\n")
+    shutil.copytree(folder, tmp_path / "bundled" / "asker")
+    host = await started()
+    reports = host.services.home.path / "crashes.json"
+
+    async def off() -> bool:
+        (row,) = (await host.list_extensions("asker"))["extensions"]
+        return not row["enabled"]
+
+    async with asyncio.timeout(120):
+        while not await off():
+            with pytest.raises(SymphonyError):
+                await host.call_function("test/asker#greet", {})
+    (crashes,) = (p["crashes"] for p in json.loads(reports.read_bytes())["switched_off"].values())
+    assert len(crashes) == 3 and "before it was ready" in crashes[0]["reason"]
+
+
+async def test_an_extension_stays_off_when_that_cannot_be_written_down(started: Any) -> None:
+    host = await started("[stage.crashes]\nlimit = 1\n", v1_0_0=())
+    await host.install_extension("test/asker", [])
+    installer = host.services.extensions.installer
+
+    def full(name: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    installer.disable = full
+    with pytest.raises(SymphonyError):
+        await host.call_function("test/asker#crash", {})
+    async with asyncio.timeout(60):
+        while "test/asker" in host.services.roster.versions():
+            await asyncio.sleep(0.02)
+    (row,) = (await host.list_extensions("asker"))["extensions"]
+    assert not row["enabled"] and "crashed" in row["problem"]["message"]
+    with pytest.raises(NotFound, match="not enabled"):
+        await host.call_function("test/asker#greet", {})
+    await host.enable_extension("test/asker", True)
+    assert "hello" in str((await host.call_function("test/asker#greet", {}))["outputs"])
 
 
 async def test_a_budget_of_calls_ends_them_and_is_shown(started: Any, site: int) -> None:

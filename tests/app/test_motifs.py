@@ -9,13 +9,15 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from symphony.app.components import MOST_SHOWN, Components, value_of
 from symphony.app.host import Host
 from symphony.app.lock import HomeLock
 from symphony.config.home import Home
+from symphony.engine.engine import Engine
 from symphony.errors import BadInput, NotFound
 from symphony.ui.catalogue import check
 from symphony.ui.foreign import frame
@@ -260,4 +262,37 @@ async def test_a_node_of_a_run_shows_its_tree_and_hears_the_user(host: Host) -> 
     assert event["run"]["status"] == "succeeded"
     with pytest.raises(NotFound):
         await host.component(component)
+    late = {"run": run, "node": "ask", "extension": "tests/flooder", "piece": {"tree": {"type": "Text"}}}
+    host.services.components.shown({"event": "ui", **late})
+    with pytest.raises(NotFound):  # nothing would take it away again
+        await host.component(component)
     await page.close()
+
+
+def test_trees_of_nodes_are_bounded() -> None:
+    told: list[dict[str, Any]] = []
+    components = Components(cast(Engine, None), told.append, lambda run, place: True)
+    for number in range(MOST_SHOWN + 2):
+        components.shown({"run": "r", "node": f"n{number}", "extension": "a/b", "piece": {"tree": {}}})
+    with pytest.raises(NotFound):
+        components.look("r/n1")
+    assert components.look(f"r/n{MOST_SHOWN + 1}")["tree"] == {}
+    components.follow({"event": "workflowComplete", "run": {"id": "r"}})
+    with pytest.raises(NotFound):
+        components.look(f"r/n{MOST_SHOWN + 1}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding", "value"),
+    [
+        ("text", None, "[1]"),
+        ("text/markdown", None, "[1]"),
+        ("application/json", None, [1]),
+        ("record", None, [1]),
+        ("list<git/commit>", None, [1]),
+        ("image/png", None, b"[1]"),
+        ("image/png", "text", "[1]"),
+    ],
+)
+def test_an_artifact_becomes_the_value_of_its_type(kind: str, encoding: str | None, value: Any) -> None:
+    assert value_of(b"[1]", kind, encoding) == value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from symphony.errors import DamagedArtifact, SymphonyError
+from symphony.stage.beneath import Beneath
+from symphony.stage.changes import apply as applying
 from symphony.stage.changes.apply import ChangedMeanwhile
 from symphony.stage.changes.collect import Limits, TooLarge
 from symphony.stage.changes.diff import unified
@@ -324,3 +327,45 @@ def test_a_kill_at_any_step_leaves_what_can_be_finished_or_undone(tmp_path: Path
             layer.apply(changes.inverse(), is_resumed=True)
         assert look(layer.project) == before
     assert step > 10
+
+
+class Failing(Beneath):
+    """A folder in which nothing more can be written once `budget` files were."""
+
+    budget = 1
+
+    def replace(self, path: str, content: bytes, temporary: str, mode: int | None = None) -> None:
+        self.budget -= 1
+        if self.budget < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        super().replace(path, content, temporary, mode)
+
+
+@pytest.mark.parametrize("budget", [1, 2])
+def test_what_could_not_be_taken_back_is_named_and_can_be_finished_later(tmp_path: Path, budget: int) -> None:
+    layer = Layered.make(tmp_path, a="a", b="b", c="c")
+    for name in ("a", "b", "c"):
+        write(layer.upper / name, "new")
+    changes = layer.collect()
+    with Failing(layer.project) as project:
+        project.budget = budget
+        with pytest.raises(applying.PartlyApplied) as failed:
+            applying.apply(changes, project, label="test")
+    touched = ["a", "b"][:budget]
+    assert [finding["key"] for finding in failed.value.findings] == touched
+    assert "nothing was changed" not in str(failed.value) and "No space" in str(failed.value)
+    assert [name for name in "abc" if (layer.project / name).read_text() == "new"] == touched
+    layer.apply(changes.inverse(), is_resumed=True)
+    assert {(layer.project / name).read_text() for name in "abc"} == {"a", "b", "c"}
+
+
+def test_a_failure_that_is_taken_back_says_that_nothing_was_changed(tmp_path: Path) -> None:
+    layer = Layered.make(tmp_path)
+    for name in ("a", "b"):
+        write(layer.upper / name, "new")
+    with (
+        Failing(layer.project) as project,
+        pytest.raises(SymphonyError, match="no space"),
+    ):
+        applying.apply(layer.collect(), project, label="test")
+    assert look(layer.project) == {}

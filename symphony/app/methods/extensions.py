@@ -25,10 +25,16 @@ class ExtensionMethods:
         rows = await asyncio.to_thread(self.services.extensions.rows, query, installed_only=installed_only)
         installed = await asyncio.to_thread(self.services.extensions.installer.list)
         granted = {i.name: list(i.granted) for i in installed}
-        about = self.services.supervision.about
+        supervision = self.services.supervision
         return {
             "extensions": [
-                {**row, **about(row["name"]), "granted": granted.get(row["name"], [])} for row in rows
+                {
+                    **row,
+                    **supervision.about(row["name"]),
+                    "enabled": row["enabled"] and not supervision.is_barred(row["name"]),
+                    "granted": granted.get(row["name"], []),
+                }
+                for row in rows
             ]
         }
 

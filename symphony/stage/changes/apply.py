@@ -34,6 +34,12 @@ class ChangedMeanwhile(SymphonyError):
     code = "changed_meanwhile"
 
 
+class PartlyApplied(SymphonyError):
+    """It failed half way, and what was done could not all be taken back; the findings name those paths."""
+
+    code = "partly_applied"
+
+
 def conflicts(changes: ChangeSet, project: Beneath, *, is_resumed: bool = False) -> list[Conflict]:
     """What forbids to apply the changes. A path that is already as it would become forbids nothing; after an
     application that did not end, `is_resumed`, one that is on its way neither."""
@@ -44,7 +50,7 @@ def apply(changes: ChangeSet, project: Beneath, *, label: str, is_resumed: bool 
     """Brings every path into its state after. `label` marks temporary files and is the same for every try.
 
     Raises ChangedMeanwhile with a finding for each conflict, StorageFull or EnvironmentLacks; what was already
-    done is then taken back.
+    done is then taken back. Raises PartlyApplied when that fails, too.
     """
     if is_resumed:
         _remove_temporary(changes, project, label)
@@ -56,7 +62,8 @@ def apply(changes: ChangeSet, project: Beneath, *, label: str, is_resumed: bool 
             done.append(change)
             _step(changes, change, project, label, is_resumed)
     except (OSError, SymphonyError) as error:
-        _take_back(changes, done, project, label)
+        if left := _take_back(changes, done, project, label):
+            raise _partly(error, left) from error
         if isinstance(error, OSError):
             raise _explained(error) from error
         raise
@@ -184,13 +191,25 @@ def _check_link(change: Change, project: Beneath) -> None:
             ) from None
 
 
-def _take_back(changes: ChangeSet, done: list[Change], project: Beneath, label: str) -> None:
-    """After a failure. What cannot be taken back is found by the next try, which starts from what is there."""
+def _take_back(changes: ChangeSet, done: list[Change], project: Beneath, label: str) -> list[Conflict]:
+    """After a failure. Tries every path, and answers with those that are not as they were: the next try, which
+    starts from what is there, finds them."""
     paths = {change.path for change in done}
     part = ChangeSet(tuple(c for c in changes.changes if c.path in paths), (), changes.contents).inverse()
+    reasons: dict[str, str] = {}
     for change in _in_order(part):
-        with contextlib.suppress(OSError, SymphonyError):
+        try:
             _step(part, change, project, label, True)
+        except OSError as error:
+            reasons[change.path] = error.strerror or str(error)
+        except SymphonyError as error:
+            reasons[change.path] = error.message
+    left = []
+    for change in part.changes:
+        now = _current(project, change.path)
+        if isinstance(now, str) or not now.is_as(change.after):
+            left.append(Conflict(change.path, reasons.get(change.path, "it is not as it was")))
+    return left
 
 
 def _temporary(change: Change, label: str) -> str:
@@ -217,6 +236,17 @@ def shown(path: str) -> str:
     """A path as it can be printed: control characters and what is no text are written as escapes."""
     text = path.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _partly(error: OSError | SymphonyError, left: list[Conflict]) -> PartlyApplied:
+    why = error.message if isinstance(error, SymphonyError) else f"{error.strerror}"
+    why = why.removesuffix("; nothing was changed")
+    first, more = left[0], f" and {len(left) - 1} more" if len(left) > 1 else ""
+    return PartlyApplied(
+        f"It failed half way ({why}), and {shown(first.path)}{more} could not be taken back: {first.reason}",
+        remedy="mend the cause, then apply the changes to go on with them, or undo them",
+        findings=[{"key": shown(c.path), "message": c.reason} for c in left],
+    )
 
 
 def _explained(error: OSError) -> SymphonyError:
