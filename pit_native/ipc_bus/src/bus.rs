@@ -18,12 +18,14 @@ use crate::listener::Listener;
 use crate::peer::{self, Credentials};
 use crate::reader;
 use crate::session::Session;
+use crate::transport::{TransportSettings, Wire};
 
 /// Makes sessions; clones share the numbering.
 #[derive(Clone)]
 pub struct Bus {
     runtime: Handle,
     limits: Limits,
+    transport: TransportSettings,
     sessions: Arc<AtomicU64>,
 }
 
@@ -33,8 +35,20 @@ impl Bus {
         Bus {
             runtime,
             limits,
+            transport: TransportSettings::default(),
             sessions: Arc::new(AtomicU64::new(1)),
         }
+    }
+
+    /// The same bus with other settings of its transports.
+    pub fn with_transport(mut self, settings: TransportSettings) -> Self {
+        self.transport = settings;
+        self
+    }
+
+    /// The settings of its transports.
+    pub fn transport(&self) -> &TransportSettings {
+        &self.transport
     }
 
     /// The bounds of every session.
@@ -88,11 +102,43 @@ impl Bus {
     ) -> Result<Session, BusError> {
         let (stream, credentials) = take_expected(&listener, expect.pid, strangers).await?;
         drop(listener);
+        let wire = Wire::from_socket(stream, &self.transport)?;
+        self.begin(wire, credentials, expect, handler).await
+    }
+
+    /// Greets a peer over a connection that stands already: the pipes or the rings of a process that the host
+    /// started. `credentials` say whose they are; who makes the connection knows.
+    ///
+    /// # Errors
+    /// As [`Bus::accept`].
+    pub async fn adopt(
+        &self,
+        wire: Wire,
+        credentials: Credentials,
+        expect: Expect,
+        handler: Arc<dyn Handler>,
+    ) -> Result<Session, BusError> {
+        let timeout = expect.timeout;
+        let begun =
+            tokio::time::timeout(timeout, self.begin(wire, credentials, &expect, handler)).await;
+        begun.unwrap_or(Err(BusError::Timeout {
+            waited: timeout,
+            strangers: 0,
+        }))
+    }
+
+    async fn begin(
+        &self,
+        wire: Wire,
+        credentials: Credentials,
+        expect: &Expect,
+        handler: Arc<dyn Handler>,
+    ) -> Result<Session, BusError> {
         let id = self.sessions.fetch_add(1, Relaxed);
         let mut calls = Calls::new(random_half()?);
         let mut frames = FrameBuffer::new(self.limits.frame);
         let peer = handshake::greet(
-            &stream,
+            &wire,
             credentials,
             expect,
             &self.limits,
@@ -101,7 +147,7 @@ impl Bus {
         )
         .await?;
         let _inside = self.runtime.enter();
-        let session = Session::new(id, peer, self.limits.clone(), stream, calls, handler);
+        let session = Session::new(id, peer, self.limits.clone(), wire, calls, handler);
         self.runtime
             .spawn(reader::run(session.inner().clone(), frames));
         Ok(session)

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use rmpv::Value;
-use tokio::net::UnixStream;
 
 use crate::calls::Calls;
 use crate::envelope::{Envelope, Kind, PROTOCOL_VERSION, Parts, timestamp};
@@ -12,6 +11,7 @@ use crate::frame::FrameBuffer;
 use crate::handler::error_body;
 use crate::limits::Limits;
 use crate::peer::Credentials;
+use crate::transport::Wire;
 
 /// Nobody needs more than this to say hello.
 const HELLO_BYTES: usize = 64 << 10;
@@ -46,7 +46,7 @@ pub struct Peer {
 
 /// Reads the hello and answers it. Frames that came after it stay in `frames`.
 pub(crate) async fn greet(
-    stream: &UnixStream,
+    stream: &Wire,
     credentials: Credentials,
     expect: &Expect,
     limits: &Limits,
@@ -74,12 +74,12 @@ pub(crate) async fn greet(
         method: "hello",
         body: &body,
     };
-    write_all(stream, &parts.to_frame(limits.frame)?).await?;
+    stream.write_all(&parts.to_frame(limits.frame)?).await?;
     checked.map_err(BusError::Hello)
 }
 
 async fn read_hello(
-    stream: &UnixStream,
+    stream: &Wire,
     limits: &Limits,
     frames: &mut FrameBuffer,
 ) -> Result<Envelope, BusError> {
@@ -87,12 +87,8 @@ async fn read_hello(
         if let Some(frame) = frames.next_frame()? {
             return Ok(Envelope::from_bytes(&frame, limits)?);
         }
-        stream.readable().await?;
-        match stream.try_read_buf(frames.space()) {
-            Ok(0) => return Err(BusError::Hello("the connection ended before it".into())),
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
+        if stream.read_some(frames.space()).await? == 0 {
+            return Err(BusError::Hello("the connection ended before it".into()));
         }
     }
 }
@@ -163,16 +159,4 @@ fn welcome(grants: &Value, limits: &Limits) -> Value {
         ("grants".into(), grants.clone()),
         ("limits".into(), Value::Map(limits)),
     ])
-}
-
-async fn write_all(stream: &UnixStream, mut bytes: &[u8]) -> Result<(), BusError> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(count) => bytes = &bytes[count..],
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }

@@ -18,8 +18,10 @@ mod outgoing;
 mod peer;
 mod rate;
 mod reader;
+pub mod ring;
 mod scan;
 mod session;
+pub mod transport;
 
 pub use bus::Bus;
 pub use calls::{CallOptions, MessageId};
@@ -30,6 +32,7 @@ pub use handler::{Handler, Incoming, Responder};
 pub use handshake::{Expect, Peer};
 pub use limits::Limits;
 pub use listener::Listener;
+pub use peer::Credentials;
 pub use rate::TokenBucket;
 pub use scan::check_value;
 pub use session::{Session, SessionStats};

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::net::UnixStream;
 use tokio::sync::Notify;
+
+use crate::transport::Wire;
 
 /// The writing half of a session.
 pub(crate) struct Outgoing {
-    stream: Arc<UnixStream>,
+    stream: Arc<Wire>,
     limit: usize,
     queue: Mutex<Queue>,
     /// Told when something was queued.
@@ -38,7 +39,7 @@ pub(crate) enum WriterEnd {
 }
 
 impl Outgoing {
-    pub(crate) fn new(stream: Arc<UnixStream>, limit: usize) -> Self {
+    pub(crate) fn new(stream: Arc<Wire>, limit: usize) -> Self {
         Outgoing {
             stream,
             limit,

@@ -7,7 +7,6 @@ use std::time::Duration;
 use parking_lot::{Mutex, ReentrantMutex};
 use rmpv::Value;
 use rustc_hash::FxHashSet;
-use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
@@ -19,6 +18,7 @@ use crate::handler::{Handler, error_body};
 use crate::handshake::Peer;
 use crate::limits::Limits;
 use crate::outgoing::Outgoing;
+use crate::transport::Wire;
 
 /// A handle to one session; clones refer to the same one.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ pub(crate) struct Inner {
     pub(crate) id: u64,
     pub(crate) peer: Peer,
     pub(crate) limits: Limits,
-    pub(crate) stream: Arc<UnixStream>,
+    pub(crate) stream: Arc<Wire>,
     pub(crate) out: Outgoing,
     pub(crate) calls: Mutex<Calls>,
     /// Requests of the Player that are not answered yet.
@@ -83,7 +83,7 @@ impl Session {
         id: u64,
         peer: Peer,
         limits: Limits,
-        stream: UnixStream,
+        stream: Wire,
         calls: Calls,
         handler: Arc<dyn Handler>,
     ) -> Self {
@@ -415,9 +415,8 @@ impl Inner {
         let waiters = calls.take_all();
         drop(calls);
         self.out.close();
-        // The reader wakes with the end of the stream and tells the handler. The socket may be gone
-        // already, which is what is wanted.
-        let _ = rustix::net::shutdown(&*self.stream, rustix::net::Shutdown::Both);
+        // The reader wakes with the end of the stream and tells the handler.
+        self.stream.shutdown();
         for waiter in waiters {
             waiter.tell(Err(CallError::Closed(reason.clone())));
         }
