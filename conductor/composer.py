@@ -15,7 +15,7 @@ from conductor.document import melody_of
 from conductor.episode import Episode
 from conductor.policy import Policy
 from conductor.refusal import Judge, Verdict
-from conductor.rules import STOP, Choice
+from conductor.rules import STOP, Choice, by_rules
 from conductor.words import content_words
 
 Chooser = Callable[[Episode, list[int]], Choice]
@@ -51,6 +51,11 @@ def by_policy(policy: Policy) -> Chooser:
         return (candidates[best] if best < len(candidates) else STOP), float(likely[best])
 
     return choose
+
+
+def chooser_of(policy: Policy | None) -> Chooser:
+    """Who chooses: the policy where there is one, else the planner."""
+    return by_policy(policy) if policy is not None else by_rules
 
 
 def by_cosine(episode: Episode, candidates: list[int]) -> Choice:

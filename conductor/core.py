@@ -118,13 +118,9 @@ class Conductor:
         """
         from conductor import composer
         from conductor.episode import Episode
-        from conductor.rules import by_rules
 
         prompt = checked_prompt(prompt)
-        with self._lock:
-            table, judge, seconds = self._table, self._judge, dict(self._seconds)
-        if table is None or judge is None:
-            raise SymphonyError("The Conductor knows no Players yet", remedy="try again in a moment")
+        table, judge, seconds = self._indexed()
         embed = self._encoder.embed if self._encoder is not None else None
         episode = Episode(table, prompt, embed, context)
         policy = self._policy if table.learned is not None and embed is not None else None
@@ -134,8 +130,36 @@ class Conductor:
         elif arm == "cosine":
             chooser = composer.by_cosine
         else:
-            chooser = composer.by_policy(policy) if policy is not None and arm == "policy" else by_rules
+            chooser = composer.chooser_of(policy if arm == "policy" else None)
         return composer.compose(episode, chooser, judge, policy, seconds)
+
+    def revise(self, prompt: str, melody: dict[str, Any], context: ComposeContext) -> Composition:
+        """`melody` as the prompt wants it otherwise, by the smallest change; or what it could not mean.
+
+        `melody` is a valid `symphony.melody/1` document and stays as it is. The explanations name the nodes
+        that were added, changed or taken out. Raises BadInput as `compose` does.
+        """
+        from conductor import composer
+        from conductor.episode import Episode
+        from conductor.negation import unwanted_in, without
+        from conductor.revision import Revision, revise
+
+        prompt = checked_prompt(prompt)
+        table, judge, seconds = self._indexed()
+        embed = self._encoder.embed if self._encoder is not None else None
+        unwanted = unwanted_in(prompt)
+        episode = Episode(table, without(prompt, unwanted), embed, context)
+        policy = self._policy if table.learned is not None and embed is not None else None
+        chooser = composer.chooser_of(policy)
+        return revise(Revision(table, melody), unwanted, episode, chooser, judge, policy, seconds, prompt)
+
+    def _indexed(self) -> tuple[Table, Judge, dict[str, float]]:
+        """What `index` and `observe` made. Raises SymphonyError before the first `index`."""
+        with self._lock:
+            table, judge, seconds = self._table, self._judge, dict(self._seconds)
+        if table is None or judge is None:
+            raise SymphonyError("The Conductor knows no Players yet", remedy="try again in a moment")
+        return table, judge, seconds
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Sentence vectors `[len(texts), 384]` of length 1. Raises EncoderMissing without an encoder."""

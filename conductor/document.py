@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conductor.assignment import assign
-from conductor.draft import Draft, gathers
+from conductor.draft import Draft, DraftNode, gathers
 from conductor.episode import Episode
 from conductor.params.fill import Filled
 from conductor.words import WORD, content_words, fold
@@ -15,16 +15,19 @@ FORMAT = "symphony.melody/1"
 _NAME_LENGTH = 48
 
 
-def node_names(draft: Draft) -> list[str]:
-    """An id for each node: its function's name, or that of its result where it gathers; numbered when repeated."""
+def node_names(nodes: Sequence[DraftNode], taken: Sequence[str] = ()) -> list[str]:
+    """An id for each node: its function's name, or that of its result where it gathers; numbered when repeated.
+
+    Ids that are `taken` already are not given again.
+    """
     names: list[str] = []
-    for node in draft.nodes:
+    for node in nodes:
         base = node.spec.function
         if any(gathers(t) for t in node.spec.inputs.values()) and len(node.spec.outputs) == 1:
             base = next(iter(node.spec.outputs))
         base = base.replace("_", "-")
         name, number = base, 2
-        while name in names:
+        while name in names or name in taken:
             name, number = f"{base}-{number}", number + 1
         names.append(name)
     return names
@@ -49,7 +52,7 @@ def melody_of(
     `seconds` are durations observed for Players; the manifests' hold for the others.
     """
     draft = episode.draft
-    names = node_names(draft)
+    names = node_names(draft.nodes)
     filled = assign(episode)
     nodes, edges = [], []
     for name, node, parameters in zip(names, draft.nodes, filled, strict=True):
@@ -72,8 +75,8 @@ def melody_of(
         "nodes": nodes,
         "edges": edges,
     }
-    explanations = [_explain(episode, place, names, filled[place]) for place in range(len(names))]
-    return melody, explanations, critical_seconds(draft, seconds)
+    explanations = [explain(episode, place, names, filled[place]) for place in range(len(names))]
+    return melody, explanations, critical_seconds(draft.nodes, seconds)
 
 
 def _tags(draft: Draft) -> list[str]:
@@ -81,16 +84,16 @@ def _tags(draft: Draft) -> list[str]:
     return sorted({node.spec.extension.partition("/")[2] for node in draft.nodes})
 
 
-def critical_seconds(draft: Draft, observed: Mapping[str, float]) -> float:
-    """The longest path through the draft in seconds; nodes that do not depend on each other run at once."""
+def critical_seconds(nodes: Sequence[DraftNode], observed: Mapping[str, float]) -> float:
+    """The longest path through a draft's nodes in seconds; those that do not depend on each other run at once."""
     ends: list[float] = []
-    for node in draft.nodes:
+    for node in nodes:
         begin = max((ends[s] for sources in node.inputs.values() for s, _ in sources), default=0.0)
         ends.append(begin + observed.get(node.spec.player, node.spec.seconds))
     return round(max(ends, default=0.0), 3)
 
 
-def _explain(episode: Episode, place: int, names: Sequence[str], filled: Filled) -> dict[str, Any]:
+def explain(episode: Episode, place: int, names: Sequence[str], filled: Filled) -> dict[str, Any]:
     """Why a node is there, in one or two sentences."""
     node = episode.draft.nodes[place]
     if node.chosen:
@@ -99,7 +102,7 @@ def _explain(episode: Episode, place: int, names: Sequence[str], filled: Filled)
         why = f"“{_short(clause)}” comes closest to “{_short(like)}”"
     else:
         why = _reason_of_step(episode.draft, place, names)
-    given = ", ".join(f"{k} = {_value(v)}" for k, v in filled.params.items())
+    given = ", ".join(f"{k} = {value_text(v)}" for k, v in filled.params.items())
     if given:
         why += f"; from the prompt: {given}"
     return {"node": names[place], "why": why, "confidence": round(float(node.confidence), 3)}
@@ -130,5 +133,6 @@ def _short(text: str, length: int = 90) -> str:
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A parameter's value in a sentence, not too long."""
     return _short(" ".join(map(str, value)) if isinstance(value, list) else str(value), 60)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -96,6 +96,11 @@ class Draft:
                         self._superseded[source] = True
         return self._superseded[place]
 
+    def begin_with(self, nodes: Sequence[DraftNode]) -> None:
+        """Takes nodes that stand already, sources before those that take from them."""
+        self.nodes = list(nodes)
+        self._changed()
+
     def _changed(self) -> None:
         """Forgets what was derived from the nodes."""
         self._superseded = None
@@ -175,7 +180,7 @@ class Draft:
         for place, node in enumerate(self.nodes):
             for port, wanted in node.spec.inputs.items():
                 if gathers(wanted) and (port in node.inputs or port not in node.spec.optional):
-                    node.inputs[port] = self._results_before(place, wanted)
+                    node.inputs[port] = self.results_of(range(place), wanted)
 
     def _order_gatherers(self) -> None:
         """Moves nodes that gather, and all that depends on them, behind the others; edges follow."""
@@ -191,10 +196,10 @@ class Draft:
             node.inputs = {p: [(moved[s], o) for s, o in sources] for p, sources in node.inputs.items()}
         self._changed()
 
-    def _results_before(self, place: int, wanted: str) -> list[Output]:
-        """One output of every node before `place` whose result nobody has taken further."""
+    def results_of(self, places: Iterable[int], wanted: str) -> list[Output]:
+        """One output of every node at these places whose result nobody has taken further."""
         results = []
-        for before in range(place):
+        for before in places:
             node = self.nodes[before]
             if node.spec.effects and all(t == "path" for t in node.spec.outputs.values()):
                 continue

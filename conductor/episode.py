@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from conductor.context import ComposeContext
-from conductor.draft import Draft, Typing, gathers, optional_inputs, required_inputs
+from conductor.draft import Draft, DraftNode, Typing, gathers, optional_inputs, required_inputs
 from conductor.params.fill import Filled, Scope, fill, is_file
 from conductor.params.mentions import Mention, mentions_of, plain_request
 from conductor.policy import MATCH, MOST_CANDIDATES, STATE
@@ -96,6 +96,7 @@ class Episode:
     ) -> None:
         self.table = table
         self.prompt = prompt
+        self.embed = embed
         self.context = context
         self.now = context.now or datetime.now()
         self.clauses = clauses_of(prompt)
@@ -169,6 +170,11 @@ class Episode:
         if role.is_source and self.draft.nodes:
             cost += 1.5
         return cost + 4.0 * spec.effects + 1.0 * (spec.kind == "instrument") + min(1.0, spec.seconds / 20)
+
+    def resume(self, nodes: Sequence[DraftNode]) -> None:
+        """Begins with nodes that stand already: what follows is added to them."""
+        self.draft.begin_with(nodes)
+        self.plans = self._plan()
 
     def candidates(self) -> list[int]:
         """Players that may be added now: retrieved, reachable, with their parameters, not yet there.

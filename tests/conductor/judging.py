@@ -95,3 +95,37 @@ def _has_cycle(after: dict[str, set[str]]) -> bool:
             return True
         done.update(ready)
     return False
+
+
+def revisions() -> list[Line]:
+    """The lines of `revisions.jsonl`: a prompt, what is said then, and what that may change and nothing else."""
+    file = Path(__file__).parent / "revisions.jsonl"
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def revision_faults(line: Line, before: dict[str, Any], revised: Composition) -> list[str]:
+    """Why a revision is not the smallest change that its prompt asks for; empty when it is."""
+    if revised.possible != line.get("possible", True):
+        return [f"possible is {revised.possible}: {revised.missing}"]
+    if revised.melody is None:
+        return []
+    old = {node["player"]: node["params"] for node in before["nodes"]}
+    new = {node["player"]: node["params"] for node in revised.melody["nodes"]}
+    added, gone = set(new) - set(old), set(old) - set(new)
+    wanted = line.get("added", [])
+    found = [f"lacks {' or '.join(a)}" for a in wanted if not set(a) & added]
+    steps = [player for player in added if not any(player in a for a in wanted)]
+    if len(steps) > len(wanted):
+        found.append(f"adds what nobody asked for: {steps}")
+    if gone != set(line.get("removed", [])):
+        found.append(f"takes out {sorted(gone)}")
+    asked = line.get("params", {})
+    for key, value in asked.items():
+        player, _, name = key.rpartition(".")
+        if new.get(player, {}).get(name) != value:
+            found.append(f"{key} is {new.get(player, {}).get(name)}, not {value}")
+    for player in set(old) & set(new):
+        for name in old[player].keys() | new[player].keys():
+            if f"{player}.{name}" not in asked and old[player].get(name) != new[player].get(name):
+                found.append(f"sets {player}.{name} unasked: {new[player].get(name)}")
+    return found
