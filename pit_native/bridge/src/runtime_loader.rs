@@ -116,6 +116,7 @@ impl PlayerLoader {
             source: path,
             target: SOCKET.into(),
             mode: Mode::ReadWrite,
+            layers: Vec::new(),
         });
         // What it says in its hello; else it would have to read its manifest before it is ready.
         spec.env.extend([

@@ -58,7 +58,14 @@ pub struct Mount {
     /// What may be done with it.
     #[serde(default)]
     pub mode: Mode,
+    /// Folders of the host that are seen over `source`, the uppermost first, as overlayfs keeps its layers: what
+    /// others have changed and nobody has taken over yet. They are never written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<PathBuf>,
 }
+
+/// As many folders over one are shown; their names have to fit into one page of memory.
+const MOST_LAYERS: usize = 64;
 
 /// What a sandbox may do with a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -181,6 +188,15 @@ impl Spec {
         for mount in &self.mounts {
             check_absolute("mounts.source", &mount.source)?;
             check_target("mounts.target", &mount.target)?;
+            for layer in &mount.layers {
+                check_absolute("mounts.layers", layer)?;
+            }
+            if mount.layers.len() > MOST_LAYERS {
+                return invalid("mounts.layers", &format!("has more than {MOST_LAYERS}"));
+            }
+            if !mount.layers.is_empty() && mount.mode == Mode::ReadWrite {
+                return invalid("mounts.layers", "cannot lie over what is written for real");
+            }
         }
         for link in &self.links {
             check_target("links.path", &link.path)?;
@@ -282,6 +298,7 @@ mod tests {
             source: "/usr".into(),
             target: target.into(),
             mode: Mode::ReadOnly,
+            layers: Vec::new(),
         };
         let changes: [(&str, Change); 6] = [
             ("argv", |s| s.argv.clear()),

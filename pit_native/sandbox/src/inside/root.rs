@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Failure, c_path};
 use crate::clone::INNER_ID;
-use crate::spec::{Mode, Scratch, Spec};
+use crate::spec::{Mode, Mount, Scratch, Spec};
 use crate::sys::{self, attribute};
 use crate::wire::{CONTROL_FD, LAYER};
 
@@ -284,21 +284,24 @@ impl Builder {
             let source = self
                 .open(&mount.source)
                 .map_err(Failure::mount(&mount.source, "opening it"))?;
+            let place = format!("over `{}`", mount.target.display());
+            let denied = Failure::layer("overlay", &place);
             let result = match mount.mode {
+                Mode::Overlay => {
+                    self.overlay(source.as_raw_fd(), mount, number)
+                        .map_err(denied)?;
+                    Ok(())
+                }
+                Mode::ReadOnly if !mount.layers.is_empty() => {
+                    self.layered(source.as_raw_fd(), mount).map_err(denied)?;
+                    Ok(())
+                }
                 Mode::ReadOnly => self.bind_opened(source.as_raw_fd(), &mount.target, SHOWN),
                 Mode::ReadWrite => self.bind_opened(
                     source.as_raw_fd(),
                     &mount.target,
                     attribute::NO_SUID | attribute::NO_DEVICES,
                 ),
-                Mode::Overlay => {
-                    self.overlay(source.as_raw_fd(), &mount.target, number)
-                        .map_err(Failure::layer(
-                            "overlay",
-                            &format!("over `{}`", mount.target.display()),
-                        ))?;
-                    Ok(())
-                }
             };
             result.map_err(Failure::mount(&mount.target, "mounting it"))?;
         }
@@ -307,7 +310,8 @@ impl Builder {
 
     /// The folder with a private writable layer on top. The host gets a descriptor of the layer, through which
     /// it can look at what was written after everything inside has ended; nobody else has one.
-    fn overlay(&self, source: RawFd, target: &Path, number: usize) -> io::Result<()> {
+    fn overlay(&self, source: RawFd, mount: &Mount, number: usize) -> io::Result<()> {
+        let target = mount.target.as_path();
         if !is_folder(source)? {
             return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
         }
@@ -326,14 +330,47 @@ impl Builder {
         folder(Path::new(&upper))?;
         folder(Path::new(&work))?;
         folder(target)?;
-        // Through the descriptor no character of the path needs escaping.
-        let data =
-            format!("lowerdir=/proc/self/fd/{source},upperdir={upper},workdir={work},userxattr");
+        let (lower, _held) = self.lower(source, &mount.layers)?;
+        let data = format!("lowerdir={lower},upperdir={upper},workdir={work},userxattr");
         let data = CString::new(data).map_err(io::Error::other)?;
         sys::mount(c"overlay", &c_path(target)?, c"overlay", HARMLESS, &data)?;
         let layer = fs::File::open(&upper)?;
         let packet = [&[LAYER], target.as_os_str().as_bytes()].concat();
         sys::send_with(CONTROL_FD, &packet, &[layer.as_raw_fd()])
+    }
+
+    /// The folder as it looks under the mount's layers, read-only.
+    fn layered(&self, source: RawFd, mount: &Mount) -> io::Result<()> {
+        if !is_folder(source)? {
+            return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
+        }
+        folder(&mount.target)?;
+        let (lower, _held) = self.lower(source, &mount.layers)?;
+        let data = CString::new(format!("lowerdir={lower},userxattr")).map_err(io::Error::other)?;
+        let flags = HARMLESS | libc::MS_RDONLY;
+        sys::mount(
+            c"overlay",
+            &c_path(&mount.target)?,
+            c"overlay",
+            flags,
+            &data,
+        )
+    }
+
+    /// The `lowerdir` of an overlay, and what must stay open until it is mounted. Through descriptors no character
+    /// of a path needs escaping.
+    fn lower(&self, source: RawFd, layers: &[PathBuf]) -> io::Result<(String, Vec<OwnedFd>)> {
+        let held: Vec<OwnedFd> = layers
+            .iter()
+            .map(|layer| self.open(layer))
+            .collect::<io::Result<_>>()?;
+        let named: Vec<String> = held
+            .iter()
+            .map(AsRawFd::as_raw_fd)
+            .chain([source])
+            .map(|fd| format!("/proc/self/fd/{fd}"))
+            .collect();
+        Ok((named.join(":"), held))
     }
 }
 
