@@ -1,0 +1,196 @@
+"""A pointer network that composes chains of tools: what it may point to is given anew for each prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+WIDTH = 384
+INNER = 256
+HEADS = 4
+LONGEST = 6
+"""Tools in a chain at most; then it stops."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Prompts with what is known about each tool before composing.
+
+    Shapes: `tokens` `[b, t, 384]`, `mask` `[b, t]` (true for real tokens), `tools` `[b, n, 384]` the unit
+    vectors of the tools' texts, `own` `[b, n]` their rows among those that training knows by number (0:
+    none), `facts` `[b, n, facts]` about each tool and prompt, `after` `[b, n + 1, n, 2]` how usual it is
+    that a tool follows another (the last row: that it begins), `ends` `[b, n, 2]` that it ends a chain,
+    `chains` `[b, length]` the right tools' places, filled with -1. In `tools` and `own` the first dimension
+    may be 1, when all prompts have the same tools.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    tools: Tensor
+    own: Tensor
+    facts: Tensor
+    after: Tensor
+    ends: Tensor
+    chains: Tensor
+
+
+class Pointer(nn.Module):
+    """Keys are tool embeddings plus a learned residual, queries come from the prompt and the chain so far.
+
+    The residual is a small network of the tool's text, so that a new tool has one, too. Tools that training
+    showed may have a row of their own, which is dropped at random, so that no choice depends on it.
+
+    Args:
+        facts: numbers known about each tool and prompt.
+        known: tools that have a row of their own.
+        dropout: of the inner states; `forget` is how often a tool's own row is dropped.
+    """
+
+    def __init__(self, facts: int, known: int = 0, dropout: float = 0.2, forget: float = 0.3) -> None:
+        super().__init__()
+        self.forget = forget
+        self.dropout = nn.Dropout(dropout)
+        self.key = nn.Sequential(nn.Linear(WIDTH, INNER), nn.GELU(), nn.Linear(INNER, INNER))
+        self.direct = nn.Linear(WIDTH, INNER, bias=False)
+        self.own = nn.Parameter(torch.zeros(known + 1, INNER))
+        self.read = nn.Linear(WIDTH, INNER)
+        self.look = nn.Linear(WIDTH, INNER)
+        self.begin = nn.Parameter(torch.zeros(INNER))
+        self.place = nn.Parameter(torch.randn(LONGEST + 1, INNER) * 0.02)
+        self.decoder = nn.TransformerDecoderLayer(
+            INNER, HEADS, 2 * INNER, dropout, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.done = nn.LayerNorm(INNER)
+        self.query = nn.Linear(INNER, INNER)
+        self.stop = nn.Linear(INNER, 1)
+        self.fact = nn.Sequential(nn.Linear(facts, 16), nn.GELU(), nn.Linear(16, 1))
+        self.gate = nn.Linear(INNER, 6)
+
+    def keys(self, batch: Batch) -> Tensor:
+        """`[b, n, INNER]`; the first dimension may be 1."""
+        own = self.own * (torch.arange(len(self.own)) > 0)[:, None]
+        if self.training:
+            own = own * (torch.rand(len(own), 1) > self.forget)
+        keys: Tensor = self.direct(batch.tools) + self.key(batch.tools) + own[batch.own]
+        return keys
+
+    def read_prompt(self, batch: Batch) -> Reading:
+        """How well each tool fits the whole prompt: one place of the prompt speaks for a tool."""
+        keys = self.keys(batch)
+        likeness = self.look(batch.tokens) @ keys.transpose(1, 2) / INNER**0.5
+        likeness = likeness.masked_fill(~batch.mask[..., None], -1e4)
+        best = torch.logsumexp(likeness, dim=1) - batch.mask.sum(1, keepdim=True).float().log()
+        fit = best + self.fact(batch.facts)[..., 0]
+        return Reading(keys.expand(len(fit), -1, -1), fit, self.dropout(self.read(batch.tokens)), batch)
+
+    def steps(self, reading: Reading, chains: Tensor, masked: bool = True) -> Tensor:
+        """Logits of the next tool or, last, of STOP after each beginning of the chains `[b, length]`.
+
+        Shape `[b, length + 1, n + 1]`. Unless `masked` is off, a tool is chosen once and a chain has at
+        least one.
+        """
+        batch, keys, fit = reading.batch, reading.keys, reading.fit
+        b, length = chains.shape
+        n = keys.shape[1]
+        rows = torch.arange(b)[:, None]
+        known = chains.clamp(min=0)
+        x = torch.cat([self.begin.expand(b, 1, INNER), keys[rows, known]], dim=1) + self.place[: length + 1]
+        causal = torch.triu(torch.full((length + 1, length + 1), float("-inf")), diagonal=1)
+        padding = torch.zeros(batch.mask.shape).masked_fill(~batch.mask, float("-inf"))
+        state = self.decoder(x, reading.memory, tgt_mask=causal, memory_key_padding_mask=padding)
+        state = self.dropout(self.done(state))
+        gate = nn.functional.softplus(self.gate(state))
+        last = torch.cat([torch.full((b, 1), n), known], dim=1)
+        logits = self.query(state) @ keys.transpose(1, 2) / INNER**0.5
+        logits = logits + gate[..., :1] * fit[:, None, :]
+        logits = logits + (gate[..., 1:3].unsqueeze(2) * batch.after[rows, last]).sum(-1)
+        marks = torch.zeros(b, length + 1, n + 1)
+        marks.scatter_(2, last[..., None], 1.0)
+        chosen = marks.cumsum(1)[..., :n] > 0
+        ends = torch.cat([torch.zeros(b, 1, 2), batch.ends[rows, known]], dim=1)
+        remaining = fit[:, None, :].masked_fill(chosen, -20.0)
+        stop = self.stop(state) + (ends * gate[..., 3:5]).sum(-1, keepdim=True)
+        stop = stop - gate[..., 5:6] * torch.logsumexp(remaining, dim=2, keepdim=True)
+        if not masked:
+            return torch.cat([logits, stop], dim=2)
+        first = (torch.arange(length + 1) == 0)[None, :, None]
+        return torch.cat([logits.masked_fill(chosen, -1e4), stop.masked_fill(first, -1e4)], dim=2)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """-log P of the chains, and half of -log P of each of their tools without order."""
+        reading = self.read_prompt(batch)
+        b, n = reading.fit.shape
+        right = torch.zeros(b, n + 1).scatter_(1, torch.where(batch.chains < 0, n, batch.chains), 1.0)[:, :n]
+        spread = torch.log_softmax(reading.fit, dim=1)
+        of_nodes = -(spread * right).sum(1) / right.sum(1)
+        lengths = (batch.chains >= 0).sum(1, keepdim=True)
+        target = torch.cat([batch.chains, torch.full((b, 1), -1)], dim=1)
+        place = torch.arange(target.shape[1])[None, :]
+        target = torch.where(place == lengths, n, target)
+        target = torch.where(place > lengths, -100, target)
+        logits = self.steps(reading, batch.chains)
+        of_chains = nn.functional.cross_entropy(
+            logits.flatten(0, 1), target.flatten(), ignore_index=-100, reduction="sum"
+        )
+        return of_chains / b + 0.5 * of_nodes.mean()
+
+
+@dataclass(slots=True)
+class Reading:
+    """What the network made of prompts before it composes: keys, fit of each tool, states of the tokens."""
+
+    keys: Tensor
+    fit: Tensor
+    memory: Tensor
+    batch: Batch
+
+    def repeated(self, times: int) -> Reading:
+        """Each prompt `times` times, one after the other; for beams."""
+
+        def again(x: Tensor) -> Tensor:
+            return x.repeat_interleave(times, dim=0)
+
+        b = self.batch
+        batch = replace(b, mask=again(b.mask), after=again(b.after), ends=again(b.ends))
+        return Reading(again(self.keys), again(self.fit), again(self.memory), batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A chain of places among the tools, and how likely the network holds it."""
+
+    chain: tuple[int, ...]
+    score: float
+
+
+@torch.no_grad()
+def propose(
+    network: Pointer, batch: Batch, width: int = 10, most: int = LONGEST, masked: bool = True
+) -> list[list[Proposal]]:
+    """For each prompt the likeliest chains by beam search, best first; scores are log P."""
+    reading = network.read_prompt(batch)
+    b, n = reading.fit.shape
+    wide = reading.repeated(width)
+    chains = torch.zeros(b * width, 0, dtype=torch.long)
+    scores = torch.full((b, width), -1e9)
+    scores[:, 0] = 0.0
+    done: list[list[Proposal]] = [[] for _ in range(b)]
+    for length in range(most + 1):
+        step = torch.log_softmax(network.steps(wide, chains, masked)[:, -1], dim=1).view(b, width, n + 1)
+        total = scores[..., None] + step
+        stopped = total[..., n]
+        for row in range(b):
+            for beam in range(width):
+                if (score := float(stopped[row, beam])) > -1e3:
+                    done[row].append(Proposal(tuple(chains[row * width + beam].tolist()), score))
+        if length == most:
+            break
+        scores, flat = total[..., :n].flatten(1).topk(width, dim=1)
+        parents = flat // n + torch.arange(b)[:, None] * width
+        chains = torch.cat([chains[parents.flatten()], (flat % n).flatten()[:, None]], dim=1)
+        best = torch.tensor([max((p.score for p in found), default=-1e9) for found in done])
+        if bool((scores[:, 0] < best - 5.0).all()):
+            break
+    return [sorted(found, key=lambda p: -p.score)[: 2 * width] for found in done]
