@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use payload::{Parcel, Receiver, Reference, Sender};
 use rmpv::Value;
 
 use crate::calls::MessageId;
@@ -82,6 +83,25 @@ impl Envelope {
     /// # Errors
     /// [`Malformed::TooLong`] when it is over the limit.
     pub fn to_frame(&self, limit: usize) -> Result<Vec<u8>, Malformed> {
+        self.parts().to_frame(limit, &mut |_, _| None)
+    }
+
+    /// As [`Envelope::to_frame`], large payloads beside it.
+    ///
+    /// # Errors
+    /// [`Malformed::TooLong`]; what the parcel holds is then to be taken back.
+    pub fn to_frame_beside(
+        &self,
+        limit: usize,
+        sender: &mut Sender,
+        parcel: &mut Parcel,
+    ) -> Result<Vec<u8>, Malformed> {
+        self.parts().to_frame(limit, &mut |bytes, is_text| {
+            sender.put(bytes, is_text, parcel)
+        })
+    }
+
+    fn parts(&self) -> Parts<'_> {
         Parts {
             id: self.id,
             kind: self.kind,
@@ -92,7 +112,6 @@ impl Envelope {
             method: &self.method,
             body: &self.body,
         }
-        .to_frame(limit)
     }
 
     /// Reads a frame's bytes, without their length. Everything is checked before any value is built.
@@ -100,8 +119,26 @@ impl Envelope {
     /// # Errors
     /// [`Malformed`] with the first thing that is wrong.
     pub fn from_bytes(bytes: &[u8], limits: &Limits) -> Result<Envelope, Malformed> {
-        let fields = Fields::read(bytes, limits)?;
+        let fields = Fields::read(bytes, limits, None)?;
         fields.build(limits)
+    }
+
+    /// As [`Envelope::from_bytes`], with the payloads that lie beside the frame.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn from_bytes_beside(
+        bytes: &[u8],
+        limits: &Limits,
+        receiver: &mut Receiver,
+    ) -> Result<Envelope, Malformed> {
+        let fields = Fields::read(bytes, limits, Some(0))?;
+        let has_references = fields.references > 0;
+        let mut envelope = fields.build(limits)?;
+        if has_references {
+            payload::resolve(&mut envelope.body, receiver)?;
+        }
+        Ok(envelope)
     }
 }
 
@@ -118,12 +155,17 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    pub(crate) fn to_frame(&self, limit: usize) -> Result<Vec<u8>, Malformed> {
+    /// The whole frame; texts and bytes that `beside` takes stand in it as references.
+    pub(crate) fn to_frame(
+        &self,
+        limit: usize,
+        beside: &mut impl FnMut(&[u8], bool) -> Option<Reference>,
+    ) -> Result<Vec<u8>, Malformed> {
         let mut frame = Vec::with_capacity(
             ENVELOPE_BYTES + self.from.len() + self.to.len() + self.method.len(),
         );
         frame.extend_from_slice(&[0; 4]);
-        self.write(&mut frame)
+        self.write(&mut frame, beside)
             .expect("writing to memory does not fail");
         let length = frame.len() - 4;
         if length > limit {
@@ -133,7 +175,11 @@ impl Parts<'_> {
         Ok(frame)
     }
 
-    fn write(&self, frame: &mut Vec<u8>) -> Result<(), rmpv::encode::Error> {
+    fn write(
+        &self,
+        frame: &mut Vec<u8>,
+        beside: &mut impl FnMut(&[u8], bool) -> Option<Reference>,
+    ) -> Result<(), rmpv::encode::Error> {
         use rmp::encode as put;
         put::write_map_len(frame, 9)?;
         put::write_str(frame, "v")?;
@@ -158,7 +204,7 @@ impl Parts<'_> {
             put::write_str(frame, text)?;
         }
         put::write_str(frame, "body")?;
-        rmpv::encode::write_value(frame, self.body)
+        payload::write_value(frame, self.body, beside)
     }
 }
 
@@ -181,10 +227,16 @@ struct Fields<'a> {
     to: Option<&'a str>,
     method: Option<&'a str>,
     body: Option<&'a [u8]>,
+    /// How many payloads lie beside the frame.
+    references: usize,
 }
 
 impl<'a> Fields<'a> {
-    fn read(bytes: &'a [u8], limits: &Limits) -> Result<Fields<'a>, Malformed> {
+    fn read(
+        bytes: &'a [u8],
+        limits: &Limits,
+        references: Option<usize>,
+    ) -> Result<Fields<'a>, Malformed> {
         let head = read_head(bytes, 0)?;
         let Content::Container {
             items,
@@ -198,6 +250,7 @@ impl<'a> Fields<'a> {
             depth_limit: limits.depth,
             values: limits.values.saturating_sub(1),
             values_limit: limits.values,
+            references,
         };
         let mut fields = Fields::default();
         let mut position = head.end;
@@ -213,6 +266,7 @@ impl<'a> Fields<'a> {
         if position != bytes.len() {
             return Err(Malformed::Trailing(bytes.len() - position));
         }
+        fields.references = budget.references.unwrap_or(0);
         Ok(fields)
     }
 

@@ -53,6 +53,9 @@ pub enum Malformed {
     /// A request whose id is still being answered.
     #[error("a request repeats the id of one that is not answered yet")]
     RepeatedId,
+    /// A payload beside the frame, or a descriptor, is not as agreed.
+    #[error("{0}")]
+    Payload(#[from] payload::Fault),
 }
 
 /// Why a session ended.

@@ -57,6 +57,11 @@ impl FrameBuffer {
         Ok(Some(self.buffer.split_to(length).freeze()))
     }
 
+    /// How many bytes are not consumed.
+    pub fn unread(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Whether a frame has begun that is not complete.
     pub fn is_inside_frame(&self) -> bool {
         !self.buffer.is_empty()

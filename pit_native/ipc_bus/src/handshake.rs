@@ -42,6 +42,8 @@ pub struct Peer {
     pub uid: u32,
     /// Whether the kernel confirmed the process by a descriptor.
     pub is_confirmed: bool,
+    /// Whether it takes payloads beside their frames, and may send them.
+    pub has_segments: bool,
 }
 
 /// Reads the hello and answers it. Frames that came after it stay in `frames`.
@@ -56,9 +58,16 @@ pub(crate) async fn greet(
     frames.set_limit(HELLO_BYTES.min(limits.frame));
     let hello = read_hello(stream, limits, frames).await?;
     frames.set_limit(limits.frame);
-    let checked = check_hello(&hello, credentials, expect);
+    let mut checked = check_hello(&hello, credentials, expect);
+    if let Ok(peer) = &mut checked {
+        // Only a socket carries descriptors.
+        peer.has_segments &= stream.socket().is_some();
+    }
     let (kind, body) = match &checked {
-        Ok(_) => (Kind::Response, welcome(&expect.grants, limits)),
+        Ok(peer) => (
+            Kind::Response,
+            welcome(&expect.grants, limits, peer.has_segments),
+        ),
         Err(reason) => (
             Kind::Error,
             error_body("protocol", reason, "see the stage protocol"),
@@ -74,7 +83,8 @@ pub(crate) async fn greet(
         method: "hello",
         body: &body,
     };
-    stream.write_all(&parts.to_frame(limits.frame)?).await?;
+    let frame = parts.to_frame(limits.frame, &mut |_, _| None)?;
+    stream.write_all(&frame).await?;
     checked.map_err(BusError::Hello)
 }
 
@@ -141,22 +151,40 @@ fn check_hello(
         pid: credentials.pid,
         uid: credentials.uid,
         is_confirmed: credentials.confirmed,
+        has_segments: field("segments").and_then(Value::as_bool) == Some(true),
     })
 }
 
-fn welcome(grants: &Value, limits: &Limits) -> Value {
-    let limits = [
-        ("frame", limits.frame as u64),
-        ("depth", limits.depth as u64),
-        ("values", limits.values as u64),
-    ];
-    let limits = limits
-        .into_iter()
-        .map(|(key, value)| (Value::from(key), Value::from(value)))
-        .collect();
-    Value::Map(vec![
+fn welcome(grants: &Value, limits: &Limits, has_segments: bool) -> Value {
+    let numbers = |fields: &[(&str, u64)]| {
+        let fields = fields.iter().copied();
+        Value::Map(
+            fields
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+        )
+    };
+    let mut welcome = vec![
         ("version".into(), PROTOCOL_VERSION.into()),
         ("grants".into(), grants.clone()),
-        ("limits".into(), Value::Map(limits)),
-    ])
+        (
+            "limits".into(),
+            numbers(&[
+                ("frame", limits.frame as u64),
+                ("depth", limits.depth as u64),
+                ("values", limits.values as u64),
+            ]),
+        ),
+    ];
+    if has_segments {
+        let terms = &limits.payloads;
+        let agreed = numbers(&[
+            ("size", terms.segment),
+            ("least", terms.least),
+            ("file", terms.file),
+            ("payload", terms.payload),
+        ]);
+        welcome.push(("segments".into(), agreed));
+    }
+    Value::Map(welcome)
 }

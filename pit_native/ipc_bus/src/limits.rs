@@ -25,6 +25,8 @@ pub struct Limits {
     pub stall: Duration,
     /// How long a cancelled call may take to answer before it is given up.
     pub cancel_grace: Duration,
+    /// From which size on payloads travel beside their frames, and how much of them there may be.
+    pub payloads: payload::Terms,
 }
 
 impl Default for Limits {
@@ -40,6 +42,7 @@ impl Default for Limits {
             outgoing: 32 << 20,
             stall: Duration::from_secs(30),
             cancel_grace: Duration::from_secs(2),
+            payloads: payload::Terms::default(),
         }
     }
 }

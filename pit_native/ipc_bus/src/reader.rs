@@ -1,10 +1,15 @@
 //! Reads one session: cuts frames, checks them, and sends each where it belongs.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use bytes::BufMut;
+use payload::{Fault, Receiver};
 use rmpv::Value;
+use tokio::io::Interest;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::calls::{Answered, MessageId, Reference};
 use crate::envelope::{Envelope, Kind};
@@ -14,6 +19,7 @@ use crate::handler::{Incoming, Responder, error_body};
 use crate::outgoing::WriterEnd;
 use crate::rate::TokenBucket;
 use crate::session::Inner;
+use crate::transport::Wire;
 
 /// How long nothing is read after a refused frame: a flood costs the host no processor time.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(1);
@@ -40,9 +46,12 @@ pub(crate) async fn run(session: Arc<Inner>, frames: FrameBuffer) {
         async move { session.run_clock().await }
     });
     let bucket = TokenBucket::new(session.limits.rate, session.limits.burst, Instant::now());
+    let beside = session.peer.has_segments;
     let mut reader = Reader {
         session: session.clone(),
+        arrived: frames.unread() as u64,
         frames,
+        beside: beside.then(|| Receiver::new(session.limits.payloads.clone())),
         bucket,
         refused: 0,
     };
@@ -72,6 +81,10 @@ const FRAMES_A_TURN: u32 = 64;
 struct Reader {
     session: Arc<Inner>,
     frames: FrameBuffer,
+    /// Bytes that have arrived in all.
+    arrived: u64,
+    /// What lies beside the frames; none where that was not agreed.
+    beside: Option<Receiver>,
     bucket: TokenBucket,
     refused: u64,
 }
@@ -82,7 +95,8 @@ impl Reader {
         loop {
             // What arrived with the hello, or with the last read, comes first.
             while let Some(frame) = self.frames.next_frame()? {
-                if let Some(reason) = self.take(&frame).await? {
+                let envelope = self.read(&frame)?;
+                if let Some(reason) = self.take(envelope, frame.len()).await? {
                     return Ok(reason);
                 }
                 turn += 1;
@@ -102,8 +116,28 @@ impl Reader {
                 }
                 Err(ReadEnd::Failed(error)) if is_hangup(&error) => return Ok(Closed::ByPeer),
                 Err(ReadEnd::Failed(error)) => return Ok(Closed::Failed(error.to_string())),
+                Err(ReadEnd::Malformed(malformed)) => return Err(malformed),
             }
         }
+    }
+
+    /// The envelope of a frame, whatever of it lies beside it copied out.
+    fn read(&mut self, frame: &[u8]) -> Result<Envelope, Malformed> {
+        let limits = &self.session.limits;
+        let Some(beside) = &mut self.beside else {
+            return Envelope::from_bytes(frame, limits);
+        };
+        let end = self.arrived - self.frames.unread() as u64;
+        let is_threaded = || Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+        let envelope = if beside.waiting() > 0 && is_threaded() {
+            // To copy a large file takes longer than other tasks of this thread should wait.
+            tokio::task::block_in_place(|| Envelope::from_bytes_beside(frame, limits, beside))
+        } else {
+            Envelope::from_bytes_beside(frame, limits, beside)
+        };
+        let envelope = envelope?;
+        beside.end_frame(end)?;
+        Ok(envelope)
     }
 
     async fn read_more(&mut self) -> Result<usize, ReadEnd> {
@@ -118,22 +152,47 @@ impl Reader {
             } else {
                 readable.await?;
             }
-            match stream.try_read_buf(self.frames.space()) {
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                other => return Ok(other?),
+            match self.receive(&stream) {
+                Err(ReadEnd::Failed(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                other => return other,
             }
         }
     }
 
+    /// Reads what is there, descriptors too where the connection has them.
+    fn receive(&mut self, stream: &Wire) -> Result<usize, ReadEnd> {
+        let space = self.frames.space();
+        let Some(socket) = stream.socket() else {
+            return Ok(stream.try_read_buf(space)?);
+        };
+        let arrival = socket.try_io(Interest::READABLE, || {
+            payload::receive(socket.as_fd(), space.spare_capacity_mut())
+        })?;
+        // SAFETY: the kernel has written so many bytes there.
+        unsafe { space.advance_mut(arrival.bytes) };
+        self.arrived += arrival.bytes as u64;
+        if arrival.is_cut {
+            return Err(Fault::Unagreed.into());
+        }
+        if !arrival.descriptors.is_empty() {
+            let beside = self.beside.as_mut().ok_or(Fault::Unagreed)?;
+            beside.arrive(self.arrived, arrival.descriptors)?;
+        }
+        Ok(arrival.bytes)
+    }
+
     /// Deals with one frame; a reason ends the session.
-    async fn take(&mut self, frame: &[u8]) -> Result<Option<Closed>, Malformed> {
+    async fn take(
+        &mut self,
+        envelope: Envelope,
+        length: usize,
+    ) -> Result<Option<Closed>, Malformed> {
         let session = &self.session;
         session.counters.received.fetch_add(1, Relaxed);
         session
             .counters
             .bytes_received
-            .fetch_add(frame.len() as u64 + 4, Relaxed);
-        let envelope = Envelope::from_bytes(frame, &session.limits)?;
+            .fetch_add(length as u64 + 4, Relaxed);
         match (envelope.kind, envelope.re) {
             (Kind::Response, Some(re)) => self.answer(re, Ok(envelope.body), "response")?,
             (Kind::Error, Some(re)) => {
@@ -257,6 +316,13 @@ impl Reader {
 enum ReadEnd {
     Stalled,
     Failed(std::io::Error),
+    Malformed(Malformed),
+}
+
+impl From<Fault> for ReadEnd {
+    fn from(fault: Fault) -> Self {
+        ReadEnd::Malformed(fault.into())
+    }
 }
 
 impl From<std::io::Error> for ReadEnd {

@@ -32,6 +32,8 @@ pub struct Budget {
     pub values: usize,
     /// The frame's whole value limit, for the message.
     pub values_limit: usize,
+    /// References to payloads beside the frame so far; none where they were not agreed on.
+    pub references: Option<usize>,
 }
 
 /// Checks the one value that begins at `start` and gives the position behind it.
@@ -53,6 +55,10 @@ pub fn check_value(bytes: &[u8], start: usize, budget: &mut Budget) -> Result<us
         let head = read_head(bytes, position)?;
         if is_key && !matches!(head.content, Content::Text(_)) {
             return Err(Malformed::KeyType);
+        }
+        if matches!(head.content, Content::Reference) {
+            let found = budget.references.as_mut();
+            *found.ok_or(Malformed::Type(bytes[position]))? += 1;
         }
         position = head.end;
         if let Content::Text(text) = head.content {
@@ -120,6 +126,8 @@ pub(crate) enum Content<'a> {
     Scalar,
     Text(&'a [u8]),
     Bytes(&'a [u8]),
+    /// A payload that lies beside the frame.
+    Reference,
     Container {
         items: u64,
         is_map: bool,
@@ -187,8 +195,22 @@ pub(crate) fn read_head(bytes: &[u8], position: usize) -> Result<Head<'_>, Malfo
             length(bytes, after, 2 << (marker - 0xdc)).map(|(items, at)| array(items, at))
         }
         0xde | 0xdf => length(bytes, after, 2 << (marker - 0xde)).map(|(pairs, at)| map(pairs, at)),
+        REFERENCE if is_reference(bytes, after) => {
+            take(bytes, after, 1 + 16).map(|(_, end)| Head {
+                content: Content::Reference,
+                end,
+            })
+        }
         0xc1 | 0xc7..=0xc9 | 0xd4..=0xd8 => Err(Malformed::Type(marker)),
     }
+}
+
+/// `fixext 16`, which references are.
+const REFERENCE: u8 = 0xd8;
+
+fn is_reference(bytes: &[u8], at: usize) -> bool {
+    let kind = bytes.get(at).map(|kind| *kind as i8);
+    kind.is_some_and(|kind| payload::TYPES.contains(&kind))
 }
 
 fn take(bytes: &[u8], at: usize, length: usize) -> Result<(&[u8], usize), Malformed> {

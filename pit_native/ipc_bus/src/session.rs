@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::{Mutex, ReentrantMutex};
+use payload::{Parcel, Sender};
 use rmpv::Value;
 use rustc_hash::FxHashSet;
 use tokio::runtime::Handle;
@@ -64,6 +65,9 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) stream: Arc<Wire>,
     pub(crate) out: Outgoing,
+    /// Where large payloads go; held from there until their frame is in its place in the queue, because they
+    /// are counted in the order of the frames. None when the peer takes none.
+    beside: Option<Mutex<Sender>>,
     pub(crate) calls: Mutex<Calls>,
     /// Requests of the Player that are not answered yet.
     pub(crate) requests: Mutex<FxHashSet<MessageId>>,
@@ -90,6 +94,9 @@ impl Session {
         let stream = Arc::new(stream);
         let inner = Inner {
             id,
+            beside: peer
+                .has_segments
+                .then(|| Mutex::new(Sender::new(limits.payloads.clone()))),
             peer,
             out: Outgoing::new(stream.clone(), limits.outgoing),
             limits,
@@ -319,12 +326,30 @@ impl Inner {
             method,
             body,
         };
-        let frame = parts.to_frame(self.limits.frame)?;
+        let least = match &self.beside {
+            Some(_) => self.limits.payloads.least,
+            None => u64::MAX,
+        };
+        let (mut held, mut parcel) = (None, Parcel::default());
+        let frame = parts.to_frame(self.limits.frame, &mut |bytes, is_text| {
+            if (bytes.len() as u64) < least {
+                return None;
+            }
+            let sender = held.get_or_insert_with(|| self.beside.as_ref().map(Mutex::lock));
+            sender.as_mut()?.put(bytes, is_text, &mut parcel)
+        });
+        let mut held = held.flatten();
+        let frame = match (frame, &mut held) {
+            (Err(malformed), Some(sender)) => {
+                sender.take_back(parcel);
+                return Err(malformed);
+            }
+            (frame, _) => frame?,
+        };
         self.counters.sent.fetch_add(1, Relaxed);
-        self.counters
-            .bytes_sent
-            .fetch_add(frame.len() as u64, Relaxed);
-        self.out.send(frame);
+        let length = frame.len() + parcel.bytes;
+        self.counters.bytes_sent.fetch_add(length as u64, Relaxed);
+        self.out.send(frame, parcel);
         Ok(())
     }
 

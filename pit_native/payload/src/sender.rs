@@ -38,6 +38,8 @@ pub struct Parcel {
     pub bytes: usize,
     /// Parts of the segment that it takes.
     parts: usize,
+    /// Bytes of all its payloads.
+    named: u64,
     announces: bool,
 }
 
@@ -58,7 +60,8 @@ impl Sender {
     /// or the kernel gives no memory.
     pub fn put(&mut self, bytes: &[u8], is_text: bool, parcel: &mut Parcel) -> Option<Reference> {
         let length = bytes.len() as u64;
-        if length < self.terms.least || parcel.descriptors.len() >= DESCRIPTORS {
+        let is_over = parcel.named.saturating_add(length) > self.terms.payload;
+        if length < self.terms.least || is_over || parcel.descriptors.len() >= DESCRIPTORS {
             return None;
         }
         let (place, offset) = if length >= self.terms.file {
@@ -68,6 +71,7 @@ impl Sender {
         } else {
             (Place::Segment, self.put_part(bytes, parcel)?)
         };
+        parcel.named += length;
         Some(Reference {
             place,
             is_text,

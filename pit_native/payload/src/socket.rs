@@ -88,7 +88,7 @@ fn descriptors_of(header: &libc::msghdr) -> Vec<OwnedFd> {
         let mut next = libc::CMSG_FIRSTHDR(header);
         while let Some(message) = next.as_ref() {
             if (message.cmsg_level, message.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-                let length = message.cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                let length = message.cmsg_len - libc::CMSG_LEN(0) as usize;
                 let data = libc::CMSG_DATA(message).cast::<libc::c_int>();
                 for at in 0..length / size_of::<libc::c_int>() {
                     // Each of them is new and nobody else's.
