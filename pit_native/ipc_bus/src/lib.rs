@@ -21,6 +21,7 @@ mod reader;
 pub mod ring;
 mod scan;
 mod session;
+pub mod topics;
 pub mod transport;
 
 pub use bus::Bus;

@@ -162,7 +162,7 @@ pub async fn take_ring(socket: UnixStream, settings: &TransportSettings) -> io::
         return Err(refused("is not sealed"));
     }
     let size = usize::try_from(file.metadata()?.len()).map_err(|_| refused("is too large"))?;
-    let capacity = (size / 2).checked_sub(HEADER).unwrap_or_default();
+    let capacity = (size / 2).saturating_sub(HEADER);
     let fits = capacity.is_power_of_two() && (SMALLEST..=LARGEST).contains(&capacity);
     if !fits || size % 2 != 0 {
         return Err(refused("has an impossible size"));
