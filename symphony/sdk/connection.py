@@ -16,6 +16,7 @@ from collections import deque
 
 from symphony.sdk.context import Call
 from symphony.sdk.failures import Cancelled, PlayerFailure, failure_of
+from symphony.sdk.segments import Parcel, Receiver, Sender, Terms, send
 from symphony.sdk.wire import Decoder, Encoder, ProtocolError
 
 TYPE_CHECKING = False
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     Message = dict[str, Any]
     Task = Callable[[], None]
+    # What the encoder takes; it is one with payloads beside the frame, which is made when it is sent.
+    Parts = tuple[bytes, str, bytes | None, str, Any]
 
 # Calls that run at the same time, less the one thread that reads.
 MAX_THREADS = 17
@@ -76,6 +79,7 @@ class Connection:
         self._socket = socket
         self._encoder = Encoder(name)
         self._decoder = Decoder(socket)
+        self._beside: Sender | None = None
         self._answer = answer
         self._sending = _thread.allocate_lock()
         self._reading = _thread.allocate_lock()
@@ -105,7 +109,7 @@ class Connection:
 
     def hello(self, body: Message) -> Message:
         """Sends the first frame and waits for the session's grants. Before `run`."""
-        id = self._send(None, "request", "hello", body)
+        id = self._send(None, "request", "hello", {**body, "segments": True})
         message = self._decoder.next_message()
         if message is None:
             raise ProtocolError("the host closed the connection before it answered hello")
@@ -115,6 +119,10 @@ class Connection:
             raise ProtocolError("the host did not answer hello")
         welcome: Message = message["body"]
         self._encoder.limit = int(welcome.get("limits", {}).get("frame", self._encoder.limit))
+        agreed = welcome.get("segments")
+        if agreed is not None:
+            terms = Terms(agreed)
+            self._beside, self._decoder.beside = Sender(terms), Receiver(terms)
         return welcome
 
     def request(
@@ -129,7 +137,7 @@ class Connection:
         self._hand_over(_thread.get_ident())
         with self._state:
             id = self._encoder.next_id()
-        frame = self._encoder.frame(id, "request", call.id if call else None, method, body)
+        frame = self._make((id, "request", call.id if call else None, method, body))
         self._waiters[id] = waiter
         if call is not None:
             call.waiters.add(waiter)
@@ -171,7 +179,7 @@ class Connection:
         """Answers a request of the host. Raises `PlayerFailure` when the body cannot travel."""
         with self._state:
             id = self._encoder.next_id()
-        frame = self._encoder.frame(id, kind, call.id, method, body)
+        frame = self._make((id, kind, call.id, method, body))
         call.is_over = True
         self._calls.pop(call.id, None)
         self._write(frame)
@@ -179,16 +187,44 @@ class Connection:
     def _send(self, re: bytes | None, kind: str, method: str, body: Message) -> bytes:
         with self._state:
             id = self._encoder.next_id()
-        self._write(self._encoder.frame(id, kind, re, method, body))
+        self._write(self._make((id, kind, re, method, body)))
         return id
 
-    def _write(self, frame: bytes) -> None:
+    def _make(self, parts: Parts) -> bytes | Parts:
+        """The frame, unless payloads will travel beside it."""
+        body, beside = parts[4], self._beside
+        if beside is not None and body and type(body) is dict and beside.is_large(body):
+            return parts
+        return self._encoder.frame(*parts)
+
+    def _write(self, frame: bytes | Parts) -> None:
         with self._sending:
             try:
-                self._socket.sendall(frame)
+                if isinstance(frame, bytes):
+                    self._socket.sendall(frame)
+                else:
+                    self._write_beside(frame)
             except OSError:
                 # The host is gone; the reader sees it too and ends the session.
                 return
+
+    def _write_beside(self, parts: Parts) -> None:
+        """Sends a frame and what lies beside it. Raises `PlayerFailure` when it cannot travel."""
+        id, kind, re, method, body = parts
+        beside, parcel = self._beside, Parcel()
+        assert beside is not None
+        try:
+            frame = self._encoder.frame(id, kind, re, method, beside.lift(body, parcel))
+        except UnicodeEncodeError as error:
+            beside.take_back(parcel)
+            raise PlayerFailure(f"the {kind} {method} cannot travel: {error}") from error
+        except BaseException:
+            beside.take_back(parcel)
+            raise
+        try:
+            send(self._socket, frame, parcel)
+        finally:
+            parcel.close()
 
     # Reading and working
 
@@ -295,6 +331,8 @@ class Connection:
                 self.failure = error
                 message = None
             if message is None:
+                if self._decoder.beside is not None:
+                    self._decoder.beside.close()
                 self.close()
                 return None
             task = self._sort(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 import struct
 import time
@@ -9,16 +10,19 @@ import time
 import msgpack
 
 from symphony.sdk.failures import PlayerFailure
+from symphony.sdk.segments import ANCILLARY, Fault, Receiver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket
+    from collections.abc import Callable
     from typing import Any
 
 PROTOCOL_VERSION = 1
 _LENGTH = struct.Struct("<I")
 _COUNT = struct.Struct(">Q")
 _READ_SIZE = 64 << 10
+# Descriptors that arrive are not for programs that the Player starts.
+_CLOSE_ON_EXEC = _socket.MSG_CMSG_CLOEXEC
 
 
 class ProtocolError(Exception):
@@ -82,6 +86,10 @@ class Decoder:
     def __init__(self, socket: _socket.socket) -> None:
         self._socket = socket
         self._buffer = bytearray()
+        # Bytes that have arrived since payloads may lie beside the frames.
+        self._arrived = 0
+        self.beside: Receiver | None = None
+        """What lies beside the frames, once both ends have agreed on it. Set it between two messages."""
 
     def next_message(self) -> dict[str, Any] | None:
         """Waits for the next envelope; None when the host closed the connection."""
@@ -90,28 +98,57 @@ class Decoder:
             if len(buffer) >= 4:
                 end = 4 + _LENGTH.unpack_from(buffer)[0]
                 if len(buffer) >= end:
-                    message = _unpack(memoryview(buffer)[4:end])
+                    message = self._unpack(memoryview(buffer)[4:end])
                     del buffer[:end]
+                    self._end_frame()
                     return message
             arrived = self._receive()
             if not arrived:
                 return None
             # The usual case, a frame that arrives alone and whole, is read where it lies.
             if not buffer and len(arrived) >= 4 and len(arrived) == 4 + _LENGTH.unpack_from(arrived)[0]:
-                return _unpack(memoryview(arrived)[4:])
+                message = self._unpack(memoryview(arrived)[4:])
+                self._end_frame()
+                return message
             buffer += arrived
 
     def _receive(self) -> bytes:
+        beside = self.beside
         try:
-            return self._socket.recv(_READ_SIZE)
+            if beside is None:
+                return self._socket.recv(_READ_SIZE)
+            arrived, ancillary, flags, _ = self._socket.recvmsg(_READ_SIZE, ANCILLARY, _CLOSE_ON_EXEC)
         except ConnectionError:
             return b""
+        self._arrived += len(arrived)
+        if ancillary or flags & _socket.MSG_CTRUNC:
+            try:
+                beside.arrive(self._arrived, ancillary, flags)
+            except Fault as fault:
+                raise ProtocolError(str(fault)) from fault
+        return arrived
+
+    def _unpack(self, payload: memoryview) -> dict[str, Any]:
+        return _unpack(payload, None if self.beside is None else self.beside.take)
+
+    def _end_frame(self) -> None:
+        if self.beside is None:
+            return
+        try:
+            self.beside.end_frame(self._arrived - len(self._buffer))
+        except Fault as fault:
+            raise ProtocolError(str(fault)) from fault
 
 
-def _unpack(payload: memoryview) -> dict[str, Any]:
+def _unpack(payload: memoryview, take: Callable[[int, bytes], Any] | None) -> dict[str, Any]:
     with payload:
         try:
-            message = msgpack.unpackb(payload, raw=False, strict_map_key=True)
+            if take is None:
+                message = msgpack.unpackb(payload, raw=False, strict_map_key=True)
+            else:
+                message = msgpack.unpackb(payload, raw=False, strict_map_key=True, ext_hook=take)
+        except Fault as fault:
+            raise ProtocolError(str(fault)) from fault
         except (ValueError, msgpack.exceptions.UnpackException) as error:
             raise ProtocolError(f"a frame is not MessagePack: {error}") from error
     if not isinstance(message, dict) or message.get("v") != PROTOCOL_VERSION:
