@@ -18,7 +18,7 @@ from conductor.words import clauses_of
 
 Array = np.ndarray[Any, Any]
 
-FIRST = 3
+FIRST = 4
 """Layers of the encoder from this one on are trained further; those below run once for each text."""
 BATCH = 64
 RATE, UPPER_RATE = 1.5e-3, 1e-4
@@ -108,7 +108,7 @@ class Composer:
 
 def epochs_for(lines: int) -> int:
     """More for few lines: about as many steps, within bounds."""
-    return int(np.clip(round(20_000 / max(1, lines)), 6, 24))
+    return int(np.clip(round(20_000 / max(1, lines)), 6, 16))
 
 
 def teach(
