@@ -16,36 +16,23 @@ import numpy as np
 from conductor.assignment import assign
 from conductor.composer import SERVED, Chooser
 from conductor.context import Composition
-from conductor.document import critical_seconds, explain, node_names, value_text
+from conductor.document import critical_seconds, explain, melody_name, node_names, value_text
 from conductor.draft import Draft, DraftNode, Output, gathers
 from conductor.episode import CLEAR, UNSERVED, Episode, Table
 from conductor.negation import Unwanted
-from conductor.params.fill import Filled, Scope, fill
-from conductor.params.mentions import Mention
+from conductor.params.fill import Filled, Scope, fill, is_title
+from conductor.params.mentions import Mention, mentions_of
 from conductor.policy import Policy
 from conductor.refusal import Judge
 from conductor.rules import STOP, TELLING
+from conductor.standing import Document, above, node_of, port_of, standing_of
 from conductor.words import content_words, fold
-
-Document = dict[str, Any]
 
 NEAR = 0.45
 """From this score on the Player that a clause comes closest to is what it asks for."""
 
 VALUE = 0.5
 """What it counts for a node that all words are values of its parameters."""
-
-
-@dataclass(slots=True)
-class _Begun:
-    """The part of a document that the Conductor knows: its Players as a draft, and their ids by place."""
-
-    nodes: list[DraftNode] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-
-    def place(self, node: str) -> int:
-        """Where a node stands; -1 for one that the Conductor does not know (a control, a missing Player)."""
-        return self.ids.index(node) if node in self.ids else -1
 
 
 @dataclass(slots=True)
@@ -70,7 +57,7 @@ class Revision:
     def __init__(self, table: Table, melody: Document) -> None:
         self.table = table
         self.document: Document = copy.deepcopy(melody)
-        self.begun = _begin(table, self.document)
+        self.standing = standing_of(table, self.document)
         self.told = _Change()
         self.unmet: list[str] = []
 
@@ -82,23 +69,23 @@ class Revision:
                 continue
             place = self._meant(part.text, episode)
             if place >= 0:
-                self._remove(self.begun.ids[place], f"taken out, as asked: {said}")
+                self._remove(self.standing.ids[place], f"taken out, as asked: {said}")
             elif not self._forget_value(part.text, whole=False):
                 self.unmet.append(f"what {said} stands for in this Melody")
 
     def _meant(self, text: str, episode: Episode) -> int:
         """The node that a few words name: by its Player's texts, or by one word that only it uses."""
-        if not self.begun.nodes:
+        if not self.standing.nodes:
             return -1
         catalogue = self.table.catalogue
         vectors = episode.embed([text]) if episode.embed is not None else None
         scores = catalogue.scores([text], vectors)[0]
-        values = [self._values(node) for node in self.begun.ids]
+        values = [self._values(node) for node in self.standing.ids]
         words = content_words(text)
         # What stands in a parameter says nothing of another Player that has an example with that word.
         telling = " ".join(w for w in words if not any(_bare(w) in known for known in values))
         evidence = catalogue.evidence(telling).max(axis=0, initial=0.0)
-        own = [n.function for n in self.begun.nodes]
+        own = [n.function for n in self.standing.nodes]
         strength = np.maximum(scores[own], np.where(evidence[own] >= TELLING, 1.0 + evidence[own], 0.0))
         if words:
             strength += VALUE * np.array(
@@ -146,18 +133,20 @@ class Revision:
     def _remove(self, node: str, why: str) -> None:
         """Takes a node out; who took its results takes what it took, or another's, or goes, too."""
         edges = self.document["edges"]
-        sources = [e["from"] for e in edges if e["kind"] == "data" and _node(e["to"]) == node]
-        takers = [e for e in edges if e["kind"] == "data" and _node(e["from"]) == node]
+        sources = [e["from"] for e in edges if e["kind"] == "data" and node_of(e["to"]) == node]
+        takers = [e for e in edges if e["kind"] == "data" and node_of(e["from"]) == node]
         self.document["nodes"] = [n for n in self.document["nodes"] if n["id"] != node]
-        self.document["edges"] = [e for e in edges if node not in (_node(e["from"]), _node(e["to"]))]
+        self.document["edges"] = [e for e in edges if node not in (node_of(e["from"]), node_of(e["to"]))]
         self.told.tell(node, why)
-        self.begun = _begin(self.table, self.document)
+        self.standing = standing_of(self.table, self.document)
         for edge in takers:
             taker = edge["to"]
-            if _node(taker) not in {n["id"] for n in self.document["nodes"]} or self._rewire(taker, sources):
+            if node_of(taker) not in {n["id"] for n in self.document["nodes"]} or self._rewire(
+                taker, sources
+            ):
                 continue
             if self._needs(taker):
-                self._remove(_node(taker), f"taken out with {node}, from which it had its {_port(taker)}")
+                self._remove(node_of(taker), f"taken out with {node}, from which it had its {port_of(taker)}")
 
     def _rewire(self, taker: str, sources: Sequence[str]) -> bool:
         """Feeds a port from the first of `sources` whose type suits it, from all of them where it gathers."""
@@ -174,18 +163,18 @@ class Revision:
         return bool(made) and self.table.typing.feeds(made, wanted)
 
     def _type(self, end: str, *, inputs: bool) -> str:
-        place = self.begun.place(_node(end))
+        place = self.standing.place(node_of(end))
         if place < 0:
             return ""
-        spec = self.begun.nodes[place].spec
-        return (spec.inputs if inputs else spec.outputs).get(_port(end), "")
+        spec = self.standing.nodes[place].spec
+        return (spec.inputs if inputs else spec.outputs).get(port_of(end), "")
 
     def _needs(self, taker: str) -> bool:
         """Whether a port that nothing feeds any more has to be fed."""
         if any(e["to"] == taker for e in self.document["edges"]):
             return False
-        place = self.begun.place(_node(taker))
-        return place < 0 or _port(taker) not in self.begun.nodes[place].spec.optional
+        place = self.standing.place(node_of(taker))
+        return place < 0 or port_of(taker) not in self.standing.nodes[place].spec.optional
 
     def add(self, episode: Episode, chooser: Chooser, *, beside: bool) -> None:
         """Adds the Players that the prompt asks for and the Melody lacks.
@@ -193,7 +182,7 @@ class Revision:
         A step that turns rows into rows goes between its source and who took from that, unless the
         prompt wants it `beside` the rest.
         """
-        first, settled = len(self.begun.nodes), _settled(episode)
+        first, settled = len(self.standing.nodes), _settled(episode)
         while candidates := episode.candidates():
             action, likely = chooser(episode, candidates)
             if action == STOP or not _is_asked(episode, action, settled):
@@ -205,14 +194,14 @@ class Revision:
         draft.prune()
         for place in range(first, len(draft.nodes)):
             _gather(draft, place)
-        ids = self.begun.ids + node_names(draft.nodes[first:], [n["id"] for n in self.document["nodes"]])
+        ids = self.standing.ids + node_names(draft.nodes[first:], [n["id"] for n in self.document["nodes"]])
         filled = assign(episode)
         for place in range(first, len(draft.nodes)):
             self._write(episode, place, ids, filled)
         for place in range(first, len(draft.nodes)):
             self._connect(episode, place, ids, first, beside=beside)
         self._set(episode, first, filled)
-        self.begun = _begin(self.table, self.document)
+        self.standing = standing_of(self.table, self.document)
 
     def _answer(self, episode: Episode, clause: int) -> None:
         """Adds the Player that a clause comes closest to, when the Melody lacks it."""
@@ -247,9 +236,11 @@ class Revision:
         """Leads what a new node makes to those of the old ones that should take it."""
         node, role = episode.draft.nodes[place], self.table.roles[episode.draft.nodes[place].function]
         inserted = role.transforms and not role.presents and not beside
-        above = _above(episode.draft.nodes, place)
+        typing = self.table.typing
+        replaces = not beside and not all(map(typing.accompanies, node.spec.outputs.values()))
+        before = above(episode.draft.nodes, place)
         for old in range(first):
-            if old in above:
+            if old in before:
                 continue
             target = episode.draft.nodes[old]
             for port, sources in list(target.inputs.items()):
@@ -257,7 +248,8 @@ class Revision:
                 made = next((o for o, t in node.spec.outputs.items() if self._fits(t, wanted)), None)
                 if made is None:
                     continue
-                taken = [s for s in sources if inserted and _is_source(node, s)]
+                takes = inserted or (gathers(wanted) and replaces)
+                taken = [s for s in sources if takes and _is_source(node, s)]
                 for source, output in taken:
                     edge = {
                         "kind": "data",
@@ -279,14 +271,41 @@ class Revision:
         for place in range(first):
             node = episode.draft.nodes[place]
             given = self._given(episode, node, filled[place], left, named)
-            entry = next(n for n in self.document["nodes"] if n["id"] == self.begun.ids[place])
+            entry = next(n for n in self.document["nodes"] if n["id"] == self.standing.ids[place])
             before = entry.setdefault("params", {})
             for name, value in given.items():
                 if before.get(name, node.spec.params[name].default) == value:
                     continue
                 was = f", was {value_text(before[name])}" if name in before else ""
+                self._say_otherwise(episode, before.get(name), value)
                 before[name] = value
                 self.told.tell(entry["id"], f"{name} = {value_text(value)}{was}")
+
+    def _say_otherwise(self, episode: Episode, old: Any, new: Any) -> None:
+        """Titles, and a name that the first prompt gave, follow a value: `in the last 90 days` becomes `7 days`."""
+        spoken = next((m for m in episode.mentions if m.value == new), None)
+        if spoken is None or old is None:
+            return
+        words = episode.prompt[spoken.start : spoken.end]
+        context = episode.context
+
+        def respoken(text: str) -> str:
+            for mention in mentions_of(text, context.project, episode.now):
+                if mention.kind == spoken.kind and mention.value == old:
+                    # `in the last 90 days` keeps its `in` when only `the last 7 days` was said.
+                    kept = text.find(words.split()[0], mention.start, mention.end)
+                    return text[: max(kept, mention.start)] + words + text[mention.end :]
+            return text
+
+        for place, node in enumerate(self.standing.nodes):
+            entry = next(n for n in self.document["nodes"] if n["id"] == self.standing.ids[place])
+            for name, value in entry.get("params", {}).items():
+                if isinstance(value, str) and name in node.spec.params and is_title(node.spec.params[name]):
+                    entry["params"][name] = respoken(value)
+        before = str(self.document.get("description", ""))
+        after = respoken(before)
+        if self.document.get("name") == melody_name(before):
+            self.document["name"] = melody_name(after)
 
     def _given(
         self,
@@ -332,7 +351,7 @@ def revise(
     lacking: list[str] = []
     extensions: list[str] = []
     if content_words(episode.prompt):
-        episode.resume(revision.begun.nodes)
+        episode.resume(revision.standing.nodes)
         lacking, extensions = _lacking(episode, judge, policy)
         if len(lacking) < sum(c.coarse for c in episode.clauses) or not episode.clauses:
             revision.add(episode, chooser, beside=_is_beside(prompt))
@@ -415,35 +434,6 @@ def _is_beside(prompt: str) -> bool:
     return any(fold(word.strip(".,!?")) in _BESIDE for word in prompt.split())
 
 
-def _begin(table: Table, document: Document) -> _Begun:
-    """The document's known Players as draft nodes, sources before those that take from them."""
-    by_player = {spec.player: index for index, spec in enumerate(table.functions)}
-    known = {}
-    for node in document["nodes"]:
-        function = by_player.get(str(node.get("player", "")).partition("@")[0])
-        if function is not None:
-            known[node["id"]] = function
-    feeds: dict[str, list[tuple[str, str, str]]] = {}
-    for edge in document["edges"]:
-        source, target = _node(edge["from"]), _node(edge["to"])
-        if edge["kind"] == "data" and source in known and target in known:
-            feeds.setdefault(target, []).append((_port(edge["to"]), source, _port(edge["from"])))
-    begun = _Begun()
-    waiting = list(known)
-    while waiting:
-        ready = [n for n in waiting if all(s in begun.ids for _, s, _ in feeds.get(n, ()))]
-        for name in ready or waiting[:1]:
-            spec = table.functions[known[name]]
-            inputs: dict[str, list[Output]] = {}
-            for port, source, output in feeds.get(name, ()):
-                if port in spec.inputs and source in begun.ids:
-                    inputs.setdefault(port, []).append((begun.ids.index(source), output))
-            begun.nodes.append(DraftNode(known[name], spec, inputs))
-            begun.ids.append(name)
-            waiting.remove(name)
-    return begun
-
-
 def _gather(draft: Draft, place: int) -> None:
     """Connects a new node's gathering inputs to all results but those that come of it."""
     nodes = draft.nodes
@@ -452,20 +442,9 @@ def _gather(draft: Draft, place: int) -> None:
             later = [
                 p
                 for p in range(place + 1, len(nodes))
-                if place not in _above(nodes, p) and not any(map(gathers, nodes[p].spec.inputs.values()))
+                if place not in above(nodes, p) and not any(map(gathers, nodes[p].spec.inputs.values()))
             ]
             nodes[place].inputs[port] = draft.results_of([*range(place), *later], wanted)
-
-
-def _above(nodes: Sequence[DraftNode], place: int) -> set[int]:
-    """The places of the nodes that one depends on."""
-    found: set[int] = set()
-    waiting = [place]
-    while waiting:
-        for sources in nodes[waiting.pop()].inputs.values():
-            waiting += [s for s, _ in sources if s not in found]
-            found |= {s for s, _ in sources}
-    return found
 
 
 def _is_source(node: DraftNode, output: Output) -> bool:
@@ -473,7 +452,7 @@ def _is_source(node: DraftNode, output: Output) -> bool:
 
 
 def _predicted(revision: Revision, seconds: Mapping[str, float]) -> float:
-    return critical_seconds(_begin(revision.table, revision.document).nodes, seconds)
+    return critical_seconds(standing_of(revision.table, revision.document).nodes, seconds)
 
 
 def _described(before: str, prompt: str) -> str:
@@ -483,11 +462,3 @@ def _described(before: str, prompt: str) -> str:
 
 def _bare(word: str) -> str:
     return word.removesuffix("s")
-
-
-def _node(end: str) -> str:
-    return end.partition(".")[0]
-
-
-def _port(end: str) -> str:
-    return end.partition(".")[2]

@@ -107,6 +107,11 @@ def is_file(param: ParamSpec) -> bool:
     return param.type == "path" and "file" in words and "folder" not in words and not param.required
 
 
+def is_title(param: ParamSpec) -> bool:
+    """Whether a text parameter is a headline."""
+    return param.type == "string" and bool(_TITLE.search(param.description.lower()))
+
+
 def is_glob(name: str, param: ParamSpec) -> bool:
     """Whether a text parameter is a pattern of file names."""
     return param.type == "string" and "glob" in param.description.lower()
@@ -264,7 +269,7 @@ def _text(name: str, param: ParamSpec, scope: Scope, revisions: list[str]) -> tu
     if "column" in words:
         mentions = [m for m in scope.of("columns") if _is_by(m, scope)] if name == "by" else []
         return (mentions[0].value[0], mentions[0]) if mentions else (None, None)
-    if _TITLE.search(words):
+    if is_title(param):
         given = [m for m in scope.of("text") if _TITLED.search(scope.prompt[: m.start])]
         if given:
             return given[0].value, given[0]

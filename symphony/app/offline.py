@@ -18,14 +18,17 @@ from symphony.config.home import Home
 from symphony.melody.formats import load
 
 
-def compose_offline(prompt: str, project: Path) -> dict[str, Any]:
-    """The `compose --json` answer, by a Conductor of this process."""
+def compose_offline(prompt: str, project: Path, revised: Path | None = None) -> dict[str, Any]:
+    """The `compose --json` answer, by a Conductor of this process; for the Melody of a file when one is `revised`."""
+    melody = load(revised).to_document() if revised is not None else None
     place = resolve_project(project)
     home = Home.resolve()
     configuration = Configuration.load(home=home, project=place)
     catalogue = open_catalogue(home, configuration)
     planner = Planner(conductor_files(home), lambda: catalogue)
-    return composition_json(planner.compose(prompt, look_at(place)))
+    view = look_at(place)
+    made = planner.revise(melody, prompt, view) if melody is not None else planner.compose(prompt, view)
+    return composition_json(made)
 
 
 def composition_json(composition: Any, confidence: float = 0.0) -> dict[str, Any]:

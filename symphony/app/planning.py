@@ -19,7 +19,7 @@ from symphony.errors import BadInput, NotPossible
 from symphony.ports.component import HealthStatus
 
 if TYPE_CHECKING:
-    from conductor import Composition, Conductor
+    from conductor import ComposeContext, Composition, Conductor
     from conductor.encoder.runtime import Embedder
 
 log = logging.getLogger(__name__)
@@ -91,6 +91,21 @@ class Planner:
 
         Raises BadInput for an empty or far too long prompt.
         """
+        words, context = self._context(prompt, view)
+        conductor = self._ready()
+        with self._lock:
+            return conductor.compose(words, context)
+
+    def revise(self, melody: dict[str, Any], prompt: str, view: ProjectView | None) -> Composition:
+        """A Melody document as the prompt wants it otherwise. Raises BadInput as `compose` does."""
+        words, context = self._context(prompt, view)
+        conductor = self._ready()
+        with self._lock:
+            return conductor.revise(words, melody, context)
+
+    @staticmethod
+    def _context(prompt: str, view: ProjectView | None) -> tuple[str, ComposeContext]:
+        """The prompt without surrounding space, and what the Conductor may know of the project."""
         from conductor import ComposeContext, ProjectFacts
 
         words = prompt.strip()
@@ -112,9 +127,7 @@ class Planner:
                 files=tuple(view.files),
                 branches=tuple(view.branches),
             )
-        conductor = self._ready()
-        with self._lock:
-            return conductor.compose(words, ComposeContext(project=facts, now=datetime.now().astimezone()))
+        return words, ComposeContext(project=facts, now=datetime.now().astimezone())
 
     def embed(self, texts: Sequence[str]) -> Any:
         """Sentence embeddings, one row a text."""

@@ -20,12 +20,18 @@ from symphony.cli.refusal import refusal
     default=None,
     help="The folder to work on (default: this one).",
 )
+@click.option(
+    "--revise",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=None,
+    help="A file with a Melody: change it as PROMPT says instead of composing a new one.",
+)
 @common
-def compose(mode: Mode, prompt: str, project: Path | None) -> None:
+def compose(mode: Mode, prompt: str, project: Path | None, revise: Path | None) -> None:
     """Compose a Melody for PROMPT and explain each choice."""
     from symphony.app.offline import compose_offline
 
-    answer = compose_offline(prompt, project or Path.cwd())
+    answer = compose_offline(prompt, project or Path.cwd(), revise)
     if not answer["possible"]:
         if mode.json:
             print_json({k: answer[k] for k in ("possible", "missing", "extensions")})

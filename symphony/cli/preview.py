@@ -31,6 +31,9 @@ def show_composition(answer: dict[str, Any], *, to_stderr: bool = False) -> None
         table.add_row(Text(node["id"], style="cyan"), what)
         table.add_row("", Text("; ".join(part for part in why if part), style="dim"))
     console.print(table)
+    there = {node["id"] for node in melody["nodes"]}
+    for gone in (e for e in answer["explanations"] if e["node"] and e["node"] not in there):
+        console.print(Text(gone["node"], style="cyan"), Text(gone["why"], style="dim"))
     for missing in answer.get("missing", ()):
         console.print(Text(f"Left out, because nothing installed can do it: {missing}", style="yellow"))
 

@@ -25,6 +25,13 @@ class HostPort(Protocol):
         """Composes: the `compose --json` answer, with `draft` (an id) when possible."""
         ...
 
+    async def revise_melody(self, melody: str | Json, prompt: str, project: str | None = None) -> Json:
+        """A draft or document as `prompt` wants it otherwise, by the smallest change: as `submit_prompt` answers.
+
+        The explanations name what was added, set or taken out, and nothing else.
+        """
+        ...
+
     async def execute_melody(
         self,
         melody: str | Json,

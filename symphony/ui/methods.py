@@ -98,6 +98,10 @@ METHODS: dict[str, Method] = {
     "submitPrompt": Method(
         "Composes a Melody: {prompt}", lambda host, p: host.submit_prompt(text(p, "prompt"), p.get("project"))
     ),
+    "reviseMelody": Method(
+        "Changes a Melody as a prompt says: {melody, prompt}",
+        lambda host, p: host.revise_melody(_melody(p), text(p, "prompt"), p.get("project")),
+    ),
     "executeMelody": Method("Starts a run: {melody, prompt?, agreed?}", _execute),
     "saveMelody": Method("Saves a Melody in the Polyphony Store: {melody, name, description?}", _save),
     "publishMelody": Method("Saves a Melody for others to find: {melody, name, description?}", _save),

@@ -25,6 +25,16 @@ class Question:
     data: Json = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A preview as it was before a revision."""
+
+    melody: Json
+    draft: str | None
+    answer: Json | None
+    changed: bool
+
+
 @dataclass(slots=True)
 class ComposeState:
     """The prompt, the answer of the Conductor, and the Melody that is previewed or edited."""
@@ -41,6 +51,21 @@ class ComposeState:
     selected: str = ""
     findings: list[Json] = field(default_factory=list)
     asked: int = 0
+    wish: str = ""
+    """What shall be otherwise; `wish_version` grows when the host empties its text box."""
+    wish_version: int = 0
+    wish_problem: str = ""
+    told: list[Json] = field(default_factory=list)
+    """What the last revision did, in the Conductor's words."""
+    earlier: list[Earlier] = field(default_factory=list)
+    """What was shown before each revision, the latest last."""
+
+    def show(self, melody: Json | None, draft: str | None = None) -> None:
+        """Puts another Melody, or none, into the preview."""
+        self.melody, self.draft = melody, draft
+        self.changed, self.editing, self.selected, self.findings = False, False, "", []
+        self.wish, self.wish_problem, self.told, self.earlier = "", "", [], []
+        self.wish_version += 1
 
 
 @dataclass(slots=True)

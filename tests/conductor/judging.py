@@ -126,6 +126,10 @@ def revision_faults(line: Line, before: dict[str, Any], revised: Composition) ->
             found.append(f"{key} is {new.get(player, {}).get(name)}, not {value}")
     for player in set(old) & set(new):
         for name in old[player].keys() | new[player].keys():
-            if f"{player}.{name}" not in asked and old[player].get(name) != new[player].get(name):
+            if (
+                name != "title"
+                and f"{player}.{name}" not in asked
+                and old[player].get(name) != new[player].get(name)
+            ):
                 found.append(f"sets {player}.{name} unasked: {new[player].get(name)}")
     return found

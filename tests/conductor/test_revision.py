@@ -68,7 +68,9 @@ def test_one_prompt_takes_out_adds_and_sets(conductor: Conductor) -> None:
     assert "report#chart" not in players(revised) and "report#table" in players(revised)
     assert revised is not None
     assert next(n for n in revised["nodes"] if n["player"].endswith("#churn"))["params"]["since"] == "7d"
-    assert ("table.table", "report.sections") in edges(revised)
+    assert edges(revised) == {("churn.files", "table.items"), ("table.table", "report.sections")}
+    more = conductor.revise("also a table", before, CONTEXT).melody
+    assert {("churn.files", "report.sections"), ("table.table", "report.sections")} <= edges(more)
 
 
 def test_what_was_drawn_by_hand_stays(conductor: Conductor) -> None:
@@ -137,6 +139,17 @@ def test_each_change_is_told(conductor: Conductor) -> None:
     told = {line["node"]: line["why"] for line in revised.explanations}
     assert told["chart"] == "taken out, as asked: “chart”"
     assert told["churn"] == "since = 7d, was 90d"
+
+
+def test_titles_and_name_follow_a_value(conductor: Conductor) -> None:
+    before = composed(conductor, "Which files changed most in the last 90 days? Write me a report")
+    revised = conductor.revise("only the last 7 days", before, CONTEXT).melody
+    assert revised is not None
+    report = next(n for n in revised["nodes"] if n["player"].endswith("#markdown"))
+    assert report["params"]["title"] == "Which files changed most in the last 7 days?"
+    assert "90" in before["name"] and "90" not in revised["name"]
+    kept = conductor.revise("only the last 7 days", {**before, "name": "mine"}, CONTEXT).melody
+    assert kept is not None and kept["name"] == "mine"
 
 
 def test_an_empty_prompt_is_no_revision(conductor: Conductor) -> None:

@@ -90,6 +90,30 @@ class FakeHost:
             "draft": draft,
         }
 
+    async def revise_melody(self, melody: str | Json, prompt: str, project: str | None = None) -> Json:
+        self.calls.append(("revise_melody", (prompt,)))
+        await asyncio.sleep(self.step)
+        revised = copy.deepcopy(self._resolve(melody))
+        gone = [node["id"] for node in revised["nodes"] if node["id"] in prompt.split()]
+        if not gone:
+            return {"possible": False, "missing": [f"what “{prompt}” should change"], "extensions": []}
+        revised["nodes"] = [node for node in revised["nodes"] if node["id"] not in gone]
+        revised["edges"] = [
+            edge
+            for edge in revised["edges"]
+            if not {edge["from"].partition(".")[0], edge["to"].partition(".")[0]} & set(gone)
+        ]
+        draft = f"draft-{len(self.drafts) + 1}"
+        self.drafts[draft] = revised
+        why = [{"node": node, "why": f"taken out, as asked: “{node}”", "confidence": 1.0} for node in gone]
+        return {
+            "possible": True,
+            "melody": revised,
+            "explanations": why,
+            "predicted_seconds": 1.2,
+            "draft": draft,
+        }
+
     def _resolve(self, melody: str | Json) -> Json:
         if isinstance(melody, dict):
             return melody
@@ -366,6 +390,9 @@ class FakeHost:
 
     async def apply_changes(self, changes: str) -> Json:
         return self._turn(changes, "applied")
+
+    async def apply_run_changes(self, run: str) -> Json:
+        return {"changes": [self._turn(c["id"], "applied") for c in self.changes if c["state"] == "open"]}
 
     async def undo_changes(self, changes: str) -> Json:
         return self._turn(changes, "undone")

@@ -83,7 +83,7 @@ export function TextBox({ id, props, send }: ElementOf<'TextBox'>) {
       problem={problem}
       quiet={props.quiet}
       mark={props.mark}
-      className={kind === 'search' ? 'w-full sm:min-w-64 sm:flex-1' : 'w-full'}
+      className={cn('w-full', (kind === 'search' || (props.quiet && !long)) && 'sm:min-w-64 sm:flex-1')}
     >
       {long ? (
         <textarea

@@ -17,6 +17,7 @@ import {
   Square,
   Table2,
   Trash2,
+  Undo2,
   Upload,
   Workflow,
   type LucideIcon,
@@ -41,6 +42,7 @@ const SYMBOLS: Record<string, LucideIcon> = {
   stop: Square,
   table: Table2,
   trash: Trash2,
+  undo: Undo2,
   upload: Upload,
   workflow: Workflow,
 }

@@ -64,7 +64,6 @@ export function Alert({ props, send }: ElementOf<'Alert'>) {
       className={cn(
         'flex animate-appear items-start gap-2.5 rounded-lg border p-3 text-sm',
         SOFT_TONES[props.tone],
-        props.closable && 'mx-4 mt-4 md:mx-6',
       )}
     >
       <Icon aria-hidden className={cn('mt-0.5 size-4 shrink-0', TEXT_TONES[props.tone])} />

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from symphony.app.offline import composition_json
-from symphony.app.project import look_at
+from symphony.app.project import ProjectView, look_at
 from symphony.app.services import Services
 from symphony.errors import NotPossible
 from symphony.melody.formats import from_document
+
+if TYPE_CHECKING:
+    from conductor import Composition
 
 Json = dict[str, Any]
 
@@ -21,6 +26,18 @@ class MelodyMethods:
 
     async def submit_prompt(self, prompt: str, project: str | None = None) -> Json:
         """Composes a Melody and keeps it as a draft."""
+        return await self._composed(self.services.planner.compose, prompt, project)
+
+    async def revise_melody(self, melody: str | Json, prompt: str, project: str | None = None) -> Json:
+        """Changes a draft or a document as the prompt wants it; what was there stays a draft, too."""
+        document = await self.get_melody(melody) if isinstance(melody, str) else melody
+        from_document(document)
+        return await self._composed(partial(self.services.planner.revise, document), prompt, project)
+
+    async def _composed(
+        self, work: Callable[[str, ProjectView | None], Composition], prompt: str, project: str | None
+    ) -> Json:
+        """The answer of a composition that the planner makes in a thread; its Melody is kept as a draft."""
         services = self.services
         if not services.configuration.get("conductor.enabled"):
             raise NotPossible(
@@ -32,7 +49,7 @@ class MelodyMethods:
         if place is not None and (view is None or view.path != place):
             view = await asyncio.to_thread(look_at, place)
         with services.meters.timed("conductor", "compose"):
-            composition = await asyncio.to_thread(services.planner.compose, prompt, view)
+            composition = await asyncio.to_thread(work, prompt, view)
         answer = composition_json(composition, services.configuration.get("conductor.confidence"))
         if answer["possible"]:
             answer["draft"] = services.repertoire.keep_draft(answer["melody"], prompt)

@@ -10,13 +10,11 @@ from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import ComposeState, Json, PageState, Question
-from symphony.ui.views import consent, editor, melody_graph
+from symphony.ui.views import consent, editor, melody_graph, revision
+from symphony.ui.views.revision import wrong_with
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
-
-LONGEST_PROMPT = 8_000
-"""Characters; what is longer is refused before it reaches the Conductor."""
 
 LIKELY, UNSURE = 0.6, 0.35
 """Confidence from which a step is shown as likely, and below which as a guess."""
@@ -261,6 +259,7 @@ def _preview(state: PageState) -> Node:
             spread=True,
         ),
         editor.findings(compose.findings),
+        revision.section(state) if nodes and not compose.editing else None,
         h(
             "Split",
             h(
@@ -372,12 +371,6 @@ async def load(page: Page) -> None:
     page.state.store.items = (await page.host.list_melodies(""))["melodies"]
 
 
-def show_melody(compose: ComposeState, melody: Json | None, draft: str | None = None) -> None:
-    """Puts another Melody, or none, into the preview."""
-    compose.melody, compose.draft = melody, draft
-    compose.changed, compose.editing, compose.selected, compose.findings = False, False, "", []
-
-
 async def play(page: Page, melody: str | Json, prompt: str = "", agreed: bool = False) -> None:
     """Starts a run and goes to the board; asks first when a Player wants to be asked."""
     with page.busy("play", "Starting the Melody"):
@@ -394,7 +387,7 @@ async def play(page: Page, melody: str | Json, prompt: str = "", agreed: bool = 
 @on("compose.mode", "change")
 async def _mode(page: Page, _argument: str, value: Any) -> None:
     page.state.compose.mode = "manual" if value == "manual" else "maestro"
-    show_melody(page.state.compose, None)
+    page.state.compose.show(None)
     page.state.compose.answer = None
     page.changed()
     await page.load("compose")
@@ -409,7 +402,9 @@ async def _mode_maestro(page: Page, _argument: str, _value: Any) -> None:
 async def _compose(page: Page, _argument: str, value: Any) -> None:
     prompt = str(value.get("prompt", "")).strip()
     compose = page.state.compose
-    compose.prompt_problem = _wrong_with(prompt)
+    compose.prompt_problem = wrong_with(
+        prompt, "The prompt is empty. Say what should be done, or take one of the examples."
+    )
     if compose.prompt_problem:
         page.announce(compose.prompt_problem)
         return
@@ -417,7 +412,7 @@ async def _compose(page: Page, _argument: str, value: Any) -> None:
     compose.asked += 1
     asked = compose.asked
     page.state.problem = None
-    show_melody(compose, None)
+    compose.show(None)
     compose.answer = None
     with page.busy("compose", "Composing the Melody"):
         answer = await page.host.submit_prompt(prompt)
@@ -425,23 +420,11 @@ async def _compose(page: Page, _argument: str, value: Any) -> None:
             return
         compose.answer = answer
         if answer.get("possible", True):
-            show_melody(compose, answer["melody"], answer.get("draft"))
+            compose.show(answer["melody"], answer.get("draft"))
             steps = words.count(len(answer["melody"].get("nodes", [])), "step")
             page.announce(f"The Melody is ready: {steps}")
         else:
             page.announce("The installed Players cannot do this")
-
-
-def _wrong_with(prompt: str) -> str:
-    """Why a prompt is not sent to the Conductor; empty when it is."""
-    if not prompt:
-        return "The prompt is empty. Say what should be done, or take one of the examples."
-    if len(prompt) > LONGEST_PROMPT:
-        return (
-            f"The prompt has {len(prompt):,} characters, the most is {LONGEST_PROMPT:,}. "
-            "Put long material into a file of the project and name the file."
-        )
-    return ""
 
 
 @on("compose.stop")
@@ -464,7 +447,7 @@ async def _example(page: Page, argument: str, _value: Any) -> None:
 @on("compose.pick", "select")
 async def _pick(page: Page, _argument: str, value: Any) -> None:
     melody = await page.host.get_melody(str(value))
-    show_melody(page.state.compose, melody, str(value))
+    page.state.compose.show(melody, str(value))
     page.changed()
 
 
@@ -472,7 +455,7 @@ async def _pick(page: Page, _argument: str, value: Any) -> None:
 async def _new(page: Page, _argument: str, _value: Any) -> None:
     compose = page.state.compose
     empty = {"format": "symphony.melody/1", "name": "new", "version": "1.0.0", "nodes": [], "edges": []}
-    show_melody(compose, empty)
+    compose.show(empty)
     compose.changed = compose.editing = True
     page.changed()
 
@@ -500,7 +483,7 @@ async def _consent(page: Page, _argument: str, _value: Any) -> None:
 
 @on("compose.cancel")
 async def _cancel(page: Page, _argument: str, _value: Any) -> None:
-    show_melody(page.state.compose, None)
+    page.state.compose.show(None)
     page.state.compose.answer = None
     page.announce("The preview was put away", show=True)
 

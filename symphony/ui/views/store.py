@@ -214,7 +214,7 @@ async def _play(page: Page, _argument: str, _value: Any) -> None:
 @on("store.edit")
 async def _edit(page: Page, _argument: str, _value: Any) -> None:
     state = page.state
-    compose.show_melody(state.compose, state.store.melody, state.store.selected)
+    state.compose.show(state.store.melody, state.store.selected)
     state.compose.mode, state.compose.answer, state.compose.editing = "manual", None, True
     await page.open("compose")
 
