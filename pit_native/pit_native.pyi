@@ -715,6 +715,16 @@ class Runtime:
     def respond_piece(self, request: int, body: Any) -> bool:
         """Sends a part of the answer to a `request` event, as a `stream` frame, before `respond`; False when
         nobody waits any more."""
+    def listen(self, request: int, pattern: str, queue: int) -> bool:
+        """Answers a `request` event, until it is withdrawn, with what Players of the same project publish under
+        `pattern`: `stream` frames `{"id"}` and then `{"topic", "value", "from"}`. At most `queue` messages wait.
+
+        False when nobody waits any more. Raises BadInput for what is no pattern.
+        """
+    def announce(self, request: int, topic: str) -> bool:
+        """Lets the Player of a `request` event publish under `topic` while its session lasts. False when nobody
+        waits any more, or it has announced 256. Raises BadInput for what is no topic.
+        """
     def respond_error(self, request: int, code: str, message: str, remedy: str = "") -> bool:
         """Refuses a `request` event; False when nobody waits any more."""
     def charge(self, request: int, cpu_seconds: float, memory: int) -> bool:

@@ -57,4 +57,6 @@ def build_broker(services: Services, call_other: CallOther) -> Broker:
         runtime.respond_piece,
         lambda method: services.meters.count("model" if method.startswith("model.") else "stage", method),
         services.supervision.ledger,
+        runtime.listen,
+        runtime.announce,
     )

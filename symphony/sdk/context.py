@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from symphony.sdk.failures import Cancelled, PlayerFailure
+from symphony.sdk.failures import Cancelled, PermissionDenied, PlayerFailure
 from symphony.sdk.values import Artifact, Completion, ExecResult, HttpResponse, check_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Protocol
+
+    from symphony.sdk.topics import Subscription
 
     class Host(Protocol):
         """Where a context's requests go: the connection, or a harness."""
@@ -311,11 +313,43 @@ class Context:
         outputs: dict[str, Any] = self._ask("extension.call", body)["outputs"]
         return outputs
 
+    def publish(self, topic: str, value: Any, *, wait: float = 0.0) -> tuple[int, int]:
+        """Publishes a value under a topic below the extension's own name, such as `publisher/name/news`.
+
+        Players of the same project hear it. Where a subscriber's queue is full, it waits at most `wait` seconds
+        (60 at most); then the oldest message there goes. Gives how many subscriptions there are, and at how many
+        of them a message went for it.
+        """
+        check_plain(value, "published value")
+        told = {"topic": str(topic), "value": value, "wait": float(wait)}
+        try:
+            answer = self._ask("extension.publish", told)
+        except PermissionDenied:
+            # The first under this topic: the host is asked whether it may be.
+            self._ask("extension.announce", {"topic": str(topic)})
+            answer = self._ask("extension.publish", told)
+        return answer["subscribers"], answer["displaced"]
+
+    def subscribe(self, topic: str, *, queue: int = 256) -> Subscription:
+        """What is published under a topic or a pattern, such as `publisher/name/*`, from now on.
+
+        `for message in ctx.subscribe(…)` waits for each. `*` is any one part, `**` at the end any that follow. At
+        most `queue` messages wait in the host while the function is busy; beyond them the oldest go, and the next
+        message says how many.
+        """
+        # Few functions subscribe, and each Player would pay for the import.
+        from symphony.sdk.topics import Subscription
+
+        return Subscription(self, str(topic), queue)
+
     def _ask(
         self, method: str, body: dict[str, Any], on_piece: Callable[[Any], None] | None = None
     ) -> dict[str, Any]:
         self.raise_if_cancelled()
         return self._host.request(self._call, method, body, on_piece)
+
+    def _tell(self, method: str, body: dict[str, Any]) -> None:
+        self._host.notify(self._call, "event", method, body)
 
 
 def _explain_exit(command: Sequence[str], result: ExecResult) -> str:

@@ -33,6 +33,10 @@ class LocalHost:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.coming: list[dict[str, Any]] = []
         """What the user will do to the tree that a function shows, in order; then the user closes it."""
+        self.news: list[dict[str, Any]] = []
+        """What other extensions publish, each `{"topic", "value", "from"}`; a subscription hears it and ends."""
+        self.published: list[tuple[str, Any]] = []
+        """What the function published, as `(topic, value)`."""
         self.stored: dict[str, dict[str, Any]] = {}
         self._manifest = manifest or {}
         self._given = dict(capabilities or {})
@@ -43,6 +47,9 @@ class LocalHost:
             "exec": self._exec,
             "artifact.get": self._get,
             "artifact.put": self._put,
+            "extension.publish": self._publish,
+            "extension.subscribe": self._subscribe,
+            "extension.unsubscribe": lambda body: {},
         }
 
     def request(
@@ -164,6 +171,22 @@ class LocalHost:
         id = "sha256:" + hashlib.sha256(body["content"]).hexdigest()
         self.stored[id] = {"content": body["content"], "name": body["name"], "type": body["type"]}
         return {"id": id}
+
+    def _publish(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.published.append((body["topic"], body["value"]))
+        return {"subscribers": 0, "displaced": 0}
+
+    def _subscribe(self, body: dict[str, Any]) -> dict[str, Any]:
+        heard = [message for message in self.news if _means(body["topic"], message["topic"])]
+        return {"pieces": [{"id": 1}, *heard]}
+
+
+def _means(pattern: str, topic: str) -> bool:
+    """Whether a pattern means a topic: `*` is any one part, `**` at the end any that follow."""
+    wanted, parts = pattern.split("/"), topic.split("/")
+    if wanted[-1] == "**" and len(parts) >= len(wanted):
+        wanted, parts = wanted[:-1], parts[: len(wanted) - 1]
+    return len(wanted) == len(parts) and all(a in ("*", b) for a, b in zip(wanted, parts, strict=True))
 
 
 def _reaches(pattern: str, path: Path, folder: Path) -> bool:

@@ -39,6 +39,12 @@ class Caller:
     piece: Callable[[Json], bool] = lambda body: False
     """Sends a part of the answer before its end; false when nobody waits for it any more."""
 
+    listen: Callable[[str, int], object] = lambda pattern, queue: None
+    """Answers the request with what is published under a pattern, through a queue of so many messages."""
+
+    announce: Callable[[str], bool] = lambda topic: False
+    """Lets the Player publish under a topic while its session lasts; false when it announced too many."""
+
     def refuse(self, capability: str, detail: str, remedy: str) -> PermissionDenied:
         """The error for something that was not granted."""
         return PermissionDenied(f"{self.member.name} may not {capability} {detail}", remedy=remedy)
@@ -69,9 +75,11 @@ class Broker:
         piece: Callable[[int, Any], bool] = lambda request, body: False,
         count: Callable[[str], None] = lambda method: None,
         ledger: Ledger | None = None,
+        listen: Callable[[int, str, int], object] = lambda request, pattern, queue: None,
+        announce: Callable[[int, str], bool] = lambda request, topic: False,
     ) -> None:
         """`charge` is told what a request has used, `piece` sends a part of its answer, `count` is told of each
-        call's method, and `ledger` keeps the budgets.
+        call's method, `ledger` keeps the budgets, and `listen` and `announce` open topics.
         """
         self._roster = roster
         self._audit = audit
@@ -82,6 +90,8 @@ class Broker:
         self._piece = piece
         self._count = count
         self._ledger = ledger
+        self._listen = listen
+        self._announce = announce
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._owners: dict[int, str] = {}
 
@@ -155,6 +165,8 @@ class Broker:
             node=event.get("node") or "",
             charge=partial(self._charge, event["id"]),
             piece=partial(self._piece, event["id"]),
+            listen=partial(self._listen, event["id"]),
+            announce=partial(self._announce, event["id"]),
         )
         allowed = True
         try:

@@ -145,6 +145,8 @@ class ExtensionTable(_Table):
     entry: Annotated[str, BeforeValidator(_entry)] = "player.py"
     fresh: bool = False
     """Each of its Players starts from nothing, with a hash seed and an address layout of its own."""
+    transport: Literal["socket", "stdio"] = "socket"
+    """Where a program of `runtime = "process"` speaks: a socket, or its standard input and output."""
 
 
 class McpTable(_Table):
@@ -313,6 +315,10 @@ class Manifest(_Table):
         _check(
             (self.mcp is not None) == (self.extension.runtime == "mcp"),
             'runtime = "mcp" and the table [mcp] belong together',
+        )
+        _check(
+            self.extension.transport == "socket" or self.extension.runtime == "process",
+            'transport = "stdio" needs runtime = "process"; the SDK of other Players uses the socket',
         )
         for name in self.dependencies:
             _check(bool(_DEPENDENCY.fullmatch(name)), f"{name!r} is no extension name")

@@ -64,7 +64,9 @@ class Grant:
             case "model":
                 return "Use any model" if self.target == "*" else f"Use the model {self.target}"
             case "ipc":
-                return f"Call the extension {self.target}"
+                if "#" in self.target:
+                    return f"Call the extension {self.target}"
+                return f"Call the extension {self.target} and hear what it publishes"
         root, _, rest = self.target.partition("/")
         verb = "Read" if self.kind == "read" else "Change"
         where = FILE_ROOTS[root]

@@ -168,6 +168,7 @@ class Roster:
             "grants": {"capabilities": list(member.granted)},
             "configuration": dict(member.configuration),
             "project": str(project) if project else None,
+            "transport": member.manifest.extension.transport,
             "start_timeout": limits.start_timeout,
             "memory": memory,
             "idle": limits.idle,

@@ -33,8 +33,9 @@ def _process_spec(
 ) -> dict[str, Any]:
     """A program of any language that speaks the stage protocol: the entry itself, which executes nothing else."""
     program = f"{EXTENSION}/{manifest.extension.entry}"
+    is_stdio = manifest.extension.transport == "stdio"
     env = {
-        "SYMPHONY_SOCKET": SOCKET,
+        **({"SYMPHONY_TRANSPORT": "stdio"} if is_stdio else {"SYMPHONY_SOCKET": SOCKET}),
         "SYMPHONY_ENTRY": program,
         **(options.pop("env", None) or {}),
     }

@@ -66,11 +66,11 @@ def program() -> Path:
     return next(Path(row["executable"]) for row in rows if row.get("executable"))
 
 
-@pytest.fixture
-def extension(program: Path, tmp_path: Path) -> Path:
+@pytest.fixture(params=["socket", "stdio"])
+def extension(program: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     folder = tmp_path / "words"
     (folder / "bin").mkdir(parents=True)
-    (folder / "Symphony.toml").write_text(MANIFEST)
+    (folder / "Symphony.toml").write_text(MANIFEST.replace("entry =", f'transport = "{request.param}"\nentry ='))
     shutil.copy(program, folder / "bin" / "words")
     return folder
 

@@ -93,7 +93,7 @@ def test_plain_words() -> None:
         "Connect to a.com on port 80",
         "Run any program on this computer, inside the sandbox",
         "Use any model",
-        "Call the extension a/b",
+        "Call the extension a/b and hear what it publishes",
     ]
     assert list(grants)[2] == "network:a.com:80" and "exec:*" in grants and len(grants) == 6
 

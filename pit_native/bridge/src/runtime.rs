@@ -10,7 +10,6 @@ use ipc_bus::{Bus, Limits};
 use parking_lot::{Condvar, Mutex, RwLock};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use rmpv::Value;
 use run_loop::{JournalError, LogSettings, PlayerLog, PortTypes, RunError, RunLoop, World};
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
@@ -19,12 +18,13 @@ use crate::arbitration::PyArbitrationEngine;
 use crate::errors::{bad_input, environment_lacks, not_found, raise, raise_coded};
 use crate::runtime_call::{LoneCall, call_alone};
 use crate::runtime_events::{EventQueue, Note, Place, to_dict};
+use crate::runtime_launch::read_launch;
 use crate::runtime_models::{Loaded, PyModelHandle, drop_model};
 use crate::runtime_pit::PitArtifacts;
 use crate::runtime_plan::plan_from_python;
 use crate::runtime_players::{Launch, Theatre, TheatreStage};
 use crate::runtime_pool::{self, PoolSettings, Tending};
-use crate::sandbox::{PlayerTemplate, spec_from_python};
+use crate::runtime_topics::Halls;
 use crate::stale::PyStaleManager;
 use crate::store::PyArtifactStore;
 use crate::values::{from_python, ports_to_python};
@@ -355,6 +355,16 @@ impl PyRuntime {
         }))
     }
 
+    fn listen(&self, py: Python<'_>, request: u64, pattern: &str, queue: usize) -> PyResult<bool> {
+        py.detach(|| self.theatre.listen(request, pattern, queue))
+            .map_err(|bad| bad_input(&bad.to_string(), ""))
+    }
+
+    fn announce(&self, request: u64, topic: &str) -> PyResult<bool> {
+        let announced = self.theatre.announce(request, topic);
+        announced.map_err(|bad| bad_input(&bad.to_string(), ""))
+    }
+
     #[pyo3(signature = (request, code, message, remedy=""))]
     fn respond_error(&self, request: u64, code: &str, message: &str, remedy: &str) -> bool {
         let Some(open) = self.theatre.requests.lock().remove(&request) else {
@@ -498,46 +508,13 @@ fn theatre(
             ending: watch::Sender::new(false),
             calls: Mutex::new(FxHashMap::default()),
             requests: Mutex::new(FxHashMap::default()),
+            halls: Halls::default(),
             counter: AtomicU64::new(0),
         }
     })
 }
 
-fn read_launch(launch: &Bound<'_, PyDict>) -> PyResult<Launch> {
-    let wanted = |key: &str| {
-        let found = launch.get_item(key)?.filter(|value| !value.is_none());
-        found.ok_or_else(|| bad_input(&format!("the launch of a Player lacks {key}"), ""))
-    };
-    let optional = |key: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
-        Ok(launch.get_item(key)?.filter(|value| !value.is_none()))
-    };
-    let value = |key: &str, absent: Value| -> PyResult<Value> {
-        optional(key)?.map_or(Ok(absent), |value| from_python(&value))
-    };
-    let duration = |key: &str| -> PyResult<Option<Duration>> {
-        optional(key)?
-            .map(|value| seconds(value.extract()?))
-            .transpose()
-    };
-    let empty = || Value::Map(Vec::new());
-    Ok(Launch {
-        extension: wanted("extension")?.extract::<String>()?.into(),
-        version: optional("version")?.map_or(Ok(String::new()), |value| value.extract())?,
-        spec: spec_from_python(&wanted("spec")?)?,
-        grants: value("grants", empty())?,
-        configuration: value("configuration", empty())?,
-        project: value("project", Value::Nil)?,
-        start_timeout: duration("start_timeout")?.unwrap_or(Duration::from_secs(20)),
-        memory: optional("memory")?.map_or(Ok(0), |value| value.extract())?,
-        idle: duration("idle")?,
-        template: optional("template")?
-            .map(|template| Ok(template.cast::<PlayerTemplate>()?.get().keeper()))
-            .transpose()
-            .map_err(|_: PyErr| bad_input("the launch's template is no PlayerTemplate", ""))?,
-    })
-}
-
-fn seconds(seconds: f64) -> PyResult<Duration> {
+pub(crate) fn seconds(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds)
         .map_err(|_| bad_input(&format!("{seconds} is no duration in seconds"), ""))
 }

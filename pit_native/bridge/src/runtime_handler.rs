@@ -14,6 +14,8 @@ pub(crate) struct PlayerHandler {
     pub(crate) theatre: Weak<Theatre>,
     pub(crate) key: Arc<str>,
     pub(crate) extension: Arc<str>,
+    /// Its Player's project, empty when it has none.
+    pub(crate) project: Arc<str>,
     /// Set once the session stands.
     pub(crate) player: OnceLock<Weak<PlayerSession>>,
 }
@@ -23,11 +25,16 @@ impl Handler for PlayerHandler {
         let Some(theatre) = self.theatre.upgrade() else {
             return;
         };
+        let answered = theatre.answer_natively(incoming, responder, &self.extension, &self.project);
+        let Some((incoming, responder)) = answered else {
+            return;
+        };
         let id = theatre.next();
         let place = theatre.place_of(incoming.tag);
         let request = OpenRequest {
             session: incoming.session,
             tag: incoming.tag,
+            project: self.project.clone(),
             responder,
         };
         theatre.requests.lock().insert(id, request);
@@ -41,10 +48,13 @@ impl Handler for PlayerHandler {
         });
     }
 
-    fn event(&self, _session: u64, tag: u64, method: &str, body: Value) {
+    fn event(&self, session: u64, tag: u64, method: &str, body: Value) {
         let Some(theatre) = self.theatre.upgrade() else {
             return;
         };
+        if method == "extension.received" {
+            return theatre.received(session, &body);
+        }
         if !matches!(method, "progress" | "log" | "output" | "ui") {
             return;
         }
@@ -59,6 +69,7 @@ impl Handler for PlayerHandler {
             return;
         };
         theatre.withdraw(|request| request.session == session);
+        theatre.halls.left(session);
         if *reason == Closed::ByHost {
             return;
         }

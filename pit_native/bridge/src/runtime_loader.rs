@@ -7,18 +7,16 @@ use ipc_bus::Expect;
 use pool_manager::{LoadError, Loader, Size};
 use rmpv::Value;
 use run_loop::ports::NodeError;
-use sandbox::{Child, Mode, Mount};
+use sandbox::Child;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::runtime_door::Door;
 use crate::runtime_handler::PlayerHandler;
 use crate::runtime_models::Loaded;
 use crate::runtime_pit::seconds_now;
 use crate::runtime_players::{Entry, Launch, Theatre};
 use crate::runtime_session::{PlayerSession, describe_exit};
-
-/// Where a Player finds its socket.
-const SOCKET: &str = "/run/symphony/stage.sock";
 
 /// Starts the Player of one pool entry.
 pub(crate) struct PlayerLoader {
@@ -102,22 +100,9 @@ impl PlayerLoader {
     fn start(&self, theatre: &Arc<Theatre>) -> Result<Entry, LoadError> {
         let launch = &self.launch;
         let until = Instant::now() + launch.start_timeout;
-        let path = theatre
-            .sockets
-            .join(format!("{}-{}.sock", std::process::id(), theatre.next()));
-        let listener = theatre
-            .bus
-            .listen(&path)
-            .map_err(|error| lasting(error.to_string()))?;
         let mut spec = launch.spec.clone();
-        spec.mounts
-            .retain(|mount| mount.target.as_os_str() != SOCKET);
-        spec.mounts.push(Mount {
-            source: path,
-            target: SOCKET.into(),
-            mode: Mode::ReadWrite,
-            layers: Vec::new(),
-        });
+        let door = Door::open(theatre, launch.is_stdio, &mut spec)
+            .map_err(|error| lasting(error.to_string()))?;
         // What it says in its hello; else it would have to read its manifest before it is ready.
         spec.env.extend([
             ("SYMPHONY_EXTENSION".into(), launch.extension.to_string()),
@@ -132,6 +117,7 @@ impl PlayerLoader {
             theatre: Arc::downgrade(theatre),
             key: self.key.clone(),
             extension: launch.extension.clone(),
+            project: launch.project.as_str().unwrap_or_default().into(),
             player: OnceLock::new(),
         });
         let expect = Expect {
@@ -140,7 +126,7 @@ impl PlayerLoader {
             grants: launch.grants.clone(),
             timeout: launch.start_timeout,
         };
-        let accept = theatre.bus.accept(listener, expect, handler.clone());
+        let accept = door.greet(&theatre.bus, expect, handler.clone());
         let session = theatre.handle.block_on(async {
             tokio::select! {
                 biased;

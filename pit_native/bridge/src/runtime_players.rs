@@ -21,6 +21,7 @@ use crate::runtime_loader::PlayerLoader;
 use crate::runtime_models::Loaded;
 use crate::runtime_pool::Tending;
 use crate::runtime_session::PlayerSession;
+use crate::runtime_topics::Halls;
 
 /// A Player found dead when it is allocated is started anew, so often.
 const STARTS: usize = 3;
@@ -39,6 +40,8 @@ pub(crate) struct Launch {
     pub(crate) configuration: Value,
     pub(crate) project: Value,
     pub(crate) start_timeout: Duration,
+    /// Whether it speaks over its standard streams.
+    pub(crate) is_stdio: bool,
     pub(crate) memory: u64,
     pub(crate) idle: Option<Duration>,
     /// From which it may be copied; else the launcher starts it.
@@ -53,6 +56,8 @@ pub(crate) struct OpenRequest {
     pub(crate) session: u64,
     /// The call in which it was made.
     pub(crate) tag: u64,
+    /// Of the Player that asks; empty when it has none.
+    pub(crate) project: Arc<str>,
     pub(crate) responder: Responder,
 }
 
@@ -80,6 +85,7 @@ pub(crate) struct Theatre {
     pub(crate) ending: watch::Sender<bool>,
     pub(crate) calls: Mutex<FxHashMap<u64, (Place, Entry)>>,
     pub(crate) requests: Mutex<FxHashMap<u64, OpenRequest>>,
+    pub(crate) halls: Halls,
     pub(crate) counter: AtomicU64,
 }
 
@@ -99,6 +105,7 @@ impl Theatre {
             gone
         };
         for id in gone {
+            self.halls.stop(id);
             self.events.push(Note::Withdrawn { id });
         }
     }

@@ -72,9 +72,35 @@ impl Responder {
             .is_ok()
     }
 
+    /// What sends such pieces without the answer in hand, for who makes them elsewhere. They are of no use to
+    /// anybody once the answer is given.
+    pub fn pieces(&self) -> Pieces {
+        Pieces {
+            session: self.session.clone(),
+            request: self.request,
+            method: self.method.clone(),
+        }
+    }
+
     fn finish(&mut self, kind: Kind, body: &Value) {
         self.is_answered = true;
         self.session.answer(self.request, &self.method, kind, body);
+    }
+}
+
+/// Sends pieces of an answer, see [`Responder::pieces`].
+pub struct Pieces {
+    session: Arc<Inner>,
+    request: MessageId,
+    method: String,
+}
+
+impl Pieces {
+    /// Sends one. False when it cannot be sent: it is over the frame limit.
+    pub fn send(&self, value: &Value) -> bool {
+        self.session
+            .send(Kind::Stream, Some(self.request), &self.method, value)
+            .is_ok()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,7 +30,7 @@ pub(crate) struct Call {
 /// Sends, and hands what arrives to who waits for it. Shared by all threads.
 pub(crate) struct Session {
     name: String,
-    writer: Mutex<UnixStream>,
+    writer: Mutex<Box<dyn Write + Send>>,
     limit: AtomicUsize,
     half: [u8; 8],
     count: AtomicU64,
@@ -40,7 +39,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub fn new(name: String, writer: UnixStream) -> Self {
+    pub fn new(name: String, writer: Box<dyn Write + Send>) -> Self {
         Self {
             name,
             writer: Mutex::new(writer),
