@@ -37,15 +37,9 @@ pub(crate) fn collect(
     let before = before.unwrap_or(start).min(start);
     let (mut collected, gone) = remove(core, &doomed(core, keep, before)?)?;
     sweep(core)?;
-    let length = || -> Result<u64> {
-        core.log
-            .segments()
-            .iter()
-            .try_fold(0, |sum, segment| Ok(sum + segment.length()?))
-    };
-    let length_before = length()?;
+    let bytes_before = core.log.bytes()?;
     compact(core, &mut collected)?;
-    collected.freed = length_before.saturating_sub(length()?);
+    collected.freed = bytes_before.saturating_sub(core.log.bytes()?);
     Ok((collected, gone))
 }
 

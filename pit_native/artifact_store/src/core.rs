@@ -84,9 +84,12 @@ impl Core {
     /// Appends content, unless it is there, and entry; returns once both are on the disk, with the row
     /// of the entry.
     pub(crate) fn put(&self, content: &[u8], put: &Put) -> Result<(ArtifactId, u32)> {
-        let id = ArtifactId::of(content);
+        let (id, mut draft) = self.digest_and_cut(content)?;
         let quality = self.scorers.score(&put.kind, content, false);
-        let prepare = || self.prepare(&id, content);
+        let prepare = || match draft.take() {
+            Some(draft) => self.recipe(&id, draft),
+            None => self.prepare(&id, content),
+        };
         self.put_known(id, content.len() as u64, quality, put, prepare)
     }
 

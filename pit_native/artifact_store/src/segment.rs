@@ -50,6 +50,8 @@ pub(crate) struct Scanned {
 /// Bytes of a content's body that a scan hands out: enough for a sealed prefix.
 pub(crate) const KEPT: usize = 128;
 const CHUNK: usize = 1 << 20;
+/// The system takes a write page by page, at least.
+const PAGE: u64 = 4096;
 
 impl Segment {
     /// The name of a segment's file.
@@ -127,6 +129,12 @@ impl Segment {
         let mut body = Vec::new();
         while offset < length {
             let Some(header) = self.header_at(offset)? else {
+                if self.is_cut_short(offset, HEADER as u64, length)? {
+                    return Ok(Scanned {
+                        good_until: offset,
+                        end: End::Torn,
+                    });
+                }
                 match self.next_record(offset + 1, length)? {
                     Some(next) => {
                         visit(Found::DamagedHeader {
@@ -152,7 +160,7 @@ impl Segment {
                     offset,
                     body: &body,
                 })?;
-            } else if end == length && self.is_zero(offset + HEADER as u64, length)? {
+            } else if self.is_cut_short(offset + HEADER as u64, header.length, length)? {
                 return Ok(Scanned {
                     good_until: offset,
                     end: End::Torn,
@@ -199,8 +207,15 @@ impl Segment {
         Ok(crc.finalize() == header.body_crc)
     }
 
+    /// Whether `size` bytes at `offset` are the beginning of what was to be written there, with nothing but the
+    /// zeros that were there before from the end of some page on, up to `length`.
+    fn is_cut_short(&self, offset: u64, size: u64, length: u64) -> Result<bool> {
+        let last_page = (offset + size.max(1) - 1) / PAGE * PAGE;
+        self.is_zero(last_page.max(offset).min(length), length)
+    }
+
     /// What follows the last record and is none: the remains of an interrupted write, which are a part
-    /// of a header or zeros, or damage.
+    /// of a header, or damage.
     fn judge_tail(
         &self,
         offset: u64,
@@ -208,7 +223,7 @@ impl Segment {
         visit: &mut dyn FnMut(Found<'_>) -> Result<()>,
     ) -> Result<Scanned> {
         let rest = length - offset;
-        if rest < HEADER as u64 || self.is_zero(offset, length)? {
+        if rest < HEADER as u64 {
             return Ok(Scanned {
                 good_until: offset,
                 end: End::Torn,

@@ -316,11 +316,8 @@ impl Store {
     pub fn stats(&self) -> Result<Stats> {
         let using = self.using();
         let open = using.open()?;
+        let stored_bytes = open.core.log.bytes()?;
         let segments = open.core.log.segments();
-        let mut stored_bytes = 0;
-        for segment in &segments {
-            stored_bytes += segment.length()?;
-        }
         let index = open.core.index.read();
         Ok(Stats {
             artifacts: index.content_count() as u64,
@@ -344,13 +341,14 @@ impl Store {
         };
         open.keeper.stop();
         let saved = open.core.checkpoint_at_end();
+        let trimmed = open.core.log.trim(&mut open.core.log.tail.lock());
         let unlocked = rustix::fs::flock(&open.lock, FlockOperation::Unlock);
         unlocked.map_err(|error| StoreError::Io {
             doing: "cannot unlock",
             path: open.core.path.join("lock"),
             source: error.into(),
         })?;
-        match saved {
+        match saved.and(trimmed) {
             // The log is whole; only the next opening takes longer.
             Err(StoreError::Io { .. } | StoreError::Full { .. } | StoreError::Poisoned(_)) => {
                 Ok(())

@@ -15,8 +15,12 @@ use std::sync::{Arc, Weak};
 
 /// Bytes of a stream that are looked at for its quality.
 const HEAD: usize = (256 << 10) + 1;
-/// Bytes that a stream cuts at once.
-const PIECE: usize = 256 << 10;
+/// Bytes that a stream digests and cuts at once: they are still in the core's cache when they are cut.
+const PIECE: usize = 128 << 10;
+/// From so many bytes on a second thread digests what the first one cuts: it costs less than it saves.
+const APART: usize = 1 << 20;
+/// Chunks that are looked up with one lock.
+const AT_ONCE: usize = 64;
 
 /// The keys that one put has taken or written.
 type Uses = Mutex<Vec<ChunkKey>>;
@@ -68,11 +72,24 @@ impl Core {
     /// what is new. Returns the bytes that were cut.
     fn cut(&self, draft: &mut Draft, data: &[u8], is_last: bool) -> Result<usize> {
         let mut done = 0;
-        while done < data.len() && (is_last || data.len() - done >= window(draft.at)) {
-            let length = cut(&data[done..], draft.at);
-            self.add_chunk(draft, &data[done..done + length])?;
-            done += length;
-            draft.at += length as u64;
+        let mut chunks: Table = Vec::with_capacity(AT_ONCE);
+        loop {
+            let first = done;
+            while chunks.len() < AT_ONCE
+                && done < data.len()
+                && (is_last || data.len() - done >= window(draft.at))
+            {
+                let length = cut(&data[done..], draft.at);
+                let chunk = &data[done..done + length];
+                chunks.push((self.keyer.key(chunk), length as u32));
+                done += length;
+                draft.at += length as u64;
+            }
+            if chunks.is_empty() {
+                break;
+            }
+            self.add_chunks(draft, &chunks, &data[first..done])?;
+            chunks.clear();
         }
         if is_last {
             self.write_block(draft)?;
@@ -80,19 +97,65 @@ impl Core {
         Ok(done)
     }
 
-    fn add_chunk(&self, draft: &mut Draft, chunk: &[u8]) -> Result<()> {
-        let key = self.keyer.key(chunk);
+    /// Adds chunks whose bytes follow each other in `data`.
+    fn add_chunks(&self, draft: &mut Draft, chunks: &[(ChunkKey, u32)], data: &[u8]) -> Result<()> {
         // First noted, then looked for: so a collection either sees the note or its round is seen.
-        draft.uses.lock().push(key);
-        if draft.fresh.contains(&key) || self.index.read().chunks.take(&key) {
-            return Ok(());
+        draft.uses.lock().extend(chunks.iter().map(|(key, _)| *key));
+        let mut is_known = [false; AT_ONCE];
+        {
+            let index = self.index.read();
+            for (is_known, (key, _)) in is_known.iter_mut().zip(chunks) {
+                *is_known = index.chunks.take(key);
+            }
         }
-        draft.fresh.insert(key);
-        draft.table.push((key, chunk.len() as u32));
-        draft.plain.extend_from_slice(chunk);
-        if draft.plain.len() >= BLOCK {
-            self.write_block(draft)?;
+        let mut rest = data;
+        let mut has_written = false;
+        for (is_known, (key, length)) in is_known.into_iter().zip(chunks) {
+            let (chunk, behind) = rest.split_at(*length as usize);
+            rest = behind;
+            let is_known = is_known
+                || draft.fresh.contains(key)
+                || has_written && self.index.read().chunks.take(key);
+            if is_known {
+                continue;
+            }
+            draft.fresh.insert(*key);
+            draft.table.push((*key, *length));
+            draft.plain.extend_from_slice(chunk);
+            if draft.plain.len() >= BLOCK {
+                self.write_block(draft)?;
+                has_written = true;
+            }
         }
+        Ok(())
+    }
+
+    /// Cuts the next piece of a stream behind what `left` still has of those before, and leaves there what is
+    /// not cut yet. Little of it is copied: what lies around the border.
+    fn feed(&self, draft: &mut Draft, left: &mut Vec<u8>, piece: &[u8]) -> Result<()> {
+        let mut taken = 0;
+        while !left.is_empty() {
+            let before = left.len();
+            let more = window(draft.at).min(piece.len() - taken);
+            left.extend_from_slice(&piece[taken..taken + more]);
+            let done = self.cut(draft, left, false)?;
+            match done.checked_sub(before) {
+                Some(behind) => {
+                    taken += behind;
+                    left.clear();
+                }
+                None => {
+                    taken += more;
+                    left.drain(..done);
+                    if taken == piece.len() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        let rest = &piece[taken..];
+        let done = self.cut(draft, rest, false)?;
+        left.extend_from_slice(&rest[done..]);
         Ok(())
     }
 
@@ -132,7 +195,22 @@ impl Core {
         self.recipe(id, draft)
     }
 
-    fn recipe(&self, id: &ArtifactId, draft: Draft) -> Result<Prepared<'static>> {
+    /// The digest of a huge content, which another thread makes, and what [`Self::cut`] has made of it meanwhile.
+    pub(crate) fn digest_and_cut(&self, content: &[u8]) -> Result<(ArtifactId, Option<Draft>)> {
+        if content.len() < APART {
+            return Ok((ArtifactId::of(content), None));
+        }
+        let mut draft = self.draft();
+        let mut digester = Digester::default();
+        let cut = beside(
+            || digester.update(content),
+            || self.cut(&mut draft, content, true),
+        );
+        cut?;
+        Ok((digester.finish(), Some(draft)))
+    }
+
+    pub(crate) fn recipe(&self, id: &ArtifactId, draft: Draft) -> Result<Prepared<'static>> {
         let body = recipe_body(id, draft.at, &draft.uses.lock(), self.seal.as_ref())?;
         Ok(Prepared::new(body, Some(draft)))
     }
@@ -164,18 +242,24 @@ impl Core {
 
     /// Takes the next piece.
     pub(crate) fn write(&self, writer: &mut Writer, data: &[u8]) -> Result<()> {
-        writer.digester.update(data);
         writer.bytes += data.len() as u64;
         let wanted = HEAD - writer.head.len();
         writer
             .head
             .extend_from_slice(&data[..data.len().min(wanted)]);
-        for piece in data.chunks(PIECE) {
-            writer.buffer.extend_from_slice(piece);
-            let done = self.cut(&mut writer.draft, &writer.buffer, false)?;
-            writer.buffer.drain(..done);
+        let Writer {
+            digester,
+            buffer,
+            draft,
+            ..
+        } = writer;
+        if data.len() >= APART {
+            return beside(|| digester.update(data), || self.feed(draft, buffer, data));
         }
-        Ok(())
+        data.chunks(PIECE).try_for_each(|piece| {
+            digester.update(piece);
+            self.feed(draft, buffer, piece)
+        })
     }
 
     /// Stores what was written, durably; see [`Self::put`] and [`Self::restore`]. With the row of a put.
@@ -223,6 +307,26 @@ impl Core {
         });
         put.map(|(id, row)| (id, Some(row)))
     }
+}
+
+/// Runs `here`, and `there` on another thread meanwhile; where there is none to be had, one after the other.
+fn beside<T>(there: impl FnOnce() + Send, here: impl FnOnce() -> T) -> T {
+    let there = Mutex::new(Some(there));
+    let run = || {
+        let there = there.lock().take();
+        if let Some(there) = there {
+            there();
+        }
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("store-digest".into());
+        let spawned = thread.spawn_scoped(scope, &run);
+        let done = here();
+        if spawned.is_err() {
+            run();
+        }
+        done
+    })
 }
 
 /// What becomes of what is written.

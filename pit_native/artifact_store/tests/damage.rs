@@ -308,3 +308,55 @@ fn a_lost_segment_is_found() {
                 .all(|code| *code == "missing_segment")
     );
 }
+
+/// A store whose last record is that of `second`, closed; its bytes, and where those of `first` end.
+fn two_puts(path: &std::path::Path, first: &[u8], second: &[u8]) -> (Vec<u8>, usize) {
+    let store = open(path);
+    store.put(first, &named("first", "r")).expect("put");
+    let end = store.stats().expect("stats").stored_bytes as usize;
+    store.put(second, &named("second", "r")).expect("put");
+    store.close().expect("closed");
+    fs::remove_dir_all(path.join("index")).expect("no index");
+    (fs::read(&segments(path)[0]).expect("bytes"), end)
+}
+
+#[test]
+fn what_a_killed_write_has_left_before_the_zeros_is_cut_off() {
+    let (first, second) = (noise(1, 9000), noise(2, 15_000));
+    for cut_at in 1..=3 {
+        let dir = folder();
+        let (bytes, end) = two_puts(dir.path(), &first, &second);
+        let cut_at = (end / 4096 + cut_at) * 4096;
+        assert!(end < cut_at && cut_at < bytes.len());
+        let left = [&bytes[..cut_at], &[0; 100_000][..]].concat();
+        fs::write(&segments(dir.path())[0], left).expect("written");
+        for round in 0..2u64 {
+            let store = open(dir.path());
+            assert_eq!(store.get(&ArtifactId::of(&first)).expect("first"), first);
+            assert!(store.get(&ArtifactId::of(&second)).is_err());
+            assert_eq!(store.verify().expect("verified"), []);
+            let third = noise(3 + round, 20_000);
+            let id = store.put(&third, &named("third", "r")).expect("put");
+            assert_eq!(store.get(&id).expect("third"), third);
+            store.close().expect("closed");
+        }
+    }
+}
+
+#[test]
+fn a_bit_that_flips_before_the_zeros_is_found() {
+    let dir = folder();
+    let (bytes, end) = two_puts(dir.path(), &noise(1, 9000), &noise(2, 15_000));
+    for bit in (end * 8..bytes.len() * 8).step_by(1013) {
+        let mut flipped = [&bytes[..], &[0; 100_000][..]].concat();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&segments(dir.path())[0], flipped).expect("written");
+        let store = open(dir.path());
+        assert_ne!(store.verify().expect("verified"), [], "bit {bit}");
+        store.close().expect("closed");
+        fs::remove_dir_all(dir.path().join("index")).expect("no index");
+        for file in &segments(dir.path())[1..] {
+            fs::remove_file(file).expect("removed");
+        }
+    }
+}
