@@ -89,7 +89,7 @@ def _cut(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
     return cut
 
 
-class Layer(nn.Module):
+class Layer(nn.Module):  # type: ignore[misc]  # torch is not typed
     """One layer of BERT (post-norm), with queries, keys and values from one product as in the graph."""
 
     def __init__(self, arrays: dict[str, Array], dropout: float) -> None:
@@ -115,7 +115,7 @@ class Layer(nn.Module):
         return normed
 
 
-class UpperLayers(nn.Module):
+class UpperLayers(nn.Module):  # type: ignore[misc]  # torch is not typed
     """The layers from `first` on, with the built encoder's weights, to be trained further."""
 
     def __init__(self, model: onnx.ModelProto, first: int, dropout: float = 0.1) -> None:

@@ -36,7 +36,7 @@ class Batch:
     chains: Tensor
 
 
-class Pointer(nn.Module):
+class Pointer(nn.Module):  # type: ignore[misc]  # torch is not typed
     """Keys are tool embeddings plus a learned residual, queries come from the prompt and the chain so far.
 
     The residual is a small network of the tool's text, so that a new tool has one, too. Tools that training
@@ -165,11 +165,15 @@ class Proposal:
     score: float
 
 
-@torch.no_grad()
 def propose(
     network: Pointer, batch: Batch, width: int = 10, most: int = LONGEST, masked: bool = True
 ) -> list[list[Proposal]]:
     """For each prompt the likeliest chains by beam search, best first; scores are log P."""
+    with torch.no_grad():
+        return _search(network, batch, width, most, masked)
+
+
+def _search(network: Pointer, batch: Batch, width: int, most: int, masked: bool) -> list[list[Proposal]]:
     reading = network.read_prompt(batch)
     b, n = reading.fit.shape
     wide = reading.repeated(width)

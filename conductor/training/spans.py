@@ -1,0 +1,227 @@
+"""A span reader: for each parameter of each call, where in the prompt its value stands, or that it is not given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Array = np.ndarray[Any, Any]
+
+WIDTH = 384
+INNER = 192
+HEADS = 4
+LAYERS = 2
+AGREEMENT = 32
+LONGEST_SPAN = 28
+"""Tokens; numbers and names of many letters have several."""
+MOST_TOKENS = 256
+LETTERS = 8
+"""Facts about a token's letters and surroundings."""
+KINDS = ("str", "int", "float", "bool")
+MOST_CALLS = 8
+NOT_ALLOWED = -1e4
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One parameter of one call.
+
+    Vectors are sentence vectors, of the parameter's name with its description and of the tool. `spans` are
+    the places (first and last token) of its value, or None when the value is known and stands nowhere;
+    empty when the call does without the parameter.
+    """
+
+    vector: Array
+    tool: Array
+    kind: str
+    required: bool
+    call: int
+    spans: tuple[tuple[int, int], ...] | None = ()
+
+
+@dataclass(slots=True)
+class Page:
+    """A prompt as the reader sees it.
+
+    `states` are `[tokens, 768]`, of a lower and of the last layer; `letters` `[tokens, 8]`; `starts` and
+    `ends` mark the tokens at which a value may begin and end.
+    """
+
+    states: Array
+    letters: Array
+    starts: Array
+    ends: Array
+    questions: list[Question]
+
+
+class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
+    """Tokens and questions attend to each other; each question points to a first and a last token.
+
+    The score of a span is that of its first and of its last token for the question, and how well the two
+    agree as the borders of anything (Lee et al. 2016, arXiv:1611.01436); a question may have no span.
+    """
+
+    def __init__(self, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.token = nn.Linear(2 * WIDTH, INNER)
+        self.letters = nn.Linear(LETTERS, INNER)
+        self.place = nn.Parameter(torch.randn(MOST_TOKENS, INNER) * 0.02)
+        self.parameter = nn.Linear(WIDTH, INNER)
+        self.tool = nn.Linear(WIDTH, INNER)
+        self.kind = nn.Embedding(len(KINDS), INNER)
+        self.required = nn.Embedding(2, INNER)
+        self.call = nn.Embedding(MOST_CALLS, INNER)
+        layer = nn.TransformerEncoderLayer(
+            INNER, HEADS, 3 * INNER, dropout, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
+        self.done = nn.LayerNorm(INNER)
+        self.first = nn.Linear(INNER, INNER)
+        self.last = nn.Linear(INNER, INNER)
+        self.opening = nn.Linear(INNER, AGREEMENT)
+        self.closing = nn.Linear(INNER, AGREEMENT)
+        self.none = nn.Linear(INNER, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, pages: Sequence[Page]) -> Tensor:
+        """Log P of each span and, last, of none: `[pages, questions, tokens * tokens + 1]`.
+
+        A span from token i to j is at `i * tokens + j`. Questions are padded to the most that a page has.
+        """
+        tokens = max(len(page.states) for page in pages)
+        most = max(1, *(len(page.questions) for page in pages))
+        x, real, allowed = _tokens_of(pages, tokens)
+        read = self.dropout(self.token(x[..., : 2 * WIDTH])) + self.letters(x[..., 2 * WIDTH :])
+        read = read + self.place[:tokens]
+        asked, given = self._questions(pages, most)
+        state = self.done(
+            self.layers(
+                torch.cat([read, asked], dim=1), src_key_padding_mask=~torch.cat([real, given], dim=1)
+            )
+        )
+        text, question = state[:, :tokens], state[:, tokens:]
+        scale = INNER**0.5
+        first = question @ self.first(text).transpose(1, 2) / scale
+        last = question @ self.last(text).transpose(1, 2) / scale
+        agree = self.opening(text) @ self.closing(text).transpose(1, 2) / AGREEMENT**0.5
+        spans = first[..., :, None] + last[..., None, :] + agree[:, None]
+        spans = spans.masked_fill(~allowed[:, None], NOT_ALLOWED).flatten(2)
+        return torch.log_softmax(torch.cat([spans, self.none(question)], dim=2), dim=2)
+
+    def _questions(self, pages: Sequence[Page], most: int) -> tuple[Tensor, Tensor]:
+        vectors = np.zeros((2, len(pages), most, WIDTH), dtype=np.float32)
+        marks = np.zeros((3, len(pages), most), dtype=np.int64)
+        given = np.zeros((len(pages), most), dtype=bool)
+        for row, page in enumerate(pages):
+            for place, one in enumerate(page.questions):
+                vectors[0, row, place], vectors[1, row, place] = one.vector, one.tool
+                kind = KINDS.index(one.kind) if one.kind in KINDS else 0
+                marks[:, row, place] = kind, one.required, min(one.call, MOST_CALLS - 1)
+                given[row, place] = True
+        parameter, tool = torch.from_numpy(vectors)
+        kinds, required, calls = torch.from_numpy(marks)
+        asked = self.parameter(parameter) * 4.0 + self.tool(tool) * 4.0
+        asked = asked + self.kind(kinds) + self.required(required) + self.call(calls)
+        return self.dropout(asked), torch.from_numpy(given)
+
+    def loss(self, pages: Sequence[Page]) -> Tensor:
+        """The mean of -log P of any right span, or of none where the call does without the parameter."""
+        spread = self(pages)
+        tokens = max(len(page.states) for page in pages)
+        losses = []
+        for row, page in enumerate(pages):
+            for place, one in enumerate(page.questions):
+                if one.spans is None:
+                    continue
+                right = [i * tokens + j for i, j in one.spans] or [tokens * tokens]
+                losses.append(-torch.logsumexp(spread[row, place, right], dim=0))
+        return torch.stack(losses).mean() if losses else spread.sum() * 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The likeliest span of a question (first and last token), its probability, and that of none."""
+
+    span: tuple[int, int]
+    likely: float
+    none: float
+
+
+def read_answers(reader: SpanReader, pages: Sequence[Page], most: int = 5) -> list[list[list[Answer]]]:
+    """For each page and question the likeliest spans, best first."""
+    reader.eval()
+    found = []
+    for start in range(0, len(pages), 16):
+        part = pages[start : start + 16]
+        with torch.no_grad():
+            spread = reader(part).exp()
+        tokens = max(len(page.states) for page in part)
+        for row, page in enumerate(part):
+            answers = []
+            for place in range(len(page.questions)):
+                none = float(spread[row, place, -1])
+                best = spread[row, place, :-1].topk(min(most, tokens * tokens))
+                answers.append(
+                    [
+                        Answer((int(k) // tokens, int(k) % tokens), float(p), none)
+                        for p, k in zip(best.values, best.indices, strict=True)
+                    ]
+                )
+            found.append(answers)
+    return found
+
+
+def _tokens_of(pages: Sequence[Page], tokens: int) -> tuple[Tensor, Tensor, Tensor]:
+    """States with letters, which tokens are real, and which spans are allowed `[pages, tokens, tokens]`."""
+    x = np.zeros((len(pages), tokens, 2 * WIDTH + LETTERS), dtype=np.float32)
+    real = np.zeros((len(pages), tokens), dtype=bool)
+    allowed = np.zeros((len(pages), tokens, tokens), dtype=bool)
+    band = np.triu(np.ones((tokens, tokens), dtype=bool)) & ~np.triu(
+        np.ones((tokens, tokens), dtype=bool), LONGEST_SPAN
+    )
+    for row, page in enumerate(pages):
+        n = len(page.states)
+        x[row, :n, : 2 * WIDTH], x[row, :n, 2 * WIDTH :], real[row, :n] = page.states, page.letters, True
+        allowed[row, :n, :n] = page.starts[:, None] & page.ends[None, :] & band[:n, :n]
+    return torch.from_numpy(x), torch.from_numpy(real), torch.from_numpy(allowed)
+
+
+def token_letters(text: str, places: Sequence[tuple[int, int]]) -> tuple[Array, Array, Array]:
+    """For tokens at these places of a text: facts `[tokens, 8]`, and where a value may begin and end."""
+    letters = np.zeros((len(places), LETTERS), dtype=np.float32)
+    starts = np.zeros(len(places), dtype=bool)
+    ends = np.zeros(len(places), dtype=bool)
+    quoted = _quoted(text)
+    for row, (a, b) in enumerate(places):
+        if a == b:
+            continue
+        before, after = text[a - 1 : a], text[b : b + 1]
+        word = text[a:b]
+        letters[row] = (
+            word.isdigit(), word[:1].isupper(), quoted[a], before in "'\"`“‘(" and bool(before),
+            after in "'\"`”’)" and bool(after), not word.isalnum(), before.isspace() or not before,
+            after in ".,;:!?" and bool(after),
+        )  # fmt: skip
+        starts[row] = not (before.isalnum() and word[:1].isalnum()) and word[:1] not in ".,;:!?)'\""
+        ends[row] = not (after.isalnum() and word[-1:].isalnum()) and word[-1:] not in ",;:('\""
+    return letters, starts, ends
+
+
+def _quoted(text: str) -> list[bool]:
+    """For each letter whether it stands between quotes of one kind."""
+    marks = [False] * (len(text) + 1)
+    opened: tuple[str, int] | None = None
+    for place, letter in enumerate(text):
+        if letter not in "'\"`“”":
+            continue
+        if opened is not None and letter == opened[0]:
+            marks[opened[1] + 1 : place] = [True] * (place - opened[1] - 1)
+            opened = None
+        elif opened is None and not text[place - 1 : place].isalnum():
+            opened = ("”" if letter == "“" else letter, place)
+    return marks
