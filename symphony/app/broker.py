@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from symphony.app.paths import launcher
 from symphony.app.services import Services
 from symphony.app.tiering import AnyTier
-from symphony.stage.broker import Broker
+from symphony.stage.broker import Broker, Capability
 from symphony.stage.capabilities import artifacts, extensions, files, http, models, programs, websocket
 
 CallOther = Callable[[str, Any, Any, Path | None], Awaitable[dict[str, Any]]]
 
 
-def build_broker(services: Services, call_other: CallOther) -> Broker:
-    """The broker with every capability that this host offers."""
+def build_broker(services: Services, call_other: CallOther, more: Mapping[str, Capability]) -> Broker:
+    """The broker with every capability that this host offers; `more` are those of parts that nobody else needs."""
     get = services.configuration.get
 
     def endpoint() -> models.Endpoint | None:
@@ -36,15 +36,19 @@ def build_broker(services: Services, call_other: CallOther) -> Broker:
             services.hub.emit({"event": "output", "run": run, "node": node, "piece": piece})
 
     capabilities = {
-        **files.capabilities(services.home.path / "output"),
+        **files.capabilities(services.home.path / "output", services.changes.seen),
         **http.capabilities(),
         **websocket.capabilities(),
         **models.capabilities(endpoint, services.planner.embed, emit, services.supervision.ledger),
         **artifacts.capabilities(AnyTier(services.pit.store, services.tiers)),
         **extensions.capabilities(call_other),
         **programs.capabilities(
-            launcher(), lambda: tuple(get("stage.sandbox.allow_missing")), services.changes.keep
+            launcher(),
+            lambda: tuple(get("stage.sandbox.allow_missing")),
+            services.changes.keep,
+            services.changes.seen,
         ),
+        **more,
     }
     runtime = services.pit.runtime
     return Broker(

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
+import operator
 import secrets
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from symphony.config.files import write_atomically
+from symphony.engine.disk import explain
 from symphony.errors import BadInput, NotFound, SymphonyError
 from symphony.stage.beneath import Beneath
 from symphony.stage.broker import Caller
 from symphony.stage.changes import apply as applying
 from symphony.stage.changes.diff import unified
+from symphony.stage.changes.layer import write_layer
 from symphony.stage.changes.model import TYPE, ChangeSet, decode, encode
+from symphony.stage.changes.view import View
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +33,8 @@ State = Literal["open", "applying", "applied", "undoing", "undone"]
 
 _OUTSIDE = "calls"
 """The folder of what was changed outside of any run."""
+_LAYERS = "layers"
+"""The folder of a run in which its view of the project lies while it plays."""
 
 
 class Store(Protocol):
@@ -53,14 +61,42 @@ class Record:
     counts: dict[str, int] = field(default_factory=dict)
     refused: list[dict[str, str]] = field(default_factory=list)
     state: State = "open"
+    replaced: bool = False
+    """Whether its step was played again: what it changes then is in a set of its own."""
 
     def to_json(self) -> Json:
         """As the commands and the page show it."""
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The project as steps of a run see it: the view, and the folders that show it over the project."""
+
+    view: View
+    layers: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Playing:
+    """A run whose steps look at the project. `again` are those that have begun since `seen` was made."""
+
+    seen: Seen | None = None
+    again: set[str] = field(default_factory=set)
+    number: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def forget(self) -> None:
+        """What was seen is not how it is any more."""
+        self.number += 1
+        self.seen = None
+
+
 class Changes:
-    """Keeps change sets below the folder of runs, shows, applies and undoes them."""
+    """Keeps change sets below the folder of runs, shows, applies and undoes them.
+
+    Within a run they build upon each other: what a step has changed, the steps that begin after it see.
+    """
 
     def __init__(
         self,
@@ -75,12 +111,44 @@ class Changes:
         self._emit = emit
         self._is_applied = is_applied
         self._busy: dict[str, asyncio.Lock] = {}
+        self._runs: dict[str, _Playing] = {}
+        self.follower: Callable[[str], Awaitable[None]] | None = None
+        """Told of a run that sees another project from now on."""
+
+    def begin(self, run: str, node: str) -> None:
+        """A step begins to play. Whatever it has changed when it played before is seen no more. On the loop."""
+        playing = self._runs.setdefault(run, _Playing())
+        playing.again.add(node)
+        playing.forget()
+
+    def end(self, run: str) -> None:
+        """Nothing of the run plays any more: nobody looks through its view."""
+        self._runs.pop(run, None)
+        shutil.rmtree(
+            self._folder / run / _LAYERS, ignore_errors=True
+        )  # the next run of this id makes them anew
+
+    async def seen(self, run: str, project: Path | None) -> Seen:
+        """The project as steps of a run see it that begin now; outside of a run as it is."""
+        if not run or project is None:
+            return Seen(View(), ())
+        playing = self._runs.setdefault(run, _Playing())
+        async with playing.turn:
+            return await self._seen(run, playing, project)
 
     async def keep(self, caller: Caller, program: str, changes: ChangeSet, *, succeeded: bool) -> None:
         """Keeps what a program has changed, and applies it where the user said so beforehand."""
         if not changes.changes and not changes.refused:
             return
-        record = await asyncio.to_thread(self._put, caller, program, changes)
+        playing = self._runs.get(caller.run)
+        if playing is not None and caller.project is not None:
+            async with playing.turn:
+                before = await self._seen(caller.run, playing, caller.project)
+                record = await asyncio.to_thread(self._put, caller, program, before.view.crossed(changes))
+                playing.forget()
+            await self._tell_follower(caller.run)
+        else:
+            record = await asyncio.to_thread(self._put, caller, program, changes)
         log.info(
             "%s changed the project: %s",
             program,
@@ -111,6 +179,15 @@ class Changes:
         """Brings a set into its project; goes on with an application that was killed."""
         return await self._bring(changes, "applying", "applied")
 
+    async def apply_run(self, run: str) -> list[Json]:
+        """Brings all open sets of a run into its project, in the order in which they were made. Stops at the first
+        that cannot be applied, whose error it raises."""
+        records = await asyncio.to_thread(self._records, run)
+        waiting = [r for r in reversed(records) if r.state in ("open", "applying") and not r.replaced]
+        if not waiting:
+            raise BadInput(f"No changes of the run {run} wait for a word", remedy="nothing was changed")
+        return [await self.apply(record.id) for record in waiting]
+
     async def undo(self, changes: str) -> Json:
         """Takes an applied set back, or one whose application was killed."""
         return await self._bring(changes, "undoing", "undone")
@@ -126,7 +203,43 @@ class Changes:
             # What was begun is finished even when nobody waits for it any more.
             await asyncio.shield(asyncio.to_thread(self._write_project, record, doing, done))
         self._emit({"event": "changes", "run": record.run})
+        if record.run in self._runs:
+            self._runs[record.run].forget()
+            await self._tell_follower(record.run)
         return record.to_json()
+
+    async def _tell_follower(self, run: str) -> None:
+        if self.follower is not None:
+            await self.follower(run)
+
+    async def _seen(self, run: str, playing: _Playing, project: Path) -> Seen:
+        while playing.seen is None:
+            number, again = playing.number, set(playing.again)
+            made = await asyncio.to_thread(self._look_through, run, again, project)
+            playing.again -= again
+            if playing.number == number:  # else something has changed meanwhile
+                playing.seen = made
+        return playing.seen
+
+    def _look_through(self, run: str, again: set[str], project: Path) -> Seen:
+        """What the sets of a run that nobody has taken over make of the project, and a folder that shows it."""
+        records = list(reversed(self._records(run)))
+        for record in records:
+            if record.node in again and record.state == "open" and not record.replaced:
+                record.replaced = True
+                self._write(record)
+        shown = [r for r in records if r.state == "open" and not r.replaced and r.project == str(project)]
+        view = View.of(self._load(record) for record in shown)
+        if not view.states:
+            return Seen(view, ())
+        name = hashlib.sha256(" ".join(record.id for record in shown).encode()).hexdigest()[:16]
+        place = self._folder / run / _LAYERS / name
+        try:
+            with Beneath(project) as tree:
+                write_layer(view, tree, place)
+        except OSError as error:
+            raise explain(error, place) from error
+        return Seen(view, (str(place.resolve()),))
 
     def _write_project(self, record: Record, doing: State, done: State) -> None:
         kept = self._load(record)
@@ -139,7 +252,7 @@ class Changes:
             raise NotFound(f"The project {record.project} cannot be opened: {error.strerror}") from None
         with project:
             if not is_resumed and (found := applying.conflicts(wanted, project)):
-                raise applying.changed(found)
+                raise self._in_order(record, doing, applying.changed(found))
             record.state = doing
             self._write(record)
             try:
@@ -152,6 +265,25 @@ class Changes:
                 raise
         record.state = done
         self._write(record)
+
+    def _in_order(
+        self, record: Record, doing: State, refused: applying.ChangedMeanwhile
+    ) -> applying.ChangedMeanwhile:
+        """The error, with the sets named that have to be applied or undone before this one, if there are any."""
+        wanted, between = ("open", operator.lt) if doing == "applying" else ("applied", operator.gt)
+        paths = {finding["key"] for finding in refused.findings}
+        first = [
+            other.id
+            for other in self._records(record.run or _OUTSIDE)
+            if other.state == wanted and not other.replaced and between(other.created, record.created)
+            if paths & {applying.shown(change.path) for change in self._load(other).changes}
+        ]
+        if first:
+            verb, others = ("apply", first[::-1]) if doing == "applying" else ("undo", first)
+            refused.remedy = f"{verb} {' and '.join(others)} first: these changes build upon them"
+            if doing == "undoing":
+                refused.remedy = f"undo {' and '.join(others)} first: they build upon these changes"
+        return refused
 
     def _put(self, caller: Caller, program: str, changes: ChangeSet) -> Record:
         meta = {"run": caller.run, "node": caller.node, "player": caller.member.name}

@@ -34,6 +34,7 @@ from symphony.app.player_changes import PlayerChanges
 from symphony.app.player_template import WarmTemplate
 from symphony.app.project import look_at
 from symphony.app.repertoire import Repertoire
+from symphony.app.run_trees import RunTrees
 from symphony.app.scoring import Scoring
 from symphony.app.services import Services
 from symphony.app.supervision import Supervision
@@ -184,6 +185,7 @@ class Host(
             services.components.follow(event)
             waits.follow(event)
             supervision.follow(event)
+            services.trees.follow(event)
             self._player_changes.follow(event)
 
         def recast() -> None:
@@ -204,11 +206,14 @@ class Host(
                 return False
             return history.get(run).node(place.partition("/")[0]).status in ("running", "waiting")
 
+        def project_of(run: str) -> str:
+            return history.get(run).info.project
+
         supervision = Supervision(home.path, configuration, disable, roster.knows, hub.emit)
         engine = Engine(
             pit.runtime,
             history,
-            pool_key=roster.key,
+            pool_key=lambda *asked: services.trees.pool_key(*asked),
             versions=roster.versions,
             emit=emit,
             on_request=lambda event: self._broker.handle(event),
@@ -221,6 +226,13 @@ class Host(
         )
         tiers = Tiers(home, configuration, pit, history, engine)
         services = Services(
+        changes = Changes(
+            home.runs,
+            AnyTier(pit.store, tiers),
+            hub.emit,
+            lambda: bool(configuration.get("stage.changes") == "apply"),
+        )
+        trees = RunTrees(lambda: pit.runtime, roster, changes, project_of)
             home=home,
             configuration=configuration,
             hub=hub,
@@ -236,20 +248,14 @@ class Host(
             components=Components(engine, hub.emit, is_playing),
             meters=meters,
             tiers=tiers,
-            changes=Changes(
-                home.runs,
-                AnyTier(pit.store, tiers),
-                hub.emit,
-                lambda: bool(configuration.get("stage.changes") == "apply"),
-            ),
+            changes=changes,
+            trees=trees,
             supervision=supervision,
             recast=recast,
             health=self._bootstrap.health,
         )
-        self._broker = build_broker(services, self._call_other)
-        self._player_changes = PlayerChanges(
-            lambda: pit.runtime, roster, services.changes, lambda run: history.get(run).info.project
-        )
+        self._player_changes = PlayerChanges(lambda: pit.runtime, roster, changes, trees, project_of)
+        self._broker = build_broker(services, self._call_other, self._player_changes.capabilities())
         return services
 
     def _upper_phases(self, services: Services) -> list[Phase]:
@@ -289,6 +295,7 @@ class Host(
         await asyncio.gather(self._registering, return_exceptions=True)
         await self._player_changes.stop()
         await self._bootstrap.stop()
+        await self.services.trees.stop()
         self._lock.release()
 
     async def runs_ended(self) -> None:

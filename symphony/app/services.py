@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from symphony.app.extensions import Extensions
     from symphony.app.pit import Pit
     from symphony.app.repertoire import Repertoire
+    from symphony.app.run_trees import RunTrees
     from symphony.app.supervision import Supervision
     from symphony.app.tiering import Tiers
     from symphony.engine.engine import Engine
@@ -51,6 +52,7 @@ class Services:
     meters: Meters
     tiers: Tiers
     changes: Changes
+    trees: RunTrees
     supervision: Supervision
     recast: Callable[[], None]
     """Tells roster and planner that the set of extensions has changed."""

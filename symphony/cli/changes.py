@@ -10,6 +10,7 @@ import click
 from symphony.cli.connection import ask
 from symphony.cli.output import Mode, common
 from symphony.cli.tables import table
+from symphony.errors import BadInput
 
 
 @click.group()
@@ -62,11 +63,18 @@ def show(mode: Mode, changes_id: str) -> None:
 
 
 @changes.command()
-@click.argument("changes_id", metavar="CHANGES")
+@click.argument("changes_id", metavar="[CHANGES]", required=False)
+@click.option("--run", metavar="RUN", help="All that this run changed, one set after the other.")
 @common
-def apply(mode: Mode, changes_id: str) -> None:
+def apply(mode: Mode, changes_id: str | None, run: str | None) -> None:
     """Bring CHANGES into the project, all of them or none."""
-    answer = ask(lambda port: port.apply_changes(changes_id))
+    if (changes_id is None) == (run is None):
+        raise BadInput("Nothing says what to apply", remedy="name either CHANGES or a run with --run")
+    if run is not None:
+        whole = ask(lambda port: port.apply_run_changes(run))
+        mode.show(whole, lambda: _told(*whole["changes"]))
+        return
+    answer = ask(lambda port: port.apply_changes(str(changes_id)))
     mode.show(answer, lambda: _told(answer))
 
 
@@ -79,8 +87,9 @@ def undo(mode: Mode, changes_id: str) -> None:
     mode.show(answer, lambda: _told(answer))
 
 
-def _told(answer: dict[str, Any]) -> None:
-    click.echo(f"{answer['state']} {answer['id']}: {counted(answer['counts'])}")
+def _told(*answers: dict[str, Any]) -> None:
+    for answer in answers:
+        click.echo(f"{answer['state']} {answer['id']}: {counted(answer['counts'])}")
 
 
 def counted(counts: dict[str, int]) -> str:

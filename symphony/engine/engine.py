@@ -30,7 +30,8 @@ from symphony.types.runs import NodeRun, RunInfo
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-PoolKey = Callable[[str, Path | None], str]
+PoolKey = Callable[[str, Path | None, str, Melody], str]
+"""Extension, project, run and its melody → entry of the Pool Manager."""
 
 _DONE = frozenset({"succeeded", "failed", "cancelled", "skipped"})
 
@@ -267,7 +268,7 @@ class Engine:
             catalogue,
             lattice,
             project=str(project) if project else None,
-            pool_key=lambda extension: self._pool_key(extension, project),
+            pool_key=lambda extension: self._pool_key(extension, project, run, melody),
             versions=self._versions(),
             node_timeout=self._node_timeout(),
             prompt=prompt,

@@ -138,6 +138,11 @@ class HostPort(Protocol):
         code `changed_meanwhile` and a finding for each path that is not as it was."""
         ...
 
+    async def apply_run_changes(self, run: str) -> Json:
+        """All open sets of a run, in the order in which they were made: `{"changes": […]}`. Stops with the error of
+        the first that cannot be applied."""
+        ...
+
     async def undo_changes(self, changes: str) -> Json:
         """Takes them back, under the same conditions."""
         ...

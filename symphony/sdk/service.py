@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from symphony.sdk.player import Player
 
 SDK_NAME = "symphony.sdk/python"
+WRITES = "write:project/**"
+"""With this grant a Player writes over the project, in a private layer that the host looks at."""
 
 
 class NotStartedByHost(Exception):
@@ -34,6 +36,7 @@ class Service:
         self._broken = broken
         self._manifest = Manifest(entry)
         self._configuration: dict[str, Any] = {}
+        self._writes = False
         self._connection: Connection
 
     def run(self, path: str) -> None:
@@ -44,9 +47,11 @@ class Service:
         if name is None or version is None:
             name, version = self._manifest.identity()
         self._connection = Connection(socket, name, self._answer)
-        self._connection.hello(
+        welcome = self._connection.hello(
             {"versions": [PROTOCOL_VERSION], "extension": name, "version": version, "sdk": SDK_NAME}
         )
+        grants = welcome.get("grants") or {}
+        self._writes = WRITES in (grants.get("capabilities") or ())
         self._connection.run()
         if self._connection.failure is not None:
             raise self._connection.failure
@@ -89,6 +94,9 @@ class Service:
             body.get("params") or {},
             lambda: DeclaredOutputs(told) if told is not None else self._manifest.outputs(function),
         )
+        if self._writes:
+            # Before the answer: the steps that follow it shall see what was written.
+            self._connection.request(call, "changes.keep", {})
         return {"outputs": outputs, "artifacts": artifacts}
 
 

@@ -83,6 +83,10 @@ class Beneath:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def status_of_top(self) -> os.stat_result:
+        """What the folder itself is."""
+        return os.fstat(self._top)
+
     def names(self, path: str) -> list[str]:
         """What the folder `path` holds, sorted."""
         place = self.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -59,6 +59,8 @@ class Capability:
 
     handler: Handler
     describe: Callable[[Json], str]
+    is_use: bool = True
+    """Whether it uses a permission: then it is counted against the budget and written to the audit log."""
 
 
 class Broker:
@@ -170,7 +172,7 @@ class Broker:
         )
         allowed = True
         try:
-            if self._ledger is not None:
+            if self._ledger is not None and capability.is_use:
                 self._ledger.check(member.name, model=method == "model.complete")
                 self._ledger.charge(member.name, calls=1)
             return await capability.handler(caller, body)
@@ -179,14 +181,15 @@ class Broker:
             allowed = error.code != "permission_denied"
             raise
         finally:
-            self._audit.record(
-                member.name,
-                method,
-                capability.describe(body),
-                allowed=allowed,
-                run=caller.run,
-                node=caller.node,
-            )
+            if capability.is_use:
+                self._audit.record(
+                    member.name,
+                    method,
+                    capability.describe(body),
+                    allowed=allowed,
+                    run=caller.run,
+                    node=caller.node,
+                )
 
     def _who(self, key: str) -> tuple[CastMember, Path | None]:
         try:

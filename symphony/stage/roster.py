@@ -13,6 +13,9 @@ from symphony.stage.manifest import Manifest
 from symphony.stage.permissions import Grants
 from symphony.stage.runtimes import launch_spec
 
+_WHOLE = frozenset({"read:project/**", "write:project/**"})
+"""The grants with which a Player is shown the whole project."""
+
 
 class PlayerRuntime(Protocol):
     """What the roster needs of `pit_native.Runtime`."""
@@ -67,6 +70,7 @@ class Roster:
         self._added: dict[str, CastMember] = {}
         self._keys: dict[str, tuple[CastMember, Path | None]] = {}
         self._retired: set[str] = set()
+        self._of_runs: dict[str, dict[str, tuple[str, ...]]] = {}
 
     def cast(self, members: Sequence[CastMember]) -> None:
         """Sets who may play. Entries of extensions that changed or went are unloaded; those of an extension under
@@ -126,16 +130,44 @@ class Roster:
         """What `extension` was granted."""
         return self.member(extension).granted
 
-    def key(self, extension: str, project: Path | None) -> str:
-        """The pool entry for `extension` on `project`; registers it on first use."""
+    def key(self, extension: str, project: Path | None, run: str = "", layers: tuple[str, ...] = ()) -> str:
+        """The pool entry for `extension` on `project`; registers it on first use.
+
+        With `run` it is of that run alone where the whole project is shown to the Player: it sees what steps of
+        the run have changed, at first `layers`, later what `show` says, until `release`.
+        """
         member = self.member(extension)
         place = hashlib.sha256(str(project).encode()).hexdigest()[:12] if project else "none"
         key = f"{member.name}@{member.version}/{place}"
+        is_of_run = bool(run) and project is not None and not _WHOLE.isdisjoint(member.granted)
+        if is_of_run:
+            key = f"{key}/{run}"
         if key not in self._keys or key in self._retired:
             self._retired.discard(key)
-            self._runtime.register_player(key, self._launch(member, project))
+            self._runtime.register_player(key, self._launch(member, project, layers))
             self._keys[key] = (member, project)
+        if is_of_run:
+            self._of_runs.setdefault(run, {}).setdefault(key, layers)
         return key
+
+    def of_run(self, run: str) -> dict[str, tuple[str, ...]]:
+        """The entries of a run, with the folders that each shows over the project."""
+        known = self._of_runs.get(run, {})
+        return {key: layers for key, layers in known.items() if key in self._keys}
+
+    def show(self, run: str, key: str, layers: tuple[str, ...]) -> None:
+        """The entry's next Player sees `layers` over the project; one that plays goes on with what it sees. Blocks
+        for a moment."""
+        member, project = self._keys[key]
+        self._of_runs[run][key] = layers
+        self._runtime.register_player(key, self._launch(member, project, layers))
+
+    def release(self, run: str) -> None:
+        """The run has ended: its Players are unloaded. Blocks for a moment."""
+        for key in self._of_runs.pop(run, {}):
+            if self._keys.pop(key, None) is not None:
+                self._retired.discard(key)
+                self._runtime.unregister_player(key)
 
     def knows(self, key: str) -> bool:
         """Whether a pool entry is one that may play."""
@@ -149,7 +181,7 @@ class Roster:
         """What the Player behind a pool entry may do."""
         return Grants(list(self._keys[key][0].granted))
 
-    def _launch(self, member: CastMember, project: Path | None) -> dict[str, Any]:
+    def _launch(self, member: CastMember, project: Path | None, layers: tuple[str, ...]) -> dict[str, Any]:
         limits = self._limits()
         memory = min(member.manifest.resources.memory, limits.memory)
         spec = launch_spec(
@@ -161,6 +193,7 @@ class Roster:
             cpu=min(member.manifest.resources.cpu, limits.cpu),
             allow_missing=limits.allow_missing,
         )
+        show_layers(spec, project, layers)
         return {
             "extension": member.name,
             "version": member.version,
@@ -174,6 +207,13 @@ class Roster:
             "idle": limits.idle,
             "template": None if _is_alone(member.manifest) else self._template(),
         }
+
+
+def show_layers(spec: dict[str, Any], project: Path | None, layers: Sequence[str]) -> None:
+    """Lets a sandbox's spec show folders over the project, where it shows the project."""
+    for mount in spec["mounts"]:
+        if layers and project is not None and mount["source"] == mount["target"] == str(project.resolve()):
+            mount["layers"] = list(layers)
 
 
 def _is_alone(manifest: Manifest) -> bool:

@@ -27,6 +27,11 @@ class ChangeMethods:
         """Brings a set into its project, whole or not at all."""
         return await self.services.changes.apply(changes)
 
+    async def apply_run_changes(self, run: str) -> Json:
+        """Brings what a run changed into its project, one set after the other; stops at one that cannot be."""
+        whole = self.services.history.get(run).info.id
+        return {"changes": await self.services.changes.apply_run(whole)}
+
     async def undo_changes(self, changes: str) -> Json:
         """Takes an applied set back."""
         return await self.services.changes.undo(changes)

@@ -11,6 +11,7 @@ from typing import Any
 from symphony.app.nested import all_nodes
 from symphony.app.services import Services
 from symphony.engine.figures import Figures
+from symphony.engine.record import RunRecord
 from symphony.errors import BadInput, PermissionDenied
 from symphony.melody.control import EXTENSION as CONTROL
 from symphony.melody.formats import from_document
@@ -45,6 +46,7 @@ class RunMethods:
         catalogue = services.catalogue()
         if resume is not None:
             record = services.history.get(resume)
+            await self._prepare(record)
             record.agreed = questions
             run = services.engine.resume(record, parsed, catalogue.players, catalogue.lattice)
         else:
@@ -90,7 +92,16 @@ class RunMethods:
         melody = from_document(record.melody)
         nodes = await asyncio.to_thread(all_nodes, melody, services.melodies.show)
         record.agreed = self._ask_first(nodes, record.agreed if not agreed else None)
+        await self._prepare(record)
         return {"run": services.engine.resume(record, melody, catalogue.players, catalogue.lattice)}
+
+    async def _prepare(self, record: RunRecord) -> None:
+        info = record.info
+        if info.id in self.services.engine.playing():
+            return  # it will be refused
+        unfinished = [node.id for node in info.nodes if node.status != "succeeded"]
+        project = Path(info.project) if info.project else None
+        await self.services.trees.prepare(info.id, project, unfinished)
 
     async def answer(self, run: str, node: str, approved: bool, comment: str = "") -> Json:
         """A person's answer to an `approve` node."""

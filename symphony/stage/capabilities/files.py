@@ -7,20 +7,23 @@ import errno
 import os
 import posixpath
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from symphony.errors import BadInput, NotFound, PlayerError, StorageFull
 from symphony.stage.beneath import Beneath
 from symphony.stage.broker import Caller, Capability
+from symphony.stage.changes.view import Look, View, as_it_is
 
 READ_LIMIT = 8 << 20
 """Bytes of one answer: a frame holds 16 MiB."""
 
 
-def capabilities(output: Path) -> dict[str, Capability]:
-    """The `fs.*` calls. `output` is the folder that the scope `output/` of a grant stands for."""
-    broker = _Files(output)
+def capabilities(output: Path, look: Look = as_it_is) -> dict[str, Capability]:
+    """The `fs.*` calls. `output` is the folder that the scope `output/` of a grant stands for; `look` tells how a
+    step of a run sees the project."""
+    broker = _Files(output, look)
     return {
         "fs.read": Capability(broker.read, lambda body: str(body.get("path"))),
         "fs.write": Capability(broker.write, lambda body: str(body.get("path"))),
@@ -29,14 +32,16 @@ def capabilities(output: Path) -> dict[str, Capability]:
 
 
 class _Files:
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, look: Look) -> None:
         self._output = output
+        self._look = look
 
     async def read(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         scope, root, relative = self._place(caller, body.get("path"))
         if not caller.grants.allows_file("read", root / relative, {scope: root}):
             raise caller.refuse("read", f"{scope}/{relative}", f"grant it read:{scope}/{relative}")
-        return {"content": await asyncio.to_thread(_read_beneath, root, relative)}
+        view = await self._view(caller, scope)
+        return {"content": await asyncio.to_thread(_read_beneath, root, relative, view)}
 
     async def write(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         scope, root, relative = self._place(caller, body.get("path"))
@@ -45,6 +50,12 @@ class _Files:
         content = body.get("content")
         if not isinstance(content, bytes):
             raise BadInput("fs.write needs `content` as bytes", remedy="encode text as UTF-8 first")
+        if (await self._view(caller, scope)).touches(posixpath.normpath(relative)):
+            raise PlayerError(
+                f"{relative} has changes of this run that wait for a word",
+                code="changed_meanwhile",
+                remedy=f"apply them first: symphony changes apply --run {caller.run}",
+            )
         await asyncio.to_thread(_write_beneath, root, relative, content)
         return {}
 
@@ -52,9 +63,13 @@ class _Files:
         pattern = body.get("pattern") or "**"
         if caller.project is None:
             raise _no_project()
-        paths = await asyncio.to_thread(_list_beneath, caller.project, str(pattern))
+        view = await self._view(caller, "project")
+        paths = await asyncio.to_thread(_list_beneath, caller.project, str(pattern), view)
         root = caller.project
         return {"paths": [p for p in paths if caller.grants.allows_file("read", root / p, {"project": root})]}
+
+    async def _view(self, caller: Caller, scope: str) -> View:
+        return (await self._look(caller.run, caller.project)).view if scope == "project" else View()
 
     def _place(self, caller: Caller, path: object) -> tuple[str, Path, str]:
         """Scope, root folder and path beneath it of what the Player named."""
@@ -91,10 +106,10 @@ def _explained(error: OSError, relative: str) -> Exception:
     return PlayerError(f"{relative}: {error.strerror}", code="failed")
 
 
-def _read_beneath(root: Path, relative: str) -> bytes:
+def _read_beneath(root: Path, relative: str, view: View) -> bytes:
     try:
         with Beneath(root) as tree:
-            content = tree.read(relative, READ_LIMIT)
+            content = view.over(tree).read(relative, READ_LIMIT)
     except OSError as error:
         if error.errno == errno.EINVAL:
             raise PlayerError(f"{relative} is no regular file", code="bad_input") from error
@@ -120,17 +135,25 @@ def _write_beneath(root: Path, relative: str, content: bytes) -> None:
         raise _explained(error, relative) from error
 
 
-def _list_beneath(root: Path, pattern: str) -> list[str]:
+def _list_beneath(root: Path, pattern: str, view: View) -> list[str]:
     import pathspec
 
     spec = pathspec.PathSpec.from_lines("gitignore", [pattern])
     found: list[str] = []
+    for path in _files(root, view):
+        if spec.match_file(path):
+            found.append(path)
+            if len(found) >= 100_000:
+                break
+    return found
+
+
+def _files(root: Path, view: View) -> Iterator[str]:
+    """The files of a project folder by folder, and after them those that only the view has."""
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(d for d in folders if d != ".git")
         for file in sorted(files):
             path = str((Path(folder) / file).relative_to(root))
-            if spec.match_file(path):
-                found.append(path)
-                if len(found) >= 100_000:
-                    return found
-    return found
+            if not view.touches(path):
+                yield path
+    yield from sorted(path for path, state in view.states.items() if state.kind in ("file", "link"))

@@ -17,6 +17,8 @@ from symphony.stage.beneath import Beneath
 from symphony.stage.broker import Caller, Capability
 from symphony.stage.changes.collect import collect
 from symphony.stage.changes.model import ChangeSet
+from symphony.stage.changes.view import Look, View, as_it_is
+from symphony.stage.roster import show_layers
 from symphony.stage.sandbox import spec_for
 
 log = logging.getLogger(__name__)
@@ -35,15 +37,19 @@ class Keep(Protocol):
 
 
 def capabilities(
-    launcher: Path, allow_missing: Callable[[], tuple[str, ...]], keep: Keep
+    launcher: Path, allow_missing: Callable[[], tuple[str, ...]], keep: Keep, look: Look = as_it_is
 ) -> dict[str, Capability]:
-    """The call `exec`. `keep` is given what a program has changed, before its answer goes out."""
-    broker = _Programs(launcher, allow_missing, keep)
+    """The call `exec`. `look` tells what a program sees; `keep` is given what it has changed, before its answer goes
+    out."""
+    broker = _Programs(launcher, allow_missing, keep, look)
     return {"exec": Capability(broker.run, lambda body: " ".join(map(str, body.get("argv") or ())))}
 
 
 class _Programs:
-    def __init__(self, launcher: Path, allow_missing: Callable[[], tuple[str, ...]], keep: Keep) -> None:
+    def __init__(
+        self, launcher: Path, allow_missing: Callable[[], tuple[str, ...]], keep: Keep, look: Look
+    ) -> None:
+        self._look = look
         self._launcher = launcher
         self._allow_missing = allow_missing
         self._keep = keep
@@ -63,14 +69,22 @@ class _Programs:
             cwd=_folder(caller, body.get("cwd")),
             allow_missing=self._allow_missing(),
         )
+        seen = await self._look(caller.run, caller.project)
+        show_layers(spec, caller.project, seen.layers)
         started = time.time_ns()
         async with _running(self._launcher, spec, caller.charge) as (child, streams):
             answer = await _play(child, streams, program, timeout, given)
-            await self._keep_changes(caller, child, argv, started, answer["exit_code"] == 0)
+            await self._keep_changes(caller, child, argv, seen.view, started, answer["exit_code"] == 0)
         return answer
 
     async def _keep_changes(
-        self, caller: Caller, child: SandboxChild, argv: list[str], started: int, succeeded: bool
+        self,
+        caller: Caller,
+        child: SandboxChild,
+        argv: list[str],
+        view: View,
+        started: int,
+        succeeded: bool,
     ) -> None:
         """What cannot be kept does not undo what the program has done otherwise; it is said in the log."""
         project = caller.project
@@ -79,7 +93,7 @@ class _Programs:
             return
         words = " ".join(argv)
         try:
-            changes = await asyncio.to_thread(_collect, upper, project, started)
+            changes = await asyncio.to_thread(_collect, upper, project, view, started)
             await self._keep(caller, words, changes, succeeded=succeeded)
         except (SymphonyError, OSError) as error:
             log.warning(
@@ -90,9 +104,9 @@ class _Programs:
             )
 
 
-def _collect(upper: int, project: Path, started: int) -> ChangeSet:
+def _collect(upper: int, project: Path, view: View, started: int) -> ChangeSet:
     with Beneath(project) as tree:
-        return collect(upper, tree, started=started)
+        return collect(upper, view.over(tree), started=started)
 
 
 def _checked(body: dict[str, Any]) -> tuple[list[str], float, bytes]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from symphony.errors import PlayerError
 from symphony.stage.beneath import Beneath
 from symphony.stage.changes.model import ABSENT, Change, ChangeSet, Refused, State, link_refusal, refusal_of
+from symphony.stage.changes.view import Tree
 
 _OPAQUE = "user.overlay.opaque"
 _SHOWN_REFUSALS = 1000
@@ -32,8 +33,9 @@ class TooLarge(PlayerError):
     code = "changes_too_large"
 
 
-def collect(upper: int, project: Beneath, *, started: int, limits: Limits | None = None) -> ChangeSet:
-    """The changes between `project` and the upper folder of an overlay over it (a descriptor).
+def collect(upper: int, project: Tree, *, started: int, limits: Limits | None = None) -> ChangeSet:
+    """The changes between `project`, as the sandbox saw it, and the upper folder of an overlay over it (a
+    descriptor).
 
     `started` is a moment before the sandbox began, in nanoseconds since the epoch: what changed in the project
     since then is marked stale. Raises TooLarge.
@@ -44,7 +46,7 @@ def collect(upper: int, project: Beneath, *, started: int, limits: Limits | None
         return reader.result()
 
 
-def state_of(tree: Beneath, path: str) -> State:
+def state_of(tree: Tree, path: str) -> State:
     """What `path` is now, the digest of a file included. OSError when it cannot be read or lies behind a link."""
     status = tree.status(path)
     if status is None:
@@ -58,7 +60,7 @@ def state_of(tree: Beneath, path: str) -> State:
 
 
 class _Reader:
-    def __init__(self, layer: Beneath, project: Beneath, started: int, limits: Limits) -> None:
+    def __init__(self, layer: Beneath, project: Tree, started: int, limits: Limits) -> None:
         self._layer = layer
         self._project = project
         self._started = started
@@ -190,7 +192,7 @@ class _Reader:
         finally:
             os.close(place)
 
-    def _take(self, tree: Beneath, path: str, size: int) -> bytes:
+    def _take(self, tree: Tree, path: str, size: int) -> bytes:
         """A content, as far as there is room for it."""
         room = self._limits.bytes - self._bytes
         content = tree.read(path, room) if size <= room else None
