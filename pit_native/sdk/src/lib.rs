@@ -30,6 +30,7 @@ mod context;
 mod failure;
 mod player;
 mod session;
+mod streams;
 pub mod wire;
 
 pub use context::{Context, Executed};

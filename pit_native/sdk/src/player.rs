@@ -1,9 +1,7 @@
 //! The functions of an extension, and the loop that answers the host.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::session::Session;
+use crate::streams::Streams;
 use crate::wire::{Envelope, field, text_of};
 
 type Function = Box<dyn Fn(&Context, Value) -> Result<Value, Failure> + Send + Sync>;
@@ -69,10 +68,10 @@ impl Player {
         let name = variable("SYMPHONY_EXTENSION")?;
         let version = variable("SYMPHONY_EXTENSION_VERSION")?;
         if std::env::var("SYMPHONY_TRANSPORT").is_ok_and(|transport| transport == "stdio") {
-            // Not through the library's own buffers: what is sent is sent at once.
-            let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-            let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-            return self.serve_over(input, output, &name, &version);
+            let streams = Streams::open()?;
+            let served = self.serve_on(streams.socket()?, &name, &version);
+            streams.finish();
+            return served;
         }
         let socket = UnixStream::connect(variable("SYMPHONY_SOCKET")?)?;
         self.serve_on(socket, &name, &version)
@@ -83,18 +82,8 @@ impl Player {
     /// # Errors
     /// What the connection fails with; `ConnectionRefused` when the host refuses hello.
     pub fn serve_on(self, socket: UnixStream, name: &str, version: &str) -> io::Result<()> {
-        self.serve_over(socket.try_clone()?, socket, name, version)
-    }
-
-    fn serve_over(
-        self,
-        input: impl io::Read,
-        output: impl io::Write + Send + 'static,
-        name: &str,
-        version: &str,
-    ) -> io::Result<()> {
-        let mut reader = io::BufReader::new(input);
-        let session = Arc::new(Session::new(name.to_owned(), Box::new(output)));
+        let mut reader = io::BufReader::new(socket.try_clone()?);
+        let session = Arc::new(Session::new(name.to_owned(), socket));
         greet(&mut reader, &session, name, version)?;
         let functions = Arc::new(self.functions);
         let mut held: Option<Vec<Envelope>> = None;

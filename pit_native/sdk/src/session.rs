@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,7 +31,7 @@ pub(crate) struct Call {
 /// Sends, and hands what arrives to who waits for it. Shared by all threads.
 pub(crate) struct Session {
     name: String,
-    writer: Mutex<Box<dyn Write + Send>>,
+    writer: Mutex<UnixStream>,
     limit: AtomicUsize,
     half: [u8; 8],
     count: AtomicU64,
@@ -39,7 +40,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub fn new(name: String, writer: Box<dyn Write + Send>) -> Self {
+    pub fn new(name: String, writer: UnixStream) -> Self {
         Self {
             name,
             writer: Mutex::new(writer),
