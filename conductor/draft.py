@@ -79,6 +79,7 @@ class Draft:
         self._prompt_words = frozenset(w.rstrip("s") for w in prompt_words)
         self._superseded: list[bool] | None = None
         self._providers: dict[str, list[tuple[float, Output]]] = {}
+        self._fresh: dict[str, list[tuple[float, Output]]] = {}
 
     def has(self, function: int) -> bool:
         """Whether a Player is already a node."""
@@ -105,6 +106,7 @@ class Draft:
         """Forgets what was derived from the nodes."""
         self._superseded = None
         self._providers.clear()
+        self._fresh.clear()
 
     def providers(self, port_type: str, exclude: Sequence[Output] = ()) -> list[tuple[float, Output]]:
         """Outputs that may feed a port of this type, best first, each with how well it suits.
@@ -134,7 +136,11 @@ class Draft:
 
     def fresh_providers(self, port_type: str) -> list[tuple[float, Output]]:
         """The providers that nothing has superseded."""
-        return [f for f in self.providers(port_type) if not self.is_superseded(f[1][0])]
+        known = self._fresh.get(port_type)
+        if known is None:
+            known = [f for f in self.providers(port_type) if not self.is_superseded(f[1][0])]
+            self._fresh[port_type] = known
+        return known
 
     def can_feed(self, spec: FunctionSpec) -> bool:
         """Whether every required input has a provider already."""

@@ -38,6 +38,8 @@ JOINING = 0.5
 UNSERVED, CLEAR = 0.8, 0.55
 """A clause is unserved below this coverage, and a Player serves it clearly from this score on."""
 MOST_NODES = 24
+DYNAMIC = (12, 14, 15, 16, 17, 26, 27)
+"""Columns of a candidate's facts that change with the graph; the others of 12 to 28 hold in every state."""
 
 
 class Table:
@@ -51,13 +53,17 @@ class Table:
         self.reduced = reduced
         self.learned: Array | None = None
         self.roles = [Role(spec, typing) for spec in self.functions]
+        self.facts = np.stack([role.facts for role in self.roles]) if self.roles else np.zeros((0, MATCH))
+        self.step_costs = np.array([role.step_cost for role in self.roles])
+        self.sources = np.array([role.is_source for role in self.roles], dtype=bool)
 
 
 class Role:
     """Which part a Player can play, by its types alone."""
 
     def __init__(self, spec: FunctionSpec, typing: Typing) -> None:
-        needed = required_inputs(spec)
+        self.required = needed = required_inputs(spec)
+        self.optional = optional_inputs(spec)
         self.is_source = not needed
         self.is_gatherer = any(gathers(spec.inputs[p]) for p in needed)
         self.is_merger = len(needed) > 1
@@ -65,7 +71,7 @@ class Role:
         self.transforms = takes_rows and any(typing.is_rows(t) for t in spec.outputs.values())
         self.presents = not any(typing.is_rows(t) for t in spec.outputs.values()) and bool(needed)
         self.generic = any(spec.inputs[p] in ("list<record>", "text", "any", "list<any>") for p in needed)
-        self.takes_file = bool(optional_inputs(spec)) and any(map(is_file, spec.params.values()))
+        self.takes_file = bool(self.optional) and any(map(is_file, spec.params.values()))
         self.is_timeless = self.is_source and not any(
             p.type in ("duration", "date") for p in spec.params.values()
         )
@@ -73,6 +79,19 @@ class Role:
         self.order = 0 if self.is_source else 1 + self.presents + 2 * self.is_gatherer + 3 * spec.effects
         if self.takes_file:
             self.order = 1
+        self.step_cost = 4.0 * spec.effects + 1.0 * (spec.kind == "instrument") + min(1.0, spec.seconds / 20)
+        self.facts = self._facts(spec)
+
+    def _facts(self, spec: FunctionSpec) -> Array:
+        """The facts about a candidate that hold in every state (see `Episode.matches`)."""
+        facts = np.zeros(MATCH, dtype=np.float32)
+        facts[13] = any(p.required for p in spec.params.values())
+        facts[18], facts[19], facts[20] = self.is_source, self.transforms, self.presents
+        facts[21], facts[22], facts[23] = self.is_gatherer, self.is_merger, self.generic
+        facts[24], facts[25] = spec.effects, spec.kind == "instrument"
+        facts[28] = self.order / 6.0
+        facts[31] = 1.0
+        return facts
 
 
 class Episode:
@@ -120,6 +139,8 @@ class Episode:
         self.clause_second = np.sort(masked, axis=1)[:, -2] if masked.shape[1] > 1 else self.clause_best
         self.draft = Draft(table.typing, frozenset(content_words(prompt)))
         self._filled: dict[int, Filled] = {}
+        self._coverage: Array | None = None
+        self._open_evidence: Array | None = None
         self._scope = Scope(prompt, prompt, self.mentions, context.project, self.now, context.preferences)
         retrieved = np.where(self.usable)[0]
         order = retrieved[np.argsort(-self.overall[retrieved], kind="stable")]
@@ -150,7 +171,7 @@ class Episode:
         spec, role = self.table.functions[function], self.table.roles[function]
         if role.takes_file and role.is_source:
             return self._has_file(function) or any(
-                self.draft.fresh_providers(spec.inputs[p]) for p in optional_inputs(spec)
+                self.draft.fresh_providers(spec.inputs[p]) for p in role.optional
             )
         return True
 
@@ -158,23 +179,28 @@ class Episode:
         params = self.table.functions[function].params
         return any(is_file(params[name]) for name in self.filled(function).params if name in params)
 
+    def _changed(self) -> None:
+        """Plans anew, and forgets what was derived from the graph."""
+        self._coverage = self._open_evidence = None
+        self.plans = self._plan()
+
     def _plan(self) -> Plans:
         return cheapest_plans(
-            self.table.functions, self.table.index, self.draft, self._step_cost, self._can_run
+            self.table.functions, self.table.index, self.draft, self._step_costs(), self._can_run
         )
 
-    def _step_cost(self, function: int) -> float:
-        """What a step that nobody asked for costs: the further from the prompt, the more."""
-        spec, role = self.table.functions[function], self.table.roles[function]
-        cost = 1.0 + 2.0 * (1.0 - min(1.0, max(0.0, float(self.overall[function]))))
-        if role.is_source and self.draft.nodes:
-            cost += 1.5
-        return cost + 4.0 * spec.effects + 1.0 * (spec.kind == "instrument") + min(1.0, spec.seconds / 20)
+    def _step_costs(self) -> list[float]:
+        """What a step that nobody asked for costs, for each Player: the further from the prompt, the more."""
+        costs = 3.0 - 2.0 * np.clip(self.overall.astype(np.float64), 0.0, 1.0) + self.table.step_costs
+        if self.draft.nodes:
+            costs = costs + 1.5 * self.table.sources
+        found: list[float] = costs.tolist()
+        return found
 
     def resume(self, nodes: Sequence[DraftNode]) -> None:
         """Begins with nodes that stand already: what follows is added to them."""
         self.draft.begin_with(nodes)
-        self.plans = self._plan()
+        self._changed()
 
     def candidates(self) -> list[int]:
         """Players that may be added now: retrieved, reachable, with their parameters, not yet there.
@@ -205,12 +231,11 @@ class Episode:
         """The candidates that a clause or a word clearly asks for which nothing in the draft answers."""
         coverage = self.coverage()
         evidence = self.open_evidence()
-        found = [c for c in candidates if evidence[:, c].max(initial=0.0) >= TELLING or self._joins(c)]
+        found = [c for c in candidates if evidence[c] >= TELLING or self._joins(c)]
         for clause in np.where(coverage < UNSERVED)[0]:
             floor = max(CLEAR, 0.97 * float(self.clause_best[clause]))
-            found += [
-                c for c in candidates if self.by_clause[clause, c] >= floor and self.best_clause[c] == clause
-            ]
+            clear = (self.by_clause[clause] >= floor) & (self.best_clause == clause)
+            found += [c for c in candidates if clear[c]]
         return found
 
     def may_stop(self, candidates: Sequence[int]) -> bool:
@@ -226,7 +251,7 @@ class Episode:
         place = self._add(function, chosen=True)
         node = self.draft.nodes[place]
         node.clause, node.confidence = int(self.best_clause[function]), confidence
-        self.plans = self._plan()
+        self._changed()
 
     def _add(self, function: int, *, chosen: bool) -> int:
         role = self.table.roles[function]
@@ -243,6 +268,11 @@ class Episode:
 
     def coverage(self) -> Array:
         """For each clause, how well the draft's nodes serve it, measured by the best Player there is: 0 to 1."""
+        if self._coverage is None:
+            self._coverage = self._covered()
+        return self._coverage
+
+    def _covered(self) -> Array:
         if not self.draft.nodes:
             return np.zeros(len(self.by_clause), dtype=np.float32)
         have = self.by_clause[:, [n.function for n in self.draft.nodes]].max(axis=1)
@@ -253,10 +283,10 @@ class Episode:
 
     def matches(self, candidates: Sequence[int]) -> Array:
         """The 32 facts about each candidate, `[n, 32]`."""
-        facts = np.zeros((len(candidates), MATCH), dtype=np.float32)
         if not candidates:
-            return facts
+            return np.zeros((0, MATCH), dtype=np.float32)
         chosen = np.array(candidates)
+        facts = self.table.facts[chosen].astype(np.float32)
         coverage = self.coverage()
         clause_scores = self.by_clause[:, chosen]
         own = clause_scores.argmax(axis=0)
@@ -280,43 +310,40 @@ class Episode:
         facts[:, 10] = np.arange(len(candidates)) / 10.0
         facts[:, 11] = open_scores.max(axis=0) - open_scores.max()
         used = {m for node in self.draft.nodes for m in self.filled(node.function).used}
-        wanted = [required_inputs(self.table.functions[f]) for f in candidates]
-        for row, function in enumerate(candidates):
-            self._structure(facts[row], function, wanted[row], used)
+        facts[:, DYNAMIC] = [self._structure(function, used) for function in candidates]
         facts[:, 29] = self.evidence[:, chosen].max(axis=0, initial=0.0)
-        facts[:, 30] = self.open_evidence()[:, chosen].max(axis=0, initial=0.0)
-        facts[:, 31] = 1.0
+        facts[:, 30] = self.open_evidence()[chosen]
         return facts
 
     def open_evidence(self) -> Array:
-        """The evidence of the words that nothing in the draft accounts for."""
-        if not self.draft.nodes:
-            return self.evidence
-        explained = self.evidence[:, [n.function for n in self.draft.nodes]].max(axis=1, keepdims=True)
-        opened: Array = self.evidence * (1.0 - np.minimum(1.0, 2.0 * explained))
-        return opened
+        """For each Player, the most that a word which nothing in the draft accounts for says for it."""
+        if self._open_evidence is None:
+            evidence = self.evidence
+            if self.draft.nodes:
+                explained = evidence[:, [n.function for n in self.draft.nodes]].max(axis=1, keepdims=True)
+                evidence = evidence * (1.0 - np.minimum(1.0, 2.0 * explained))
+            found: Array = evidence.max(axis=0, initial=0.0)
+            self._open_evidence = found
+        return self._open_evidence
 
-    def _structure(self, facts: Array, function: int, needed: list[str], used: set[Any]) -> None:
-        """The facts that come from types, parameters and the graph so far."""
+    def _structure(self, function: int, used: set[Mention]) -> tuple[float, ...]:
+        """The facts that come from parameters and the graph so far, in the order of `DYNAMIC`."""
         spec, role = self.table.functions[function], self.table.roles[function]
-        filled, steps = self.filled(function), self.plans.steps(function)
-        facts[12] = min(3, len([m for m in filled.used if m not in used])) / 3.0
-        facts[13] = any(p.required for p in spec.params.values())
-        facts[14] = len(steps) / 3.0
-        facts[15] = float(np.mean([self.overall[s] for s in steps])) if steps else 1.0
-        fresh = [self.draft.fresh_providers(spec.inputs[p])[:1] for p in needed]
-        if not needed:
-            fresh = [self.draft.fresh_providers(spec.inputs[p])[:1] for p in optional_inputs(spec)]
-        facts[16] = any(f for f in fresh)
-        facts[17] = any(f and f[0][0] >= 6.5 for f in fresh)
-        facts[18], facts[19], facts[20] = role.is_source, role.transforms, role.presents
-        facts[21], facts[22], facts[23] = role.is_gatherer, role.is_merger, role.generic
-        facts[24], facts[25] = spec.effects, spec.kind == "instrument"
-        facts[26] = (
-            sum(self.draft.has(s) for s in steps) / 3.0 if steps else len([f for f in fresh if f]) / 3.0
+        mentions, steps = self.filled(function).used, self.plans.steps(function)
+        fresh = [
+            found[0][0]
+            for port in role.required or role.optional
+            if (found := self.draft.fresh_providers(spec.inputs[port]))
+        ]
+        return (
+            min(3, sum(m not in used for m in mentions)) / 3.0 if mentions else 0.0,
+            len(steps) / 3.0,
+            sum(float(self.overall[s]) for s in steps) / len(steps) if steps else 1.0,
+            bool(fresh),
+            any(score >= 6.5 for score in fresh),
+            (sum(map(self.draft.has, steps)) if steps else len(fresh)) / 3.0,
+            role.takes_file and self._has_file(function),
         )
-        facts[27] = role.takes_file and self._has_file(function)
-        facts[28] = role.order / 6.0
 
     def stop_facts(self, candidates: Sequence[int], matches: Array) -> Array:
         """The 32 facts about stopping now."""

@@ -417,7 +417,7 @@ def _settled(episode: Episode) -> set[int]:
 
 def _is_asked(episode: Episode, function: int, settled: set[int]) -> bool:
     """Whether something the prompt says, and nothing in the Melody answers, is for a Player."""
-    open_words = episode.open_evidence()[:, function].max(initial=0.0) >= TELLING
+    open_words = episode.open_evidence()[function] >= TELLING
     clause = int(episode.best_clause[function])
     is_open = clause not in settled and episode.coverage()[clause] < UNSERVED
     return bool(open_words or is_open)

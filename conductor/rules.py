@@ -47,5 +47,5 @@ def _by_words(episode: Episode, candidates: Sequence[int]) -> list[tuple[int, in
     return [
         (episode.table.roles[c].order, int(episode.best_clause[c]), c)
         for c in candidates
-        if evidence[:, c].max(initial=0.0) >= TELLING
+        if evidence[c] >= TELLING
     ]

@@ -61,7 +61,7 @@ def cheapest_plans(
     functions: Sequence[FunctionSpec],
     index: TypeIndex,
     draft: Draft,
-    step_cost: Callable[[int], float],
+    step_costs: Sequence[float],
     usable: Callable[[int], bool],
 ) -> Plans:
     """Knuth's generalisation of Dijkstra's algorithm (1977): the cost of a Player is its own and that of
@@ -69,11 +69,10 @@ def cheapest_plans(
     """
     plans = Plans()
     chosen: list[dict[str, int]] = []
-    costs: list[float] = []
+    costs = list(step_costs)
     queue: list[tuple[float, int]] = []
-    for function in range(len(functions)):
-        open_ports = _open_ports(draft, functions[function], index.required[function])
-        costs.append(step_cost(function))
+    for function, required in enumerate(index.required):
+        open_ports = _open_ports(draft, functions[function], required) if draft.nodes else required
         chosen.append(dict.fromkeys(open_ports, -1))
         if not open_ports and usable(function):
             heapq.heappush(queue, (costs[function], function))
@@ -99,8 +98,6 @@ def cheapest_plans(
 
 def _open_ports(draft: Draft, spec: FunctionSpec, required: Sequence[str]) -> list[str]:
     """The required inputs that the draft does not feed, each input taking an output of its own."""
-    if not draft.nodes:
-        return list(required)
     used: list[Output] = []
     missing = []
     for port in required:

@@ -39,7 +39,7 @@ def draft_of(*functions: int) -> Draft:
 def plans(draft: Draft, usable: frozenset[int] = frozenset(range(7))):  # type: ignore[no-untyped-def]
     typing = Typing(LATTICE)
     return cheapest_plans(
-        FUNCTIONS, TypeIndex(FUNCTIONS, typing), draft, lambda _: 1.0, lambda f: f in usable
+        FUNCTIONS, TypeIndex(FUNCTIONS, typing), draft, [1.0] * len(FUNCTIONS), lambda f: f in usable
     )
 
 
