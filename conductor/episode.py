@@ -53,7 +53,9 @@ class Table:
         self.reduced = reduced
         self.learned: Array | None = None
         self.roles = [Role(spec, typing) for spec in self.functions]
-        self.facts = np.stack([role.facts for role in self.roles]) if self.roles else np.zeros((0, MATCH))
+        self.facts: Array = np.zeros((len(self.roles), MATCH), dtype=np.float32)
+        for row, role in enumerate(self.roles):
+            self.facts[row] = role.facts
         self.step_costs = np.array([role.step_cost for role in self.roles])
         self.sources = np.array([role.is_source for role in self.roles], dtype=bool)
 
@@ -286,7 +288,7 @@ class Episode:
         if not candidates:
             return np.zeros((0, MATCH), dtype=np.float32)
         chosen = np.array(candidates)
-        facts = self.table.facts[chosen].astype(np.float32)
+        facts: Array = self.table.facts[chosen]
         coverage = self.coverage()
         clause_scores = self.by_clause[:, chosen]
         own = clause_scores.argmax(axis=0)
