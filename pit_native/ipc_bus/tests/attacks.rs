@@ -1,5 +1,8 @@
 //! Peers that attack: each loses its own session, with a reason, and nobody else notices.
 
+#[path = "../../../tests/stage/vectors.rs"]
+#[allow(dead_code, reason = "only the refused frames are used here")]
+mod shared;
 mod support;
 
 use std::time::{Duration, Instant};
@@ -34,34 +37,17 @@ async fn attack(host: &mut Host, name: &str, bytes: &[u8]) -> (Closed, Option<St
     (reason, told)
 }
 
-/// The refused frames of `tests/stage/vectors.json`, with what they are refused for.
-fn refused_frames() -> Vec<(String, Vec<u8>, String)> {
-    let vectors: serde_json::Value =
-        serde_json::from_str(include_str!("../../../tests/stage/vectors.json")).expect("JSON");
-    let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
-    let vectors = vectors["refused"].as_array().expect("a list").iter();
-    vectors
-        .map(|vector| {
-            let pieces = vector["frame"].as_array().expect("pieces").iter();
-            let frame = pieces.flat_map(|piece| {
-                support::unhex(&text(&piece[0]))
-                    .repeat(piece[1].as_u64().expect("a count") as usize)
-            });
-            (
-                text(&vector["name"]),
-                frame.collect(),
-                text(&vector["because"]),
-            )
-        })
-        .collect()
-}
-
 #[tokio::test]
 async fn every_malformed_frame_closes_its_session_alone() {
     let mut host = Host::new(Limits::default());
     let (neighbour, peer) = host.session("neighbour").await;
     tokio::spawn(peer.echo());
-    for (index, (name, frame, because)) in refused_frames().into_iter().enumerate() {
+    for (index, vector) in shared::refused().into_iter().enumerate() {
+        let shared::Refused {
+            name,
+            frame,
+            because,
+        } = vector;
         let (reason, told) = attack(&mut host, &index.to_string(), &frame).await;
         let Closed::Protocol(malformed) = reason else {
             panic!("{name}: {reason}")

@@ -16,7 +16,7 @@ pub use fault::Fault;
 pub use receiver::{Receiver, resolve};
 pub use reference::{Place, Reference, TYPES};
 pub use sender::{Parcel, Sender, write_value};
-pub use socket::{Arrival, receive, send};
+pub use socket::{Arrival, receive, receive_more, send};
 
 /// What both ends hold to; the host says it in its welcome.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -80,6 +80,17 @@ pub fn receive(socket: BorrowedFd<'_>, room: &mut [MaybeUninit<u8>]) -> io::Resu
     })
 }
 
+/// As [`receive`], behind what a buffer holds, as far as it has room.
+///
+/// # Errors
+/// As [`receive`].
+pub fn receive_more(socket: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> io::Result<Arrival> {
+    let arrival = receive(socket, buffer.spare_capacity_mut())?;
+    // SAFETY: the kernel has written so many bytes there.
+    unsafe { buffer.set_len(buffer.len() + arrival.bytes) };
+    Ok(arrival)
+}
+
 /// All descriptors of a message that was received.
 fn descriptors_of(header: &libc::msghdr) -> Vec<OwnedFd> {
     let mut descriptors = Vec::new();

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
+use payload::{Receiver, Sender, Terms};
 use rmpv::Value;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +16,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::streams::Streams;
-use crate::wire::{Envelope, field, text_of};
+use crate::wire::{Envelope, Reader, field, text_of};
 
 type Function = Box<dyn Fn(&Context, Value) -> Result<Value, Failure> + Send + Sync>;
 
@@ -82,12 +83,12 @@ impl Player {
     /// # Errors
     /// What the connection fails with; `ConnectionRefused` when the host refuses hello.
     pub fn serve_on(self, socket: UnixStream, name: &str, version: &str) -> io::Result<()> {
-        let mut reader = io::BufReader::new(socket.try_clone()?);
+        let mut reader = Reader::new(socket.try_clone()?);
         let session = Arc::new(Session::new(name.to_owned(), socket));
         greet(&mut reader, &session, name, version)?;
         let functions = Arc::new(self.functions);
         let mut held: Option<Vec<Envelope>> = None;
-        while let Some(message) = Envelope::read(&mut reader)? {
+        while let Some(message) = reader.next_envelope()? {
             match (message.kind.as_str(), message.method.as_str()) {
                 ("response" | "error" | "stream", _) => session.deliver(message),
                 ("event", "cancel") => {
@@ -130,21 +131,18 @@ impl Player {
     }
 }
 
-fn greet(
-    reader: &mut impl io::Read,
-    session: &Session,
-    name: &str,
-    version: &str,
-) -> io::Result<()> {
+fn greet(reader: &mut Reader, session: &Session, name: &str, version: &str) -> io::Result<()> {
     let body = Value::Map(vec![
         ("versions".into(), Value::Array(vec![1.into()])),
         ("extension".into(), name.into()),
         ("version".into(), version.into()),
         ("sdk".into(), "symphony.sdk/rust".into()),
+        ("segments".into(), true.into()),
     ]);
     let id = session.send("request", None, "hello", body)?;
     let refused = |said: &str| io::Error::new(io::ErrorKind::ConnectionRefused, said.to_owned());
-    let answer = Envelope::read(reader)?
+    let answer = reader
+        .next_envelope()?
         .ok_or_else(|| refused("the host closed before it answered hello"))?;
     if answer.kind == "error" {
         return Err(refused(&Failure::of(&answer.body).message));
@@ -155,6 +153,17 @@ fn greet(
     let frame = field(&answer.body, "limits").and_then(|limits| field(limits, "frame")?.as_u64());
     if let Some(frame) = frame {
         session.set_limit(usize::try_from(frame).unwrap_or(usize::MAX));
+    }
+    if let Some(agreed) = field(&answer.body, "segments") {
+        let number = |name| field(agreed, name).and_then(Value::as_u64);
+        let terms = Terms {
+            segment: number("size").ok_or_else(|| refused("its segments have no size"))?,
+            least: number("least").unwrap_or(u64::MAX),
+            file: number("file").unwrap_or(u64::MAX),
+            payload: number("payload").unwrap_or(0),
+        };
+        reader.agree(Receiver::new(terms.clone()));
+        session.agree(Sender::new(terms));
     }
     Ok(())
 }

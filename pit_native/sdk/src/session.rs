@@ -2,17 +2,27 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use payload::{Parcel, Sender as Beside};
 use rmpv::Value;
 
 use crate::failure::Failure;
 use crate::wire::{Envelope, FRAME, now};
 
 pub(crate) type Id = [u8; 16];
+
+/// What no terms put beside a frame.
+const LARGE: usize = 4 << 10;
+/// `ETOOMANYREFS`.
+const CROWDED: i32 = 109;
+/// How often it is tried again then.
+const PATIENCE: usize = 6_000;
 
 /// What reaches who waits for an answer.
 pub(crate) enum Arrival {
@@ -32,6 +42,9 @@ pub(crate) struct Call {
 pub(crate) struct Session {
     name: String,
     writer: Mutex<UnixStream>,
+    /// Large payloads go there, once the host has agreed. Held until their frame is written, because they are
+    /// counted in the order of the frames; taken before the writer.
+    beside: Mutex<Option<Beside>>,
     limit: AtomicUsize,
     half: [u8; 8],
     count: AtomicU64,
@@ -44,6 +57,7 @@ impl Session {
         Self {
             name,
             writer: Mutex::new(writer),
+            beside: Mutex::new(None),
             limit: AtomicUsize::new(FRAME),
             // Unique in a session is all that is asked; no other Player shares it.
             half: now().to_bits().to_be_bytes(),
@@ -55,6 +69,11 @@ impl Session {
 
     pub fn set_limit(&self, bytes: usize) {
         self.limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// From now on large payloads travel beside their frames.
+    pub fn agree(&self, beside: Beside) {
+        *locked(&self.beside) = Some(beside);
     }
 
     pub fn send(&self, kind: &str, re: Option<Id>, method: &str, body: Value) -> io::Result<Id> {
@@ -168,8 +187,24 @@ impl Session {
             method: method.to_owned(),
             body,
         };
-        let frame = envelope.to_frame(self.limit.load(Ordering::Relaxed))?;
-        locked(&self.writer).write_all(&frame)
+        let limit = self.limit.load(Ordering::Relaxed);
+        if !is_large(&envelope.body) {
+            let frame = envelope.to_frame(limit)?;
+            return locked(&self.writer).write_all(&frame);
+        }
+        let mut beside = locked(&self.beside);
+        let Some(sender) = beside.as_mut() else {
+            let frame = envelope.to_frame(limit)?;
+            return locked(&self.writer).write_all(&frame);
+        };
+        let mut parcel = Parcel::default();
+        match envelope.to_frame_beside(limit, sender, &mut parcel) {
+            Ok(frame) => write_beside(&mut locked(&self.writer), &frame, &parcel),
+            Err(error) => {
+                sender.take_back(parcel);
+                Err(error)
+            }
+        }
     }
 
     fn next_id(&self) -> Id {
@@ -183,6 +218,34 @@ impl Session {
     fn forget(&self, id: Id) {
         locked(&self.waiters).remove(&id);
     }
+}
+
+/// Whether a value holds a text or bytes that may travel beside their frame; the terms say from which size on
+/// they do.
+fn is_large(value: &Value) -> bool {
+    match value {
+        Value::Binary(bytes) => bytes.len() >= LARGE,
+        Value::String(text) => text.as_bytes().len() >= LARGE,
+        Value::Array(items) => items.iter().any(is_large),
+        Value::Map(entries) => entries.iter().any(|(_, item)| is_large(item)),
+        _ => false,
+    }
+}
+
+/// Writes a frame with descriptors on its first byte.
+fn write_beside(socket: &mut UnixStream, frame: &[u8], parcel: &Parcel) -> io::Result<()> {
+    for _ in 0..PATIENCE {
+        match payload::send(socket.as_fd(), frame, &parcel.descriptors) {
+            Ok(sent) => return socket.write_all(&frame[sent..]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Too many descriptors of this user are on their way, also those that others sent.
+            Err(error) if error.raw_os_error() == Some(CROWDED) => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::from_raw_os_error(CROWDED))
 }
 
 /// A function that panicked held no lock of the session; what it guards is whole.

@@ -1,99 +1,104 @@
 //! The frames of `docs/stage-protocol.md`, which every implementation of the protocol must agree on.
 
-use symphony_sdk::Value;
-use symphony_sdk::wire::Envelope;
+#[path = "../../../tests/stage/vectors.rs"]
+mod shared;
 
-fn vectors() -> serde_json::Value {
-    serde_json::from_str(include_str!("../../../tests/stage/vectors.json"))
-        .expect("the vectors are JSON")
-}
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
 
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal"))
-        .collect()
-}
+use shared::{Fields, accepted, refused};
+use symphony_sdk::wire::{Envelope, Reader};
 
-/// A body as the vectors write it.
-fn body(value: &serde_json::Value) -> Value {
-    use serde_json::Value as Json;
-    match value {
-        Json::Null => Value::Nil,
-        Json::Bool(fact) => Value::Boolean(*fact),
-        Json::Number(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(number), _) => Value::from(number),
-            (_, Some(number)) => Value::from(number),
-            _ => Value::F64(number.as_f64().expect("a float")),
-        },
-        Json::String(text) => Value::from(text.as_str()),
-        Json::Array(items) => Value::Array(items.iter().map(body).collect()),
-        Json::Object(members) => match (members.get("$bin"), members.get("$float")) {
-            (Some(hex), _) => Value::Binary(unhex(hex.as_str().unwrap())),
-            (_, Some(hex)) => Value::F64(f64::from_be_bytes(
-                unhex(hex.as_str().unwrap()).try_into().unwrap(),
-            )),
-            _ => Value::Map(
-                members
-                    .iter()
-                    .map(|(key, value)| (key.as_str().into(), body(value)))
-                    .collect(),
-            ),
-        },
-    }
-}
-
-fn envelope(fields: &serde_json::Value) -> Envelope {
-    let text = |name: &str| fields[name].as_str().unwrap().to_owned();
-    let id = |hex: &str| unhex(hex).try_into().unwrap();
+fn envelope(fields: Fields) -> Envelope {
     Envelope {
-        id: id(&text("id")),
-        kind: text("kind"),
-        ts: fields["ts"].as_f64().unwrap(),
-        re: fields["re"].as_str().map(id),
-        from: text("from"),
-        to: text("to"),
-        method: text("method"),
-        body: body(&fields["body"]),
+        id: fields.id,
+        kind: fields.kind,
+        ts: fields.ts,
+        re: fields.re,
+        from: fields.from,
+        to: fields.to,
+        method: fields.method,
+        body: fields.body,
     }
+}
+
+/// The envelopes of a connection that brings these bytes, so many at once, and then ends.
+fn read(stream: &[u8], piece: usize) -> io::Result<Vec<Envelope>> {
+    let (here, mut there) = UnixStream::pair()?;
+    let mut reader = Reader::new(here);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for bytes in stream.chunks(piece) {
+                // Who refuses a frame does not read the rest.
+                if there.write_all(bytes).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut envelopes = Vec::new();
+        let read = loop {
+            match reader.next_envelope() {
+                Ok(Some(envelope)) => envelopes.push(envelope),
+                Ok(None) => break Ok(envelopes),
+                Err(error) => break Err(error),
+            }
+        };
+        drop(reader);
+        read
+    })
 }
 
 #[test]
-fn accepted_frames_are_read_and_written() {
-    for vector in vectors()["accepted"].as_array().unwrap() {
-        let name = vector["name"].as_str().unwrap();
-        let frame = unhex(vector["frame"].as_str().unwrap());
-        let expected = envelope(&vector["envelope"]);
-        let twice = [frame.clone(), frame.clone()].concat();
-        let mut reader = twice.as_slice();
-        for _ in 0..2 {
-            let read = Envelope::read(&mut reader)
-                .unwrap_or_else(|error| panic!("{name}: {error}"))
-                .expect("a frame");
+fn accepted_frames_are_read_and_written_in_whatever_pieces_they_arrive() {
+    for vector in accepted() {
+        let name = vector.name;
+        let expected = envelope(vector.fields);
+        let twice = [vector.frame.clone(), vector.frame.clone()].concat();
+        for piece in [1, 7, twice.len()] {
+            let read = read(&twice, piece).unwrap_or_else(|error| panic!("{name}: {error}"));
             // Debug text, because NaN is not equal to itself.
-            assert_eq!(format!("{read:?}"), format!("{expected:?}"), "{name}");
+            let both = format!("{:?}", [&expected, &expected]);
+            assert_eq!(
+                format!("{:?}", read.iter().collect::<Vec<_>>()),
+                both,
+                "{name}"
+            );
         }
-        assert!(Envelope::read(&mut reader).unwrap().is_none());
         assert!(
-            expected.to_frame(16 << 20).unwrap() == frame,
+            expected.to_frame(16 << 20).unwrap() == vector.frame,
             "{name}: written otherwise"
         );
     }
 }
 
 #[test]
-fn what_is_cut_short_is_no_message() {
-    for vector in vectors()["accepted"].as_array().unwrap() {
-        let frame = unhex(vector["frame"].as_str().unwrap());
-        assert!(Envelope::read(&mut &frame[..frame.len() - 1]).is_err());
+fn a_frame_cut_at_any_byte_is_no_message() {
+    for vector in accepted() {
+        let (name, frame) = (vector.name, vector.frame);
+        for cut in 1..frame.len() {
+            let read = read(&frame[..cut], cut);
+            assert!(read.is_err(), "{name}: cut at {cut}");
+            let payload = frame.get(4..cut).unwrap_or_default();
+            let short = Envelope::from_payload(payload);
+            assert!(short.is_err(), "{name}: shortened to {cut}");
+        }
+    }
+}
+
+#[test]
+fn refused_frames_are_refused() {
+    for vector in refused() {
+        let read = read(&vector.frame, vector.frame.len());
+        let (name, because) = (vector.name, vector.because);
+        assert!(read.is_err(), "{name}: accepted in spite of: {because}");
     }
 }
 
 #[test]
 fn a_message_over_the_limit_is_refused_where_it_is_made() {
-    let vector = &vectors()["accepted"][0];
-    let made = envelope(&vector["envelope"]);
-    let length = vector["frame"].as_str().unwrap().len() / 2 - 4;
+    let vector = accepted().swap_remove(0);
+    let length = vector.frame.len() - 4;
+    let made = envelope(vector.fields);
     assert!(made.to_frame(length).is_ok());
     let error = made.to_frame(length - 1).unwrap_err().to_string();
     assert!(error.contains(&length.to_string()), "{error}");

@@ -250,11 +250,3 @@ impl Peer {
         }
     }
 }
-
-/// The bytes that a hexadecimal text stands for.
-pub fn unhex(text: &str) -> Vec<u8> {
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).expect("hex"))
-        .collect()
-}
