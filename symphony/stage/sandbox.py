@@ -137,7 +137,10 @@ def template_spec(native: Path, *, allow_missing: Sequence[str] = ()) -> dict[st
 
 def template_sources(launcher: Path, native: Path) -> list[Path]:
     """The files and folders from which a template is made: when one changes, so must the template."""
-    return [launcher.resolve(), native.resolve(), base_python(), Path(os.__file__), *_libraries().values()]
+    # Shown to its copies as the files that they were, so that one put in their place would not be seen.
+    shown = (path for path in map(Path, ("/etc/ld.so.cache", "/etc/localtime")) if path.exists())
+    made = (launcher.resolve(), native.resolve(), base_python(), Path(os.__file__))
+    return [*made, *_libraries().values(), *shown]
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio as ProcessStdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sandbox::{Spec, spawn};
 
@@ -16,12 +16,16 @@ fn main() {
     }))
     .expect("a spec");
     let (mut ours, mut started, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut used = Vec::new();
     for _ in 0..rounds {
         let begin = Instant::now();
         let child = spawn(&launcher, &spec).expect("a sandbox");
         started.push(begin.elapsed());
         assert_eq!(child.wait(None).expect("wait").expect("an end").code, 0);
         ours.push(begin.elapsed());
+        used.push(Duration::from_secs_f64(
+            child.usage().expect("what it used").cpu_seconds,
+        ));
         drop(child);
         let begin = Instant::now();
         let peer = Command::new("bwrap")
@@ -55,6 +59,7 @@ fn main() {
     for (name, mut times) in [
         ("symphony", ours),
         ("symphony, until started", started),
+        ("symphony, CPU time inside", used),
         ("bwrap", theirs),
     ] {
         times.sort_unstable();

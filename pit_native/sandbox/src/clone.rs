@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 use std::io;
-use std::mem::{MaybeUninit, zeroed};
+use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
@@ -30,9 +30,6 @@ const STACK: usize = 64 << 10;
 const LAUNCHER_FD: RawFd = 4;
 /// Descriptors are first moved above this number, so that placing one never overwrites another.
 const ABOVE: RawFd = 16;
-
-/// The stage of a [`StubFailure`] that concerns control groups.
-const JOINING: &str = "joining the control group";
 
 /// The `capget` and `capset` header.
 #[repr(C)]
@@ -103,17 +100,6 @@ pub struct StubFailure {
     pub source: io::Error,
 }
 
-impl StubFailure {
-    /// The layer that could not be applied.
-    pub fn layer(&self) -> &'static str {
-        if self.stage == JOINING {
-            "control_groups"
-        } else {
-            "user_namespace"
-        }
-    }
-}
-
 /// The launcher's process: its pid as the host sees it, and a descriptor that cannot name another.
 pub struct Launched {
     /// In the host's pid namespace.
@@ -138,12 +124,10 @@ pub struct Handed {
     pub control: RawFd,
     /// Become 0, 1 and 2.
     pub stdio: [RawFd; 3],
-    /// Files of control groups through which a process joins; -1 for none.
-    pub groups: [RawFd; 3],
 }
 
-/// Clones a child with `namespaces` (`CLONE_NEW*`, the user namespace among them), lets it join its control
-/// groups and executes the launcher in it as user [`INNER_ID`].
+/// Clones a child with `namespaces` (`CLONE_NEW*`, the user namespace among them) and executes the launcher in
+/// it as user [`INNER_ID`].
 pub fn launch(namespaces: libc::c_int, handed: &Handed) -> Result<Launched, CloneFailure> {
     let mut plan = Plan {
         handed,
@@ -192,13 +176,10 @@ pub fn clone_and_wait<T>(
     let mut stack = vec![MaybeUninit::<u128>::uninit(); STACK / 16];
     let mut pidfd: libc::c_int = -1;
     let flags = namespaces | libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let before = sys::set_signal_mask(u64::MAX)?;
     // SAFETY: while the child borrows our memory this thread is suspended (CLONE_VFORK); the child has a
     // stack of its own, runs no signal handler (all are blocked) and leaves by exec or _exit.
     let pid = unsafe {
-        let mut all: libc::sigset_t = zeroed();
-        let mut before: libc::sigset_t = zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
         let top = stack.as_mut_ptr().add(stack.len()).cast();
         let pid = libc::clone(
             entry,
@@ -208,7 +189,7 @@ pub fn clone_and_wait<T>(
             &raw mut pidfd,
         );
         let error = io::Error::last_os_error();
-        libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut());
+        sys::set_signal_mask(before)?;
         if pid < 0 {
             return Err(error);
         }
@@ -272,18 +253,11 @@ unsafe fn become_launcher(plan: &mut Plan) {
     }
 }
 
-/// Joins the control groups, becomes the one user of the new namespaces, keeps the capabilities that building
-/// a sandbox takes, and puts the descriptors where they belong. False when a step fails, with `errno` set and
-/// the step named. Makes only plain system calls.
+/// Becomes the one user of the new namespaces, keeps the capabilities that building a sandbox takes, and puts
+/// the descriptors where they belong. False when a step fails, with `errno` set and the step named. Makes only
+/// plain system calls.
 unsafe fn settle(handed: &Handed, maps: &IdMaps, stage: &mut &'static str) -> bool {
     unsafe {
-        *stage = JOINING;
-        for group in handed.groups {
-            // A process that moves itself spares the kernel a wait of milliseconds for all processors.
-            if group >= 0 && libc::write(group, c"0".as_ptr().cast(), 1) != 1 {
-                return false;
-            }
-        }
         *stage = "writing the user map";
         if !write_file(c"/proc/self/uid_map", &maps.user)
             || !write_file(c"/proc/self/setgroups", b"deny\0")

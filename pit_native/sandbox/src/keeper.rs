@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::child::Child;
 use crate::error::SandboxError;
-use crate::spawn::{Child, spawn};
+use crate::spawn::spawn;
 use crate::spec::{Mode, Spec};
 use crate::sys;
 use crate::template::Template;

@@ -70,6 +70,12 @@ pub fn open_beneath(root: RawFd, path: &CStr) -> io::Result<OwnedFd> {
     })
 }
 
+/// Opens `path` for naming only (`O_PATH`).
+pub fn open_path(path: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: the path lives across the call.
+    owned(unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) }.into())
+}
+
 /// A detached copy of the mounts at and below what `fd` names.
 pub fn clone_tree(fd: RawFd) -> io::Result<OwnedFd> {
     let flags = OPEN_TREE_CLONE
@@ -174,6 +180,55 @@ pub fn prctl(
         .into(),
     )
     .map(drop)
+}
+
+/// Blocks exactly the signals of `mask` (bit 0 is signal 1), those that the C library keeps to itself included;
+/// answers with those that were blocked before.
+pub fn set_signal_mask(mask: u64) -> io::Result<u64> {
+    let mut before = 0u64;
+    // SAFETY: both sets live across the call and have the stated size.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            &raw mut before,
+            size_of::<u64>(),
+        )
+    })
+    .map(|_| before)
+}
+
+/// Gives every signal its default effect. Fails for `SIGKILL` and `SIGSTOP`, whose effect is always that.
+pub fn reset_signals() {
+    // The kernel's structure: handler, flags, restorer, mask.
+    let default = [0u64; 4];
+    for signal in 1..=64 {
+        // SAFETY: the structure lives across the call; no old one is asked for.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                ptr::null::<u64>(),
+                size_of::<u64>(),
+            )
+        };
+    }
+}
+
+/// A descriptor from which the signals of `mask` are read; close-on-exec, never waits.
+pub fn signal_descriptor(mask: u64) -> io::Result<OwnedFd> {
+    // SAFETY: the set lives across the call and has the stated size.
+    owned(unsafe {
+        libc::syscall(
+            libc::SYS_signalfd4,
+            -1,
+            &raw const mask,
+            size_of::<u64>(),
+            libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
+        )
+    })
 }
 
 /// A pair of connected packet sockets, close-on-exec.

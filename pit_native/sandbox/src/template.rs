@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::child::Child;
 use crate::clone::{Handed, Launched};
 use crate::error::SandboxError;
-use crate::spawn::{self, Child, host};
+use crate::spawn::{self, host};
 use crate::spec::Spec;
 use crate::sys;
 use crate::wire::{Answer, Order};
@@ -43,16 +44,13 @@ impl Template {
     /// # Errors
     /// As [`crate::spawn`]; also when the template has ended. Nothing is left running.
     pub fn spawn(&self, spec: &Spec) -> Result<Child, SandboxError> {
-        spawn::spawn_copy(spec, |handed| self.copy(handed))
+        spawn::spawn_copy(spec, |handed, meanwhile| self.copy(handed, meanwhile))
     }
 
-    fn copy(&self, handed: &Handed) -> Result<Launched, SandboxError> {
-        let groups = handed.groups.into_iter().filter(|group| *group >= 0);
-        let passed: Vec<RawFd> = [handed.control]
-            .into_iter()
-            .chain(handed.stdio)
-            .chain(groups)
-            .collect();
+    /// Calls `meanwhile` once the template has its order.
+    fn copy(&self, handed: &Handed, meanwhile: &mut dyn FnMut()) -> Result<Launched, SandboxError> {
+        let [input, output, error] = handed.stdio;
+        let passed = [handed.control, input, output, error];
         let order = Order {
             namespaces: spawn::all_namespaces(),
         };
@@ -69,6 +67,7 @@ impl Template {
             }
             *is_out_of_step = true;
             sys::send_with(control, &order.to_bytes(), &passed).map_err(&failure)?;
+            meanwhile();
             let received = sys::receive(control, &mut buffer, 0).map_err(&failure)?;
             *is_out_of_step = received.length == 0;
             received

@@ -1,7 +1,8 @@
 //! What host and launcher say to each other over their private socket, one message a packet.
 //!
 //! Host to launcher: a packet with the length of the spec (four bytes, little-endian) and [`LIMITED`],
-//! [`SUPERVISE`] or [`TEMPLATE`], then the spec as JSON in pieces. Launcher to host: for each overlay a [`LAYER`]
+//! [`SUPERVISE`] or [`TEMPLATE`], with [`LIMITED`] also the files of the control groups that it is to join; then
+//! the spec as JSON in pieces. Launcher to host: for each overlay a [`LAYER`]
 //! with the mount's target and a descriptor of its private layer; [`PLAYER`], written by the player's process
 //! itself so that the kernel attests its pid, and [`READY`] once the program runs; or a [`Refusal`] at any
 //! point before.
@@ -33,10 +34,8 @@ pub const LAYER: u8 = b'o';
 /// Launcher: the program has been started.
 pub const READY: u8 = b'r';
 
-/// Descriptors of an order besides those of control groups: the copy's end of its socket, three streams.
+/// Descriptors of an order: the copy's end of its socket, three streams.
 pub const ORDERED: usize = 4;
-/// The most control groups that a process joins.
-pub const GROUPS: usize = 3;
 
 /// What a template is told: one Player more, in these `CLONE_NEW*` namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

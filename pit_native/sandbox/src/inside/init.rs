@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char, c_void};
 use std::fs;
 use std::io;
 use std::mem::zeroed;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
@@ -107,10 +107,9 @@ impl Program {
     pub unsafe fn execute(&self) -> i32 {
         // SAFETY: the pointers are to texts that `self` owns.
         unsafe {
-            for signal in 1..=64 {
-                libc::signal(signal, libc::SIG_DFL);
-            }
-            unblock_signals();
+            sys::reset_signals();
+            // Cannot fail for a set of this size.
+            let _ = sys::set_signal_mask(0);
             libc::execve(self.path.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
         }
         io::Error::last_os_error()
@@ -177,20 +176,11 @@ fn become_player() -> io::Result<()> {
             last,
             0,
         ))?;
-        unblock_signals();
+        sys::set_signal_mask(0)?;
         // Written by this process, so that the kernel attests its pid to the host. The last thing that it has
         // to say: until now nothing of an extension has run.
         sys::send(CONTROL_FD, &[PLAYER])?;
         sys::check(libc::close(CONTROL_FD).into()).map(drop)
-    }
-}
-
-unsafe fn unblock_signals() {
-    // SAFETY: the set lives across both calls.
-    unsafe {
-        let mut none: libc::sigset_t = zeroed();
-        libc::sigemptyset(&mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
     }
 }
 
@@ -249,15 +239,11 @@ pub fn live(
     }
 }
 
+/// All signals are blocked, so that none is lost before the poll. The number belongs to nobody: in a Player it is
+/// closed with all others.
 fn open_signals() -> io::Result<RawFd> {
-    // SAFETY: the set lives across both calls. All signals are blocked, so that none is lost before the poll.
-    unsafe {
-        let mut all: libc::sigset_t = zeroed();
-        libc::sigfillset(&mut all);
-        sys::check(libc::sigprocmask(libc::SIG_SETMASK, &all, ptr::null_mut()).into())?;
-        sys::check(libc::signalfd(-1, &all, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK).into())
-            .map(|fd| fd as RawFd)
-    }
+    sys::set_signal_mask(u64::MAX)?;
+    sys::signal_descriptor(u64::MAX).map(IntoRawFd::into_raw_fd)
 }
 
 fn release_streams() -> io::Result<()> {

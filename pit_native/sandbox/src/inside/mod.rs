@@ -14,7 +14,9 @@ mod walls;
 pub(crate) use root::PROC_OPTIONS;
 
 use std::ffi::CString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -108,16 +110,16 @@ enum Lived {
 fn run(origin: Origin) -> Result<Lived, Failure> {
     privileges::close_inherited_descriptors()
         .map_err(Failure::layer("descriptors", "closing inherited ones"))?;
-    let (spec, role) = read_spec().map_err(Failure::layer("launcher", "reading the spec"))?;
+    let (spec, role) = read_spec()?;
     if role == TEMPLATE && origin == Origin::Launcher {
         return Err(template::become_one(&spec));
     }
     set_up_machine(&spec)?;
-    let host = match origin {
-        Origin::Launcher => root::HOST,
-        Origin::Template => root::HOST_OF_TEMPLATE,
+    let outside = match origin {
+        Origin::Launcher => root::OF_LAUNCHER,
+        Origin::Template => root::OF_TEMPLATE,
     };
-    root::build(&spec, host)?;
+    root::build(&spec, &outside)?;
     let program = init::Program::prepare(&spec)?;
     privileges::leave_session().map_err(Failure::layer("session", "starting a new session"))?;
     privileges::limit_resources(&spec.limits)
@@ -127,11 +129,17 @@ fn run(origin: Origin) -> Result<Lived, Failure> {
     })?;
     raise_walls(&spec)?;
     let memory = (role == SUPERVISE).then_some(spec.limits.memory);
-    let code = match origin {
-        Origin::Launcher => init::live(|| program.start().map(Some), memory),
-        Origin::Template => init::live(init::copy_as_player, memory),
-    };
-    Ok(code?.map_or(Lived::AsPlayer(spec.env), Lived::AsFirst))
+    if origin == Origin::Launcher {
+        let code = init::live(|| program.start().map(Some), memory)?;
+        return Ok(Lived::AsFirst(code.unwrap_or(REFUSED)));
+    }
+    let environment = spec.env;
+    // What is given back is overwritten. Here it is this process's own; in the Player each page of it would have
+    // to be copied first.
+    drop(program);
+    drop((spec.argv, spec.mounts, spec.links, spec.executables));
+    let code = init::live(init::copy_as_player, memory)?;
+    Ok(code.map_or(Lived::AsPlayer(environment), Lived::AsFirst))
 }
 
 fn is_waived(spec: &Spec, name: &str) -> bool {
@@ -183,13 +191,31 @@ fn raise_walls(spec: &Spec) -> Result<(), Failure> {
 }
 
 /// The spec, and what the host wants of it: [`SUPERVISE`], [`TEMPLATE`] or nothing more.
-fn read_spec() -> io::Result<(Spec, u8)> {
+fn read_spec() -> Result<(Spec, u8), Failure> {
     let mut head = [0; 5];
-    if sys::receive(CONTROL_FD, &mut head, 0)?.length != head.len() {
-        return Err(io::Error::from_raw_os_error(libc::EPROTO));
+    let failure = Failure::layer("launcher", "reading the spec");
+    let received = sys::receive(CONTROL_FD, &mut head, 0).map_err(&failure)?;
+    if received.length != head.len() {
+        return Err(failure(io::Error::from_raw_os_error(libc::EPROTO)));
     }
+    join(received.passed).map_err(Failure::layer(
+        "control_groups",
+        "joining the control group",
+    ))?;
     let [a, b, c, d, role] = head;
-    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    let spec = read_text(u32::from_le_bytes([a, b, c, d]) as usize).map_err(&failure)?;
+    Ok((spec, role))
+}
+
+/// Enters control groups through their files. A process that moves itself spares the kernel a wait of
+/// milliseconds for all processors.
+fn join(groups: Vec<OwnedFd>) -> io::Result<()> {
+    groups
+        .into_iter()
+        .try_for_each(|group| File::from(group).write_all(b"0"))
+}
+
+fn read_text(length: usize) -> io::Result<Spec> {
     if length > LARGEST_SPEC {
         return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
     }
@@ -202,7 +228,5 @@ fn read_spec() -> io::Result<(Spec, u8)> {
             piece => read += piece,
         }
     }
-    let spec = serde_json::from_slice(&text[..length])
-        .map_err(|_| io::Error::from_raw_os_error(libc::EPROTO))?;
-    Ok((spec, role))
+    serde_json::from_slice(&text[..length]).map_err(|_| io::Error::from_raw_os_error(libc::EPROTO))
 }

@@ -19,15 +19,33 @@ const BASE: &CStr = c"/proc";
 /// Where the host's tree stands while the root is filled.
 const OLD: &CStr = c"/.host";
 const LAYERS: &str = "/.layers";
-/// The host's tree as the launcher sees it while it fills the root.
-pub const HOST: &str = "/.host";
-/// The same, for a copy of a template: whose own root, the one that it leaves, has the host's tree inside.
-pub const HOST_OF_TEMPLATE: &str = "/.host/.host";
+
+/// What a process sees of the outside while it fills its new root.
+pub struct Outside {
+    /// Where the host's tree stands.
+    host: &'static str,
+    /// A root whose part of the system is the one that is wanted.
+    ready_made: Option<&'static str>,
+}
+
+/// As the launcher sees it.
+pub const OF_LAUNCHER: Outside = Outside {
+    host: "/.host",
+    ready_made: None,
+};
+/// As a copy of a template does: the root that it leaves is that of a Player, with the host's tree inside.
+pub const OF_TEMPLATE: Outside = Outside {
+    host: "/.host/.host",
+    ready_made: Some("/.host"),
+};
 
 /// How the private `/proc` is mounted.
 pub const PROC_OPTIONS: &CStr = c"subset=pid,hidepid=ptraceable";
 
 const SHOWN: u64 = attribute::READ_ONLY | attribute::NO_SUID | attribute::NO_DEVICES;
+/// Read-only keeps the host's device files from being changed (chmod); reading and writing the devices
+/// themselves is not affected.
+const DEVICE: u64 = attribute::READ_ONLY | attribute::NO_SUID | attribute::NO_EXECUTE;
 const HARMLESS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV;
 
 /// Program and library folders beside `/usr`; links into it on most systems.
@@ -48,11 +66,10 @@ const CONFIGURATION: [&str; 11] = [
 ];
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
-/// Makes the private root the only one that this process can reach. `host` is where the host's tree stands
-/// once the new root is entered: [`HOST`] or [`HOST_OF_TEMPLATE`].
-pub fn build(spec: &Spec, host: &'static str) -> Result<(), Failure> {
+/// Makes the private root the only one that this process can reach.
+pub fn build(spec: &Spec, outside: &Outside) -> Result<(), Failure> {
     let stage = |operation| Failure::layer("private_root", operation);
-    let builder = begin(spec, host)?;
+    let builder = begin(spec, outside)?;
     mount_proc().map_err(Failure::layer("private_proc", "mounting /proc"))?;
     builder.make_scratch().map_err(stage("mounting /tmp"))?;
     builder.show_granted(spec)?;
@@ -72,7 +89,7 @@ pub fn build(spec: &Spec, host: &'static str) -> Result<(), Failure> {
 /// Nothing of it can be written, not even through what a process keeps open of its own program.
 pub fn build_template(spec: &Spec) -> Result<(), Failure> {
     let stage = |operation| Failure::layer("private_root", operation);
-    let builder = begin(spec, HOST)?;
+    let builder = begin(spec, &OF_LAUNCHER)?;
     // Its copies write their user maps there, before they have a root of their own.
     builder
         .bind(Path::new("/proc"), Path::new("/proc"), attribute::NO_SUID)
@@ -93,14 +110,23 @@ pub fn build_template(spec: &Spec) -> Result<(), Failure> {
 }
 
 /// Enters a new root with what every sandbox has of the system.
-fn begin(spec: &Spec, host: &'static str) -> Result<Builder, Failure> {
+fn begin(spec: &Spec, outside: &Outside) -> Result<Builder, Failure> {
     let stage = |operation| Failure::layer("private_root", operation);
     enter_new_root().map_err(stage("making a new root"))?;
     let builder = Builder {
-        host: open_host(host).map_err(stage("opening the host's tree"))?,
-        host_path: Path::new(host),
+        host: open_folder(outside.host).map_err(stage("opening the host's tree"))?,
+        host_path: Path::new(outside.host),
         scratch: spec.scratch,
     };
+    builder
+        .link_system()
+        .map_err(stage("showing the system's programs"))?;
+    if let Some(root) = outside.ready_made {
+        builder
+            .show_ready_made(root)
+            .map_err(stage("showing what the template has of the system"))?;
+        return Ok(builder);
+    }
     builder
         .show_system()
         .map_err(stage("showing the system's programs"))?;
@@ -126,7 +152,7 @@ fn enter_new_root() -> io::Result<()> {
     std::env::set_current_dir("/")
 }
 
-fn open_host(path: &str) -> io::Result<OwnedFd> {
+fn open_folder(path: &str) -> io::Result<OwnedFd> {
     let path = c_path(Path::new(path))?;
     // SAFETY: the path lives across the call.
     let fd = unsafe {
@@ -209,11 +235,25 @@ impl Builder {
         }
     }
 
+    fn link_system(&self) -> io::Result<()> {
+        SYSTEM
+            .iter()
+            .try_for_each(|name| self.mirror(&Path::new("/").join(name)))
+    }
+
+    /// What [`Builder::show_system`] and the two after it make, as it stands in another root: three mounts with
+    /// those below them instead of thirty.
+    fn show_ready_made(&self, root: &str) -> io::Result<()> {
+        let root = open_folder(root)?;
+        for (path, attributes) in [("/usr", SHOWN), ("/etc", SHOWN), ("/dev", DEVICE)] {
+            let source = sys::open_beneath(root.as_raw_fd(), &c_path(Path::new(path))?)?;
+            self.bind_opened(source.as_raw_fd(), Path::new(path), attributes)?;
+        }
+        Ok(())
+    }
+
     fn show_system(&self) -> io::Result<()> {
         self.bind(Path::new("/usr"), Path::new("/usr"), SHOWN)?;
-        for name in SYSTEM {
-            self.mirror(&Path::new("/").join(name))?;
-        }
         for name in CONFIGURATION {
             self.mirror(&Path::new("/etc").join(name))?;
         }
@@ -237,12 +277,9 @@ impl Builder {
 
     fn make_devices(&self) -> io::Result<()> {
         folder(Path::new("/dev"))?;
-        // Read-only keeps the host's device files from being changed (chmod); reading and writing the
-        // devices themselves is not affected.
-        let attributes = attribute::READ_ONLY | attribute::NO_SUID | attribute::NO_EXECUTE;
         for name in DEVICES {
             let path = Path::new("/dev").join(name);
-            self.bind(&path, &path, attributes)?;
+            self.bind(&path, &path, DEVICE)?;
         }
         for (name, target) in [
             ("fd", "/proc/self/fd"),
@@ -395,7 +432,10 @@ fn folder(path: &Path) -> io::Result<()> {
 }
 
 fn make_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), folder)
+    match path.parent() {
+        Some(parent) if parent != Path::new("/") => folder(parent),
+        _ => Ok(()),
+    }
 }
 
 fn empty_file(path: &Path) -> io::Result<()> {

@@ -12,7 +12,7 @@ use super::{Failure, Lived, Origin, REFUSED, init, privileges, root, run};
 use crate::clone::{Handed, IdMaps, Launched, copy_beside, settle_copy};
 use crate::spec::Spec;
 use crate::sys;
-use crate::wire::{Answer, CONTROL_FD, GROUPS, ORDERED, Order, PLAYER, READY, RefusalKind};
+use crate::wire::{Answer, CONTROL_FD, ORDERED, Order, PLAYER, READY, RefusalKind};
 
 /// Executes the interpreter that is to be the template. Returns only when that fails.
 pub(super) fn become_one(spec: &Spec) -> Failure {
@@ -68,7 +68,7 @@ fn leave(code: i32) -> ! {
 fn receive_order() -> io::Result<Option<(Order, Vec<OwnedFd>)>> {
     let mut buffer = [0; 16];
     let received = sys::receive(CONTROL_FD, &mut buffer, 0)?;
-    let is_whole = (ORDERED..=ORDERED + GROUPS).contains(&received.passed.len());
+    let is_whole = received.passed.len() == ORDERED;
     let order = Order::from_bytes(&buffer[..received.length]).filter(|_| is_whole);
     Ok(order.map(|order| (order, received.passed)))
 }
@@ -94,16 +94,18 @@ fn become_player(descriptors: Vec<OwnedFd>, maps: &IdMaps) -> Vec<(String, Strin
         .into_iter()
         .map(IntoRawFd::into_raw_fd)
         .collect();
-    let group = |number: usize| descriptors.get(ORDERED + number).copied().unwrap_or(-1);
     let handed = Handed {
         launcher: -1,
         control: descriptors[0],
         stdio: [descriptors[1], descriptors[2], descriptors[3]],
-        groups: [group(0), group(1), group(2)],
     };
     let settled = settle_copy(&handed, maps).map_err(|failure| {
-        let (layer, stage) = (failure.layer(), failure.stage);
-        Failure::new(RefusalKind::Layer, layer, stage, &failure.source)
+        Failure::new(
+            RefusalKind::Layer,
+            "user_namespace",
+            failure.stage,
+            &failure.source,
+        )
     });
     let failure = match settled {
         Ok(()) => match run(Origin::Template) {

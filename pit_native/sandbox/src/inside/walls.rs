@@ -4,12 +4,14 @@ use std::io;
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
+use super::c_path;
 use crate::layers::landlock_version;
 use crate::spec::{Mode, Spec};
+use crate::sys;
 
 /// Restricts this process and its descendants for good; does nothing where the kernel has no Landlock,
 /// which `layers` reports.
@@ -69,7 +71,9 @@ struct Rules {
 impl Rules {
     fn allow(&mut self, path: &Path, access: landlock::BitFlags<AccessFs>) -> io::Result<()> {
         let denied = |error: landlock::RulesetError| io::Error::other(error.to_string());
-        let fd = PathFd::new(path).map_err(|error| io::Error::other(error.to_string()))?;
+        // Not by the library, nor by the standard library's options: with musl these take O_PATH for an access
+        // mode and leave it out, and a socket can be opened for nothing else.
+        let fd = sys::open_path(&c_path(path)?)?;
         // Rights on folders mean nothing for a file; the library removes them.
         (&mut self.created)
             .add_rule(PathBeneath::new(fd, access))

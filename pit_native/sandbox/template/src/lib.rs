@@ -30,8 +30,8 @@ unsafe impl GlobalAlloc for Forgetful {
 #[global_allocator]
 static ALLOCATOR: Forgetful = Forgetful;
 
-/// Serves the host as a template. Returns only in a Player, inside its sandbox, with its environment as
-/// `NAME=VALUE` texts, each followed by a NUL; their number of bytes is stored in `length`.
+/// Serves the host as a template. Returns only in a Player, inside its sandbox, with its environment in place of
+/// this process's, and as `NAME=VALUE` texts, each followed by a NUL; their number of bytes is stored in `length`.
 ///
 /// # Safety
 /// `length` must be valid for a write. The process must have one thread.
@@ -40,7 +40,11 @@ pub unsafe extern "C" fn symphony_template_serve(length: *mut usize) -> *const u
     let environment = sandbox::serve_template();
     forget_stack();
     let mut text = Vec::new();
+    // SAFETY: with one thread nobody else reads it.
+    unsafe { libc::clearenv() };
     for (name, value) in &environment {
+        // SAFETY: as above. A variable of a checked spec can be set.
+        unsafe { std::env::set_var(name, value) };
         text.extend_from_slice(name.as_bytes());
         text.push(b'=');
         text.extend_from_slice(value.as_bytes());
