@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from conductor.composer import by_chance, by_cosine, by_policy
+from conductor.encoder.memory import Memory
 from conductor.encoder.runtime import Encoder
 from conductor.policy import BASIS, FORMAT, Policy, save
 from conductor.rules import by_rules
@@ -41,25 +42,6 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 WORLDS = (28, 14)
 """How many worlds of bundled Players, and of invented ones."""
-
-
-class Memory:
-    """An embedding that remembers every text of the training."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self._known: dict[str, Array] = {}
-
-    def __call__(self, texts: Sequence[str]) -> Array:
-        """Sentence vectors in the order of `texts`."""
-        for text in texts:
-            if text not in self._known:
-                self._known[text] = self._encoder.embed_all([text])[0]
-        return np.stack([self._known[t] for t in texts]) if texts else np.zeros((0, 384), dtype=np.float32)
-
-    def all(self) -> Array:
-        """Every vector so far."""
-        return np.stack(list(self._known.values()))
 
 
 def read_manifests(folder: Path) -> tuple[list[FunctionSpec], TypeLattice, str]:

@@ -20,7 +20,8 @@ def _stack(sizes: Sequence[int]) -> nn.ModuleList:
     return nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
 
-def _run(layers: nn.ModuleList, x: Tensor) -> Tensor:
+def run_layers(layers: nn.ModuleList, x: Tensor) -> Tensor:
+    """A stack with ReLU between its layers."""
     for place, layer in enumerate(layers):
         x = layer(x)
         if place < len(layers) - 1:
@@ -41,14 +42,17 @@ class Networks:
         with torch.no_grad():
             self.match.weight.copy_(torch.eye(MATCH))
 
+    def modules(self) -> list[nn.Module]:
+        """The parts; `stop_key` stands beside them."""
+        return [self.policy, self.value, self.key, self.match, self.stop]
+
     def parameters(self) -> list[Tensor]:
         """All that is trained."""
-        parts = (self.policy, self.value, self.key, self.match, self.stop)
-        return [p for part in parts for p in part.parameters()] + [self.stop_key]
+        return [p for part in self.modules() for p in part.parameters()] + [self.stop_key]
 
     def logits(self, state: Tensor, candidates: Tensor, matches: Tensor, stop: Tensor) -> Tensor:
         """`[batch, n + 1]` scores; the last column is STOP."""
-        query = _run(self.policy, state)
+        query = run_layers(self.policy, state)
         keys = torch.cat([self.key(candidates), self.match(matches)], dim=2)
         scores = torch.einsum("bnd,bd->bn", keys, query)
         last = torch.cat([self.stop_key.expand(len(state), -1), self.stop(stop)], dim=1)
@@ -158,7 +162,7 @@ def fit_value(networks: Networks, states: Array, returns: Array, *, seed: int, e
     loss_value = 0.0
     for _ in range(epochs):
         for rows in torch.randperm(len(x)).split(256):
-            predicted = _run(networks.value, x[rows])[:, 0]
+            predicted = run_layers(networks.value, x[rows])[:, 0]
             loss = nn.functional.binary_cross_entropy_with_logits(predicted, y[rows])
             optimizer.zero_grad()
             loss.backward()
