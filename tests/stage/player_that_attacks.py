@@ -1,6 +1,7 @@
 """A Player that writes what it is told to its session's socket, past the SDK."""
 
 import os
+import socket
 import threading
 
 from symphony.sdk import player
@@ -24,6 +25,16 @@ def write(ctx, content, size=0, times=1, then="wait"):
     if then == "wait":
         threading.Event().wait()
     return {"value": "written"}
+
+
+@player.function
+def pass_on(ctx, content):
+    """Sends descriptors of all kinds beside a message that names none."""
+    kept = [*os.pipe(), os.open("/dev/zero", os.O_RDONLY), os.open("/tmp", os.O_RDONLY)]
+    kept += [os.memfd_create("attack"), *(end.detach() for end in socket.socketpair())]
+    passed = (socket.SOL_SOCKET, socket.SCM_RIGHTS, b"".join(fd.to_bytes(4, "little") for fd in kept))
+    ctx._host._socket.sendmsg([content], [passed])
+    threading.Event().wait()
 
 
 player.serve()
