@@ -131,15 +131,31 @@ def _host_and_port(target: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _file_regex(pattern: str) -> re.Pattern[str]:
-    """`*` and `?` stay inside one folder, `**` spans any number of them, none included."""
-    regex = ""
-    for index, part in enumerate(pattern.split("/")):
-        if part == "**":
-            regex += "(?:/[^/]+)*" if index else "[^/]+(?:/[^/]+)*"
-            continue
-        regex += "/" if index else ""
-        regex += re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+    """`*` and `?` stay inside one folder, `**` spans any number of them, none included.
+
+    What stands between two `**` is taken at its first place and kept there (atomic groups): a later one would
+    leave less for the rest. So the time does not explode with the stars of a pattern that somebody else wrote.
+    """
+    blocks: list[list[str]] = [[]]
+    for part in pattern.split("/"):
+        if part != "**":
+            blocks[-1].append(_part_regex(part))
+        elif blocks[-1] or len(blocks) == 1:
+            blocks.append([])
+    first, *others = ["/".join(block) for block in blocks]
+    anywhere = "(?:/[^/]+)*"
+    regex = first
+    for middle in others[:-1]:
+        regex += f"(?>{anywhere}?/{middle}(?=/|\\Z))"
+    for last in others[-1:]:
+        regex += f"{anywhere}/{last}" if last else anywhere
     return re.compile(regex, re.DOTALL)
+
+
+def _part_regex(part: str) -> str:
+    head, *rest = (re.escape(text).replace(r"\?", "[^/]") for text in re.split(r"\*+", part))
+    middles = "".join(f"(?>[^/]*?{text})" for text in rest[:-1])
+    return head + middles + "".join(f"[^/]*{text}" for text in rest[-1:])
 
 
 def _names_under(path: PurePosixPath, roots: Mapping[str, Path]) -> list[str]:

@@ -109,3 +109,52 @@ _paths = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4).map(
 def test_what_is_covered_allows_nothing_new(old: str, new: str, path: str) -> None:
     if not Grants([old]).widened_by([new]) and Grants([new]).allows_file("read", path):
         assert Grants([old]).allows_file("read", path)
+
+
+def naive(pattern: list[str], path: list[str]) -> bool:
+    """The rules of file patterns as they are written down, by trying everything."""
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        return naive(pattern[1:], path) or bool(path) and naive(pattern, path[1:])
+    return bool(path) and naive_part(pattern[0], path[0]) and naive(pattern[1:], path[1:])
+
+
+def naive_part(pattern: str, text: str) -> bool:
+    if not pattern:
+        return not text
+    if pattern[0] == "*":
+        return naive_part(pattern[1:], text) or bool(text) and naive_part(pattern, text[1:])
+    return bool(text) and pattern[0] in ("?", text[0]) and naive_part(pattern[1:], text[1:])
+
+
+PARTS = st.one_of(
+    st.just("**"), st.text("ab*?.", min_size=1, max_size=5).filter(lambda part: "**" not in part)
+)
+
+
+@given(
+    st.lists(PARTS.filter(lambda part: part not in (".", "..")), min_size=1, max_size=7),
+    st.lists(st.text("ab.", min_size=1, max_size=4).filter(lambda part: part not in (".", "..")), max_size=8),
+)
+def test_file_patterns_mean_what_a_naive_reading_says(pattern: list[str], path: list[str]) -> None:
+    granted = Grants(["read:" + "/".join(["project", *pattern])])
+    assert granted.allows_file("read", "/".join(["project", *path])) is naive(pattern, path)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["**/a/" * 14 + "x", "**/" * 20 + "x", "*a" * 30 + "x", "**/*a*a*a*a/" * 8]
+)
+def test_no_pattern_makes_the_host_think_for_ever(pattern: str) -> None:
+    """By backtracking these take longer than anybody waits; the test ends, or its time limit ends it."""
+    grants = Grants([f"read:project/{pattern}"])
+    assert not grants.allows_file("read", "project/" + "a/" * 60 + "b")
+    assert not grants.allows_file("read", "project/" + "a" * 60)
+
+
+@given(
+    st.text("ab*", min_size=1, max_size=6).filter(lambda name: not name.startswith("-")),
+    st.text("ab", max_size=6),
+)
+def test_model_patterns_mean_what_a_naive_reading_says(pattern: str, name: str) -> None:
+    assert Grants([f"model:{pattern}"]).allows_model(name) is naive_part(pattern, name)
