@@ -34,7 +34,7 @@ def typed_value(text: str, kind: str, name: str, description: str) -> Any:
     Text loses the quotes and the stops around it. A date in words becomes `YYYY-MM-DD` where name or
     description speak of a date and of that form or of none.
     """
-    plain = " ".join(text.split()).strip("\"'`“”‘’ ").rstrip(".,;:!?").strip()
+    plain = " ".join(text.split()).strip("\"'`“”‘’ ").rstrip(".,;:!?\"'`“”‘’ ")
     if not plain:
         return None
     if kind in ("int", "float"):

@@ -19,6 +19,8 @@ Array = np.ndarray[Any, Any]
 
 BATCH = 48
 CHOOSING_EPOCHS, READING_EPOCHS = 12, 14
+LEAST_STEPS, MOST_EPOCHS = 240, 60
+"""Few lines are gone through more often, until so many steps are made or so many epochs."""
 RATE = 1.5e-3
 GIVEN = 0.5
 """From this probability on an optional parameter counts as given."""
@@ -33,9 +35,10 @@ def teach_choice(
     network = Pointer(FACTS, dropout=0.3)
     chains = [list(dict.fromkeys(call.tool for call in one))[:LONGEST] for one in calls]
     candidates = [catalogue.candidates(p, chain) for p, chain in zip(prompts, chains, strict=True)]
-    steps = CHOOSING_EPOCHS * -(-len(prompts) // BATCH)
-    optimizer, schedule = _optimizer(network, steps)
-    for _ in range(CHOOSING_EPOCHS):
+    batches = -(-len(prompts) // BATCH)
+    epochs = max(CHOOSING_EPOCHS, min(MOST_EPOCHS, LEAST_STEPS // batches))
+    optimizer, schedule = _optimizer(network, epochs * batches)
+    for _ in range(epochs):
         network.train()
         order = dice.permutation(len(prompts))
         for start in range(0, len(order), BATCH):
@@ -59,9 +62,10 @@ def teach_reading(
     pages = [page for page in pages if any(q.spans is not None for q in page.questions)]
     lengths = np.array([len(page.states) for page in pages])
     size = BATCH // 2
-    steps = READING_EPOCHS * -(-len(pages) // size)
-    optimizer, schedule = _optimizer(reader, steps)
-    for _ in range(READING_EPOCHS):
+    batches = -(-len(pages) // size)
+    epochs = max(READING_EPOCHS, min(MOST_EPOCHS, LEAST_STEPS // max(1, batches)))
+    optimizer, schedule = _optimizer(reader, max(1, epochs * batches))
+    for _ in range(epochs):
         reader.train()
         # Prompts of a batch are about equally long; the noise keeps epochs different.
         order = np.argsort(lengths + dice.uniform(0, 20, len(lengths)), kind="stable")
@@ -155,16 +159,8 @@ def _values(
                 values[one.name] = value
                 taken.add(answer.span)
                 break
-        else:
-            if one.required:
-                values[one.name] = _without_text(one)
     return {one.name: values[one.name] for one in parameters if one.name in values}
 
 
 def _text_of(prompt: Prompt, span: tuple[int, int]) -> str:
     return prompt.text[prompt.places[span[0]][0] : prompt.places[span[1]][1]]
-
-
-def _without_text(one: Parameter) -> Any:
-    """What a required parameter gets of which the prompt says nothing that its type could take."""
-    return {"int": 0, "float": 0.0, "bool": True}.get(one.kind, "")

@@ -100,8 +100,9 @@ class Composer:
         self.upper.eval()
         found: list[list[Proposal]] = []
         with torch.no_grad():
-            for rows in np.array_split(np.arange(len(texts.vectors)), max(1, len(texts.vectors) // 32)):
-                batch = self.batch(texts, [int(r) for r in rows], [()] * len(rows))
+            for start in range(0, len(texts.vectors), 32):
+                rows = range(start, min(start + 32, len(texts.vectors)))
+                batch = self.batch(texts, rows, [()] * len(rows))
                 found += propose(self.network, batch, width=width, masked=masked)
         return found
 
