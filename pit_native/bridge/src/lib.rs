@@ -10,6 +10,8 @@ mod json;
 mod melody_file;
 mod pool;
 mod runtime;
+mod runtime_backlog;
+mod runtime_bell;
 mod runtime_call;
 mod runtime_door;
 mod runtime_events;

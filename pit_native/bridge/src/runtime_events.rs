@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,6 +18,8 @@ use run_loop::{NodeEvent, NodeNotes, NodeState, PlayerLog, RunEvent, Sink, Speak
 use rustc_hash::FxHashMap;
 use tokio::runtime::Handle;
 
+use crate::runtime_backlog::{Backlog, weight};
+use crate::runtime_bell::Bell;
 use crate::values::{ports_to_python, to_python};
 
 /// Changes within this time are told together: waking Python costs more than a node does.
@@ -56,6 +58,7 @@ pub(crate) enum Note {
         place: Place,
         extension: Arc<str>,
         body: Value,
+        weight: Weight,
     },
     /// The newest `progress` or `ui` of a call, which waits in [`Waiting::newest`].
     Newest {
@@ -71,6 +74,7 @@ pub(crate) enum Note {
         key: Arc<str>,
         method: String,
         body: Value,
+        weight: Weight,
     },
     /// Nobody waits for the answer to a request any more.
     Withdrawn {
@@ -89,6 +93,13 @@ pub(crate) enum Note {
         token: u64,
         result: Result<Value, NodeError>,
     },
+}
+
+/// Whose backlog a note counts in, and how much.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Weight {
+    session: u64,
+    bytes: usize,
 }
 
 /// What has not been drained.
@@ -112,35 +123,6 @@ impl Waiting {
     }
 }
 
-/// The descriptor that Python waits on.
-struct Bell(OwnedFd);
-
-impl Bell {
-    fn new() -> io::Result<Self> {
-        // SAFETY: makes a descriptor, which is ours from here on.
-        unsafe {
-            let fd = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
-            if fd < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            Ok(Self(OwnedFd::from_raw_fd(fd)))
-        }
-    }
-
-    fn ring(&self) {
-        let one = 1u64.to_ne_bytes();
-        // SAFETY: eight bytes that live across the call. It fails only when the counter is full, and
-        // then the descriptor is readable already.
-        let _ = unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
-    }
-
-    fn rest(&self) {
-        let mut count = [0u8; 8];
-        // SAFETY: room for eight bytes. It fails only when the counter is zero, which is what is wanted.
-        let _ = unsafe { libc::read(self.0.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
-    }
-}
-
 /// The queue. Rust threads push; one Python thread drains.
 pub(crate) struct EventQueue {
     waiting: Arc<Mutex<Waiting>>,
@@ -148,6 +130,7 @@ pub(crate) struct EventQueue {
     handle: Handle,
     dropped: AtomicU64,
     log: Option<PlayerLog>,
+    backlog: Arc<Backlog>,
 }
 
 impl EventQueue {
@@ -159,12 +142,13 @@ impl EventQueue {
             handle,
             dropped: AtomicU64::new(0),
             log,
+            backlog: Arc::default(),
         })
     }
 
     /// Readable while there is something to drain.
     pub(crate) fn fileno(&self) -> RawFd {
-        self.bell.0.as_raw_fd()
+        self.bell.fileno()
     }
 
     /// How many were dropped because nobody drained.
@@ -182,10 +166,25 @@ impl EventQueue {
         self.log.as_ref()
     }
 
+    /// What waits of each Player.
+    pub(crate) fn backlog(&self) -> &Arc<Backlog> {
+        &self.backlog
+    }
+
+    /// Counts what a session says until it is told.
+    pub(crate) fn weigh(&self, session: u64, body: &Value) -> Weight {
+        let bytes = weight(body);
+        self.backlog.add(session, bytes);
+        Weight { session, bytes }
+    }
+
     pub(crate) fn push(&self, note: Note) {
         let mut waiting = self.waiting.lock();
-        if waiting.notes.len() >= MOST_WAITING && matches!(note, Note::Said { .. }) {
+        if let Note::Said { weight, .. } = &note
+            && waiting.notes.len() >= MOST_WAITING
+        {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.backlog.remove(weight.session, weight.bytes);
             return;
         }
         waiting.notes.push_back(note);
@@ -193,7 +192,14 @@ impl EventQueue {
     }
 
     /// Passes on what a Player says beside its answer.
-    pub(crate) fn say(&self, method: &str, place: Place, extension: Arc<str>, body: Value) {
+    pub(crate) fn say(
+        &self,
+        session: u64,
+        method: &str,
+        place: Place,
+        extension: Arc<str>,
+        body: Value,
+    ) {
         match (method, &self.log) {
             ("log", Some(log)) => {
                 let Place { run, node } = place;
@@ -209,6 +215,7 @@ impl EventQueue {
             ("progress", _) => self.newest("progress", place, extension, body),
             ("ui", _) => self.newest("ui", place, extension, small_enough(body)),
             _ => self.push(Note::Said {
+                weight: self.weigh(session, &body),
                 method: method.to_owned(),
                 place,
                 extension,
@@ -279,7 +286,12 @@ impl EventQueue {
                     method: method.to_owned(),
                     place: key.1,
                     extension,
+                    weight: Weight::default(),
                 }
+            }
+            Note::Said { weight, .. } | Note::Request { weight, .. } => {
+                self.backlog.remove(weight.session, weight.bytes);
+                note
             }
             note => note,
         };
@@ -336,6 +348,7 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, 
             place,
             extension,
             body,
+            ..
         } => {
             dict.set_item("event", method)?;
             set_place(&dict, place)?;
@@ -360,6 +373,7 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, 
             key,
             method,
             body,
+            ..
         } => {
             dict.set_item("event", "request")?;
             dict.set_item("id", id)?;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use ipc_bus::{Closed, Handler, Incoming, Responder};
+use ipc_bus::{Closed, Handler, Incoming, Responder, Room};
 use rmpv::Value;
 
 use crate::runtime_events::Note;
@@ -39,6 +39,7 @@ impl Handler for PlayerHandler {
         };
         theatre.requests.lock().insert(id, request);
         theatre.events.push(Note::Request {
+            weight: theatre.events.weigh(incoming.session, &incoming.body),
             id,
             place,
             extension: self.extension.clone(),
@@ -61,7 +62,13 @@ impl Handler for PlayerHandler {
         let place = theatre.place_of(tag);
         theatre
             .events
-            .say(method, place, self.extension.clone(), body);
+            .say(session, method, place, self.extension.clone(), body);
+    }
+
+    fn room(&self, session: u64) -> Option<Room> {
+        let theatre = self.theatre.upgrade()?;
+        let room = theatre.events.backlog().room(session)?;
+        Some(Box::pin(room))
     }
 
     fn closed(&self, session: u64, reason: &Closed) {

@@ -1,5 +1,6 @@
 //! What the host does with what Players send.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use rmpv::Value;
@@ -19,9 +20,18 @@ pub trait Handler: Send + Sync + 'static {
     /// it happened, 0 if in none.
     fn event(&self, session: u64, tag: u64, method: &str, body: Value);
 
+    /// Asked after each request, event and stream piece: what to wait for before more of this session is read,
+    /// when the host has too much of it already. Its answers are not read meanwhile either.
+    fn room(&self, _session: u64) -> Option<Room> {
+        None
+    }
+
     /// The session ended. Nothing of it comes after this; its open calls have ended before.
     fn closed(&self, session: u64, reason: &Closed);
 }
+
+/// Ends when there is room for more.
+pub type Room = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A request of a Player.
 #[derive(Debug, Clone)]

@@ -29,7 +29,7 @@ pub use calls::{CallOptions, MessageId};
 pub use envelope::{Envelope, Kind, PROTOCOL_VERSION};
 pub use error::{BusError, CallError, Closed, Malformed};
 pub use frame::FrameBuffer;
-pub use handler::{Handler, Incoming, Pieces, Responder};
+pub use handler::{Handler, Incoming, Pieces, Responder, Room};
 pub use handshake::{Expect, Peer};
 pub use limits::Limits;
 pub use listener::Listener;

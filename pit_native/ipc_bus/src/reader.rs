@@ -208,6 +208,12 @@ impl Reader {
                     self.session.out.wait_for_room().await;
                 }
                 self.deliver(envelope)?;
+                if let Some(room) = session.handler.room(session.id) {
+                    tokio::select! {
+                        () = room => {}
+                        () = session.ended() => {}
+                    }
+                }
             }
             (Kind::Response | Kind::Error, None) => return Err(Malformed::Field("re")),
         }

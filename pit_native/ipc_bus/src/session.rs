@@ -447,6 +447,12 @@ impl Inner {
         }
     }
 
+    /// Waits for the end.
+    pub(crate) async fn ended(&self) {
+        // The sender lives as long as this.
+        let _ = self.end.subscribe().wait_for(Option::is_some).await;
+    }
+
     /// Why it ended.
     pub(crate) fn reason(&self) -> Closed {
         self.end.borrow().clone().unwrap_or(Closed::ByHost)
