@@ -187,6 +187,7 @@ bench: build $(STAMPS)/bench ## the benchmarks, each beside its peer; writes ben
 .PHONY: conductor-weights
 conductor-weights: learn ## train the Conductor's policy again from the levels in this repository
 	$(PY) -m conductor.training --out conductor/weights
+	$(PY) -m conductor.training.quest --out conductor/weights
 
 MANIFESTS := $(wildcard extensions/*/Symphony.toml extensions/registry/*/Symphony.toml)
 $(STAMPS)/vectors: $(MANIFESTS) $(wildcard conductor/*.py conductor/lexicon/*) $(STAMPS)/encoder $(STAMPS)/native
