@@ -225,7 +225,6 @@ class Host(
             grants=roster.granted_to,
         )
         tiers = Tiers(home, configuration, pit, history, engine)
-        services = Services(
         changes = Changes(
             home.runs,
             AnyTier(pit.store, tiers),
@@ -233,6 +232,7 @@ class Host(
             lambda: bool(configuration.get("stage.changes") == "apply"),
         )
         trees = RunTrees(lambda: pit.runtime, roster, changes, project_of)
+        services = Services(
             home=home,
             configuration=configuration,
             hub=hub,
@@ -294,8 +294,8 @@ class Host(
             await asyncio.gather(self._planning, return_exceptions=True)
         await asyncio.gather(self._registering, return_exceptions=True)
         await self._player_changes.stop()
-        await self._bootstrap.stop()
         await self.services.trees.stop()
+        await self._bootstrap.stop()
         self._lock.release()
 
     async def runs_ended(self) -> None:
