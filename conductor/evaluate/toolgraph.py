@@ -25,7 +25,7 @@ from symphony.errors import BadInput
 Array = np.ndarray[Any, Any]
 
 ENCODER = Path("build/encoder")
-SPARED = 20.0
+SPARED = 45.0
 """Seconds kept back for prediction when the clock stops the training."""
 
 
