@@ -65,10 +65,31 @@ class Problem:
         self.costs = [f.cost for f in level.functions]
         self.seconds = [f.mean for f in level.functions]
         self.weights = [f.mean - FAILURE_SECONDS * math.log(1.0 - min(f.fail, 0.99)) for f in level.functions]
+        self.pool = self._useful()
         self.takers: dict[int, list[int]] = {}
-        for function, need in enumerate(self.needs):
-            for bit in ones(need):
+        for function in self.pool:
+            for bit in ones(self.needs[function]):
                 self.takers.setdefault(bit, []).append(function)
+
+    def _useful(self) -> list[int]:
+        """Functions that can ever run and lead to the goal: of a large library most do not matter."""
+        state, reached = self.have, set[int]()
+        grown = True
+        while grown:
+            new = [f for f, need in enumerate(self.needs) if f not in reached and not need & ~state]
+            reached.update(new)
+            for function in new:
+                state |= self.gives[function]
+            grown = bool(new)
+        wanted, found = self.goal, set[int]()
+        grown = True
+        while grown:
+            new = [f for f in reached if f not in found and self.gives[f] & wanted]
+            found.update(new)
+            for function in new:
+                wanted |= self.needs[function]
+            grown = bool(new)
+        return sorted(found)
 
     def relax(self, state: int, prices: Sequence[float], *, adding: bool) -> Relaxed:
         """The price of every bit from `state`, by Knuth's generalisation of Dijkstra's algorithm.
@@ -77,9 +98,9 @@ class Problem:
         real plan of its own needs), else the dearest of them (never more than any real plan).
         """
         found = Relaxed()
-        open_bits = [need & ~state for need in self.needs]
-        before = [0.0] * len(self.needs)
-        queue = [(prices[f], f) for f, need in enumerate(open_bits) if not need]
+        open_bits = {f: self.needs[f] & ~state for f in self.pool}
+        before = dict.fromkeys(self.pool, 0.0)
+        queue = [(prices[f], f) for f, need in open_bits.items() if not need]
         heapq.heapify(queue)
         seen = state
         while queue:
@@ -130,8 +151,8 @@ class Problem:
         grown = True
         while grown:
             grown = False
-            for function, gives in enumerate(self.gives):
-                if function not in found and gives & wanted & ~state:
+            for function in self.pool:
+                if function not in found and self.gives[function] & wanted & ~state:
                     found.add(function)
                     wanted |= self.needs[function] & ~state
                     grown = True
