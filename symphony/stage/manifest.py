@@ -369,8 +369,8 @@ class Manifest(_Table):
         return next(self._spec(function) for function in self.function_tables if function.name == name)
 
     def grants(self) -> list[str]:
-        """What it asks for, as `read:project/**`, `network:host:443`, `model:name`, `exec:git`, `ipc:a/b`."""
-        return self.capabilities.grants()
+        """What it asks for, as `read:project/**`, `network:host:443`, `model:name`, `exec:git`, `ipc:a/b`, `gpu:*`."""
+        return [*self.capabilities.grants(), *(["gpu:*"] if self.resources.gpu else [])]
 
     @property
     def host_range(self) -> str | None:

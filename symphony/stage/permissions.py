@@ -18,7 +18,7 @@ FILE_ROOTS = {
 }
 """The folders that a file pattern may begin with. Nothing outside them can be granted."""
 
-Kind = Literal["read", "write", "exec", "network", "model", "ipc"]
+Kind = Literal["read", "write", "exec", "network", "model", "ipc", "gpu"]
 
 _EXTENSION = re.compile(r"[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9_-]*(#[a-z_][a-z0-9_]*)?")
 _PROGRAM = re.compile(r"\*|[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -63,6 +63,8 @@ class Grant:
                 return f"Connect to {host}" + ("" if port == "443" else f" on port {port}")
             case "model":
                 return "Use any model" if self.target == "*" else f"Use the model {self.target}"
+            case "gpu":
+                return "Use the graphics processors of this computer"
             case "ipc":
                 if "#" in self.target:
                     return f"Call the extension {self.target}"
@@ -98,7 +100,11 @@ def parse_grant(text: str) -> Grant:
             return Grant(
                 kind, _matching(_EXTENSION, target, f"{target!r} is no extension; write publisher/name")
             )
-    raise ValueError(f"{kind!r} is no capability; there are read, write, exec, network, model and ipc")
+        case "gpu":
+            if target != "*":
+                raise ValueError(f"{text!r}: graphics processors are granted together; write gpu:*")
+            return Grant(kind, target)
+    raise ValueError(f"{kind!r} is no capability; there are read, write, exec, network, model, ipc and gpu")
 
 
 def _matching(pattern: re.Pattern[str], text: str, message: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ DEFAULT_MEMORY = 4 << 30
 DEFAULT_CPU = 2.0
 LIMITS = {"processes": 512, "files": 4096, "file_size": 1 << 30}
 SCRATCH_QUOTA = {"size": 512 << 20, "inodes": 65_536}
+
+_GRAPHICS = re.compile(r"nvidia[0-9]+|nvidiactl|nvidia-uvm|kfd|dri/renderD[0-9]+")
 
 GIT_ENVIRONMENT = {
     "GIT_CONFIG_COUNT": "1",
@@ -56,9 +59,10 @@ def spec_for(
     """The spec of `pit_native.sandbox_spawn` for a program that has `grants`.
 
     A grant on a whole tree (`read:project/**`, `write:project/**`, or an absolute folder) is a mount;
-    writing goes to a private layer. Finer patterns and all other capabilities are the broker's and change
-    nothing here. `workdir` is shown read-write at its own path. `cwd` is the folder to start in: default
-    `workdir`, else the project if it is shown, else the scratch folder. `memory` is in bytes, `cpu` in cores.
+    writing goes to a private layer; `gpu:*` shows the devices of graphics processors. Finer patterns and all
+    other capabilities are the broker's and change nothing here. `workdir` is shown read-write at its own path.
+    `cwd` is the folder to start in: default `workdir`, else the project if it is shown, else the scratch folder.
+    `memory` is in bytes, `cpu` in cores.
 
     Raises BadInput for a folder that does not exist or cannot be shown.
     """
@@ -68,7 +72,8 @@ def spec_for(
         layout.show(extension_dir.resolve(), at=EXTENSION)
     if socket is not None:
         layout.show(socket.resolve(), at=SOCKET)
-    is_project_shown = _show_granted(layout, [str(grant) for grant in grants], project)
+    written = [str(grant) for grant in grants]
+    is_project_shown = _show_granted(layout, written, project)
     if workdir is not None:
         layout.show(_folder(workdir), mode="read_write")
     layout.show_program(argv[0], extension_dir)
@@ -79,6 +84,7 @@ def spec_for(
         "cwd": str(start.resolve() if start.exists() else start),
         "mounts": layout.mounts,
         "links": layout.links,
+        **({"devices": graphics_devices(_device_names())} if "gpu:*" in written else {}),
         "scratch": dict(SCRATCH_QUOTA),
         "limits": {**LIMITS, "memory": int(memory), "cpu": float(cpu)},
         "loopback": True,
@@ -165,6 +171,20 @@ def executables_of(program: Path) -> list[str]:
     """What may be executed so that `program` alone runs: itself, and the dynamic loaders."""
     loaders = {*Path("/").glob("lib*/ld-*.so*"), *Path("/").glob("lib*/*/ld-*.so*")}
     return [str(program), *sorted({str(name.resolve()) for name in loaders})]
+
+
+def graphics_devices(names: Iterable[str]) -> list[str]:
+    """Of the names under `/dev`, the paths of those through which programs compute on graphics processors: no node
+    that switches displays or changes a driver's settings. The launcher takes no others.
+    """
+    return sorted(f"/dev/{name}" for name in names if _GRAPHICS.fullmatch(name))
+
+
+def _device_names() -> Iterator[str]:
+    for folder in ("", "dri/"):
+        place = Path("/dev", folder)
+        if place.is_dir():
+            yield from (folder + entry.name for entry in place.iterdir())
 
 
 def _environment(path: Sequence[str]) -> dict[str, str]:

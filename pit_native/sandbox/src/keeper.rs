@@ -359,6 +359,8 @@ fn differs(template: &Spec, player: &Spec) -> Option<&'static str> {
         Some("environment")
     } else if !has_all {
         Some("set of libraries")
+    } else if template.devices != player.devices {
+        Some("set of devices")
     } else if writes {
         Some("kind of mounts")
     } else {

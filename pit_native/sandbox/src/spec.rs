@@ -27,6 +27,9 @@ pub struct Spec {
     /// Symbolic links made in the private root.
     #[serde(default)]
     pub links: Vec<Link>,
+    /// Device nodes of graphics processors that are there besides the five harmless ones.
+    #[serde(default)]
+    pub devices: Vec<PathBuf>,
     /// The private `/tmp`.
     #[serde(default)]
     pub scratch: Scratch,
@@ -201,6 +204,13 @@ impl Spec {
         for link in &self.links {
             check_target("links.path", &link.path)?;
         }
+        for path in &self.devices {
+            check_absolute("devices", path)?;
+            if !is_graphics_device(path) {
+                let reason = format!("`{}` is no graphics processor's node", path.display());
+                return invalid("devices", &reason);
+            }
+        }
         for path in self.executables.iter().flatten() {
             check_absolute("executables", path)?;
         }
@@ -245,6 +255,19 @@ fn check_absolute(field: &'static str, path: &Path) -> Result<(), SandboxError> 
         return invalid(field, "holds a NUL byte");
     }
     Ok(())
+}
+
+/// Whether the name is one that the drivers of graphics processors give to what programs compute with. Those
+/// that switch displays or change the driver's settings (`card0`, `nvidia-modeset`, `nvidia-caps`) are not.
+fn is_graphics_device(path: &Path) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match path.to_str().and_then(|path| path.strip_prefix("/dev/")) {
+        Some("kfd" | "nvidiactl" | "nvidia-uvm") => true,
+        Some(name) => ["nvidia", "dri/renderD"]
+            .iter()
+            .any(|prefix| name.strip_prefix(prefix).is_some_and(is_number)),
+        None => false,
+    }
 }
 
 fn check_target(field: &'static str, path: &Path) -> Result<(), SandboxError> {
@@ -317,6 +340,38 @@ mod tests {
             let mut bad = spec();
             bad.mounts.push(mount(target));
             bad.validate().expect_err(target);
+        }
+    }
+
+    #[test]
+    fn only_graphics_devices_can_be_given() {
+        let check = |device: &str| {
+            let mut spec = spec();
+            spec.devices.push(device.into());
+            spec.validate()
+        };
+        for device in [
+            "/dev/nvidia0",
+            "/dev/nvidiactl",
+            "/dev/nvidia-uvm",
+            "/dev/dri/renderD128",
+            "/dev/kfd",
+        ] {
+            check(device).expect(device);
+        }
+        for device in [
+            "/dev/sda",
+            "/dev/mem",
+            "/dev/kvm",
+            "/dev/dri/card0",
+            "/dev/nvidia-modeset",
+            "/dev/nvidia",
+            "/dev/nvidia0/a",
+            "/dev/../dev/nvidia0",
+            "/tmp/nvidia0",
+            "dev/nvidia0",
+        ] {
+            check(device).expect_err(device);
         }
     }
 

@@ -134,6 +134,11 @@ fn begin(spec: &Spec, outside: &Outside) -> Result<Builder, Failure> {
         .write_configuration()
         .map_err(stage("writing /etc"))?;
     builder.make_devices().map_err(stage("making /dev"))?;
+    for device in &spec.devices {
+        builder
+            .show_device(device)
+            .map_err(Failure::mount(device, "showing the device"))?;
+    }
     Ok(builder)
 }
 
@@ -293,6 +298,14 @@ impl Builder {
         Ok(())
     }
 
+    fn show_device(&self, path: &Path) -> io::Result<()> {
+        let source = self.open(path)?;
+        if kind_of(source.as_raw_fd())? != libc::S_IFCHR {
+            return Err(io::Error::from_raw_os_error(libc::ENODEV));
+        }
+        self.bind_opened(source.as_raw_fd(), path, DEVICE)
+    }
+
     fn quota(&self, mode: &str) -> io::Result<CString> {
         let Scratch { size, inodes } = self.scratch;
         CString::new(format!("size={size},nr_inodes={inodes},mode={mode}"))
@@ -412,11 +425,16 @@ impl Builder {
 }
 
 fn is_folder(fd: RawFd) -> io::Result<bool> {
+    Ok(kind_of(fd)? == libc::S_IFDIR)
+}
+
+/// The bits of the mode that tell a folder from a device and so on.
+fn kind_of(fd: RawFd) -> io::Result<libc::mode_t> {
     // SAFETY: `status` has room for the answer.
     unsafe {
         let mut status: libc::stat = std::mem::zeroed();
         sys::check(libc::fstat(fd, &mut status).into())?;
-        Ok(status.st_mode & libc::S_IFMT == libc::S_IFDIR)
+        Ok(status.st_mode & libc::S_IFMT)
     }
 }
 

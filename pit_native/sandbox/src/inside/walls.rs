@@ -50,6 +50,10 @@ pub fn raise(spec: &Spec) -> io::Result<()> {
     }
     rules.allow(Path::new("/tmp"), write)?;
     rules.allow(Path::new("/dev"), AccessFs::WriteFile | AccessFs::ReadFile)?;
+    for device in &spec.devices {
+        let command = AccessFs::from_all(interface) & AccessFs::IoctlDev;
+        rules.allow(device, command | AccessFs::ReadFile | AccessFs::WriteFile)?;
+    }
     for mount in spec
         .mounts
         .iter()
