@@ -167,6 +167,11 @@ class Changes:
         records = await asyncio.to_thread(self._records, run)
         return [record.to_json() for record in records]
 
+    async def of_call(self, node: str) -> list[Json]:
+        """Those of one call outside of runs."""
+        records = await asyncio.to_thread(self._records, _OUTSIDE)
+        return [record.to_json() for record in records if record.node == node]
+
     async def show(self, changes: str) -> Json:
         """One set with its diff."""
         record = await asyncio.to_thread(self._find, changes)

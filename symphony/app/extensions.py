@@ -93,6 +93,7 @@ class Extensions:
                 manifest=i.manifest,
                 granted=tuple(i.granted),
                 configuration=self._configured(i.manifest),
+                allowance=i.allowance,
             )
             for i in self.installer.list()
             if i.enabled and i.name not in developed
@@ -187,6 +188,9 @@ def _installed_row(installed: Installed, offered: Manifest | None) -> Json:
     )
     return {
         **_row(installed.manifest, list(installed.granted)),
+        "granted": list(installed.granted),
+        "refused": list(installed.refused),
+        "allowance": installed.allowance.model_dump(exclude_none=True),
         "installed": True,
         "enabled": installed.enabled,
         "bundled": installed.bundled,
@@ -198,6 +202,9 @@ def _installed_row(installed: Installed, offered: Manifest | None) -> Json:
 def _offered_row(manifest: Manifest) -> Json:
     return {
         **_row(manifest, manifest.grants()),
+        "granted": [],
+        "refused": [],
+        "allowance": {},
         "installed": False,
         "enabled": False,
         "bundled": False,

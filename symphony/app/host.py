@@ -209,7 +209,7 @@ class Host(
         def project_of(run: str) -> str:
             return history.get(run).info.project
 
-        supervision = Supervision(home.path, configuration, disable, roster.knows, hub.emit)
+        supervision = Supervision(home.path, configuration, disable, roster.knows, hub.emit, roster.find)
         engine = Engine(
             pit.runtime,
             history,

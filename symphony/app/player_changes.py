@@ -100,6 +100,12 @@ class PlayerChanges:
         key = self._trees.key(extension, Path(project), event["run"])
         self._spawn(self._keep(event["run"], node["id"], node["player"], key, node["status"] == "succeeded"))
 
+    async def called(self, extension: str, project: Path | None, node: str, *, succeeded: bool) -> None:
+        """A call outside of runs has ended, whose place is `node`."""
+        if project is not None and WHOLE in self._granted(extension):
+            key = self._trees.key(extension, project, "")
+            await self._keep("", node, extension, key, succeeded)
+
     async def stop(self) -> None:
         """Waits for what is being looked at."""
         await asyncio.gather(*self._tasks, return_exceptions=True)

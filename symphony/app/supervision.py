@@ -14,8 +14,9 @@ from typing import Any
 from symphony.config import Configuration
 from symphony.config.files import write_atomically
 from symphony.errors import SymphonyError
-from symphony.stage.budgets import Budget, Ledger
+from symphony.stage.budgets import GENERAL, Allowance, Budget, Ledger
 from symphony.stage.crashes import Crash, Crashes
+from symphony.stage.roster import CastMember
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +40,16 @@ class Supervision:
         disable: Callable[[str], None],
         is_known: Callable[[str], bool],
         emit: Callable[[Json], None],
+        member: Callable[[str], CastMember | None] = lambda extension: None,
     ) -> None:
+        """`member` answers an extension that may play, with the limits that the user has set for it."""
         get = configuration.get
         self._reports = folder / "crashes.json"
         self._configuration = configuration
         self._disable = disable
         self._is_known = is_known
         self._emit = emit
+        self._member = member
         self._crashes = Crashes()
         self._problems: dict[str, Json] = {}
         self._read()
@@ -54,7 +58,9 @@ class Supervision:
         self._activation: dict[str, float] = {}
         self.ledger = Ledger(
             folder / "usage.json",
-            lambda: Budget(get("stage.budget.calls"), get("stage.budget.tokens"), get("stage.budget.cost")),
+            lambda extension: self._allowance(extension).over(
+                Budget(get("stage.budget.calls"), get("stage.budget.tokens"), get("stage.budget.cost"))
+            ),
         )
 
     def follow(self, event: Json) -> None:
@@ -80,7 +86,11 @@ class Supervision:
         """What the page and the command line show of an extension: `{"usage": {…}, "problem": {…} | None}`."""
         usage = self.ledger.about(extension)
         usage["activation"] = self._activation.get(extension)
-        usage["limits"]["activation"] = self._configuration.get("stage.player.start_timeout")
+        get, member = self._configuration.get, self._member(extension)
+        start, memory, cpu = (get(f"stage.player.{name}") for name in ("start_timeout", "memory", "cpu"))
+        usage["limits"]["activation"] = self._allowance(extension).activation or start
+        usage["limits"]["memory"] = member.memory(memory) if member else memory
+        usage["limits"]["cpu"] = member.cpu(cpu) if member else cpu
         return {"usage": usage, "problem": self._problems.get(extension)}
 
     def is_barred(self, extension: str) -> bool:
@@ -97,6 +107,10 @@ class Supervision:
     def close(self) -> None:
         """Keeps what was counted."""
         self.ledger.close()
+
+    def _allowance(self, extension: str) -> Allowance:
+        member = self._member(extension)
+        return member.allowance if member else GENERAL
 
     def _crashed(self, extension: str, reason: str) -> None:
         get = self._configuration.get

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from symphony.cli.connection import ask
-from symphony.cli.output import Mode, common
+from symphony.cli.output import Mode, common, note
 from symphony.cli.tables import table
 from symphony.errors import BadInput
 
@@ -90,6 +90,19 @@ def undo(mode: Mode, changes_id: str) -> None:
 def _told(*answers: dict[str, Any]) -> None:
     for answer in answers:
         click.echo(f"{answer['state']} {answer['id']}: {counted(answer['counts'])}")
+
+
+def is_waiting(kept: dict[str, Any]) -> bool:
+    """Whether changes wait for a word of the user's."""
+    return kept["state"] == "open" and not kept["replaced"]
+
+
+def waiting(kept: dict[str, Any]) -> None:
+    """Tells that changes wait, and what to do with them."""
+    note(
+        f"{counted(kept['counts'])} in a private copy of the project: `symphony changes show {kept['id']}`,"
+        f" then `symphony changes apply {kept['id']}`"
+    )
 
 
 def counted(counts: dict[str, int]) -> str:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from symphony.cli.changes import is_waiting, waiting
 from symphony.cli.connection import ask
 from symphony.cli.output import Mode, common, describe, note
 from symphony.cli.tables import table
-from symphony.errors import BadInput, SymphonyError
+from symphony.errors import BadInput, NotFound, SymphonyError
+from symphony.ports.host import HostPort
+from symphony.types.budget_words import budget_lines
+from symphony.types.quantities import parse_size
 
 
 @click.group()
 def ext() -> None:
-    """Extensions: list, search, install, update, rollback, remove, enable, disable, permissions, audit, call."""
+    """Extensions: list, search, install, update, remove, enable, disable, permissions, budget, audit, call."""
 
 
 def _show(answer: dict[str, Any], empty: str) -> None:
@@ -132,13 +137,73 @@ def disable(mode: Mode, name: str) -> None:
 @ext.command()
 @click.argument("name")
 @click.option("--revoke", metavar="GRANT", help="Take this permission back at once, such as read:project/**.")
+@click.option("--allow", metavar="GRANT", help="Give this permission again that was taken back.")
 @common
-def permissions(mode: Mode, name: str, revoke: str | None) -> None:
+def permissions(mode: Mode, name: str, revoke: str | None, allow: str | None) -> None:
     """What NAME may do, in plain words."""
-    answer = ask(
-        lambda port: port.revoke_permission(name, revoke) if revoke else port.extension_permissions(name)
-    )
-    mode.show(answer, lambda: click.echo("\n".join(answer["words"]) or "It may do nothing beyond computing."))
+    if revoke and allow:
+        raise BadInput("A permission is either taken back or given", remedy="use one of --revoke and --allow")
+
+    def asked(port: HostPort) -> Awaitable[dict[str, Any]]:
+        if revoke:
+            return port.revoke_permission(name, revoke)
+        return port.allow_permission(name, allow) if allow else port.extension_permissions(name)
+
+    answer = ask(asked)
+
+    def text() -> None:
+        click.echo("\n".join(answer["words"]) or "It may do nothing beyond computing.")
+        for grant in answer["refused"]:
+            click.echo(f"taken back: {grant}")
+
+    mode.show(answer, text)
+
+
+@ext.command()
+@click.argument("name")
+@click.option(
+    "--calls", type=click.IntRange(0), help="What it may ask of the host in a day; 0 for any number."
+)
+@click.option("--tokens", type=click.IntRange(0), help="Tokens of models in a day; 0 for any number.")
+@click.option(
+    "--cost", type=click.FloatRange(0), help="What it may spend on models in a day; 0 for any amount."
+)
+@click.option("--memory", metavar="SIZE", help="Memory of all its processes, such as 512MiB.")
+@click.option("--cpu", type=click.FloatRange(0.01), help="Cores that it may keep busy.")
+@click.option("--activation", type=click.FloatRange(0, min_open=True), help="Seconds within which it starts.")
+@click.option("--reset", is_flag=True, help="Go back to the general settings first.")
+@common
+def budget(mode: Mode, name: str, memory: str | None, reset: bool, **given: float | None) -> None:
+    """What NAME has used of its limits; with options, set limits for it alone.
+
+    Limits that are not set follow the settings stage.budget and stage.player.
+    """
+    wanted: dict[str, Any] = {what: value for what, value in given.items() if value is not None}
+    if memory is not None:
+        wanted["memory"] = _bytes(memory)
+    row = _row(name)
+    if wanted or reset:
+        limits = {**({} if reset else row["allowance"]), **wanted}
+        ask(lambda port: port.set_budget(name, limits))
+        row = _row(name)
+    answer = {"name": name, "usage": row["usage"], "allowance": row["allowance"]}
+    lines = [(line.what, line.used, line.limit, "own" if line.is_own else "") for line in budget_lines(row)]
+    mode.show(answer, lambda: table(("what", "used", "limit", ""), lines, empty=""))
+
+
+def _row(name: str) -> dict[str, Any]:
+    for row in ask(lambda port: port.list_extensions("", True))["extensions"]:
+        if row["name"] == name:
+            found: dict[str, Any] = row
+            return found
+    raise NotFound(f"The extension {name} is not installed", remedy="`symphony ext list` shows what is")
+
+
+def _bytes(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise BadInput(f"--memory {text}: {error}", remedy="write for instance 512MiB") from None
 
 
 @ext.command()
@@ -185,6 +250,8 @@ def call(mode: Mode, player: str, params: tuple[str, ...], project: Path | None)
     values = dict(_parameter(text) for text in params)
     answer = ask(lambda port: port.call_function(player, values, None, str(place), mode.yes))
     mode.show(answer, lambda: click.echo(_readable(answer["outputs"])))
+    for kept in filter(is_waiting, answer["changes"]):
+        waiting(kept)
 
 
 def _parameter(text: str) -> tuple[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from symphony.cli.changes import counted
+from symphony.cli.changes import is_waiting, waiting
 from symphony.cli.connection import interrupts
 from symphony.cli.output import Mode, describe, note, print_json
 from symphony.cli.progress import Progress
@@ -93,12 +93,11 @@ def _report(mode: Mode, answer: Json) -> int:
             click.echo(
                 f"{artifact['id']}  {artifact['name']}  {artifact['type']}  {readable_size(artifact['bytes'])}"
             )
-        for kept in answer.get("changes") or []:
-            if kept["state"] == "open":
-                note(
-                    f"{counted(kept['counts'])} in a private copy of the project: `symphony changes show {kept['id']}`,"
-                    f" then `symphony changes apply {kept['id']}`"
-                )
+        sets = [kept for kept in reversed(answer.get("changes") or []) if is_waiting(kept)]
+        for kept in sets:
+            waiting(kept)
+        if len(sets) > 1:
+            note(f"all of them, in this order: `symphony changes apply --run {run['id']}`")
         failed = [n for n in run["nodes"] if n["status"] == "failed"]
         for node in failed[:3]:
             note(f"symphony: {node['id']} ({node['player']}) failed: {describe(node['error'] or {})}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import select
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -41,13 +43,25 @@ def sandbox() -> None:
     type=click.Path(path_type=Path),
     help="Read-write at its own path, in place of the scratch folder.",
 )
+@click.option("--diff", is_flag=True, help="Show on standard error what CMD wrote under grants of writing.")
+@click.option(
+    "--commit", is_flag=True, help="Take over what CMD wrote under grants of writing if it succeeds."
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="CMD [ARG]...")
 @common
-def run(mode: Mode, grants: tuple[str, ...], workdir: Path | None, command: tuple[str, ...]) -> None:
+def run(
+    mode: Mode,
+    grants: tuple[str, ...],
+    workdir: Path | None,
+    diff: bool,
+    commit: bool,
+    command: tuple[str, ...],
+) -> None:
     """Run CMD in the sandbox of a Player with the given grants; with none, of one with no capability.
 
     The system's interpreters and libraries are there read-only, nothing else is. Standard streams and the
-    exit status pass through. Writes under a grant of writing end with the sandbox.
+    exit status pass through. What is written under a grant of writing ends with the sandbox, which says so;
+    with --commit it reaches the folder.
     """
     from pit_native import sandbox_spawn
     from symphony.config import Configuration
@@ -68,6 +82,7 @@ def run(mode: Mode, grants: tuple[str, ...], workdir: Path | None, command: tupl
         allow_missing=settings.get("stage.sandbox.allow_missing"),
     )
     spec["stdio"] = ["inherit", "inherit", "inherit"]
+    started = time.time_ns()
     # Held back until there is a program to pass them on to.
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     try:
@@ -78,7 +93,36 @@ def run(mode: Mode, grants: tuple[str, ...], workdir: Path | None, command: tupl
     code = _wait(child)
     if child.cause == "memory":
         note(f"symphony: {command[0]} was ended because it used more than {spec['limits']['memory']} bytes")
+    for target, upper in child.overlays:
+        _written(target, upper, started, is_shown=diff, is_kept=commit and code == 0)
     sys.exit(code)
+
+
+def _written(target: Path, upper: int, started: int, *, is_shown: bool, is_kept: bool) -> None:
+    """Says what was written over a folder, shows it, takes it over."""
+    from symphony.stage.beneath import Beneath
+    from symphony.stage.changes import apply as applying
+    from symphony.stage.changes.collect import collect
+    from symphony.stage.changes.diff import unified
+
+    with Beneath(target) as folder:
+        changes = collect(upper, folder, started=started)
+        for refused in changes.refused:
+            note(f"symphony: left out: {applying.shown(refused.path)}: {refused.reason}")
+        if not changes.changes:
+            return
+        if is_shown:
+            click.echo(unified(changes), nl=False, err=True)
+        if is_kept:
+            applying.apply(changes, folder, label=secrets.token_hex(4))
+    said = ", ".join(f"{number} {kind}" for kind, number in changes.counts().items() if number)
+    if is_kept:
+        note(f"symphony: {said} in {target}")
+    else:
+        note(
+            f"symphony: {said} in a private copy of {target}, which is gone now; --diff shows what, --commit takes "
+            "it over when the command succeeds"
+        )
 
 
 def _check(grant: str) -> None:

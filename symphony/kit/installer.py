@@ -12,11 +12,14 @@ from typing import Protocol
 from symphony import __version__
 from symphony.errors import BadInput, InvalidManifest, NotFound, PermissionDenied
 from symphony.kit.bundled import bundled_folder, find_extensions
+from symphony.kit.definitions import PREFIX, agreement, changed_definitions
 from symphony.kit.package import SUFFIX, Package, load
 from symphony.kit.registry import Entry, Registry
 from symphony.kit.resolver import HOST, Candidate, Requirement, resolve
 from symphony.kit.state import ExtensionRecord, InstallState, VersionRecord
 from symphony.kit.unpacking import remove_strangers, unpack
+from symphony.sdk.mcp.definitions import PINS
+from symphony.stage.budgets import GENERAL, Allowance
 from symphony.stage.manifest import Manifest, load_manifest
 from symphony.stage.permissions import Grants, parse_grant
 from symphony.types.versions import VersionRange, version
@@ -48,6 +51,13 @@ class Installed:
     is_held: bool = False
     previous: str | None = None
     """The version that a rollback would bring back."""
+    allowance: Allowance = GENERAL
+    """The limits that the user has set for it alone."""
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """What it asks for and is not granted any more."""
+        return tuple(grant for grant in self.manifest.grants() if grant not in self.granted)
 
 
 class Installer:
@@ -135,7 +145,8 @@ class Installer:
             return self._bring_in(state, needed, package, agreed, is_first=True)
 
     def update(self, name: str, agreed: Sequence[str] | None = None) -> Installed:
-        """Brings the newest version, also to one that is held; asks only for what it wants more.
+        """Brings the newest version, also to one that is held; asks only for what it wants more, and whether tools
+        of an MCP server may be others than those that were agreed to.
 
         Errors as for `install`.
         """
@@ -176,6 +187,7 @@ class Installer:
             record = self._record(state, name)
             self._check_dependents(state, name, None)
             del state.extensions[name]
+            state.allowances.pop(name, None)
             state.write(self._root)
             self._sweep(state, [v.folder for v in record.versions])
 
@@ -188,17 +200,39 @@ class Installer:
         self._switch(name, False)
 
     def revoke(self, name: str, grant: str) -> None:
-        """Takes one grant back; the next update asks for it again."""
+        """Takes one grant back, also of a bundled extension; the next update of another asks for it again.
+
+        Raises NotFound when it is not granted.
+        """
         with self._lock:
-            self._refuse_bundled(name)
-            state = InstallState.read(self._root)
-            active = self._record(state, name).active
-            if grant not in active.granted:
+            found = self.find(name)
+            if grant not in found.granted:
                 raise NotFound(
                     f"{name} is not granted {grant}", remedy="`symphony ext permissions` shows what is"
                 )
-            active.granted.remove(grant)
-            state.write(self._root)
+            self._set_grants(name, [other for other in found.granted if other != grant])
+
+    def allow(self, name: str, grant: str) -> None:
+        """Gives a grant again that was taken back. Raises NotFound for one that the extension does not ask for."""
+        with self._lock:
+            found = self.find(name)
+            if grant not in found.refused:
+                raise NotFound(
+                    f"{name} has no permission {grant} that was taken back",
+                    remedy="`symphony ext permissions` shows those that were",
+                )
+            given = {*found.granted, grant}
+            self._set_grants(name, [other for other in found.manifest.grants() if other in given])
+
+    def set_allowance(self, name: str, allowance: Allowance) -> None:
+        """Sets the limits of one extension; an empty allowance goes back to the general settings."""
+        with self._lock:
+            self.find(name)
+            state = InstallState.read(self._root)
+            state.allowances.pop(name, None)
+            if allowance != GENERAL:
+                state.allowances[name] = allowance
+            self._write(state)
 
     # --- within ----------------------------------------------------------------------------------
     def _bring_in(
@@ -271,10 +305,12 @@ class Installer:
         *,
         is_first: bool,
     ) -> None:
-        given = Grants(agreed or ())
+        given = Grants(grant for grant in agreed or () if not grant.startswith(PREFIX))
         findings: list[dict[str, str]] = []
         for package in packages:
             record = state.extensions.get(package.manifest.name)
+            if record is not None:
+                findings += self._changed_tools(record, package, agreed or ())
             had = Grants(record.active.granted if record else ())
             for grant in had.widened_by(package.manifest.grants()):
                 if given.widened_by([grant]):
@@ -286,12 +322,31 @@ class Installer:
             if not findings:
                 words = "It may do nothing beyond computing"
                 findings.append({"words": words, "message": words, "extension": name})
+            only_tools = all(finding.get("grant", "").startswith(PREFIX) for finding in findings)
             raise PermissionDenied(
-                f"{name} asks for permissions",
+                f"{name} has other tools than those that were agreed to"
+                if only_tools
+                else f"{name} asks for permissions",
                 code="consent_needed",
                 remedy="agree to them",
                 findings=findings,
             )
+
+    def _changed_tools(
+        self, record: ExtensionRecord, package: Package, agreed: Sequence[str]
+    ) -> list[dict[str, str]]:
+        """What an update changes of the tools of an MCP server, unless the user agreed to just that."""
+        new, place = package.files.get(PINS), self._root / record.active.folder / PINS
+        if new is None or not place.is_file() or agreement(new.data) in agreed:
+            return []
+        try:
+            said = changed_definitions(place.read_bytes(), new.data)
+        except ValueError as error:
+            raise BadInput(
+                f"{package.manifest.name}: {PINS}: {error}", remedy="report it to its author"
+            ) from None
+        wanted, name = agreement(new.data), package.manifest.name
+        return [{"grant": wanted, "words": words, "message": words, "extension": name} for words in said]
 
     def _check_dependents(self, state: InstallState, name: str, left: str | None) -> None:
         """Raises BadInput when an installed extension needs `name` otherwise than in version `left`."""
@@ -312,8 +367,20 @@ class Installer:
                 state.disabled_bundled = others if enabled else sorted([*others, name])
             else:
                 self.find(name)
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            state.write(self._root)
+            self._write(state)
+
+    def _set_grants(self, name: str, granted: Sequence[str]) -> None:
+        state = InstallState.read(self._root)
+        if name in state.extensions:
+            state.extensions[name].active.granted = list(granted)
+        else:
+            wanted = self.find(name).manifest.grants()
+            state.revoked_bundled[name] = [grant for grant in wanted if grant not in granted]
+        self._write(state)
+
+    def _write(self, state: InstallState) -> None:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state.write(self._root)
 
     def _record(self, state: InstallState, name: str) -> ExtensionRecord:
         if name not in state.extensions:
@@ -334,7 +401,12 @@ class Installer:
                 manifest=manifest,
                 enabled=manifest.name not in state.disabled_bundled,
                 bundled=True,
-                granted=tuple(manifest.grants()),
+                granted=tuple(
+                    grant
+                    for grant in manifest.grants()
+                    if grant not in state.revoked_bundled.get(manifest.name, ())
+                ),
+                allowance=state.allowances.get(manifest.name, GENERAL),
             )
 
     def _installed(self, state: InstallState) -> Iterator[Installed]:
@@ -350,6 +422,7 @@ class Installer:
                 granted=tuple(record.active.granted),
                 is_held=record.is_held,
                 previous=record.versions[-2].version if len(record.versions) > 1 else None,
+                allowance=state.allowances.get(name, GENERAL),
             )
 
     def _manifest(self, folder: Path) -> Manifest:

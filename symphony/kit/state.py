@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from symphony.config.files import write_atomically
 from symphony.errors import SymphonyError
+from symphony.stage.budgets import Allowance
 
 FILE = "installed.json"
 
@@ -47,6 +48,10 @@ class InstallState(_Record):
     format: Literal["symphony.installed/1"] = "symphony.installed/1"
     extensions: dict[str, ExtensionRecord] = {}
     disabled_bundled: list[str] = []
+    revoked_bundled: dict[str, list[str]] = {}
+    """Grants of bundled extensions that the user has taken back."""
+    allowances: dict[str, Allowance] = {}
+    """Limits that the user has set for single extensions, bundled or not."""
 
     @classmethod
     def read(cls, folder: Path) -> InstallState:

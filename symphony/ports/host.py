@@ -124,9 +124,9 @@ class HostPort(Protocol):
     async def list_changes(self, run: str | None = None) -> Json:
         """What programs changed in private copies of projects: `{"changes": [{"id", "run", "node", "extension",
         "program", "project", "artifact", "created", "counts": {"added", "changed", "removed", "refused"},
-        "refused": [{"path", "reason"}], "state": "open | applying | applied | undoing | undone"}]}`, newest
-        first. A host that was killed leaves `applying` or `undoing`; both `apply_changes` and `undo_changes` go
-        on from there."""
+        "refused": [{"path", "reason"}], "state": "open | applying | applied | undoing | undone", "replaced":
+        whether its step was played again}]}`, newest first. Those of one run build upon each other. A host that
+        was killed leaves `applying` or `undoing`; both `apply_changes` and `undo_changes` go on from there."""
         ...
 
     async def get_changes(self, changes: str) -> Json:
@@ -200,7 +200,9 @@ class HostPort(Protocol):
     async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
         """`{"extensions": [{"name", "version", "type", "description", "installed", "enabled", "bundled",
         "update", "functions", "capabilities", "permissions": [plain words], "state", "usage": {"calls", "tokens",
-        "cost", "activation": seconds of the last start, "limits": the same}, "granted": [grants],
+        "cost", "activation": seconds of the last start, "memory": bytes that its Players hold now, "limits": the
+        same and "cpu" in cores}, "allowance": the limits that were set for it alone, "granted": [grants],
+        "refused": [grants that it asks for and that were taken back],
         "problem": {"message", "remedy", "crashes"} of one that was switched off for its crashes, or None}]}`."""
         ...
 
@@ -245,7 +247,18 @@ class HostPort(Protocol):
         ...
 
     async def revoke_permission(self, name: str, grant: str) -> Json:
-        """Takes one grant back at once, also from calls that run; answers as `extension_permissions`."""
+        """Takes one grant back at once, also from calls that run and from bundled extensions; answers as
+        `extension_permissions`."""
+        ...
+
+    async def allow_permission(self, name: str, grant: str) -> Json:
+        """Gives one again that was taken back; answers as `extension_permissions`."""
+        ...
+
+    async def set_budget(self, name: str, limits: Mapping[str, Any]) -> Json:
+        """Sets limits for one extension in the place of the general settings: `calls`, `tokens` and `cost` of a
+        day (0 for any number), `memory` in bytes, `cpu` in cores, `activation` in seconds. What is missing follows
+        the settings. Answers `{"name", "limits"}`."""
         ...
 
     async def audit(self, name: str | None = None, limit: int = 200) -> Json:
@@ -261,7 +274,7 @@ class HostPort(Protocol):
         project: str | None = None,
         agreed: bool = False,
     ) -> Json:
-        """One function alone, with the same checks: `{"outputs": {port: value}}`."""
+        """One function alone, with the same checks: `{"outputs": {port: value}, "changes": [as `list_changes`]}`."""
         ...
 
     # --- motifs ------------------------------------------------------------------------------

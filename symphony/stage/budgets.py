@@ -6,9 +6,11 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from symphony.config.files import write_atomically
 from symphony.errors import PlayerError
@@ -25,6 +27,28 @@ class Budget:
     calls: int = 0
     tokens: int = 0
     cost: float = 0.0
+
+
+class Allowance(BaseModel):
+    """What a user has set for one extension in the place of the general settings; None leaves these."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    calls: int | None = Field(default=None, ge=0)
+    tokens: int | None = Field(default=None, ge=0)
+    cost: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    memory: int | None = Field(default=None, ge=16 << 20, description="bytes of all its processes together")
+    cpu: float | None = Field(default=None, ge=0.01, le=1024)
+    activation: float | None = Field(default=None, gt=0, le=3600, description="seconds")
+
+    def over(self, budget: Budget) -> Budget:
+        """The budget of a day, with what is set here in its place."""
+        own = {name: getattr(self, name) for name in ("calls", "tokens", "cost")}
+        return replace(budget, **{name: value for name, value in own.items() if value is not None})
+
+
+GENERAL = Allowance()
+"""Nothing of its own: the settings hold."""
 
 
 @dataclass(slots=True)
@@ -46,8 +70,9 @@ class Ledger:
     """Counts per extension and day, kept in one small file so that a restart gives nobody a new budget."""
 
     def __init__(
-        self, path: Path, budget: Callable[[], Budget], now: Callable[[], float] = time.time
+        self, path: Path, budget: Callable[[str], Budget], now: Callable[[], float] = time.time
     ) -> None:
+        """`budget` answers that of an extension."""
         self._path = path
         self._budget = budget
         self._now = now
@@ -58,7 +83,7 @@ class Ledger:
     def check(self, extension: str, *, model: bool = False) -> None:
         """Raises BudgetSpent when the extension may ask for nothing more, or with `model` for no model."""
         with self._lock:
-            used, budget = self._of(extension), self._budget()
+            used, budget = self._of(extension), self._budget(extension)
         spent: list[tuple[str, float, float]] = [("calls", used.calls, budget.calls)]
         if model:
             spent += [("tokens", used.tokens, budget.tokens), ("cost", used.cost, budget.cost)]
@@ -66,12 +91,13 @@ class Ledger:
             if limit and amount >= limit:
                 raise BudgetSpent(
                     f"{extension} has used its {what} of today: {amount:g} of {limit:g}",
-                    remedy=f"raise stage.budget.{what}, or wait until tomorrow (UTC)",
+                    remedy=f"raise stage.budget.{what} or `symphony ext budget {extension}`, or wait until "
+                    "tomorrow (UTC)",
                 )
 
     def tokens_left(self, extension: str) -> int | None:
         """How many tokens it may still use today; None for any number."""
-        limit = self._budget().tokens
+        limit = self._budget(extension).tokens
         with self._lock:
             return max(0, limit - self._of(extension).tokens) if limit else None
 
@@ -89,7 +115,7 @@ class Ledger:
     def about(self, extension: str) -> dict[str, Any]:
         """`{"calls", "tokens", "cost", "limits": {"calls", "tokens", "cost"}}`."""
         with self._lock:
-            return {**asdict(self._of(extension)), "limits": asdict(self._budget())}
+            return {**asdict(self._of(extension)), "limits": asdict(self._budget(extension))}
 
     def close(self) -> None:
         """Writes what is not written yet."""

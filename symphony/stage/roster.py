@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from symphony.errors import NotFound
+from symphony.stage.budgets import GENERAL, Allowance
 from symphony.stage.manifest import Manifest
 from symphony.stage.permissions import Grants
 from symphony.stage.runtimes import launch_spec
@@ -37,6 +38,18 @@ class CastMember:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     is_developed: bool = False
     """Whether it is a state of an extension that its author works on: the next one takes over without haste."""
+    allowance: Allowance = GENERAL
+    """What the user has set for it alone; its own word counts no further than the general settings."""
+
+    def memory(self, ceiling: int | None = None) -> int:
+        """Bytes that all processes of one of its sandboxes may use together."""
+        asked = self.manifest.resources.memory
+        return self.allowance.memory or (asked if ceiling is None else min(asked, ceiling))
+
+    def cpu(self, ceiling: float | None = None) -> float:
+        """Cores that one of its sandboxes may keep busy."""
+        asked = self.manifest.resources.cpu
+        return self.allowance.cpu or (asked if ceiling is None else min(asked, ceiling))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +131,10 @@ class Roster:
             )
         return found
 
+    def find(self, extension: str) -> CastMember | None:
+        """As `member`, None when it may not play."""
+        return self._members.get(extension)
+
     def members(self) -> list[CastMember]:
         """All that may play, by name."""
         return [self._members[name] for name in sorted(self._members)]
@@ -183,14 +200,14 @@ class Roster:
 
     def _launch(self, member: CastMember, project: Path | None, layers: tuple[str, ...]) -> dict[str, Any]:
         limits = self._limits()
-        memory = min(member.manifest.resources.memory, limits.memory)
+        memory = member.memory(limits.memory)
         spec = launch_spec(
             member.manifest,
             member.granted,
             extension_dir=member.directory,
             project=project,
             memory=memory,
-            cpu=min(member.manifest.resources.cpu, limits.cpu),
+            cpu=member.cpu(limits.cpu),
             allow_missing=limits.allow_missing,
         )
         show_layers(spec, project, layers)
@@ -202,7 +219,7 @@ class Roster:
             "configuration": dict(member.configuration),
             "project": str(project) if project else None,
             "transport": member.manifest.extension.transport,
-            "start_timeout": limits.start_timeout,
+            "start_timeout": member.allowance.activation or limits.start_timeout,
             "memory": memory,
             "idle": limits.idle,
             "template": None if _is_alone(member.manifest) else self._template(),

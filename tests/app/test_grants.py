@@ -17,7 +17,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from symphony.app.host import Host
 from symphony.app.lock import HomeLock
 from symphony.config.home import Home
-from symphony.errors import NotFound, PermissionDenied, SymphonyError
+from symphony.errors import BadInput, NotFound, PermissionDenied, SymphonyError
 from symphony.kit.embed import embed
 from symphony.telemetry import read_logs
 
@@ -286,6 +286,55 @@ async def test_three_crashes_switch_an_extension_off_with_a_report(started: Any)
     (row,) = (await host.list_extensions("asker"))["extensions"]
     assert row["problem"] is None
     listener.cancel()
+
+
+async def test_a_permission_of_a_bundled_extension_is_taken_back_and_given_again(
+    started: Any, tmp_path: Path, site: int
+) -> None:
+    grant = f"network:127.0.0.1:{site}"
+    folder = source(tmp_path / "own", "1.0.0", f"127.0.0.1:{site}", "example.com")
+    shutil.copytree(folder, tmp_path / "bundled" / "asker")
+    host = await started()
+    url = f"http://127.0.0.1:{site}/slow"
+    call = asyncio.create_task(host.call_function("test/asker#fetch", {"url": url, "stream": True}))
+    assert await asyncio.to_thread(Site.begun.wait, 60)
+    left = await host.revoke_permission("test/asker", grant)
+    assert (left["granted"], left["refused"]) == (["network:example.com:443"], [grant])
+    with pytest.raises(SymphonyError):
+        await call
+    assert await asyncio.to_thread(Site.gone.wait, 60)
+    await host.stop()
+    host = await started()
+    with pytest.raises(SymphonyError, match="may not connect"):
+        await host.call_function("test/asker#fetch", {"url": f"http://127.0.0.1:{site}/"})
+    (row,) = (await host.list_extensions("asker"))["extensions"]
+    assert row["bundled"] and row["refused"] == [grant]
+    with pytest.raises(NotFound):  # not what it does not ask for
+        await host.allow_permission("test/asker", "exec:*")
+    await host.allow_permission("test/asker", grant)
+    answer = await host.call_function("test/asker#fetch", {"url": f"http://127.0.0.1:{site}/"})
+    assert "hello" in str(answer["outputs"])
+    await host.stop()
+
+
+async def test_limits_of_one_extension_are_its_own(started: Any, site: int) -> None:
+    host = await started("[stage.budget]\ncalls = 50\n", v1_0_0=(f"127.0.0.1:{site}",))
+    await host.install_extension("test/asker", await agreed_to(host))
+    url = f"http://127.0.0.1:{site}/"
+    await host.call_function("test/asker#fetch", {"url": url})
+    await host.set_budget("test/asker", {"calls": 1, "memory": 64 << 20, "cpu": 0.5})
+    with pytest.raises(SymphonyError, match="calls of today: 1 of 1"):
+        await host.call_function("test/asker#fetch", {"url": url})
+    (row,) = (await host.list_extensions("asker"))["extensions"]
+    limits = row["usage"]["limits"]
+    assert (limits["calls"], limits["memory"], limits["cpu"], limits["tokens"]) == (1, 64 << 20, 0.5, 0)
+    (state,) = (s for s in host.services.pit.player_states().values() if s["extension"] == "test/asker")
+    assert state["memory_limit"] == 64 << 20 and row["usage"]["memory"] is not None
+    with pytest.raises(BadInput, match="calls"):
+        await host.set_budget("test/asker", {"calls": -1})
+    await host.set_budget("test/asker", {})
+    await host.call_function("test/asker#fetch", {"url": url})
+    await host.stop()
 
 
 async def test_an_extension_that_ends_before_it_is_ready_is_given_up_too(

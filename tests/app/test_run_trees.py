@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -145,7 +146,7 @@ def test_a_step_sees_what_those_before_it_have_changed(
         looks("third"),
     ]
     order = [node["id"] for node in nodes]
-    edges = [[a, b] for a, b in zip(order, order[1:], strict=False)]
+    edges = [[a, b] for a, b in itertools.pairwise(order)]
     answer = play(symphony, melody(project.parent / "m.json", nodes, edges), project, env)
     assert text_of(symphony, answer, "first") == "a.txt=one old/b=b"
     assert text_of(symphony, answer, "second") == "a.txt=one\ntwo new/c=c"
@@ -177,7 +178,7 @@ def test_what_a_player_writes_itself_is_seen_too(symphony: Run, project: Path, e
         shell("last", "grep -c hand a.txt"),
     ]
     order = [node["id"] for node in nodes]
-    edges = [[a, b] for a, b in zip(order, order[1:], strict=False)]
+    edges = [[a, b] for a, b in itertools.pairwise(order)]
     answer = play(symphony, melody(project.parent / "m.json", nodes, edges), project, env)
     assert text_of(symphony, answer, "seen") == "a.txt=one\ntwo\nby hand"
     assert text_of(symphony, answer, "two") == "a.txt=one\ntwo\nby hand\nby hand"

@@ -24,7 +24,9 @@ DAY = 86_400.0
 
 def test_a_budget_ends_with_what_is_used_and_begins_again_the_next_day(tmp_path: Path) -> None:
     now = [DAY * 20_000]
-    ledger = Ledger(tmp_path / "usage.json", lambda: Budget(calls=2, tokens=100, cost=1.0), lambda: now[0])
+    ledger = Ledger(
+        tmp_path / "usage.json", lambda name: Budget(calls=2, tokens=100, cost=1.0), lambda: now[0]
+    )
     ledger.charge("a/b", calls=1, tokens=60)
     ledger.check("a/b", model=True)
     assert ledger.tokens_left("a/b") == 40
@@ -34,7 +36,7 @@ def test_a_budget_ends_with_what_is_used_and_begins_again_the_next_day(tmp_path:
         ledger.check("a/b", model=True)
     ledger.check("a/other", model=True)
     ledger.close()
-    again = Ledger(tmp_path / "usage.json", lambda: Budget(tokens=100), lambda: now[0])
+    again = Ledger(tmp_path / "usage.json", lambda name: Budget(tokens=100), lambda: now[0])
     with pytest.raises(BudgetSpent):
         again.check("a/b", model=True)
     now[0] += DAY
@@ -44,7 +46,7 @@ def test_a_budget_ends_with_what_is_used_and_begins_again_the_next_day(tmp_path:
 @pytest.mark.parametrize("junk", [b"", b"[]", b'{"day": 1}', b'{"day": 1, "used": {"a/b": {"x": 1}}}'])
 def test_a_file_that_cannot_be_read_begins_anew(tmp_path: Path, junk: bytes) -> None:
     (tmp_path / "usage.json").write_bytes(junk)
-    assert Ledger(tmp_path / "usage.json", Budget).about("a/b")["calls"] == 0
+    assert Ledger(tmp_path / "usage.json", lambda name: Budget()).about("a/b")["calls"] == 0
 
 
 @given(st.lists(st.floats(0, 2000), max_size=30), st.integers(1, 4))
@@ -102,7 +104,7 @@ def endpoint() -> Iterator[models.Endpoint]:
 def test_a_model_is_charged_what_it_used_and_asked_for_no_more_than_is_left(
     tmp_path: Path, endpoint: models.Endpoint
 ) -> None:
-    ledger = Ledger(tmp_path / "usage.json", lambda: Budget(tokens=60))
+    ledger = Ledger(tmp_path / "usage.json", lambda name: Budget(tokens=60))
     doors = models.capabilities(lambda: endpoint, lambda texts: texts, lambda *_: None, ledger)
     pieces: list[Any] = []
     body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1000, "stream": True}

@@ -502,7 +502,19 @@ class FakeHost:
     async def revoke_permission(self, name: str, grant: str) -> Json:
         (row,) = (row for row in self.extensions if row["name"] == name)
         row["granted"].remove(grant)
-        return {"name": name, "granted": list(row["granted"]), "words": []}
+        row.setdefault("refused", []).append(grant)
+        return {"name": name, "granted": list(row["granted"]), "words": [], "refused": list(row["refused"])}
+
+    async def allow_permission(self, name: str, grant: str) -> Json:
+        (row,) = (row for row in self.extensions if row["name"] == name)
+        row["refused"].remove(grant)
+        row["granted"].append(grant)
+        return {"name": name, "granted": list(row["granted"]), "words": [], "refused": list(row["refused"])}
+
+    async def set_budget(self, name: str, limits: Mapping[str, Any]) -> Json:
+        (row,) = (row for row in self.extensions if row["name"] == name)
+        row["allowance"] = dict(limits)
+        return {"name": name, "limits": dict(limits)}
 
     async def audit(self, name: str | None = None, limit: int = 200) -> Json:
         return {"entries": [entry for entry in fake_content.AUDIT if name in (None, entry["extension"])]}

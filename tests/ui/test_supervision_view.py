@@ -31,8 +31,10 @@ async def page() -> Any:
 
 async def test_a_report_and_what_was_used_are_shown(page: Page) -> None:
     assert any("crashed 3 times" in alert["props"]["title"] for alert in find(page, "Alert"))
-    said = [item for node in find(page, "Bullets") for item in node["props"]["items"]]
-    assert "3 calls of the host of 10" in said
+    (table,) = (t for t in find(page, "Table") if t["props"]["label"].startswith("Limits of"))
+    assert ["Calls of the host today", "3", "10", "Settings"] in [
+        row["cells"] for row in table["props"]["rows"]
+    ]
 
 
 async def test_a_permission_is_taken_back(page: Page) -> None:
@@ -42,6 +44,23 @@ async def test_a_permission_is_taken_back(page: Page) -> None:
     assert "Take back network:example.com:443" in labels(page)
     await do(page, f"market.revoke:{name} network:example.com:443")
     assert "Take back network:example.com:443" not in labels(page)
+    await do(page, f"market.allow:{name} network:example.com:443")
+    assert "Take back network:example.com:443" in labels(page)
+
+
+async def test_limits_of_one_extension_are_set_and_a_word_that_is_none_is_refused(page: Page) -> None:
+    host = page.host
+    assert isinstance(host, FakeHost)
+    (row,) = (row for row in host.extensions if row.get("granted"))
+    await do(page, f"market.limits:{row['name']}", "submit", {"calls": "5", "memory": "512MiB", "cpu": ""})
+    assert row["allowance"] == {"calls": 5, "memory": 512 << 20}
+    (table,) = (t for t in find(page, "Table") if t["props"]["label"].startswith("Limits of"))
+    assert [r["cells"][3] for r in table["props"]["rows"] if r["id"] in ("calls", "tokens")] == [
+        "you",
+        "Settings",
+    ]
+    await do(page, f"market.limits:{row['name']}", "submit", {"calls": "many"})
+    assert row["allowance"] == {"calls": 5, "memory": 512 << 20}
 
 
 async def test_a_log_that_was_tampered_with_is_said_to_be(page: Page) -> None:

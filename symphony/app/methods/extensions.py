@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from symphony.app.player_changes import PlayerChanges
 from symphony.app.services import Services
 from symphony.errors import BadInput, NotFound, PermissionDenied
+from symphony.kit.installer import Installed
+from symphony.stage.budgets import Allowance
 from symphony.stage.permissions import Grants
 from symphony.types.port_types import PROJECT
 
@@ -19,20 +25,19 @@ class ExtensionMethods:
     """Every change reaches the roster at once: what was removed cannot be called any more."""
 
     services: Services
+    _player_changes: PlayerChanges
 
     async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
         """Installed and offered extensions."""
         rows = await asyncio.to_thread(self.services.extensions.rows, query, installed_only=installed_only)
-        installed = await asyncio.to_thread(self.services.extensions.installer.list)
-        granted = {i.name: list(i.granted) for i in installed}
+        held = self._memory_held()
         supervision = self.services.supervision
         return {
             "extensions": [
                 {
                     **row,
-                    **supervision.about(row["name"]),
+                    **_with_memory(supervision.about(row["name"]), held.get(row["name"])),
                     "enabled": row["enabled"] and not supervision.is_barred(row["name"]),
-                    "granted": granted.get(row["name"], []),
                 }
                 for row in rows
             ]
@@ -95,8 +100,7 @@ class ExtensionMethods:
         """What an installed extension may do."""
         for installed in await asyncio.to_thread(self.services.extensions.installer.list):
             if installed.name == name:
-                grants = Grants(installed.granted)
-                return {"name": name, "granted": list(grants), "words": grants.explain()}
+                return permissions_of(installed)
         raise NotFound(f"The extension {name} is not installed", remedy="`symphony ext list` shows what is")
 
     async def audit(self, name: str | None = None, limit: int = 200) -> Json:
@@ -137,6 +141,7 @@ class ExtensionMethods:
                 raise BadInput(
                     f"{player} needs the input {port} ({kind})", remedy="play it in a Melody that feeds it"
                 )
+        call = f"call-{uuid.uuid4().hex[:12]}"
         values = {name: p.default for name, p in spec.params.items() if p.default is not None}
         values.update(params)
         body = {
@@ -144,11 +149,39 @@ class ExtensionMethods:
             "params": values,
             "inputs": given,
             "outputs": dict(spec.outputs),
-            "context": {"run": "", "node": "", "project": str(place) if place else None, "attempt": 1},
+            "context": {"run": "", "node": call, "project": str(place) if place else None, "attempt": 1},
         }
         timeout = services.configuration.get("engine.node_timeout")
-        outputs = await services.engine.call(services.roster.key(extension, place), body, timeout)
-        return {"outputs": outputs}
+        succeeded = False
+        try:
+            outputs = await services.engine.call(services.roster.key(extension, place), body, timeout)
+            succeeded = True
+        finally:
+            await self._player_changes.called(extension, place, call, succeeded=succeeded)
+        return {"outputs": outputs, "changes": await services.changes.of_call(call)}
+
+    async def set_budget(self, name: str, limits: Mapping[str, Any]) -> Json:
+        """Sets the limits of one extension; what is missing or None follows the general settings."""
+        try:
+            allowance = Allowance.model_validate(dict(limits))
+        except ValidationError as error:
+            first = error.errors()[0]
+            what = ".".join(str(part) for part in first["loc"])
+            raise BadInput(
+                f"The limit {what} cannot be {first.get('input')!r}: {first['msg']}",
+                remedy="there are calls, tokens, cost, memory, cpu and activation",
+            ) from None
+        await asyncio.to_thread(self.services.extensions.installer.set_allowance, name, allowance)
+        self._changed()
+        return {"name": name, "limits": allowance.model_dump(exclude_none=True)}
+
+    def _memory_held(self) -> dict[str, int]:
+        """Bytes that the Players of each extension hold now, programs that they started not counted."""
+        held: dict[str, int] = {}
+        for state in self.services.pit.player_states().values():
+            name = str(state["extension"])
+            held[name] = held.get(name, 0) + int(state.get("memory") or 0)
+        return held
 
     async def _change(self, change: Any, *arguments: Any) -> Json:
         installed = await asyncio.to_thread(change, *arguments)
@@ -158,3 +191,19 @@ class ExtensionMethods:
     def _changed(self) -> None:
         self.services.extensions.changed()
         self.services.recast()
+
+
+def permissions_of(installed: Installed) -> Json:
+    """What an extension may do, in plain words, and what was taken back."""
+    grants = Grants(installed.granted)
+    return {
+        "name": installed.name,
+        "granted": list(grants),
+        "words": grants.explain(),
+        "refused": list(installed.refused),
+    }
+
+
+def _with_memory(about: Json, held: int | None) -> Json:
+    about["usage"]["memory"] = held
+    return about

@@ -8,9 +8,9 @@ import os
 import signal
 from typing import Any
 
+from symphony.app.methods.extensions import permissions_of
 from symphony.app.services import Services
 from symphony.stage.broker import Broker
-from symphony.stage.permissions import Grants
 
 Json = dict[str, Any]
 
@@ -33,6 +33,12 @@ class GrantMethods:
         for pid in running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        (now,) = [i for i in await asyncio.to_thread(services.extensions.installer.list) if i.name == name]
-        left = Grants(now.granted)
-        return {"name": name, "granted": list(left), "words": left.explain()}
+        return permissions_of(await asyncio.to_thread(services.extensions.installer.find, name))
+
+    async def allow_permission(self, name: str, grant: str) -> Json:
+        """Gives a grant again that was taken back; it holds for whatever begins from now on."""
+        services = self.services
+        await asyncio.to_thread(services.extensions.installer.allow, name, grant)
+        services.extensions.changed()
+        services.recast()
+        return permissions_of(await asyncio.to_thread(services.extensions.installer.find, name))

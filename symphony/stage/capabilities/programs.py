@@ -64,8 +64,8 @@ class _Programs:
             argv=argv,
             project=caller.project,
             extension_dir=caller.member.directory,
-            memory=caller.member.manifest.resources.memory,
-            cpu=caller.member.manifest.resources.cpu,
+            memory=caller.member.memory(),
+            cpu=caller.member.cpu(),
             cwd=_folder(caller, body.get("cwd")),
             allow_missing=self._allow_missing(),
         )

@@ -25,18 +25,37 @@ _STATES = {
 
 def section(state: PageState) -> Node | None:
     """The sets of changes of the run that is shown; nothing when there are none."""
-    sets = (state.board.detail or {}).get("changes") or []
+    # In the order in which they were made: each may build upon those above it.
+    sets = list(reversed((state.board.detail or {}).get("changes") or []))
     if not sets:
         return None
+    waiting = [changes for changes in sets if changes["state"] == "open" and not changes.get("replaced")]
     return h(
         "Section",
         h(
-            "Text",
-            "The project itself is as it was until you apply them.",
-            tone="muted",
-            small=True,
+            "Line",
+            h(
+                "Text",
+                "The project itself is as it was until you apply them."
+                if len(waiting) == 1
+                else "The project itself is as it was until you apply them. A step sees what those before it changed, "
+                "so apply them from the top.",
+                tone="muted",
+                small=True,
+            ),
+            h(
+                "Button",
+                key=f"changes.apply_all:{waiting[0]['run']}",
+                label=f"Apply all {len(waiting)}",
+                variant="primary",
+                small=True,
+                busy="changes" in state.busy or None,
+            )
+            if len(waiting) > 1
+            else None,
+            spread=True,
         )
-        if any(changes["state"] == "open" for changes in sets)
+        if waiting
         else None,
         *(_card(state, changes) for changes in sets),
         key="board.changes",
@@ -47,6 +66,8 @@ def section(state: PageState) -> Node | None:
 def _card(state: PageState, changes: Json) -> Node:
     identity, done = changes["id"], changes["state"]
     words, tone = _STATES[done]
+    if changes.get("replaced") and done == "open":
+        words, tone = "of a step that was played again", "neutral"
     shown = state.board.changes
     is_open = shown is not None and shown["id"] == identity
     return h(
@@ -70,7 +91,13 @@ def _card(state: PageState, changes: Json) -> Node:
                 variant="ghost",
                 small=True,
             ),
-            h("Button", key=f"changes.apply:{identity}", label="Apply changes", variant="primary", small=True)
+            h(
+                "Button",
+                key=f"changes.apply:{identity}",
+                label="Apply changes",
+                variant="secondary",
+                small=True,
+            )
             if done != "applied"
             else None,
             h("Button", key=f"changes.undo:{identity}", label="Undo changes", variant="secondary", small=True)
@@ -138,6 +165,16 @@ async def _apply(page: Page, argument: str, _value: Any) -> None:
         await page.host.apply_changes(argument)
     page.announce("The changes are applied", show=True)
     await page.load("board")
+
+
+@on("changes.apply_all")
+async def _apply_all(page: Page, argument: str, _value: Any) -> None:
+    with page.busy("changes", "Applying the changes"):
+        try:
+            answer = await page.host.apply_run_changes(argument)
+        finally:
+            await page.load("board")  # those before the one that could not be applied are
+    page.announce(f"{len(answer['changes'])} sets of changes are applied", show=True)
 
 
 @on("changes.undo")

@@ -9,10 +9,13 @@ from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import Json, PageState, Question
+from symphony.ui.views.allowances import budget, granted
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
 
+DEFINITIONS = "definitions:"
+"""Begins what stands for tools of an MCP server among the grants that are asked for."""
 PAGE = 60
 """How many entries are drawn at once; more on request."""
 
@@ -128,24 +131,6 @@ def _problem(item: Json) -> Node | None:
     )
 
 
-def _usage(item: Json) -> list[str]:
-    """What was used today, each with its limit where there is one."""
-    usage = item.get("usage") or {}
-    limits = usage.get("limits") or {}
-    said = []
-    for what, label in (
-        ("calls", "calls of the host"),
-        ("tokens", "tokens of models"),
-        ("cost", "spent on models"),
-    ):
-        used, limit = usage.get(what) or 0, limits.get(what) or 0
-        if used or limit:
-            said.append(f"{used:,.6g} {label}" + (f" of {limit:,.6g}" if limit else ""))
-    if usage.get("activation") is not None:
-        said.append(f"started in {words.seconds(usage['activation'])}")
-    return said
-
-
 def _state(item: Json) -> Node | None:
     state = str(item.get("state") or "")
     if not item.get("installed"):
@@ -176,28 +161,11 @@ def _details(item: Json) -> list[Node]:
             ],
         ),
         h("Heading", text="Permissions"),
-        h("Bullets", items=permissions or ["It needs none."]),
-        *(_taking_back(item) if item.get("installed") and not item.get("bundled") else []),
         *(
-            [h("Heading", text="Today"), h("Bullets", items=used)]
-            if item.get("installed") and (used := _usage(item))
-            else []
+            [granted(item), *budget(item)]
+            if item.get("installed") and "granted" in item
+            else [h("Bullets", items=permissions or ["It needs none."])]
         ),
-    ]
-
-
-def _taking_back(item: Json) -> list[Node]:
-    """A button for each permission: what runs under it ends at once."""
-    return [
-        h(
-            "Button",
-            key=f"market.revoke:{item['name']} {grant}",
-            label=f"Take back {grant}",
-            variant="danger",
-            small=True,
-            hint="What it is doing with it ends at once; the next update asks again",
-        )
-        for grant in item.get("granted") or []
     ]
 
 
@@ -304,30 +272,33 @@ def _audit(state: PageState) -> Node:
 
 
 def _permissions_dialog(question: Question) -> Node:
-    verb = "update" if question.data["update"] else "install"
+    asked: list[tuple[str, str]] = question.data["asked"]
+    name, verb = question.data["name"], "update" if question.data["update"] else "install"
+    grants = [said for grant, said in asked if grant and not grant.startswith(DEFINITIONS)]
+    tools = [said for grant, said in asked if grant.startswith(DEFINITIONS)]
     return h(
         "Dialog",
-        h("Bullets", items=[str(item) for item in question.data["words"]])
-        if question.data["grants"]
-        else None,
+        h("Bullets", items=grants) if grants else None,
         h(
             "Text",
             "It can do nothing beyond this. What it did is listed under Uses."
-            if question.data["grants"]
+            if grants
+            else "It keeps the permissions that it has."
+            if tools
             else "It can only compute with what a Melody hands to it.",
             small=True,
             tone="muted",
         ),
+        h("Heading", text="Its tools are not those that you agreed to") if tools else None,
+        h("Bullets", items=tools) if tools else None,
         h(
             "Line",
-            h("Button", key="permissions.go", label="Allow and install", variant="primary"),
+            h("Button", key="permissions.go", label=f"Allow and {verb}", variant="primary"),
             h("Button", key="permissions.cancel", label="Cancel", variant="ghost"),
         ),
         key="dialog.permissions",
         title="Permissions",
-        text=f"To {verb} {question.data['name']}, allow it to:"
-        if question.data["grants"]
-        else f"{question.data['name']} asks for no permission.",
+        text=f"To {verb} {name}, allow it to:" if grants else f"{name} asks for no further permission.",
     )
 
 
@@ -352,15 +323,10 @@ async def _obtain(page: Page, name: str, update: bool, agreed: list[str] | None)
         except PermissionDenied as error:
             if error.code != "consent_needed" or agreed is not None:
                 raise
-            said = [str(item.get("message", item)) for item in error.findings]
-            grants = [str(item["grant"]) for item in error.findings if item.get("grant")]
-            page.ask(
-                "market.permissions",
-                name=name,
-                update=update,
-                words=said or ["It needs no permission."],
-                grants=grants,
-            )
+            asked = [
+                (str(item.get("grant") or ""), str(item.get("message", item))) for item in error.findings
+            ]
+            page.ask("market.permissions", name=name, update=update, asked=asked)
             return
     page.announce(f"{name} was {'updated' if update else 'installed'}", show=True)
     await page.load("market")
@@ -407,7 +373,8 @@ async def _update(page: Page, argument: str, _value: Any) -> None:
 @on("permissions.go")
 async def _allow(page: Page, _argument: str, _value: Any) -> None:
     asked = page.answered()
-    await _obtain(page, asked["name"], asked["update"], asked["grants"])
+    agreed = list(dict.fromkeys(grant for grant, _ in asked["asked"] if grant))
+    await _obtain(page, asked["name"], asked["update"], agreed)
 
 
 @on("permissions.cancel")
@@ -429,14 +396,6 @@ async def _remove(page: Page, argument: str, _value: Any) -> None:
 async def _enable(page: Page, argument: str, value: Any) -> None:
     await page.host.enable_extension(argument, bool(value))
     page.announce(f"{argument} is {'on' if value else 'off'}", show=True)
-    await page.load("market")
-
-
-@on("market.revoke")
-async def _revoke(page: Page, argument: str, _value: Any) -> None:
-    name, _, grant = argument.partition(" ")
-    await page.host.revoke_permission(name, grant)
-    page.announce(f"{name} has lost {grant}", show=True)
     await page.load("market")
 
 
