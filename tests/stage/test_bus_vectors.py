@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import socket
 import struct
 import time
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from symphony.sdk import wire
+from symphony.sdk.segments import Receiver, Terms
 
 VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8"))
 ACCEPTED = VECTORS["accepted"]
+BESIDE = VECTORS["beside"]
 NAMES = [vector["name"] for vector in ACCEPTED]
 
 
@@ -66,8 +72,47 @@ def test_frames_are_written(vector: dict[str, Any], monkeypatch: pytest.MonkeyPa
     assert encoder.frame(*fields).hex() == vector["frame"]
 
 
+@pytest.mark.parametrize("vector", BESIDE, ids=[vector["name"] for vector in BESIDE])
+def test_frames_are_read_with_what_lies_beside_them(vector: dict[str, Any]) -> None:
+    terms = Terms({"size": 65_536, "least": 1, "file": 2, "payload": 100})
+    here, there = socket.socketpair()
+    decoder = wire.Decoder(there)
+    decoder.beside = Receiver(terms)
+    references = [kind for kind, _ in references_of(vector)]
+    descriptors, files = [], iter(vector["files"])
+    sized = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+    for kind in references:
+        if kind > 2:
+            descriptors.append(memory_file(0, bytes.fromhex(next(files)), sized | fcntl.F_SEAL_WRITE))
+        else:
+            offset, content = vector["segment"]
+            descriptors.append(memory_file(offset, bytes.fromhex(content), sized, size=65_536))
+    with here, there:
+        socket.send_fds(here, [bytes.fromhex(vector["frame"])], descriptors)
+        assert decoder.next_message() == envelope_of(vector)
+        decoder.beside.close()
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def references_of(vector: dict[str, Any]) -> list[tuple[int, bytes]]:
+    """The references of a frame in their order."""
+    found: list[tuple[int, bytes]] = []
+    payload = bytes.fromhex(vector["frame"])[4:]
+    msgpack.unpackb(payload, ext_hook=lambda kind, content: found.append((kind, content)))
+    return found
+
+
+def memory_file(offset: int, content: bytes, seals: int, *, size: int = 0) -> int:
+    file = os.memfd_create("vector", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(file, size)
+    os.pwrite(file, content, offset)
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
+    return file
+
+
 def test_every_vector_has_a_name_of_its_own() -> None:
-    names = [vector["name"] for vector in ACCEPTED + VECTORS["refused"]]
+    names = [vector["name"] for vector in ACCEPTED + BESIDE + VECTORS["refused"]]
     assert len(names) == len(set(names))
 
 

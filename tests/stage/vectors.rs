@@ -1,6 +1,9 @@
 //! Reads `vectors.json` for the tests of everything in Rust that speaks the protocol.
 
+use std::os::fd::OwnedFd;
+
 use rmpv::Value;
+use rustix::fs::{MemfdFlags, SealFlags};
 use serde_json::Value as Json;
 
 /// The fields of an envelope, as the vectors write them.
@@ -22,6 +25,19 @@ pub struct Accepted {
     pub frame: Vec<u8>,
     pub fields: Fields,
 }
+
+/// A frame that arrives with descriptors.
+pub struct Beside {
+    pub name: String,
+    /// Length first.
+    pub frame: Vec<u8>,
+    /// In the order in which the frame needs them.
+    pub descriptors: Vec<OwnedFd>,
+    pub fields: Fields,
+}
+
+/// The size of the segments of [`Beside`].
+pub const SEGMENT: u64 = 65_536;
 
 /// A frame that is refused.
 pub struct Refused {
@@ -79,26 +95,64 @@ fn body(value: &Json) -> Value {
     }
 }
 
+fn fields(of: &Json) -> Fields {
+    let id = |hex: &str| unhex(hex).try_into().expect("16 bytes");
+    Fields {
+        id: id(&text(of, "id")),
+        kind: text(of, "kind"),
+        ts: of["ts"].as_f64().expect("a time"),
+        re: of["re"].as_str().map(id),
+        from: text(of, "from"),
+        to: text(of, "to"),
+        method: text(of, "method"),
+        body: body(&of["body"]),
+    }
+}
+
 pub fn accepted() -> Vec<Accepted> {
-    let read = |vector: &Json| {
-        let fields = &vector["envelope"];
-        let id = |hex: &str| unhex(hex).try_into().expect("16 bytes");
-        Accepted {
-            name: text(vector, "name"),
-            frame: unhex(&text(vector, "frame")),
-            fields: Fields {
-                id: id(&text(fields, "id")),
-                kind: text(fields, "kind"),
-                ts: fields["ts"].as_f64().expect("a time"),
-                re: fields["re"].as_str().map(id),
-                from: text(fields, "from"),
-                to: text(fields, "to"),
-                method: text(fields, "method"),
-                body: body(&fields["body"]),
-            },
-        }
+    let read = |vector: &Json| Accepted {
+        name: text(vector, "name"),
+        frame: unhex(&text(vector, "frame")),
+        fields: fields(&vector["envelope"]),
     };
     vectors("accepted").iter().map(read).collect()
+}
+
+fn memory_file(size: u64, offset: u64, content: &[u8], seals: SealFlags) -> OwnedFd {
+    let file = rustix::fs::memfd_create("vector", MemfdFlags::ALLOW_SEALING).expect("a file");
+    rustix::fs::ftruncate(&file, size).expect("its size");
+    rustix::io::pwrite(&file, content, offset).expect("its content");
+    rustix::fs::fcntl_add_seals(&file, seals).expect("its seals");
+    file
+}
+
+pub fn beside() -> Vec<Beside> {
+    let sized = SealFlags::SHRINK | SealFlags::GROW;
+    let read = |vector: &Json| {
+        let mut files = vector["files"].as_array().expect("files").iter();
+        let frame = unhex(&text(vector, "frame"));
+        let types = frame
+            .windows(2)
+            .filter(|pair| pair[0] == 0xd8 && (1..5).contains(&pair[1]));
+        let descriptors = types.map(|pair| match pair[1] {
+            1 | 2 => {
+                let offset = vector["segment"][0].as_u64().expect("an offset");
+                let content = unhex(vector["segment"][1].as_str().expect("hexadecimal"));
+                memory_file(SEGMENT, offset, &content, sized)
+            }
+            _ => {
+                let content = unhex(files.next().and_then(Json::as_str).expect("a file"));
+                memory_file(0, 0, &content, sized | SealFlags::WRITE)
+            }
+        });
+        Beside {
+            name: text(vector, "name"),
+            descriptors: descriptors.collect(),
+            fields: fields(&vector["envelope"]),
+            frame,
+        }
+    };
+    vectors("beside").iter().map(read).collect()
 }
 
 pub fn refused() -> Vec<Refused> {

@@ -4,7 +4,8 @@
 mod shared;
 
 use ipc_bus::{Envelope, FrameBuffer, Kind, Limits, Malformed, MessageId};
-use shared::{Fields, accepted, refused};
+use payload::{Receiver, Terms};
+use shared::{Fields, SEGMENT, accepted, beside, refused};
 
 fn envelope(fields: Fields) -> Envelope {
     let kinds = [
@@ -94,6 +95,26 @@ fn refused_frames_are_refused_for_their_reason() {
         assert!(
             error.to_string().contains(&vector.because),
             "{name}: {error}"
+        );
+    }
+}
+
+#[test]
+fn frames_are_read_with_what_lies_beside_them() {
+    for vector in beside() {
+        let mut receiver = Receiver::new(Terms {
+            segment: SEGMENT,
+            ..Terms::default()
+        });
+        let end = vector.frame.len() as u64;
+        receiver.arrive(end, vector.descriptors).unwrap();
+        let frame = &vector.frame[4..];
+        let read = Envelope::from_bytes_beside(frame, &Limits::default(), &mut receiver);
+        assert_eq!(read, Ok(envelope(vector.fields)), "{}", vector.name);
+        assert_eq!(receiver.end_frame(end), Ok(()), "{}", vector.name);
+        assert!(
+            Envelope::from_bytes(frame, &Limits::default()).is_err(),
+            "not agreed"
         );
     }
 }

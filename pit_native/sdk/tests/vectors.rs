@@ -4,9 +4,11 @@
 mod shared;
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
-use shared::{Fields, accepted, refused};
+use payload::{Receiver, Terms};
+use shared::{Fields, SEGMENT, accepted, beside, refused};
 use symphony_sdk::wire::{Envelope, Reader};
 
 fn envelope(fields: Fields) -> Envelope {
@@ -102,4 +104,22 @@ fn a_message_over_the_limit_is_refused_where_it_is_made() {
     assert!(made.to_frame(length).is_ok());
     let error = made.to_frame(length - 1).unwrap_err().to_string();
     assert!(error.contains(&length.to_string()), "{error}");
+}
+
+#[test]
+fn frames_are_read_with_what_lies_beside_them() {
+    for vector in beside() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let mut reader = Reader::new(here);
+        reader.agree(Receiver::new(Terms {
+            segment: SEGMENT,
+            ..Terms::default()
+        }));
+        payload::send(there.as_fd(), &vector.frame, &vector.descriptors).unwrap();
+        let read = reader.next_envelope().unwrap();
+        assert_eq!(read, Some(envelope(vector.fields)), "{}", vector.name);
+        let (here, mut there) = UnixStream::pair().unwrap();
+        there.write_all(&vector.frame).unwrap();
+        assert!(Reader::new(here).next_envelope().is_err(), "not agreed");
+    }
 }
