@@ -58,10 +58,26 @@ def test_attack_fails(attack: Attack, warm: Driver, make_world: Callable[[], Wor
     ids=lambda use: use.name.replace(" ", "-"),
 )
 def test_use(use: Use, warm: Driver) -> None:
-    if use.name == "processes of python":
-        pytest.skip("its workers are copies that look for the script")
     answer = warm.play(entry(use.argv[-1]))
     assert use.prints in answer["out"], answer
+
+
+WORKERS = """
+import multiprocessing, os
+def square(number): return number * number
+if __name__ == '__main__':
+    with multiprocessing.get_context({method!r}).Pool(2) as pool:
+        print(sum(pool.map(square, range(5))), flush=True)
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("cold", [False, True], ids=["copied", "launched"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_player_has_workers(method: str, cold: bool, warm: Driver) -> None:
+    """Those that are not forked import the entry anew, by the path under which its Player ran it."""
+    answer = warm.play(WORKERS.format(method=method), cold=cold)
+    assert answer["out"] == "30\n", answer
 
 
 STATE = """
