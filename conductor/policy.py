@@ -88,6 +88,10 @@ class Policy:
             raise WeightsInvalid(f"{file} is no {FORMAT} file", remedy="reinstall Symphony")
         return cls(arrays, facts)
 
+    def array(self, name: str) -> Array:
+        """One array of the weights, by its name in `expected_shapes`."""
+        return self._arrays[name]
+
     def project(self, vectors: Array) -> Array:
         """Sentence vectors in the networks' 128 directions."""
         return np.asarray((vectors - self._arrays["centre"]) @ self._arrays["basis"], dtype=np.float32)

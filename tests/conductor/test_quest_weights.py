@@ -1,0 +1,65 @@
+"""The shipped weights of Function Quest: better than their teacher, and worth something only as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from conductor.composer import by_policy
+from conductor.encoder.memory import Memory
+from conductor.encoder.runtime import Encoder
+from conductor.evaluate.quest import WEIGHTS
+from conductor.policy import Policy, expected_shapes
+from conductor.quest.agents import composing, searching
+from conductor.quest.episode import QuestTable
+from conductor.quest.generator import SMALL, generate
+from conductor.quest.graph import chance
+
+from .conftest import ENCODER
+
+LEVELS = 30
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Policy:
+    return Policy.load(WEIGHTS / "quest.npz")
+
+
+@pytest.fixture(scope="module")
+def tables(shipped: Policy) -> list[QuestTable]:
+    embed = Memory(Encoder(ENCODER))
+    levels = (generate(seed, split="weights", shape=SMALL) for seed in range(LEVELS))
+    return [QuestTable(level, embed, shipped.project) for level in levels]
+
+
+def rate(policy: Policy, tables: list[QuestTable]) -> float:
+    """How often the policy's graphs succeed, luck averaged out."""
+    agent = composing(by_policy(policy), policy)
+    found = []
+    for table in tables:
+        table.learned = None
+        found.append(chance(table.level, agent(table)[0]))
+    return float(np.mean(found))
+
+
+def test_play_has_taught_what_is_declared_nowhere(shipped: Policy, tables: list[QuestTable]) -> None:
+    cloned = Policy.load(WEIGHTS / "quest_cloned.npz")
+    par = float(np.mean([chance(table.level, searching(table)[0]) for table in tables]))
+    learned = rate(shipped, tables)
+    assert learned > par + 0.04 and learned > rate(cloned, tables) + 0.04
+
+
+def test_with_corrupted_weights_fewer_compositions_succeed(shipped: Policy, tables: list[QuestTable]) -> None:
+    dice = np.random.default_rng(1)
+    arrays = {name: shipped.array(name).copy() for name in expected_shapes()}
+    for name, array in arrays.items():
+        if name not in ("basis", "centre"):
+            dice.shuffle(array.reshape(-1))
+    assert rate(Policy(arrays, {}), tables) < rate(shipped, tables) - 0.06
+
+
+def test_the_weights_say_how_they_were_made(shipped: Policy) -> None:
+    facts = shipped.facts
+    assert facts["version"].startswith("quest-ppo-") and facts["environment_steps"] > 100_000
+    assert {"seed", "commit", "levels_sha256", "settings", "curve", "cloning", "held_success"} <= set(facts)
+    assert facts["held_success"]["difference_lower_95"] > 0
