@@ -1,4 +1,4 @@
-"""`python -m conductor.evaluate toolgraph|slots|quest|gym …`: each prints one JSON document."""
+"""`python -m conductor.evaluate toolgraph|slots|prompts|quest|gym …`: each prints one JSON document."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from symphony.errors import SymphonyError
 MEASUREMENTS = {
     "toolgraph": "plans over a catalogue of tools, learnt from prompts with their chains",
     "slots": "calls with their parameters over a catalogue of typed tools",
+    "prompts": "natural prompts over the bundled Players",
     "quest": "levels of Function Quest, played by the policy and by baselines",
     "gym": "the same PPO on an environment of gymnasium",
 }

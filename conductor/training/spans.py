@@ -133,14 +133,19 @@ class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
         """The mean of -log P of any right span, or of none where the call does without the parameter."""
         spread = self(pages)
         tokens = max(len(page.states) for page in pages)
-        losses = []
+        right: list[list[int]] = []
         for row, page in enumerate(pages):
             for place, one in enumerate(page.questions):
-                if one.spans is None:
-                    continue
-                right = [i * tokens + j for i, j in one.spans] or [tokens * tokens]
-                losses.append(-torch.logsumexp(spread[row, place, right], dim=0))
-        return torch.stack(losses).mean() if losses else spread.sum() * 0.0
+                if one.spans is not None:
+                    base = (row * spread.shape[1] + place) * spread.shape[2]
+                    right.append([base + i * tokens + j for i, j in one.spans] or [base + tokens * tokens])
+        if not right:
+            return spread.sum() * 0.0
+        # One gather for all: the gradient of each is as large as the whole.
+        most = max(map(len, right))
+        index = torch.tensor([[*places, *[-1] * (most - len(places))] for places in right])
+        chosen = spread.flatten()[index.clamp(min=0)].masked_fill(index < 0, NOT_ALLOWED)
+        return -torch.logsumexp(chosen, dim=1).mean()
 
 
 @dataclass(frozen=True, slots=True)

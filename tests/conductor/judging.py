@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conductor import Composition
+from conductor.evaluate.prompts import faults as faults
 from symphony.types.players import FunctionSpec
 from symphony.types.port_types import PROJECT, TypeLattice, element_type
 
@@ -20,28 +21,6 @@ def prompts() -> list[Line]:
     """
     files = sorted(Path(__file__).parent.glob("prompts*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-
-
-def faults(line: Line, composition: Composition) -> list[str]:
-    """Why a composition does not serve its prompt; empty when it does."""
-    if composition.possible != line["possible"]:
-        return [f"possible is {composition.possible}: {composition.missing}"]
-    if not composition.possible or composition.melody is None:
-        return []
-    nodes = composition.melody["nodes"]
-    players = [node["player"] for node in nodes]
-    found = [f"lacks {' or '.join(a)}" for a in line["essential"] if not set(a) & set(players)]
-    for key, value in line.get("params", {}).items():
-        player, _, name = key.rpartition(".")
-        given = [node["params"].get(name) for node in nodes if node["player"] == player]
-        if given and value not in given:
-            found.append(f"{key} is {given}, not {value}")
-    if len(players) > len(line["essential"]) + 2:
-        found.append(f"adds more than two steps: {players}")
-    for word in line.get("missing", []):
-        if not any(word.lower() in text.lower() for text in composition.missing):
-            found.append(f"does not say that {word} is missing: {composition.missing}")
-    return found
 
 
 def invalidities(

@@ -10,6 +10,7 @@ import pytest
 
 from conductor.evaluate.__main__ import main
 from conductor.evaluate.chains import f1, least_risk, mean_f1
+from conductor.evaluate.prompts import paired_difference
 from conductor.params.values import typed_value
 
 from .conftest import ENCODER
@@ -143,6 +144,36 @@ def test_slots_chooses_tools_and_reads_their_values(
     ]
     assert found[1]["calling"][0]["parameters"] == {"city": "Paris"}
     assert sorted(found[0]["candidates"]) == ["findMuseum", "getWeather", "polishSpoons", "rentBoat"]
+
+
+def test_prompts_counts_what_is_right_and_what_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "app" / "src").mkdir(parents=True)
+    (tmp_path / "app" / "src" / "main.py").write_text("x = 1\n", encoding="utf-8")
+    churn, log = "symphony/git#churn", "symphony/git#log"
+    lines: list[dict[str, Any]] = [
+        {"prompt": "Which files change most?", "possible": True, "project": "app", "essential": [[churn]]},
+        {"prompt": "Which files change most?", "possible": True, "essential": [[log]], "forbidden": [churn]},
+        {"prompt": "Welche Dateien ändern sich am meisten?", "possible": False, "project": {"is_git": True}},
+        {"prompt": "Water the plants on my balcony", "possible": False},
+    ]
+    command = ["prompts", "--file", str(written(tmp_path / "p.jsonl", lines)), "--encoder", str(ENCODER)]
+    assert main([*command, "--arm", "policy"]) == 0
+    found = json.loads(capsys.readouterr().out)["policy"]
+    assert (found["n"], found["right"]) == (4, 0.5)
+    assert (found["wrongly_refused"], found["wrongly_accepted"]) == (0.0, 0.5)
+    assert found["by_language"]["de"]["wrongly_accepted"] == 1.0
+    assert found["by_language"]["de"]["n"] == 1 and found["by_language"]["de"]["wrongly_refused"] is None
+    written(tmp_path / "p.jsonl", [lines[0] | {"project": "nowhere"}])
+    assert main([*command, "--arm", "policy"]) == 2
+    assert "nowhere is no folder" in capsys.readouterr().err
+
+
+def test_a_difference_of_pairs_has_an_interval() -> None:
+    found = paired_difference([True] * 30 + [False] * 10, [True] * 20 + [False] * 20)
+    assert found["points"] == 25.0 and 10.0 < found["low"] < 25.0 < found["high"] < 45.0
+    assert paired_difference([True, False], [True, False]) == {"points": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_the_chain_of_least_risk_agrees_with_most() -> None:
