@@ -42,7 +42,7 @@ def changes_granted(world: World, _: Outcome) -> bool:
     """A file that was granted for reading is not what it was."""
     if not world.granted.exists() or world.granted.read_text() != "untouched":
         return True
-    return world.granted.stat().st_mode & 0o777 != 0o600 or len(list(world.project.iterdir())) != 3
+    return world.granted.stat().st_mode & 0o777 != 0o600 or set(world.project.iterdir()) != world.entries
 
 
 def kills(world: World, _: Outcome) -> bool:

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from tests.sandbox.attacks import READ, Attack, changes_granted, opens
+from typing import TYPE_CHECKING
+
+from tests.sandbox.attacks import READ, Attack, changes_granted, opens, reaches
+
+if TYPE_CHECKING:
+    from tests.sandbox.conftest import Outcome
+    from tests.sandbox.world import World
+
+WRITE = ("write:project/**",)
+
+
+def disturbs(world: World, _: Outcome) -> bool:
+    """What waits in the host's named pipe is not what the host has put there."""
+    return world.orders() != world.order
+
 
 CHANNELS = [
     Attack(
@@ -36,5 +50,23 @@ print('OPENED')
         "os.mkfifo(facts['project'] + '/pipe')",
         changes_granted,
         READ,
+    ),
+    Attack(
+        "write into a named pipe of the host under a grant of writing",
+        "os.write(os.open(facts['fifo'], os.O_WRONLY | os.O_NONBLOCK), b'another')",
+        disturbs,
+        WRITE,
+    ),
+    Attack(
+        "empty a named pipe of the host under a grant of writing",
+        "os.read(os.open(facts['fifo'], os.O_RDONLY | os.O_NONBLOCK), 1000)",
+        disturbs,
+        WRITE,
+    ),
+    Attack(
+        "connect to a socket in a folder under a grant of writing",
+        "s = socket.socket(socket.AF_UNIX); s.connect(facts['inner']); s.sendall(facts['mark'].encode())",
+        reaches,
+        WRITE,
     ),
 ]

@@ -1,4 +1,34 @@
-"""Every attack fails in the sandbox, and succeeds without it, so that the failure means something."""
+"""Every attack fails in the sandbox, and succeeds without it, so that the failure means something.
+
+What must not be possible, and who tries it (`attacks.py` and `attacks_channels.py` unless another file is named; in
+copies of the template, `test_template.py` tries all of theirs again):
+
+| what | tried by |
+|---|---|
+| absolute paths, `..`, symbolic links | "read a file by its path", "... by a path with ..", "follow a link out of ..." |
+| hard links, devices | "hard-link a granted file ...", "read the disk itself", "change a device file ..." |
+| other devices | `test_devices.py` |
+| named pipes, of the host and made | "write into ...", "empty a named pipe of the host ...", "make a named pipe ..." |
+| `/proc` | "read the root of ...", "reopen a granted file ...", "change a setting of the kernel" |
+| descriptors, inherited and of others | "read an inherited descriptor", "take a descriptor of a process" |
+| descriptors, passed | `tests/stage/test_excess.py` |
+| secrets of the environment | "read the environment that the host has", "... of every process" |
+| ptrace, process_vm | "trace a process ...", "trace a child", "read a process's memory" |
+| signals to the host | "kill a process of the host", "kill it through a pidfd" |
+| namespaces, mounts | "make a user namespace", "clone ...", "clone3 ...", "mount", "leave by chroot" |
+| set-user-id programs | "become the superuser by a set-user-id program" |
+| io_uring, keyrings, bpf, perf, userfaultfd | by these names, and by the x32 and 32-bit entry points |
+| terminals | `test_nothing_is_typed_into_the_terminal`, in three widths |
+| daemons | "leave a daemon behind"; for the host's end `test_uses.py` |
+| TCP, UDP, ICMP, raw, netlink, vsock, AF_ALG | "connect over TCP", "send over UDP", "open a socket of ..." |
+| abstract and pathname sockets | "connect to an abstract socket", "... of the file system", "... in a folder ..." |
+| queues of System V and POSIX | "message queues of ...", "semaphores of ...", "memory queues of ..." |
+| fork, memory, disk, inode, descriptor bombs | "more ... than granted" |
+| output bombs | `tests/stage/test_excess.py`; of messages `tests/stage/test_floods.py` |
+| crash loops | `tests/stage/test_crash_loops.py`; deaths under load `tests/stage/test_kills.py` |
+
+Known and not prevented: a named pipe, or a socket, that lies in a folder granted for reading (`docs/security.md`).
+"""
 
 from __future__ import annotations
 

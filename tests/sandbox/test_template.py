@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.attacks import ATTACKS, PRELUDE, Attack
+from tests.sandbox.attacks_channels import CHANNELS
 from tests.sandbox.conftest import Identity, Outcome
 from tests.sandbox.template_host import Driver, driver, entry
 from tests.sandbox.test_uses import PYTHON, USES, Use
@@ -33,7 +34,7 @@ def warm(identity: Identity, template_library: Path) -> Iterator[Driver]:
         yield host
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name.replace(" ", "-"))
+@pytest.mark.parametrize("attack", [*ATTACKS, *CHANNELS], ids=lambda attack: attack.name.replace(" ", "-"))
 def test_attack_fails(attack: Attack, warm: Driver, make_world: Callable[[], World]) -> None:
     """Its positive control is the attack outside, in `test_attacks.py`."""
     if not attack.runs_here():

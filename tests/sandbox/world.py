@@ -44,11 +44,15 @@ class World:
         for path in (self.folder, self.project, self.secret, self.target, self.granted):
             identity.own(path)
         (self.project / "id").chmod(0o4755)
+        self.fifo = self.project / "fifo"
+        os.mkfifo(self.fifo, 0o600)
+        identity.own(self.fifo)
         self.messages: list[bytes] = []
         self._identity = identity
         self._sockets: list[socket.socket] = []
         self._start_victim()
         self._listen()
+        self.entries = set(self.project.iterdir())
         self.shm = Path("/dev/shm") / f"symphony-{self.mark}"
         self.shm.write_text(self.token)
         identity.own(self.shm)
@@ -81,18 +85,25 @@ class World:
         tcp = socket.create_server(("127.0.0.1", 0))
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.bind(("127.0.0.1", 0))
-        path = socket.socket(socket.AF_UNIX)
+        path, inner = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
         path.bind(self.unix)
         Path(self.unix).chmod(0o777)
+        self.inner = str(self.project / "socket")
+        inner.bind(self.inner)
+        Path(self.inner).chmod(0o777)
         abstract = socket.socket(socket.AF_UNIX)
         abstract.bind("\0" + self.abstract)
         self.tcp_port, self.udp_port = tcp.getsockname()[1], udp.getsockname()[1]
-        for listener in (path, abstract):
+        for listener in (path, inner, abstract):
             listener.listen()
-        self._sockets = [tcp, udp, path, abstract]
-        for listener in (tcp, path, abstract):
+        self._sockets = [tcp, udp, path, inner, abstract]
+        for listener in (tcp, path, inner, abstract):
             threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
         self._udp = udp
+        # As a program of the host that waits for orders, and has some under way.
+        self._orders = os.open(self.fifo, os.O_RDWR | os.O_NONBLOCK)
+        self.order = b"an order of the host's"
+        os.write(self._orders, self.order)
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -107,6 +118,12 @@ class World:
             self._udp.setblocking(False)
             self.messages.append(self._udp.recv(100))
         return any(self.mark.encode() in message for message in self.messages)
+
+    def orders(self) -> bytes:
+        """What is in the named pipe, for as long as nobody else has taken it."""
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self._orders, 1000)
+        return b""
 
     def is_victim_dead(self) -> bool:
         """Whether the victim has ended, or is ending."""
@@ -127,6 +144,8 @@ class World:
             "tcp": self.tcp_port,
             "udp": self.udp_port,
             "unix": self.unix,
+            "inner": self.inner,
+            "fifo": self.fifo,
             "abstract": self.abstract,
             "shm": self.shm,
             "device": self.folder.stat().st_dev,
@@ -147,5 +166,6 @@ class World:
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
+        os.close(self._orders)
         self.shm.unlink(missing_ok=True)
         shutil.rmtree(self.folder)
