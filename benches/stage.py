@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import shutil
@@ -44,6 +45,11 @@ def echo(ctx, text, turn=0):
 
 
 @player.function
+def measure(ctx, content):
+    return {"size": len(content)}
+
+
+@player.function
 def nap(ctx, text):
     time.sleep(0.3)
     return {"text": text}
@@ -66,6 +72,13 @@ outputs = { text = "text" }
 params = { turn = { type = "integer", default = 0, description = "any" } }
 
 [[functions]]
+name = "measure"
+description = "The size of what it takes"
+examples = ["measure"]
+inputs = { content = "any" }
+outputs = { size = "number" }
+
+[[functions]]
 name = "nap"
 description = "Gives back what it takes after a while"
 examples = ["nap"]
@@ -80,8 +93,11 @@ while True:
     head = f.read(4)
     if len(head) < 4: break
     body = msgpack.unpackb(f.read(struct.unpack("<I", head)[0]))
+    if "content" in body: body = {{"size": len(body["content"])}}
     out = msgpack.packb(body); s.sendall(struct.pack("<I", len(out)) + out)
 """
+
+SMALL = {"text": "x" * 64}
 
 BARE_PLAYER = """
 import os, socket, struct, time, msgpack
@@ -153,34 +169,35 @@ def await_event(runtime: Runtime, wanted: Callable[[dict[str, Any]], bool], key:
     raise RuntimeError("nothing came within a minute")
 
 
-def call(runtime: Runtime, token: int) -> None:
-    """One call of the echo, to its answer."""
-    body = {
-        "function": "echo",
-        "params": {},
-        "inputs": {"text": "x" * 64},
-        "context": {"run": "", "node": "", "project": None, "attempt": 1},
-    }
+def call_body(function: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """What the host sends with a call."""
+    context = {"run": "", "node": "", "project": None, "attempt": 1}
+    return {"function": function, "params": {}, "inputs": inputs, "context": context}
+
+
+def call(runtime: Runtime, token: int, function: str = "echo", inputs: dict[str, Any] = SMALL) -> None:
+    """One call, to its answer."""
+    body = call_body(function, inputs)
     runtime.call_player(token, "echo", body, 30.0)
     event = await_event(runtime, lambda e: e["event"] == "call_done" and e["token"] == token, "echo")
     assert not event.get("error"), event
 
 
 @contextmanager
-def _python_peer(folder: str) -> Iterator[Callable[[int], float]]:
-    """What so many round trips take to a Python process that unpacks and packs what it gets, 64 bytes."""
+def _python_peer(folder: str, body: dict[str, Any] = SMALL) -> Iterator[Callable[[int], float]]:
+    """What so many round trips take to a Python process that unpacks and packs what it gets."""
     path = f"{folder}/peer.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
         process = subprocess.Popen([sys.executable, "-c", PEER.format(path=path)])
         connection, _ = listener.accept()
-    frame = msgpack.packb({"text": "x" * 64})
     with connection, connection.makefile("rb") as file:
 
         def trips(count: int) -> float:
             def work() -> None:
                 for _ in range(count):
+                    frame = msgpack.packb(body)
                     connection.sendall(struct.pack("<I", len(frame)) + frame)
                     msgpack.unpackb(file.read(struct.unpack("<I", file.read(4))[0]))
 
@@ -270,6 +287,120 @@ def round_trip(name: str) -> Row:
         how = "one call at a time, both ends free to move between cores; authentication, validation and limits on"
         theirs = "Python socket + msgpack"
         return compare(name, ours, theirs, lambda: trips(count) / count, unit="µs", scale=1e6, how=how)
+
+
+async def _streams(path: str, count: int) -> float:
+    """Seconds of so many round trips over asyncio's own streams."""
+    frame = msgpack.packb(SMALL)
+    connected: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Future()
+    server = await asyncio.start_unix_server(
+        lambda reader, writer: connected.set_result((reader, writer)), path
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", PEER.format(path=path))
+    reader, writer = await connected
+    began = 0.0
+    for number in range(count + 1):
+        # The first waits for the process to start.
+        began = time.perf_counter() if number == 1 else began
+        writer.write(struct.pack("<I", len(frame)) + frame)
+        length = struct.unpack("<I", await reader.readexactly(4))[0]
+        msgpack.unpackb(await reader.readexactly(length))
+    took = time.perf_counter() - began
+    writer.close()
+    server.close()
+    await process.wait()
+    return took
+
+
+async def _calls_from_asyncio(runtime: Runtime, first: int, count: int) -> float:
+    """Seconds of so many calls from a task of asyncio, which is woken by the descriptor of the events."""
+    loop = asyncio.get_running_loop()
+    waiting: dict[int, asyncio.Future[None]] = {}
+
+    def drain() -> None:
+        for event in runtime.drain(1024):
+            if event["event"] == "call_done":
+                waiting.pop(event["token"]).set_result(None)
+
+    loop.add_reader(runtime.fileno(), drain)
+    body = call_body("echo", SMALL)
+    began = time.perf_counter()
+    for token in range(first, first + count):
+        waiting[token] = answered = loop.create_future()
+        runtime.call_player(token, "echo", body, 30.0)
+        await answered
+    took = time.perf_counter() - began
+    loop.remove_reader(runtime.fileno())
+    return took
+
+
+def round_trip_from_asyncio(name: str) -> Row:
+    """From a task of asyncio through the run loop to a sandboxed Player and back, 64 bytes."""
+    count, first = 300, 1 << 20
+    with stage() as (runtime, folder):
+        call(runtime, 1)
+
+        def ours() -> float:
+            nonlocal first
+            first += count
+            return asyncio.run(_calls_from_asyncio(runtime, first, count)) / count
+
+        def theirs() -> float:
+            return asyncio.run(_streams(f"{folder}/{uuid.uuid4()}", count)) / count
+
+        how = "one call at a time from a task; authentication, validation and limits on; the peer has none of them"
+        return compare(name, ours, "asyncio streams + msgpack", theirs, unit="µs", scale=1e6, how=how)
+
+
+def pipelined(name: str) -> Row:
+    """Calls of one sandboxed Player from Python, as many at once as it takes."""
+    count, first = 5000, 1 << 20
+    with stage() as (runtime, folder), _python_peer(folder) as trips:
+        call(runtime, 1)
+        body = call_body("echo", SMALL)
+
+        def ours() -> float:
+            nonlocal first
+            first += count
+
+            def work() -> None:
+                for token in range(first, first + count):
+                    runtime.call_player(token, "echo", body, 30.0)
+                left = count
+                while left:
+                    select.select([runtime.fileno()], [], [], 30)
+                    left -= sum(event["event"] == "call_done" for event in runtime.drain(1024))
+
+            return seconds(work) / count
+
+        how = (
+            f"{count} calls on their way at once, each answered; the peer makes one round trip after another"
+        )
+        theirs = "Python socket + msgpack"
+        return compare(name, ours, theirs, lambda: trips(500) / 500, unit="µs", scale=1e6, how=how)
+
+
+def hand_over(name: str) -> Row:
+    """A large payload from Python to a sandboxed Player, which says how large it is."""
+    size = int(name.split()[1]) << 20
+    inputs = {"content": os.urandom(size)}
+    with stage() as (runtime, folder), _python_peer(folder, inputs) as trips:
+        call(runtime, 1)
+        token = 1
+
+        def ours() -> float:
+            nonlocal token
+            token += 1
+
+            def work() -> None:
+                call(runtime, token, "measure", inputs)
+
+            return seconds(work)
+
+        where = "the shared segment" if size < 4 << 20 else "a sealed file"
+        how = f"through {where}, to the answer; the peer packs, copies through its socket and unpacks"
+        theirs = "Python socket + msgpack"
+        return compare(name, ours, theirs, lambda: trips(1), unit="ms", scale=1e3, how=how)
 
 
 def _start(runtime: Runtime, launch: dict[str, Any]) -> float:
@@ -438,6 +569,11 @@ ROWS: dict[str, Callable[[str], Row]] = {
     "stage.round trip 64 B": round_trip,
     "stage.round trip 64 B from Rust": round_trip_from_rust,
     "stage.round trip 64 B from Rust, no SDK": round_trip_from_rust,
+    "stage.round trip 64 B from asyncio": round_trip_from_asyncio,
+    "stage.pipelined 64 B": pipelined,
+    "stage.hand-over 1 MiB": hand_over,
+    "stage.hand-over 16 MiB": hand_over,
+    "stage.hand-over 64 MiB": hand_over,
     "stage.player cold start": cold_start,
     "stage.player from the template": template_start,
     "stage.idle player": idle_memory,
