@@ -15,14 +15,13 @@ import pytest
 
 from symphony.app.components import MOST_SHOWN, Components, value_of
 from symphony.app.host import Host
-from symphony.app.lock import HomeLock
-from symphony.config.home import Home
 from symphony.engine.engine import Engine
 from symphony.errors import BadInput, NotFound
 from symphony.ui.catalogue import check
 from symphony.ui.foreign import frame
 from symphony.ui.node import Node
 from symphony.ui.page import Page
+from tests.hosting import hosted
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [{"region": name, "amount": amount} for name, amount in (("north", 10), ("south", 30), ("east", 5))]
@@ -103,12 +102,8 @@ async def host(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
     (bundled / "flooder" / "Symphony.toml").write_text(MANIFEST)
     (bundled / "flooder" / "player.py").write_text(FLOODER)
     monkeypatch.setenv("SYMPHONY_BUNDLED", str(bundled))
-    lock = HomeLock(Home(home).lock)
-    assert lock.acquire()
-    host = Host(Home(home), lock=lock)
-    await host.start()
-    yield host
-    await host.stop()
+    async with hosted(home) as host:
+        yield host
 
 
 async def until(host: Host, component: str, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:

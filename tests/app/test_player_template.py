@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from symphony.app.host import Host
-from symphony.app.lock import HomeLock
 from symphony.app.player_template import WarmTemplate
-from symphony.config.home import Home
 from symphony.ports.host import Json
 from symphony.stage.manifest import parse_manifest
 from symphony.stage.roster import CastMember, PlayerLimits, Roster
+from tests.hosting import hosted
 
 MELODY: Json = {
     "format": "symphony.melody/1",
@@ -27,19 +26,11 @@ MELODY: Json = {
 @pytest.fixture
 async def host(home: Path, tmp_path: Path) -> AsyncIterator[Host]:
     """A host with a project of one file open."""
-    own = Home(home).create()
-    (home / "config.toml").write_text("conductor.enabled = false\n")
     project = tmp_path / "project"
     project.mkdir()
     (project / "one.txt").write_text("one")
-    lock = HomeLock(own.lock)
-    assert lock.acquire()
-    host = Host(own, lock=lock, project=project)
-    await host.start()
-    try:
+    async with hosted(home, "conductor.enabled = false\n", project=project) as host:
         yield host
-    finally:
-        await host.stop()
 
 
 async def _play(host: Host) -> None:

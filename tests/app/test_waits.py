@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from symphony.app.host import Host
-from symphony.app.lock import HomeLock
 from symphony.app.waits import Waits
-from symphony.config.home import Home
 from symphony.engine.record import RunRecord
 from symphony.types.runs import NodeRun, RunInfo
+from tests.hosting import hosted
 
 Json = dict[str, Any]
 ANSWER = json.dumps({"choices": [{"message": {"content": "An answer."}}], "model": "m"}).encode()
@@ -64,19 +61,6 @@ def endpoint() -> Iterator[Endpoint]:
     endpoint.go.set()
     endpoint.server.shutdown()
     endpoint.server.server_close()
-
-
-@asynccontextmanager
-async def hosted(home: Path) -> AsyncIterator[Host]:
-    own = Home(home).create()
-    lock = HomeLock(own.lock)
-    assert lock.acquire()
-    host = Host(own, lock=lock)
-    await host.start()
-    try:
-        yield host
-    finally:
-        await host.stop()
 
 
 def asks(name: str) -> Json:

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from symphony.app.host import Host
-from symphony.app.lock import HomeLock
-from symphony.config.home import Home
+from tests.hosting import hosted
 
 Json = dict[str, Any]
 PATIENCE = 120.0
@@ -76,12 +75,5 @@ async def stage(home: Path, tmp_path: Path) -> AsyncIterator[Stage]:
     """A host that plays in the loop of the test."""
     project = tmp_path / "project"
     project.mkdir()
-    place = Home(home)
-    lock = HomeLock(place.lock)
-    assert lock.acquire()
-    host = Host(place, lock=lock)
-    await host.start()
-    try:
+    async with hosted(home) as host:
         yield Stage(host, project)
-    finally:
-        await host.stop()

@@ -14,15 +14,13 @@ from typing import Any
 
 from pit_native import PoolManager
 from symphony.app.adapters import HostPit, PlannerConductor, SandboxedExtensions
-from symphony.app.host import Host
-from symphony.app.lock import HomeLock
-from symphony.config.home import Home
 from symphony.errors import PlayerError
 from symphony.ports.conductor import ConductorPort, OrchestrationResult
 from symphony.ports.doubles import InMemoryConductor, InMemoryExtensions, InMemoryPit, InMemoryTextEditing
 from symphony.ports.extension import ExtensionPort
 from symphony.ports.pit import PitPort
 from symphony.ports.text_editing import TextEditingPort
+from tests.hosting import hosted
 
 Document = dict[str, Any]
 
@@ -121,19 +119,6 @@ async def _conductor_double(folder: Path) -> AsyncIterator[ConductorCase]:
 
 
 # --- real adapters -----------------------------------------------------------------------------------
-@asynccontextmanager
-async def _host(folder: Path) -> AsyncIterator[Host]:
-    home = Home(folder / "home")
-    lock = HomeLock(home.lock)
-    assert lock.acquire()
-    host = Host(home, lock=lock)
-    await host.start()
-    try:
-        yield host
-    finally:
-        await host.stop()
-
-
 def _scripts(*scripts: str) -> Document:
     nodes = [
         {
@@ -158,7 +143,7 @@ async def _pit_host(folder: Path) -> AsyncIterator[PitCase]:
     project.mkdir()
     models = PoolManager(4)
     models.register("model", lambda name: object())
-    async with _host(folder) as host:
+    async with hosted(folder / "home") as host:
         good, failing = _scripts("echo 1", "cat"), _scripts("echo 1", "exit 3", "cat")
         yield PitCase(HostPit(host, models, project), "model", good, failing, _scripts("sleep 300"))
 
@@ -207,7 +192,7 @@ async def _extension_sandboxed(folder: Path) -> AsyncIterator[ExtensionCase]:
     functions = "".join(FUNCTION.format(name=name) for name in ("echo", "fail", "hang"))
     (place / "Symphony.toml").write_text(MANIFEST + functions)
     (place / "player.py").write_text(PLAYER)
-    async with _host(folder) as host:
+    async with hosted(folder / "home") as host:
         services = host.services
         port = SandboxedExtensions(services.roster, services.engine.call, lambda manifest: manifest.grants())
         yield ExtensionCase(port, place)
@@ -215,7 +200,7 @@ async def _extension_sandboxed(folder: Path) -> AsyncIterator[ExtensionCase]:
 
 @asynccontextmanager
 async def _conductor_planner(folder: Path) -> AsyncIterator[ConductorCase]:
-    async with _host(folder) as host:
+    async with hosted(folder / "home") as host:
         planner = host.services.planner
         await asyncio.to_thread(planner.embed, ["loaded by its first use"])
         port = PlannerConductor(planner)

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from symphony.app.host import Host
-from symphony.app.lock import HomeLock
-from symphony.config.home import Home
 from symphony.stage.manifest import load_manifest
+from tests.hosting import hosted
 
 
 def carets(*arguments: object) -> str:
@@ -25,26 +24,11 @@ def carets(*arguments: object) -> str:
 
 
 @asynccontextmanager
-async def running(home: Path, settings: str = "") -> AsyncIterator[Host]:
-    """A host on a home with these settings."""
-    place = Home(home).create()
-    place.config.write_text(settings)
-    lock = HomeLock(place.lock)
-    assert lock.acquire()
-    host = Host(place, lock=lock)
-    await host.start()
-    try:
-        yield host
-    finally:
-        await host.stop()
-
-
-@asynccontextmanager
 async def installed(home: Path, folder: Path, tmp_path: Path) -> AsyncIterator[Host]:
     """A host that has installed the extension in `folder`, packed and signed, with all grants that it wants."""
     package = Path(json.loads(carets("pack", folder, "--out", tmp_path, "--json"))["file"])
     key = json.loads(carets("sign", package, "--key", tmp_path / "key", "--json"))["key"]
-    async with running(home, f'[registry]\ntrusted = ["{key}"]\n') as host:
+    async with hosted(home, f'[registry]\ntrusted = ["{key}"]\n') as host:
         await host.install_extension(str(package), load_manifest(folder).grants())
         yield host
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from symphony.errors import SymphonyError
-from tests.sdk.hosts import call, running
+from tests.hosting import hosted
+from tests.sdk.hosts import call
 
 MANIFEST = """\
 [extension]
@@ -100,7 +101,7 @@ async def test_a_change_takes_over_and_drops_no_call(home: Path, extension: Path
         ],
         "edges": [{"kind": "control", "from": "a", "to": "b"}],
     }
-    async with running(home) as host:
+    async with hosted(home) as host:
         dev = await Dev.begin(home, extension, "--yes")
         first = await dev.told()
         assert first["name"] == "ann/voice" and str(first["version"]).startswith("0.1.0+dev.")
@@ -135,7 +136,7 @@ async def test_a_change_takes_over_and_drops_no_call(home: Path, extension: Path
 
 
 async def test_nothing_is_granted_that_nobody_agreed_to(home: Path, extension: Path) -> None:
-    async with running(home) as host:
+    async with hosted(home) as host:
         dev = await Dev.begin(home, extension)
         await dev.process.communicate()
         assert dev.process.returncode != 0

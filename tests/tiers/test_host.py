@@ -6,8 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,13 @@ import pytest
 
 import pit_native
 from symphony.app.host import Host
-from symphony.app.lock import HomeLock
 from symphony.app.tiering import KEY_NAME, Tiers
 from symphony.config.home import Home
 from symphony.errors import ArtifactHeld, BadInput, NotFound, TierUnreachable
 from symphony.tiers.catalogue import Catalogue
 from symphony.tiers.s3 import S3Tier
 from tests.conftest import Done
+from tests.hosting import hosted
 from tests.tiers.conftest import KEYS
 
 TEXT = b"zebras graze at dawn, and nobody knows why they do"
@@ -32,19 +31,6 @@ def settings(home: Path, **values: object) -> None:
     home.mkdir(parents=True, exist_ok=True)
     lines = [f"pit.stale.{key.replace('__', '.')} = {json.dumps(value)}" for key, value in values.items()]
     (home / "config.toml").write_text("\n".join(lines) + "\n")
-
-
-@asynccontextmanager
-async def hosted(home: Path) -> AsyncIterator[Host]:
-    own = Home(home).create()
-    lock = HomeLock(own.lock)
-    assert lock.acquire()
-    host = Host(own, lock=lock)
-    await host.start()
-    try:
-        yield host
-    finally:
-        await host.stop()
 
 
 def stored(host: Host, content: bytes = TEXT, name: str = "a.txt") -> str:
