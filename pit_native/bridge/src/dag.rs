@@ -53,6 +53,15 @@ impl PyDagTracker {
         node_ids: &Bound<'py, PyAny>,
         edges: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
+        Self::check(py, node_ids, edges).map(|(findings, _)| findings)
+    }
+
+    #[staticmethod]
+    fn check<'py>(
+        py: Python<'py>,
+        node_ids: &Bound<'py, PyAny>,
+        edges: &Bound<'py, PyAny>,
+    ) -> PyResult<(Bound<'py, PyList>, Option<Self>)> {
         let (mut findings, mut repeated) = (Vec::new(), Vec::new());
         let ids = Ids::read(node_ids, &mut |node, first, _| {
             findings.push(Finding::DuplicateNode { node, first });
@@ -60,8 +69,9 @@ impl PyDagTracker {
             Ok(())
         })?;
         let edges = ids.edges(edges)?;
-        let found = py.detach(|| dag_tracker::validate(ids.len(), &edges.pairs));
-        for mut finding in found.map_err(|error| graph_error(py, &error, &edges))? {
+        let found = py.detach(|| dag_tracker::check(ids.len(), &edges.pairs));
+        let (found, tracker) = found.map_err(|error| graph_error(py, &error, &edges))?;
+        for mut finding in found {
             match &mut finding {
                 Finding::UnknownNode { edge, end, .. } if edges.is_malformed(*edge) => {
                     if *end == End::Target {
@@ -82,7 +92,12 @@ impl PyDagTracker {
         }
         let told = findings.iter();
         let told = told.map(|finding| finding_dict(py, finding, &ids, &edges));
-        PyList::new(py, told.collect::<PyResult<Vec<_>>>()?)
+        let told = PyList::new(py, told.collect::<PyResult<Vec<_>>>()?)?;
+        let tracker = tracker.filter(|_| repeated.is_empty());
+        Ok((
+            told,
+            tracker.map(|tracker| Self::around(ids, tracker, None)),
+        ))
     }
 
     fn topological_order<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {

@@ -1,6 +1,7 @@
 //! All that is wrong with a graph, found at once.
 
 use crate::graph::{Cycle, Graph, GraphError};
+use crate::tracker::Tracker;
 
 /// Which end of an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,12 +149,24 @@ pub fn validate<E: Copy + Into<(u32, u32)>>(
     nodes: usize,
     edges: &[E],
 ) -> Result<Vec<Finding>, GraphError> {
+    check(nodes, edges).map(|(findings, _)| findings)
+}
+
+/// As [`validate`], and the tracker of the graph when no finding is an error: what is found out for the one serves
+/// the other.
+pub fn check<E: Copy + Into<(u32, u32)>>(
+    nodes: usize,
+    edges: &[E],
+) -> Result<(Vec<Finding>, Option<Tracker>), GraphError> {
     let is_unknown = |&edge: &E| {
         let (source, target) = edge.into();
         source.max(target) as usize >= nodes
     };
     if !edges.iter().any(is_unknown) {
-        return Ok(findings_of(&Graph::new(nodes, edges)?));
+        let graph = Graph::new(nodes, edges)?;
+        let (findings, order) = findings_of(&graph);
+        let tracker = order.map(|order| Tracker::in_order(graph, order));
+        return Ok((findings, tracker));
     }
     let (mut known, mut places, mut findings) = (Vec::new(), Vec::new(), Vec::new());
     for (edge, &ends) in edges.iter().enumerate() {
@@ -170,7 +183,7 @@ pub fn validate<E: Copy + Into<(u32, u32)>>(
             places.push(edge);
         }
     }
-    for mut finding in findings_of(&Graph::new(nodes, &known)?) {
+    for mut finding in findings_of(&Graph::new(nodes, &known)?).0 {
         match &mut finding {
             Finding::SelfLoop { edge, .. } => *edge = places[*edge as usize],
             Finding::DuplicateEdge { edge, first } => {
@@ -181,10 +194,11 @@ pub fn validate<E: Copy + Into<(u32, u32)>>(
         }
         findings.push(finding);
     }
-    Ok(findings)
+    Ok((findings, None))
 }
 
-fn findings_of(graph: &Graph) -> Vec<Finding> {
+/// What is wrong with `graph`, and its order if it has one.
+fn findings_of(graph: &Graph) -> (Vec<Finding>, Option<Vec<u32>>) {
     let mut findings = odd_edges(graph);
     let (order, waiting) = graph.sort();
     if order.len() < graph.nodes() {
@@ -192,11 +206,12 @@ fn findings_of(graph: &Graph) -> Vec<Finding> {
     }
     let is_lone =
         |node: &u32| graph.in_degrees()[*node as usize] == 0 && graph.successors(*node).is_empty();
-    let lone: Vec<u32> = order.into_iter().filter(is_lone).collect();
+    let lone: Vec<u32> = order.iter().copied().filter(is_lone).collect();
     if !lone.is_empty() && graph.nodes() > 1 {
         findings.push(Finding::Orphans(lone));
     }
-    findings
+    let is_whole = order.len() == graph.nodes();
+    (findings, is_whole.then_some(order))
 }
 
 /// Self-loops and repeated edges, in the order of the edges.

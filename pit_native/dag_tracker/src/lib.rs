@@ -10,7 +10,7 @@ mod record_log;
 mod snapshot;
 mod tracker;
 
-pub use findings::{End, Finding, validate};
+pub use findings::{End, Finding, check, validate};
 pub use graph::{Cycle, Graph, GraphError};
 pub use record_log::{LogError, LogName, RecordLog, Records, read_records};
 pub use snapshot::{Recovered, SnapshotError, TrackerJournal, recover};

@@ -77,6 +77,11 @@ impl Tracker {
     /// A tracker with nothing started, or the cycle that forbids it.
     pub fn new(graph: Graph) -> Result<Self, Cycle> {
         let order = graph.topological_order()?;
+        Ok(Self::in_order(graph, order))
+    }
+
+    /// As [`Tracker::new`], where the order of `graph` is known already.
+    pub(crate) fn in_order(graph: Graph, order: Vec<u32>) -> Self {
         let waiting = graph.in_degrees().to_vec();
         let mut states = vec![State::Pending; graph.nodes()];
         let ready: Vec<u32> = (0..graph.nodes() as u32)
@@ -86,14 +91,14 @@ impl Tracker {
             states[node as usize] = State::Ready;
         }
         let unfinished = graph.nodes();
-        Ok(Self {
+        Self {
             graph,
             order,
             states,
             waiting,
             ready,
             unfinished,
-        })
+        }
     }
 
     /// All nodes, each after its sources.
