@@ -406,6 +406,11 @@ class DagTracker(Generic[_Id]):
         edges). Warnings: `duplicate_edge` (the first such edge and this one) and `orphan` (all nodes
         without an edge, unless there is but one node).
         """
+    @staticmethod
+    def check(
+        node_ids: Iterable[_Id] | int, edges: Iterable[Sequence[_Id]] | Buffer
+    ) -> tuple[list[dict[str, Any]], DagTracker[_Id] | None]:
+        """What `validate` answers, and the tracker when no finding is an error. The graph is read once."""
     def topological_order(self) -> list[_Id]:
         """All ids, each after its sources."""
     def critical_path(self, weights: Mapping[_Id, float] | Sequence[float]) -> list[_Id]:
@@ -570,6 +575,8 @@ class Runtime:
       `{"error": {code, message, remedy}}`, and `{"waiting": True}` before when a person has to answer.
     - `condition` {token, run, from, to, when, edge, outputs}: answer `decide(token, bool)`. `edge` is the
       plan's token of the edge.
+    - `recall` {token, run, id}: the content of an artifact that is in another tier will be read. Answer
+      `decide(token, True)` when the store has it again, else `{"error": {"message", …}}`; its node runs then.
     - `failure` {token, run, node, attempt, error}, only for plans with `ask_failure`: answer
       `decide(token, {"action": "fail" | "retry" | "skip" | "fallback", "delay": seconds})` within 5 seconds, else the
       node's retry policy holds.
@@ -652,7 +659,7 @@ class Runtime:
         False when it does not play.
         """
     def decide(self, token: int, answer: Any) -> bool:
-        """Answers `control`, `condition` and `failure` events; False when nobody asks any more."""
+        """Answers `control`, `condition`, `recall` and `failure` events; False when nobody asks any more."""
     def outputs(self, run: str, node: str) -> dict[str, Any]:
         """The outputs of a node that is done, of a run of this host. Waits when they are read from the
         store. NotFound.

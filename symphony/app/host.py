@@ -221,6 +221,7 @@ class Host(
             on_ui=lambda event: services.components.shown(event),
             node_timeout=lambda: configuration.get("engine.node_timeout"),
             find_melody=lambda name, version: asyncio.to_thread(melodies.show, name, version),
+            bring_back=lambda id: tiers.bring_back(id),
             counts_nodes=pit.counts_nodes,
             grants=roster.granted_to,
         )

@@ -76,10 +76,12 @@ class Engine:
         on_ui: Callable[[Json], None],
         node_timeout: Callable[[], float],
         find_melody: FindMelody,
+        bring_back: Callable[[str], None],
         counts_nodes: bool = False,
         grants: Callable[[str], Iterable[str]] = lambda extension: (),
     ) -> None:
-        """`counts_nodes` tells that the arbiter has places for nodes (`engine.max_parallel`), `grants` what an
+        """`bring_back` fetches the content of an artifact from its tier, blocks, and raises a SymphonyError when it
+        cannot. `counts_nodes` tells that the arbiter has places for nodes (`engine.max_parallel`), `grants` what an
         extension was granted.
         """
         self._runtime = runtime
@@ -92,6 +94,7 @@ class Engine:
         self._node_timeout = node_timeout
         self._counts_nodes = counts_nodes
         self._grants = grants
+        self._bring_back = bring_back
         self._playing: dict[str, RunRecord] = {}
         self._ended: dict[str, asyncio.Event] = {}
         self._calls: dict[int, asyncio.Future[Json]] = {}
@@ -107,7 +110,7 @@ class Engine:
             progress=self._nested_progress,
         )
         self.control = ControlPlayers(self._node_waits, self._nested)
-        self._handlers: dict[str, Callable[[Json], None]] = {
+        self._handlers: dict[str, Callable[[Json], object]] = {
             "node": self._on_node,
             "run": self._on_run,
             "progress": self._on_progress,
@@ -118,6 +121,7 @@ class Engine:
             "withdrawn": lambda event: on_withdrawn(event["id"]),
             "control": self._on_control,
             "condition": self._on_condition,
+            "recall": lambda event: self._spawn(self._recall(event)),
             "player": self._on_player,
             "call_done": self._on_call_done,
         }
@@ -466,6 +470,19 @@ class Engine:
             log.warning("condition %r: %s", when, error, extra={"run": event["run"], "node": event["to"]})
             holds = False
         self._runtime.decide(event["token"], holds)
+
+    async def _recall(self, event: Json) -> None:
+        """Brings back what an earlier run made and this one needs."""
+        answer: Any = True
+        try:
+            await asyncio.to_thread(self._bring_back, event["id"])
+        except SymphonyError as error:
+            log.warning("%s", error, extra={"run": event["run"]})
+            answer = {"error": error.to_json()}
+        except Exception as error:
+            log.exception("%s could not be brought back", event["id"], extra={"run": event["run"]})
+            answer = {"error": {"code": "internal", "message": str(error), "remedy": "see the log"}}
+        self._runtime.decide(event["token"], answer)
 
     def _node_waits(self, call: ControlCall) -> None:
         record = self._playing.get(root_of(call.run))

@@ -149,6 +149,8 @@ class NestedRuns:
         if child is None or event.get("kept"):  # what was kept is known from the start
             return
         node, state = str(event["node"]), str(event["state"])
+        if child.states.get(node) in _DONE:
+            child.done -= 1  # it was to be kept, and what it had made is lost
         child.states[node] = state
         if state not in _DONE:
             return

@@ -222,10 +222,11 @@ impl Arbiter {
 
     /// Keeps `needs` free for `owner` from `starts` to `ends`, in seconds of the clock that
     /// [`Arbiter::advance`] is told; what the owner is granted meanwhile is taken out of it, and when all
-    /// is claimed the reservation is gone. Adds to `granted` what is possible now.
+    /// is claimed the reservation is gone. Explanations call it by its `label`, else by the owner.
     pub fn reserve(
         &mut self,
         owner: &str,
+        label: Option<Arc<str>>,
         needs: Needs,
         starts: f64,
         ends: f64,
@@ -234,11 +235,25 @@ impl Arbiter {
         let new = Reservation {
             id: 0,
             account,
+            label,
             open: needs,
             starts,
             ends,
         };
         self.reservations.add(&self.resources, owner, new)
+    }
+
+    /// Whether so much is held by nobody, kept for nobody, and nobody waits for any of it.
+    pub fn is_spare(&self, needs: &Needs) -> bool {
+        let nobody = usize::MAX;
+        let mut needs = needs.iter();
+        needs.all(|&(place, amount)| {
+            let wants = |&waiting: &usize| {
+                let mut wanted = self.entries[waiting].needs.iter();
+                wanted.any(|&(other, amount)| other == place && amount > 0)
+            };
+            self.available(nobody, place) >= amount && !self.waiting.iter().any(wants)
+        })
     }
 
     /// Gives a reservation up; adds to `granted` who waited for it. False when there is none.

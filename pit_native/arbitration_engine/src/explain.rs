@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::engine::{Arbiter, Entry};
 use crate::locks::Mode;
 use crate::request::GrantId;
+use crate::reservations::Reservation;
 use crate::resources::UNIT;
 
 /// One thing that a request waits for.
@@ -182,10 +183,14 @@ impl Arbiter {
             }
             let kept = amount - missing - amount.min(self.available(entry.account, resource));
             if kept > 0 {
-                let owners = self.reservations.holders(entry.account, resource);
-                let mut owners: Vec<String> = owners
-                    .map(|(account, _)| self.accounts[account].name.to_string())
-                    .collect();
+                let others = self.reservations.in_the_way(entry.account, resource);
+                let owner = |other: &Reservation| {
+                    let label = other.label.as_ref();
+                    label
+                        .unwrap_or(&self.accounts[other.account].name)
+                        .to_string()
+                };
+                let mut owners: Vec<String> = others.map(owner).collect();
                 owners.sort_unstable();
                 owners.dedup();
                 reasons.push(Reason::Reserved {

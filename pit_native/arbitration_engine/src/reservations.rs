@@ -1,5 +1,7 @@
 //! Capacity that is kept free for an owner, from a time on, until it is claimed.
 
+use std::sync::Arc;
+
 use crate::request::RequestError;
 use crate::resources::{Needs, Resources, UNIT};
 
@@ -11,6 +13,8 @@ pub type ReservationId = u64;
 pub(crate) struct Reservation {
     pub(crate) id: ReservationId,
     pub(crate) account: usize,
+    /// What it is for, if not for all that the owner does.
+    pub(crate) label: Option<Arc<str>>,
     /// What was not claimed yet.
     pub(crate) open: Needs,
     pub(crate) starts: f64,
@@ -109,12 +113,14 @@ impl Reservations {
         self.all.iter().any(|held| held.account == account)
     }
 
-    /// The accounts for which a resource is kept now, `account` excepted.
-    pub(crate) fn holders(&self, account: usize, place: u16) -> impl Iterator<Item = (usize, u64)> {
+    /// What keeps a resource from `account` now.
+    pub(crate) fn in_the_way(
+        &self,
+        account: usize,
+        place: u16,
+    ) -> impl Iterator<Item = &Reservation> {
         let others = self.active().filter(move |held| held.account != account);
-        others
-            .map(move |held| (held.account, amount_of(&held.open, place)))
-            .filter(|(_, amount)| *amount > 0)
+        others.filter(move |held| amount_of(&held.open, place) > 0)
     }
 
     /// Takes what `account` was granted out of what is kept for it; what is claimed whole is gone.

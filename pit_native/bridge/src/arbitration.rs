@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 use crate::errors::{bad_input, raise_coded};
 
 /// The arbiter with those who are told when a queued request is granted.
-pub(crate) struct SharedArbiter {
+struct SharedArbiter {
     /// Read without the lock, for it never changes.
     resources: Arc<Resources>,
     state: Mutex<State>,
@@ -66,19 +66,21 @@ impl SharedArbiter {
         self.began.elapsed().as_secs_f64()
     }
 
-    /// Keeps `needs` for `owner`, from `wait` seconds on, for `lasts` seconds.
+    /// Keeps `needs` for an owner, who may say what for, from `wait` seconds on, for `lasts` seconds.
     fn reserve(
         self: &Arc<Self>,
-        owner: &str,
+        state: MutexGuard<'_, State>,
+        owner: (&str, Option<Arc<str>>),
         needs: Needs,
         wait: f64,
         lasts: f64,
     ) -> Result<u64, RequestError> {
-        let mut state = self.state.lock();
-        let mut granted = Vec::new();
+        let (mut state, mut granted) = (state, Vec::new());
         state.core.advance(self.now(), &mut granted);
-        let starts = self.now() + wait;
-        let id = state.core.reserve(owner, needs, starts, starts + lasts);
+        let (starts, (owner, label)) = (self.now() + wait, owner);
+        let id = state
+            .core
+            .reserve(owner, label, needs, starts, starts + lasts);
         // It may begin at once.
         state.core.advance(self.now(), &mut granted);
         if state.core.next_change().is_some() {
@@ -117,7 +119,10 @@ fn keep_time(engine: &Weak<SharedArbiter>) {
     }
 }
 
-impl run_loop::ports::Arbiter for SharedArbiter {
+/// The run loop's arbiter. Apart from what Python and the loop share, for its clock holds on to that.
+pub(crate) struct LoopArbiter(Arc<SharedArbiter>);
+
+impl run_loop::ports::Arbiter for LoopArbiter {
     fn request(
         &self,
         asking: Asking<'_>,
@@ -126,7 +131,7 @@ impl run_loop::ports::Arbiter for SharedArbiter {
     ) -> Result<Asked, NodeError> {
         let amounts = asking.needs.iter();
         let amounts = amounts.map(|(name, amount)| (&**name, *amount));
-        let needs = self.resources.needs("the node", amounts);
+        let needs = self.0.resources.needs("the node", amounts);
         let locks = asking.locks.iter().map(|lock| {
             let mode = if lock.is_exclusive {
                 Mode::Exclusive
@@ -143,7 +148,7 @@ impl run_loop::ports::Arbiter for SharedArbiter {
             tag: mark,
             ..Ask::new(asking.owner, needs.map_err(|error| infeasible(&error))?)
         };
-        let mut state = self.state.lock();
+        let mut state = self.0.state.lock();
         let mut others = Vec::new();
         let asked = match state.core.request(ask, &mut others) {
             Outcome::Granted(grant) => Asked::Granted(grant.id),
@@ -152,47 +157,66 @@ impl run_loop::ports::Arbiter for SharedArbiter {
                 Asked::Queued(id)
             }
         };
-        self.settle(state, others);
+        self.0.settle(state, others);
         Ok(asked)
     }
 
     fn release(&self, grant: u64) {
-        let mut state = self.state.lock();
+        let mut state = self.0.state.lock();
         let mut granted = Vec::new();
         let released = state.core.release(grant, &mut granted);
         debug_assert!(
             released.is_ok(),
             "the run loop gives back what it holds, once"
         );
-        self.settle(state, granted);
+        self.0.settle(state, granted);
     }
 
     fn withdraw(&self, grant: u64) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.0.state.lock();
         let mut granted = Vec::new();
         let was_waiting = state.core.withdraw(grant, &mut granted);
         if was_waiting {
             state.waiters.remove(&grant);
         }
-        self.settle(state, granted);
+        self.0.settle(state, granted);
         was_waiting
     }
 
     fn relabel(&self, grant: u64, label: &Arc<str>) {
-        self.state.lock().core.relabel(grant, label.clone());
+        self.0.state.lock().core.relabel(grant, label.clone());
     }
 
     fn retire(&self, owner: &str) {
-        self.state.lock().core.retire(owner);
+        self.0.state.lock().core.retire(owner);
     }
 
     fn has_free(&self, resource: &str, amount: f64) -> bool {
-        let state = self.state.lock();
+        let state = self.0.state.lock();
         let mut amounts = state.core.amounts();
         // What nobody counts is never short.
         amounts
             .find(|(name, ..)| *name == resource)
             .is_none_or(|(_, free, _)| free >= amount)
+    }
+
+    fn reserve(&self, asking: Asking<'_>, lasts: f64) -> Option<u64> {
+        let amounts = asking.needs.iter();
+        let amounts = amounts.map(|(name, amount)| (&**name, *amount));
+        let needs = self.0.resources.needs("the node", amounts).ok()?;
+        let state = self.0.state.lock();
+        if !state.core.is_spare(&needs) {
+            return None;
+        }
+        let owner = (asking.owner, Some(asking.label.clone()));
+        self.0.reserve(state, owner, needs, 0.0, lasts).ok()
+    }
+
+    fn unreserve(&self, reservation: u64) {
+        let mut state = self.0.state.lock();
+        let mut granted = Vec::new();
+        state.core.unreserve(reservation, &mut granted);
+        self.0.settle(state, granted);
     }
 }
 
@@ -267,8 +291,8 @@ pub(crate) struct PyArbitrationEngine {
 
 impl PyArbitrationEngine {
     /// The engine itself, for the run loop.
-    pub(crate) fn inner(&self) -> Arc<SharedArbiter> {
-        self.engine.clone()
+    pub(crate) fn inner(&self) -> Arc<LoopArbiter> {
+        Arc::new(LoopArbiter(self.engine.clone()))
     }
 
     fn wrap(&self, grant: Grant) -> PyGrant {
@@ -414,7 +438,10 @@ impl PyArbitrationEngine {
             ));
         }
         let needs = self.needs(owner, needs)?;
-        let made = self.engine.reserve(owner, needs, starts_in, lasts);
+        let state = self.engine.state.lock();
+        let made = self
+            .engine
+            .reserve(state, (owner, None), needs, starts_in, lasts);
         made.map_err(|error| request_error(&error))
     }
 

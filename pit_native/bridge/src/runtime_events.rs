@@ -477,6 +477,12 @@ fn run_event(dict: &Bound<'_, PyDict>, event: &RunEvent) -> PyResult<()> {
             dict.set_item("edge", edge)?;
             dict.set_item("outputs", ports_to_python(py, outputs)?)?;
         }
+        RunEvent::Recall { token, run, id } => {
+            dict.set_item("event", "recall")?;
+            dict.set_item("token", token)?;
+            dict.set_item("run", &**run)?;
+            dict.set_item("id", &**id)?;
+        }
         RunEvent::Failure {
             token,
             run,
@@ -518,7 +524,7 @@ fn node_event(dict: &Bound<'_, PyDict>, node: &NodeEvent) -> PyResult<()> {
     }
     if !node.artifacts.is_empty() {
         let artifacts = PyList::empty(py);
-        for stored in &node.artifacts {
+        for stored in &*node.artifacts {
             artifacts.append(artifact_dict(py, stored)?)?;
         }
         dict.set_item(intern!(py, "artifacts"), artifacts)?;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use artifact_store::{ArtifactId, Put, Store, StoreError};
+use artifact_store::{ArtifactId, Put, Store, StoreError, Whereabouts};
 use parking_lot::Mutex;
-use run_loop::ports::{Artifacts, NewArtifact, NodeError};
+use run_loop::ports::{Artifacts, NewArtifact, NodeError, Presence};
 use stale_manager::StaleManager;
 
 use crate::values::to_json;
@@ -48,10 +48,20 @@ impl Artifacts for PitArtifacts {
         self.store.get(&id).map_err(|error| store_failure(&error))
     }
 
-    fn contains(&self, id: &str) -> bool {
-        // A content whose bytes are elsewhere cannot be handed to the next node.
-        id.parse()
-            .is_ok_and(|id| self.store.is_local(&id).unwrap_or(false))
+    fn are_some_away(&self) -> bool {
+        // A store that does not answer is asked for each content again.
+        self.store.stats().is_ok_and(|stats| stats.remote > 0)
+    }
+
+    fn presence(&self, id: &str) -> Presence {
+        let Ok(id) = id.parse() else {
+            return Presence::Gone;
+        };
+        match self.store.whereabouts(&id) {
+            Ok(Whereabouts::Here) => Presence::Here,
+            Ok(Whereabouts::Remote { .. }) => Presence::Away,
+            Ok(Whereabouts::Damaged | Whereabouts::Unknown) | Err(_) => Presence::Gone,
+        }
     }
 }
 

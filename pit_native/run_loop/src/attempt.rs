@@ -14,18 +14,21 @@ use crate::instructions::{Event, Fault};
 use crate::journal::JournalFile;
 use crate::plan::{InputPlan, NodeKind, NodePlan, Source};
 use crate::port_types::bad_output;
-use crate::ports::{Call, NewArtifact, NodeError, Seat, Stored, Usage};
+use crate::ports::{Call, NewArtifact, NodeError, Presence, Seat, Stored, Usage};
 use crate::run_loop::Shared;
 use crate::view::{Found, RunView, fetch};
 
 /// How long a Player may take to answer a cancel before its process is ended.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
+/// The code of the error that a content could not be brought back.
+pub(crate) const LOST: &str = "artifact_lost";
+
 /// What an attempt made.
 #[derive(Debug, Default)]
 pub(crate) struct Made {
     pub(crate) values: Values,
-    pub(crate) stored: Vec<Stored>,
+    pub(crate) stored: Arc<[Stored]>,
 }
 
 /// All that an attempt needs; it runs apart from the run's driver and reports to its inbox.
@@ -128,8 +131,9 @@ impl Attempt {
         }
     }
 
-    async fn inputs(&self) -> Result<Values, NodeError> {
-        let plan = self.plan();
+    async fn inputs(&mut self) -> Result<Values, NodeError> {
+        let view = self.view.clone();
+        let plan = &view.plan.nodes[self.node as usize];
         let mut inputs = Values::with_capacity(plan.inputs.len());
         for input in &plan.inputs {
             if let Some(value) = self.input(input).await? {
@@ -139,7 +143,7 @@ impl Attempt {
         Ok(inputs)
     }
 
-    async fn input(&self, input: &InputPlan) -> Result<Option<Arc<Value>>, NodeError> {
+    async fn input(&mut self, input: &InputPlan) -> Result<Option<Arc<Value>>, NodeError> {
         let mut found = Vec::with_capacity(input.sources.len());
         for source in &input.sources {
             found.extend(self.source(source).await?);
@@ -160,7 +164,7 @@ impl Attempt {
         Ok(Some(Arc::new(Value::Array(list))))
     }
 
-    async fn source(&self, source: &Source) -> Result<Option<Arc<Value>>, NodeError> {
+    async fn source(&mut self, source: &Source) -> Result<Option<Arc<Value>>, NodeError> {
         let (node, port) = match source {
             Source::Value(value) => return Ok(Some(value.clone())),
             Source::Node { node, port } => (*node, port),
@@ -169,6 +173,9 @@ impl Attempt {
             Found::Value(value) => Ok(Some(value)),
             Found::Nothing => Ok(None),
             Found::Stored(stored) => {
+                if self.shared.artifacts.presence(&stored.id) == Presence::Away {
+                    self.bring_back(&stored).await?;
+                }
                 let artifacts = self.shared.artifacts.clone();
                 blocking(move || fetch(&stored, &*artifacts))
                     .await
@@ -187,6 +194,39 @@ impl Attempt {
                 ))
             }
         }
+    }
+
+    /// Waits for a content that nobody was expected to read, for the node that would have been answered from
+    /// the cache has to run.
+    async fn bring_back(&mut self, stored: &Stored) -> Result<(), NodeError> {
+        let (sender, mut answers) = mpsc::unbounded_channel();
+        let run = &self.view.plan.run;
+        let token = self.shared.decisions.ask(run, Question::Asked(sender));
+        self.shared.sink.emit(&mut vec![RunEvent::Recall {
+            token,
+            run: run.clone(),
+            id: stored.id.clone(),
+        }]);
+        let answer = tokio::select! {
+            biased;
+            _ = &mut self.stop => {
+                self.shared.decisions.withdraw(token);
+                return Err(stopped());
+            }
+            answer = answers.recv() => answer,
+        };
+        let error = answer.as_ref().and_then(|answer| field(answer, "error"));
+        error.map_or(Ok(()), |error| {
+            let message = format!(
+                "The artifact {} could not be brought back: {}",
+                stored.name,
+                read_error(error).message
+            );
+            Err(NodeError {
+                fault: Fault::Permanent,
+                ..NodeError::new(LOST, message, "play the melody again to make it anew")
+            })
+        })
     }
 
     async fn call_player(&mut self, inputs: Values) -> Result<Value, NodeError> {
@@ -275,7 +315,7 @@ impl Attempt {
         let token = self
             .shared
             .decisions
-            .ask(&view.plan.run, Question::Control(sender));
+            .ask(&view.plan.run, Question::Asked(sender));
         let question = RunEvent::Control {
             token,
             run: view.plan.run.clone(),
@@ -373,7 +413,7 @@ impl Attempt {
             made.iter()
                 .enumerate()
                 .map(store)
-                .collect::<Result<Vec<_>, _>>()
+                .collect::<Result<Arc<[_]>, _>>()
         })
         .await?;
         Ok(Made { values, stored })

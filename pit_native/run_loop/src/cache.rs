@@ -1,11 +1,13 @@
 //! Remembers which artifacts a node with the same player, parameters and inputs made before.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use dag_tracker::{LogError, LogName, RecordLog};
 use rustc_hash::FxHashMap;
 
 use crate::digest::Digester;
+use crate::keyed_record::KeyedRecord;
 use crate::lineage::Lineage;
 use crate::plan::{NodePlan, Source};
 use crate::ports::Stored;
@@ -18,13 +20,20 @@ const MOST: usize = 200_000;
 /// Names what a node will do: its cache base and the content of its inputs.
 pub type CacheKey = [u8; 32];
 
+/// Outputs as they are in memory, or as they were read from the file: most are never asked for.
+#[derive(Debug)]
+enum Entry {
+    Known(Arc<[Stored]>),
+    Written(KeyedRecord),
+}
+
 /// A map from keys to outputs, kept in an append-only file beside the runs.
 ///
 /// It is never synced: what a power failure takes is made again.
 #[derive(Debug)]
 pub struct ResultCache {
     log: RecordLog,
-    entries: FxHashMap<CacheKey, Vec<Stored>>,
+    entries: FxHashMap<CacheKey, Entry>,
     /// What each node was last made of, in a file beside this one.
     pub lineage: Lineage,
 }
@@ -42,8 +51,9 @@ impl ResultCache {
         }
         // An entry that cannot be read is one that is not there.
         let entries = payloads
-            .iter()
-            .filter_map(|payload| rmp_serde::from_slice(payload).ok())
+            .into_iter()
+            .filter_map(KeyedRecord::read)
+            .map(|(key, record)| (key, Entry::Written(record)))
             .collect();
         let lineage = Lineage::open(&path.with_extension("lineage"))?;
         Ok(Self {
@@ -54,16 +64,24 @@ impl ResultCache {
     }
 
     /// The outputs remembered for `key`.
-    pub fn get(&self, key: &CacheKey) -> Option<&[Stored]> {
-        self.entries.get(key).map(Vec::as_slice)
+    pub fn get(&self, key: &CacheKey) -> Option<Arc<[Stored]>> {
+        match self.entries.get(key)? {
+            Entry::Known(stored) => Some(stored.clone()),
+            Entry::Written(record) => record.value(),
+        }
     }
 
     /// Remembers outputs; the next `flush` writes them.
-    pub fn insert(&mut self, key: CacheKey, stored: Vec<Stored>) {
+    pub fn insert(&mut self, key: CacheKey, stored: Arc<[Stored]>) {
         if let Ok(payload) = rmp_serde::to_vec(&(key, &stored)) {
             self.log.push(&payload);
         }
-        self.entries.insert(key, stored);
+        self.entries.insert(key, Entry::Known(stored));
+    }
+
+    /// Answers `key` no more while this host lives: what it names is lost.
+    pub fn forget(&mut self, key: &CacheKey) {
+        self.entries.remove(key);
     }
 
     /// Hands to the kernel what is new.
@@ -76,7 +94,7 @@ impl ResultCache {
 /// The key of `node`, whose sources made what `artifact_of` says; None when it may not be cached.
 pub fn cache_key(
     node: &NodePlan,
-    artifact_of: impl Fn(u32, &str) -> Option<std::sync::Arc<str>>,
+    artifact_of: impl Fn(u32, &str) -> Option<Arc<str>>,
 ) -> Option<CacheKey> {
     let base = node.cache_key.as_ref()?;
     let mut hash = Digester::new();
@@ -128,14 +146,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cache");
         let mut cache = ResultCache::open(&path).unwrap();
-        cache.insert([1; 32], vec![stored("a")]);
-        cache.insert([2; 32], vec![stored("b")]);
+        cache.insert([1; 32], Arc::new([stored("a")]));
+        cache.insert([2; 32], Arc::new([stored("b")]));
         cache.flush().unwrap();
         drop(cache);
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
         let cache = ResultCache::open(&path).unwrap();
-        assert_eq!(cache.get(&[1; 32]), Some([stored("a")].as_slice()));
+        assert_eq!(
+            cache.get(&[1; 32]).as_deref(),
+            Some([stored("a")].as_slice())
+        );
         assert_eq!(cache.get(&[2; 32]), None);
     }
 

@@ -15,10 +15,13 @@ use crate::instructions::{Event, Verdict};
 /// Who gets the answer.
 #[derive(Debug)]
 pub(crate) enum Question {
-    /// An attempt at a control node; it may get several answers, of which all but the last say that it waits.
-    Control(UnboundedSender<Value>),
+    /// An attempt, which reads the answer itself. That at a control node may get several, of which all but the
+    /// last say that it waits.
+    Asked(UnboundedSender<Value>),
     /// A condition.
     Condition { inbox: Inbox, edge: u32 },
+    /// A content that is to be brought back.
+    Recall { inbox: Inbox, id: Arc<str> },
     /// What to do after a failed attempt.
     Failure {
         inbox: Inbox,
@@ -46,7 +49,7 @@ impl Decisions {
     pub(crate) fn answer(&self, token: u64, answer: Value) -> bool {
         let mut open = self.open.lock();
         if field(&answer, "waiting").is_some_and(|waits| waits.as_bool() == Some(true)) {
-            let Some((_, Question::Control(attempt))) = open.get(&token) else {
+            let Some((_, Question::Asked(attempt))) = open.get(&token) else {
                 return false;
             };
             return attempt.send(answer).is_ok();
@@ -56,12 +59,16 @@ impl Decisions {
         };
         drop(open);
         match question {
-            Question::Control(attempt) => attempt.send(answer).is_ok(),
+            Question::Asked(attempt) => attempt.send(answer).is_ok(),
             Question::Condition { inbox, edge } => {
                 let holds = answer.as_bool().unwrap_or(false);
                 inbox
                     .send(Message::Machine(Event::Condition { edge, holds }))
                     .is_ok()
+            }
+            Question::Recall { inbox, id } => {
+                let failure = read_failure(&answer);
+                inbox.send(Message::Recalled { id, failure }).is_ok()
             }
             Question::Failure {
                 inbox,
@@ -94,6 +101,12 @@ impl Decisions {
     pub(crate) fn open(&self) -> usize {
         self.open.lock().len()
     }
+}
+
+/// Why a content could not be brought back; none when it was.
+fn read_failure(answer: &Value) -> Option<String> {
+    let said = field(answer, "error").map(|error| field(error, "message").and_then(Value::as_str));
+    said.map(|why| why.unwrap_or("the host did not say why").to_owned())
 }
 
 fn read_verdict(answer: &Value) -> Option<Verdict> {

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use crate::event::RunEvent;
 use crate::instructions::{Fault, NodeState, RunState};
 use crate::ports::{
-    Arbiter, Artifacts, Asked, Asking, Call, NewArtifact, NodeError, Promise, Seat, Sink, Stage,
-    Waiter,
+    Arbiter, Artifacts, Asked, Asking, Call, NewArtifact, NodeError, Presence, Promise, Seat, Sink,
+    Stage, Waiter,
 };
 
 /// What a scripted Player does with a call.
@@ -163,6 +163,8 @@ async fn perform(
 #[derive(Default)]
 pub(crate) struct MemoryArtifacts {
     pub(crate) content: Mutex<HashMap<String, Vec<u8>>>,
+    /// What another tier holds.
+    pub(crate) away: Mutex<HashMap<String, Vec<u8>>>,
     pub(crate) is_full: std::sync::atomic::AtomicBool,
     pub(crate) reads: AtomicUsize,
 }
@@ -199,8 +201,16 @@ impl Artifacts for SharedArtifacts {
             .ok_or_else(|| NodeError::new("not_found", "gone", ""))
     }
 
-    fn contains(&self, id: &str) -> bool {
-        self.0.content.lock().contains_key(id)
+    fn are_some_away(&self) -> bool {
+        !self.0.away.lock().is_empty()
+    }
+
+    fn presence(&self, id: &str) -> Presence {
+        match self.0.content.lock().contains_key(id) {
+            true => Presence::Here,
+            false if self.0.away.lock().contains_key(id) => Presence::Away,
+            false => Presence::Gone,
+        }
     }
 }
 
@@ -209,6 +219,9 @@ pub(crate) struct CountingArbiter {
     pub(crate) capacity: f64,
     state: Mutex<CountingState>,
     next: AtomicU64,
+    /// For whom what was kept for how long, and what of it was given up.
+    pub(crate) reserved: Mutex<Vec<(String, String, f64)>>,
+    pub(crate) unreserved: Mutex<Vec<u64>>,
 }
 
 #[derive(Default)]
@@ -223,6 +236,8 @@ impl CountingArbiter {
             capacity,
             state: Mutex::default(),
             next: AtomicU64::new(1),
+            reserved: Mutex::default(),
+            unreserved: Mutex::default(),
         }
     }
 
@@ -277,6 +292,21 @@ impl Arbiter for SharedArbiter {
     fn relabel(&self, _grant: u64, _label: &Arc<str>) {}
 
     fn retire(&self, _owner: &str) {}
+
+    fn reserve(&self, asking: Asking<'_>, lasts: f64) -> Option<u64> {
+        let needs: Vec<String> = asking
+            .needs
+            .iter()
+            .map(|(n, a)| format!("{a} {n}"))
+            .collect();
+        let mut reserved = self.0.reserved.lock();
+        reserved.push((asking.label.to_string(), needs.join(", "), lasts));
+        Some(reserved.len() as u64)
+    }
+
+    fn unreserve(&self, reservation: u64) {
+        self.0.unreserved.lock().push(reservation);
+    }
 
     fn has_free(&self, _resource: &str, amount: f64) -> bool {
         self.0.capacity - self.0.state.lock().held.values().sum::<f64>() >= amount

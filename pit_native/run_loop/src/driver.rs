@@ -4,6 +4,8 @@ mod grants;
 mod memory;
 mod prewarming;
 mod questions;
+mod recall;
+mod reserving;
 mod telling;
 
 use std::collections::{BinaryHeap, VecDeque};
@@ -15,7 +17,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
-use crate::attempt::{Attempt, Made, Report};
+use crate::attempt::{Attempt, LOST, Made, Report};
 use crate::cache::{CacheKey, ResultCache};
 use crate::event::{RunEvent, Values};
 use crate::instructions::{Event, Fault, Instruction, NodeState, RunState};
@@ -27,6 +29,7 @@ use crate::ports::{NodeError, Stored, Usage, Waiter};
 use crate::run_loop::Shared;
 use crate::view::RunView;
 use prewarming::Prewarming;
+use reserving::Reserving;
 
 /// Events of the machine between two flushes.
 const BATCH: usize = 512;
@@ -48,6 +51,11 @@ pub(crate) enum Message {
         seconds: f64,
         usage: Option<Usage>,
         result: Result<Made, NodeError>,
+    },
+    /// A content was brought back, or could not be.
+    Recalled {
+        id: Arc<str>,
+        failure: Option<String>,
     },
     /// The journal could not be brought to the disk.
     JournalFailed(String),
@@ -80,7 +88,7 @@ struct Live {
 struct Detail {
     seconds: Option<f64>,
     usage: Option<Usage>,
-    artifacts: Vec<Stored>,
+    artifacts: Arc<[Stored]>,
     is_cached: bool,
     error: Option<NodeError>,
 }
@@ -100,13 +108,17 @@ pub(crate) struct Driver {
     live: Vec<Live>,
     details: FxHashMap<u32, Detail>,
     keys: FxHashMap<u32, CacheKey>,
+    /// Why nodes run whose results could not be brought back.
+    lost: FxHashMap<u32, String>,
+    reserving: Reserving,
     /// What nodes that run are made of, and why they run.
     parts: FxHashMap<u32, Parts>,
     because: FxHashMap<u32, Arc<str>>,
     /// Whose requests wait, by the request's name, and in which order each class is served.
     waiting: FxHashMap<u64, u32>,
     lines: FxHashMap<u32, BinaryHeap<Rank>>,
-    kept: Vec<u32>,
+    kept: Kept,
+    attempts: Vec<(u32, u32)>,
     stops: FxHashMap<u32, oneshot::Sender<()>>,
     starts: Vec<(u32, u32)>,
     ready: Vec<u32>,
@@ -124,6 +136,9 @@ pub(crate) struct Driver {
     has_remembered: bool,
 }
 
+/// Nodes of a resumed run that do not run again, and what they made.
+pub(crate) type Kept = FxHashMap<u32, Arc<[Stored]>>;
+
 /// What a new driver begins with.
 pub(crate) struct Beginning {
     pub(crate) shared: Arc<Shared>,
@@ -131,8 +146,7 @@ pub(crate) struct Beginning {
     pub(crate) inbox: Inbox,
     pub(crate) journal: Option<Journal>,
     pub(crate) cache: Option<Arc<Mutex<ResultCache>>>,
-    /// Nodes that do not run again.
-    pub(crate) kept: Vec<u32>,
+    pub(crate) kept: Kept,
     /// Attempts made in earlier lives.
     pub(crate) attempts: Vec<(u32, u32)>,
 }
@@ -149,9 +163,10 @@ impl Driver {
             attempts,
         } = beginning;
         let plan = view.plan.clone();
-        let machine = Machine::new(plan.clone(), &kept, &attempts);
+        let nodes: Vec<u32> = kept.keys().copied().collect();
+        let machine = Machine::new(plan.clone(), &nodes, &attempts);
         let began = Instant::now();
-        let prewarming = Prewarming::start(&plan, &shared, began, &kept);
+        let prewarming = Prewarming::start(&plan, &shared, began, &nodes);
         let fresh = Live {
             grant: 0,
             is_queued: false,
@@ -162,6 +177,7 @@ impl Driver {
         };
         Self {
             machine,
+            reserving: Reserving::of(&plan),
             waiter: Arc::new(GrantWaiter(inbox.clone())),
             live: vec![fresh; plan.nodes.len()],
             shared,
@@ -174,11 +190,13 @@ impl Driver {
             prewarming,
             details: FxHashMap::default(),
             keys: FxHashMap::default(),
+            lost: FxHashMap::default(),
             parts: FxHashMap::default(),
             because: FxHashMap::default(),
             waiting: FxHashMap::default(),
             lines: FxHashMap::default(),
             kept,
+            attempts,
             stops: FxHashMap::default(),
             starts: Vec::new(),
             ready: Vec::new(),
@@ -202,6 +220,7 @@ impl Driver {
             seconds: 0.0,
             error: None,
         });
+        self.bring_back_what_is_read(&mut messages).await;
         self.tell_kept();
         let mut batch = Vec::with_capacity(BATCH);
         loop {
@@ -254,6 +273,8 @@ impl Driver {
                 detail.usage = usage;
                 self.done(node, attempt, result);
             }
+            // Nobody waits for it any more.
+            Message::Recalled { .. } => {}
             Message::JournalFailed(reason) => self.break_down(&reason),
         }
     }
@@ -282,7 +303,11 @@ impl Driver {
                     attempt,
                     fault: error.fault,
                 });
+                let is_lost = code == LOST;
                 detail.error = Some(error);
+                if is_lost {
+                    self.forget_sources(node);
+                }
                 self.record(&Record::Failed {
                     node,
                     attempt,
@@ -344,13 +369,14 @@ impl Driver {
                 node,
                 attempt,
                 is_cached: false,
-                stored: Vec::new(),
+                stored: Arc::default(),
             });
-            self.view.keep(node, Values::new(), Vec::new());
+            self.view.keep(node, Values::new(), Arc::default());
             self.queue.push_back(Event::Finished { node, attempt });
             return;
         }
         self.record(&Record::Started { node, attempt });
+        self.reserve_for_next(node);
         self.starts.push((node, attempt));
     }
 
@@ -477,6 +503,7 @@ impl Driver {
             state = RunState::Failed;
         }
         let error = self.error.take().filter(|_| state == RunState::Failed);
+        self.unreserve_all();
         self.shared.arbiter.retire(&self.plan.run);
         self.shared.retire(&self.plan.run);
         let run = self.plan.run.clone();

@@ -58,6 +58,15 @@ pub enum RunEvent {
         /// The source's outputs.
         outputs: Values,
     },
+    /// A content is to be brought back from another tier. The answer is true when it is there, else why not.
+    Recall {
+        /// Names the question.
+        token: u64,
+        /// The run.
+        run: Arc<str>,
+        /// The artifact's id.
+        id: Arc<str>,
+    },
     /// An attempt failed; what next?
     Failure {
         /// Names the question.
@@ -97,7 +106,7 @@ pub struct NodeEvent {
     /// When it began to run, in seconds since the run began; for final states.
     pub started: Option<f64>,
     /// What was stored.
-    pub artifacts: Vec<Stored>,
+    pub artifacts: Arc<[Stored]>,
     /// What is seldom known.
     pub more: Option<Box<NodeNotes>>,
 }

@@ -43,7 +43,7 @@ pub enum Record {
         /// Whether the outputs came from the cache.
         is_cached: bool,
         /// The outputs.
-        stored: Vec<Stored>,
+        stored: Arc<[Stored]>,
     },
     /// An attempt failed.
     Failed {
@@ -108,7 +108,7 @@ pub struct Past {
     /// Attempts that were started.
     pub attempts: u32,
     /// Its fingerprint and outputs, if it is done.
-    pub finished: Option<(u64, Vec<Stored>)>,
+    pub finished: Option<(u64, Arc<[Stored]>)>,
 }
 
 /// All that a journal says.

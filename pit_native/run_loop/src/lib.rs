@@ -16,6 +16,7 @@ mod encoding;
 mod event;
 mod instructions;
 mod journal;
+mod keyed_record;
 mod lineage;
 mod machine;
 mod plan;
@@ -47,7 +48,7 @@ pub use plan::{
 };
 pub use player_log::{LogSettings, PlayerLog, Speaker};
 pub use port_types::{Mismatch, PortTypes, bad_output};
-pub use ports::{Sink, Stage};
+pub use ports::{Presence, Sink, Stage};
 pub use resume::keepable;
 pub use run_loop::{NoSink, Resumed, RunError, RunLoop, Stats, World};
 pub use schedule::{Order, lower_bound, makespan};

@@ -8,7 +8,9 @@ use rmpv::Value;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::cache::CacheKey;
 use crate::digest::Digester;
+use crate::keyed_record::KeyedRecord;
 use crate::plan::{NodePlan, Source};
 
 const NAME: &LogName = b"SYMLINE";
@@ -141,7 +143,38 @@ fn shown(value: &Value) -> String {
 #[derive(Debug)]
 pub struct Lineage {
     log: RecordLog,
-    known: FxHashMap<Place, Parts>,
+    known: FxHashMap<Place, Known>,
+}
+
+/// What the last success of a node was made of, and the first bytes of the key under which the cache has it; 0
+/// for none. Two successes with one key are made of the same.
+#[derive(Debug)]
+struct Known {
+    made_by: u64,
+    parts: Written,
+}
+
+/// As it is in memory, or as it was read from the file: most are never asked for.
+#[derive(Debug)]
+enum Written {
+    Known(Arc<Parts>),
+    Record(KeyedRecord),
+}
+
+impl Known {
+    fn parts(&self) -> Option<Arc<Parts>> {
+        match &self.parts {
+            Written::Known(parts) => Some(parts.clone()),
+            Written::Record(record) => record.value().map(Arc::new),
+        }
+    }
+}
+
+/// The mark of a key.
+fn mark(key: Option<&CacheKey>) -> u64 {
+    key.map_or(0, |key| {
+        u64::from_le_bytes(key[..8].try_into().unwrap_or_default())
+    })
 }
 
 impl Lineage {
@@ -154,28 +187,41 @@ impl Lineage {
             payloads.drain(..payloads.len() - KEEP);
         }
         // A record that cannot be read is one that is not there.
-        let known: FxHashMap<Place, Parts> = payloads
-            .iter()
-            .filter_map(|payload| rmp_serde::from_slice(payload).ok())
-            .collect();
+        let known: FxHashMap<Place, Known> = payloads.into_iter().filter_map(read).collect();
         if is_long {
             log = RecordLog::create(path, NAME)?;
-            known.iter().for_each(|entry| push(&mut log, &entry));
+            for (place, known) in &known {
+                if let Some(parts) = known.parts() {
+                    push(&mut log, place, known.made_by, &parts);
+                }
+            }
             log.flush()?;
         }
         Ok(Self { log, known })
     }
 
     /// What the node was made of when it last succeeded.
-    pub fn get(&self, place: &Place) -> Option<&Parts> {
-        self.known.get(place)
+    pub fn get(&self, place: &Place) -> Option<Arc<Parts>> {
+        self.known.get(place)?.parts()
     }
 
-    /// Remembers what a node that succeeded was made of; the next `flush` writes it.
-    pub fn insert(&mut self, place: Place, parts: Parts) {
-        if self.known.get(&place) != Some(&parts) {
-            push(&mut self.log, &(&place, &parts));
-            self.known.insert(place, parts);
+    /// Whether the last success of the node is what the cache has under `key`.
+    pub fn is_made_by(&self, place: &Place, key: &CacheKey) -> bool {
+        let known = self.known.get(place);
+        known.is_some_and(|known| known.made_by == mark(Some(key)))
+    }
+
+    /// Remembers what a node that succeeded was made of, and under which key the cache has it; the next `flush`
+    /// writes it.
+    pub fn insert(&mut self, place: Place, parts: Parts, key: Option<&CacheKey>) {
+        let made_by = mark(key);
+        let is_known = self.known.get(&place).is_some_and(|known| {
+            known.made_by == made_by && known.parts().is_some_and(|known| *known == parts)
+        });
+        if !is_known {
+            push(&mut self.log, &place, made_by, &parts);
+            let parts = Written::Known(Arc::new(parts));
+            self.known.insert(place, Known { made_by, parts });
         }
     }
 
@@ -185,11 +231,22 @@ impl Lineage {
     }
 }
 
-fn push(log: &mut RecordLog, entry: &impl Serialize) {
+fn push(log: &mut RecordLog, place: &Place, made_by: u64, parts: &Parts) {
     // Writing plain data to memory cannot fail.
-    if let Ok(payload) = rmp_serde::to_vec(entry) {
+    if let Ok(payload) = rmp_serde::to_vec(&(place, made_by, parts)) {
         log.push(&payload);
     }
+}
+
+/// A record, of which older ones have no mark.
+fn read(payload: Vec<u8>) -> Option<(Place, Known)> {
+    let (place, mut record) = KeyedRecord::read(payload)?;
+    let made_by = match record.fields() {
+        2 => 0,
+        _ => record.take()?,
+    };
+    let parts = Written::Record(record);
+    Some((place, Known { made_by, parts }))
 }
 
 #[cfg(test)]
@@ -235,12 +292,12 @@ mod tests {
         let mut lineage = Lineage::open(&path).unwrap();
         for version in ["1.0.0", "2.0.0"] {
             node.version = version.into();
-            lineage.insert(place("m", "n"), Parts::of(&node, |_, _| None));
+            lineage.insert(place("m", "n"), Parts::of(&node, |_, _| None), None);
         }
         lineage.flush().unwrap();
         let lineage = Lineage::open(&path).unwrap();
         assert_eq!(
-            lineage.get(&place("m", "n")),
+            lineage.get(&place("m", "n")).as_deref(),
             Some(&Parts::of(&node, |_, _| None))
         );
         assert_eq!(lineage.get(&place("m", "other")), None);

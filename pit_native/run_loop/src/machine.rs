@@ -155,6 +155,12 @@ impl Machine {
         }
     }
 
+    /// Whether `node` waits for nothing but one edge from another node.
+    pub fn waits_for_one(&self, node: u32) -> bool {
+        let slot = &self.slots[node as usize];
+        slot.phase == Phase::Pending && slot.unresolved == 1
+    }
+
     /// How often `node` was started.
     pub fn attempts(&self, node: u32) -> u32 {
         self.slots[node as usize].attempt

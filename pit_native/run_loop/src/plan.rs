@@ -144,6 +144,17 @@ pub struct NodePlan {
     pub seconds: f64,
 }
 
+impl NodePlan {
+    /// The nodes that feed it, as often as they do.
+    pub fn sources(&self) -> impl Iterator<Item = u32> {
+        let sources = self.inputs.iter().flat_map(|input| &input.sources);
+        sources.filter_map(|source| match source {
+            Source::Node { node, .. } => Some(*node),
+            Source::Value(_) => None,
+        })
+    }
+}
+
 impl Deref for NodePlan {
     type Target = Casting;
 

@@ -163,14 +163,27 @@ pub struct NewArtifact<'a> {
     pub meta: &'a [(String, Value)],
 }
 
+/// Whether a content can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It can be read.
+    Here,
+    /// Another tier holds it: the host can bring it back.
+    Away,
+    /// It was removed, or what is left of it is damaged.
+    Gone,
+}
+
 /// Where outputs are kept. The methods block; they are called on threads that may.
 pub trait Artifacts: Send + Sync + 'static {
     /// Stores something, durable when it returns: its id and its quality.
     fn put(&self, artifact: NewArtifact<'_>) -> Result<(Arc<str>, f64), NodeError>;
     /// The content of an artifact.
     fn get(&self, id: &str) -> Result<Vec<u8>, NodeError>;
-    /// Whether it is there.
-    fn contains(&self, id: &str) -> bool;
+    /// Whether it can be had.
+    fn presence(&self, id: &str) -> Presence;
+    /// Whether anything at all is in another tier.
+    fn are_some_away(&self) -> bool;
 }
 
 /// The answer to a request for resources.
@@ -222,6 +235,14 @@ pub trait Arbiter: Send + Sync + 'static {
     fn withdraw(&self, grant: u64) -> bool;
     /// Says that `owner` will ask for nothing more.
     fn retire(&self, owner: &str);
+    /// Keeps what `asking` names for its owner, who will ask for it within so many seconds; none when it is not
+    /// free, or others wait for it. The grant of it ends the reservation.
+    fn reserve(&self, asking: Asking<'_>, lasts: f64) -> Option<u64> {
+        let _ = (asking, lasts);
+        None
+    }
+    /// Ends a reservation that is still there.
+    fn unreserve(&self, _reservation: u64) {}
     /// Whether so much of `resource` is held by nobody now.
     fn has_free(&self, resource: &str, amount: f64) -> bool;
 }

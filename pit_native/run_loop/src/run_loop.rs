@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rmpv::Value;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use thiserror::Error;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::cache::ResultCache;
 use crate::decisions::Decisions;
-use crate::driver::{Beginning, Driver, Inbox, Message};
+use crate::driver::{Beginning, Driver, Inbox, Kept, Message};
 use crate::event::{RunEvent, Values};
 use crate::instructions::Event;
 use crate::journal::{History, Journal, JournalError};
 use crate::plan::Plan;
-use crate::ports::{Arbiter, Artifacts, NodeError, Sink, Stage};
+use crate::ports::{Arbiter, Artifacts, NodeError, Presence, Sink, Stage, Stored};
 use crate::resume::keepable;
 use crate::syncer::Syncer;
 use crate::view::RunView;
@@ -213,11 +213,17 @@ impl RunLoop {
             .filter(|_| is_cached || plan.melody.is_some())
             .and_then(|folder| self.cache_for(folder));
         let view = Arc::new(RunView::new(Arc::new(plan)));
-        let (kept, attempts) = self.take_over(&view, &history);
+        let kept = self.kept(&view.plan, &history);
+        let nodes = 0..view.plan.nodes.len() as u32;
+        let attempts = nodes.clone().filter_map(|node| {
+            let past = history.nodes.get(&*view.plan.nodes[node as usize].id);
+            past.map(|past| (node, past.attempts))
+        });
+        let attempts = attempts.collect();
         let resumed = Resumed {
-            kept: kept
-                .iter()
-                .map(|&node| view.plan.nodes[node as usize].id.clone())
+            kept: nodes
+                .filter(|node| kept.contains_key(node))
+                .map(|node| view.plan.nodes[node as usize].id.clone())
                 .collect(),
             left: view.plan.nodes.len() - kept.len(),
             torn: history.torn,
@@ -251,34 +257,28 @@ impl RunLoop {
         Ok(resumed)
     }
 
-    /// Puts the outputs of finished nodes where their targets find them.
-    fn take_over(&self, view: &RunView, history: &History) -> (Vec<u32>, Vec<(u32, u32)>) {
+    /// The nodes that were finished in an earlier life and need not run again, and what they made.
+    fn kept(&self, plan: &Plan, history: &History) -> Kept {
+        let mut finished = Kept::default();
         if history.nodes.is_empty() {
-            return (Vec::new(), Vec::new());
+            return finished;
         }
-        let plan = &view.plan;
-        let past = |node: u32| history.nodes.get(&*plan.nodes[node as usize].id);
-        let is_finished = |node: u32| {
-            past(node)
-                .and_then(|past| past.finished.as_ref())
-                .is_some_and(|(print, stored)| {
-                    *print == plan.fingerprint(node)
-                        && stored.iter().all(|s| self.shared.artifacts.contains(&s.id))
-                })
-        };
-        let kept = keepable(plan, is_finished);
-        for &node in &kept {
-            let stored = past(node)
-                .and_then(|past| past.finished.as_ref())
-                .map(|(_, stored)| stored.clone());
-            view.keep(node, Values::new(), stored.unwrap_or_default());
-            view.settle(node);
+        for (node, own) in plan.nodes.iter().enumerate() {
+            let past = history.nodes.get(&*own.id);
+            let past = past.and_then(|past| past.finished.as_ref());
+            let can_be_had =
+                |one: &Stored| self.shared.artifacts.presence(&one.id) != Presence::Gone;
+            if let Some((print, stored)) = past
+                && *print == plan.fingerprint(node as u32)
+                && stored.iter().all(can_be_had)
+            {
+                finished.insert(node as u32, stored.clone());
+            }
         }
-        let nodes = 0..plan.nodes.len() as u32;
-        let attempts = nodes
-            .filter_map(|node| past(node).map(|past| (node, past.attempts)))
-            .collect();
-        (kept, attempts)
+        let kept = keepable(plan, |node| finished.contains_key(&node));
+        let kept: FxHashSet<u32> = kept.into_iter().collect();
+        finished.retain(|node, _| kept.contains(node));
+        finished
     }
 
     /// The cache of the runs that lie beside `folder`.

@@ -21,6 +21,7 @@ pub(crate) struct NodeSpec {
     pub cache_key: Option<String>,
     pub outputs: Vec<(&'static str, &'static str)>,
     pub cpu: f64,
+    pub gpu: f64,
     pub has_fallback: bool,
 }
 
@@ -39,6 +40,7 @@ impl Default for NodeSpec {
             cache_key: None,
             outputs: vec![("out", "json")],
             cpu: 0.0,
+            gpu: 0.0,
             has_fallback: false,
         }
     }
@@ -69,7 +71,7 @@ fn casting(spec: &NodeSpec) -> Casting {
             .collect(),
         timeout: spec.timeout,
         retry: spec.retry,
-        resources: vec![("cpu".into(), spec.cpu)],
+        resources: vec![("cpu".into(), spec.cpu), ("gpu".into(), spec.gpu)],
         locks: Vec::new(),
         priority: 5,
         has_effects: spec.has_effects,

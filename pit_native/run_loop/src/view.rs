@@ -14,7 +14,7 @@ use crate::ports::{Artifacts, NodeError, Stored};
 struct Outputs {
     is_done: bool,
     values: Values,
-    stored: Vec<Stored>,
+    stored: Arc<[Stored]>,
     consumers: u32,
 }
 
@@ -50,7 +50,7 @@ impl RunView {
     }
 
     /// Keeps what a node made. Values that nobody takes are not held if they are stored.
-    pub(crate) fn keep(&self, node: u32, values: Values, stored: Vec<Stored>) {
+    pub(crate) fn keep(&self, node: u32, values: Values, stored: Arc<[Stored]>) {
         let outputs = &mut self.outputs.lock()[node as usize];
         outputs.is_done = true;
         outputs.values = if outputs.consumers > 0 || stored.is_empty() {
@@ -93,11 +93,6 @@ impl RunView {
         stored.map_or(Found::NoPort, |stored| Found::Stored(stored.clone()))
     }
 
-    /// What a node has stored.
-    pub(crate) fn stored(&self, node: u32) -> Vec<Stored> {
-        self.outputs.lock()[node as usize].stored.clone()
-    }
-
     /// The id of the artifact that holds an output.
     pub(crate) fn artifact_of(&self, node: u32, port: &str) -> Option<Arc<str>> {
         let outputs = &self.outputs.lock()[node as usize];
@@ -118,8 +113,8 @@ impl RunView {
             return Ok(values);
         }
         stored
-            .into_iter()
-            .map(|stored| Ok((stored.port.clone(), Arc::new(fetch(&stored, artifacts)?))))
+            .iter()
+            .map(|stored| Ok((stored.port.clone(), Arc::new(fetch(stored, artifacts)?))))
             .collect()
     }
 

@@ -59,7 +59,7 @@ fn writer() {
             node,
             attempt,
             is_cached: false,
-            stored: Vec::new(),
+            stored: std::sync::Arc::default(),
         });
         journal.flush().expect("written");
         tell(&format!("finished {node}"));

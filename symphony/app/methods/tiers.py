@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 from symphony.app.methods.artifacts import ArtifactMethods
 from symphony.app.methods.runs import RunMethods
 from symphony.app.tiering import KEY_NAME, KEY_REASON
-from symphony.errors import BadInput, SymphonyError
+from symphony.errors import BadInput
 
 Json = dict[str, Any]
 
@@ -37,28 +36,6 @@ class TierMethods(ArtifactMethods, RunMethods):
         for one in pair:
             await asyncio.to_thread(self.services.tiers.bring_back, one["id"])
         return await super().diff_artifacts(old, new)
-
-    async def resume_run(self, run: str, *, agreed: bool = False) -> Json:
-        """As RunMethods; results that the run goes on from are brought back first, as far as they can be."""
-        await self._results_brought_back(run)
-        return await super().resume_run(run, agreed=agreed)
-
-    async def execute_melody(self, melody: str | Json, *, resume: str | None = None, **more: Any) -> Json:
-        """As RunMethods; see `resume_run`."""
-        if resume is not None:
-            await self._results_brought_back(resume)
-        return await super().execute_melody(melody, resume=resume, **more)
-
-    async def _results_brought_back(self, run: str) -> None:
-        nodes = self.services.history.get(run).info.nodes
-        made = [artifact for node in nodes for artifact in node.artifacts]
-
-        def bring_back() -> None:
-            for artifact in made:
-                with contextlib.suppress(SymphonyError):  # then its node runs again
-                    self.services.tiers.bring_back(artifact)
-
-        await asyncio.to_thread(bring_back)
 
     async def collect_artifacts(self, dry_run: bool = False) -> Json:
         """Removes what the retention plan would delete, wherever it is."""

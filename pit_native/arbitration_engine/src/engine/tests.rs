@@ -344,9 +344,11 @@ fn a_reservation_keeps_room_from_its_time_until_it_is_claimed() {
     let cpu = |arbiter: &Arbiter, n| arbiter.resources().needs("plan", [("cpu", n)]).unwrap();
     let three = cpu(&arbiter, 3.0);
     arbiter
-        .reserve("plan", three.clone(), 10.0, f64::INFINITY)
+        .reserve("plan", None, three.clone(), 10.0, f64::INFINITY)
         .unwrap();
-    let refused = arbiter.reserve("other", three, 20.0, 30.0).unwrap_err();
+    let refused = arbiter
+        .reserve("other", None, three, 20.0, 30.0)
+        .unwrap_err();
     assert_eq!(
         refused.to_string(),
         "other would reserve 3 cpu, but 3 of 4 are reserved then"
@@ -370,18 +372,48 @@ fn a_reservation_keeps_room_from_its_time_until_it_is_claimed() {
     release(&mut arbiter, rest);
 
     let two = cpu(&arbiter, 2.0);
-    let id = arbiter.reserve("plan", two.clone(), 0.0, 50.0).unwrap();
+    let id = arbiter
+        .reserve("plan", None, two.clone(), 0.0, 50.0)
+        .unwrap();
     let waits = queued(ask(&mut arbiter, "x", &[("cpu", 1.0)], 5));
     assert!(arbiter.unreserve(id, &mut out) && !arbiter.unreserve(id, &mut Vec::new()));
     let last = out.pop().unwrap().id;
     assert_eq!(last, waits);
     release(&mut arbiter, last);
     arbiter
-        .reserve("plan", cpu(&arbiter, 1.0), 0.0, 50.0)
+        .reserve("plan", None, cpu(&arbiter, 1.0), 0.0, 50.0)
         .unwrap();
     let waits = queued(ask(&mut arbiter, "x", &[("cpu", 1.0)], 5));
     arbiter.advance(50.0, &mut out);
     assert_eq!(out.pop().unwrap().id, waits, "it ended");
+}
+
+#[test]
+fn what_is_held_reserved_or_waited_for_is_not_spare_and_a_reservation_is_called_by_its_label() {
+    let mut arbiter = Arbiter::new([("gpu", 2.0), ("cpu", 4.0)]);
+    let gpu = |arbiter: &Arbiter, n| arbiter.resources().needs("run", [("gpu", n)]).unwrap();
+    let (one, two) = (gpu(&arbiter, 1.0), gpu(&arbiter, 2.0));
+    assert!(arbiter.is_spare(&two));
+    let label = Some("train".into());
+    arbiter
+        .reserve("run", label, one.clone(), 0.0, 9.0)
+        .unwrap();
+    assert!(
+        arbiter.is_spare(&one) && !arbiter.is_spare(&two),
+        "one is kept"
+    );
+    let held = granted(ask(&mut arbiter, "other", &[("gpu", 1.0)], 5));
+    assert!(!arbiter.is_spare(&one), "and one is held");
+    queued(ask(&mut arbiter, "third", &[("gpu", 1.0)], 5));
+    let words = arbiter.explain().pop().unwrap().words();
+    assert_eq!(words, "waits for 1 GPU reserved for train");
+    let own = granted(ask(&mut arbiter, "run", &[("gpu", 1.0)], 5));
+    queued(ask(&mut arbiter, "fourth", &[("gpu", 2.0)], 5));
+    release(&mut arbiter, held);
+    release(&mut arbiter, own);
+    assert!(!arbiter.is_spare(&one), "somebody waits for it");
+    let cpu = arbiter.resources().needs("run", [("cpu", 4.0)]).unwrap();
+    assert!(arbiter.is_spare(&cpu));
 }
 
 #[test]

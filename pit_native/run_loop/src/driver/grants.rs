@@ -63,6 +63,7 @@ impl Driver {
         };
         let arbiter = &self.shared.arbiter;
         let asked = arbiter.request(asking, &self.waiter, u64::from(node));
+        self.unreserve(node);
         let live = &mut self.live[node as usize];
         match asked {
             Ok(Asked::Granted(grant)) => {

@@ -2,14 +2,30 @@
 
 use std::sync::Arc;
 
-use crate::cache::cache_key;
+use crate::cache::{CacheKey, cache_key};
 use crate::event::Values;
 use crate::journal::Record;
 use crate::lineage::{Parts, place};
-use crate::plan::NodeKind;
-use crate::ports::Stored;
+use crate::plan::{NodeKind, NodePlan};
+use crate::ports::{Presence, Stored};
 
 use super::{Detail, Driver};
+
+/// Why a node runs, as far as the cache says.
+enum Reason {
+    /// It knows nothing of what the node is made of now.
+    Unknown,
+    /// What it knows cannot be had.
+    Lost(String),
+}
+
+impl NodePlan {
+    /// Whether these are all outputs that the node has.
+    pub(super) fn is_whole(&self, stored: &[Stored]) -> bool {
+        let mut ports = self.outputs.iter();
+        ports.all(|(port, _)| stored.iter().any(|s| s.port == *port))
+    }
+}
 
 impl Driver {
     /// Whether the cache knew the node's outputs; if not, why it has to run is noted.
@@ -17,49 +33,36 @@ impl Driver {
         let plan = self.plan.clone();
         let own = &plan.nodes[node as usize];
         // Only the first attempt asks: a node that has failed before it starts over is not in the cache.
-        if self.cache.is_none()
-            || own.kind != NodeKind::Player
+        if own.kind != NodeKind::Player
             || self.machine.has_fallen(node)
             || self.because.contains_key(&node)
         {
             return false;
         }
-        let key = cache_key(own, |source, port| self.view.artifact_of(source, port));
-        let known = key.and_then(|key| {
-            let cache = self.cache.as_ref()?.lock();
-            cache.get(&key).map(<[Stored]>::to_vec)
-        });
-        let is_whole = |stored: &Vec<Stored>| {
-            own.outputs
-                .iter()
-                .all(|(port, _)| stored.iter().any(|s| s.port == *port))
+        let Some(cache) = &self.cache else {
+            return false;
         };
-        let known = known.filter(is_whole);
-        let lost = known.as_ref().and_then(|stored| {
-            let lost = stored
-                .iter()
-                .find(|s| !self.shared.artifacts.contains(&s.id));
-            lost.map(|stored| stored.name.clone())
-        });
-        self.note_parts(node, known.is_some(), lost.as_deref());
-        match known.filter(|_| lost.is_none()) {
-            Some(stored) => {
-                self.take_cached(node, stored);
-                true
-            }
-            None => {
-                if let Some(key) = key {
-                    self.keys.insert(node, key);
-                }
-                false
-            }
+        let key = cache_key(own, |source, port| self.view.artifact_of(source, port));
+        let known = key.and_then(|key| Some((key, cache.lock().get(&key)?)));
+        let Some((key, stored)) = known.filter(|(_, stored)| own.is_whole(stored)) else {
+            let lost = self.lost.remove(&node);
+            self.note_reason(node, key, lost.map_or(Reason::Unknown, Reason::Lost));
+            return false;
+        };
+        // What is in another tier is there for who asks by its id; what will be read has been brought back.
+        let is_gone = |one: &&Stored| self.shared.artifacts.presence(&one.id) == Presence::Gone;
+        if let Some(gone) = stored.iter().find(is_gone) {
+            let why = format!("the artifact {} was removed", gone.name);
+            self.note_reason(node, Some(key), Reason::Lost(why));
+            return false;
         }
+        self.take_cached(node, &key, stored);
+        true
     }
 
-    fn take_cached(&mut self, node: u32, stored: Vec<Stored>) {
+    fn take_cached(&mut self, node: u32, key: &CacheKey, stored: Arc<[Stored]>) {
         let attempt = self.machine.attempts(node);
-        self.because.remove(&node);
-        self.remember(node, &[]);
+        self.note_answered(node, key);
         self.record(&Record::Finished {
             node,
             attempt,
@@ -75,37 +78,52 @@ impl Driver {
         self.view.keep(node, Values::new(), stored);
     }
 
-    /// Finds out what the node is made of, and why it runs.
-    fn note_parts(&mut self, node: u32, is_known: bool, lost: Option<&str>) {
+    /// Remembers what a node that was answered is made of, unless that is what it was made of before.
+    fn note_answered(&mut self, node: u32, key: &CacheKey) {
+        let (Some(melody), Some(cache)) = (&self.plan.melody, &self.cache) else {
+            return;
+        };
+        let own = &self.plan.nodes[node as usize];
+        let place = place(melody, &own.id);
+        let mut cache = cache.lock();
+        if cache.lineage.is_made_by(&place, key) {
+            return;
+        }
+        let parts = Parts::of(own, |source, port| self.view.artifact_of(source, port));
+        cache.lineage.insert(place, parts, Some(key));
+        self.has_remembered = true;
+    }
+
+    /// Finds out what a node that has to run is made of, and why it runs.
+    fn note_reason(&mut self, node: u32, key: Option<CacheKey>, reason: Reason) {
+        if let Some(key) = key {
+            self.keys.insert(node, key);
+        }
         let (Some(melody), Some(cache)) = (&self.plan.melody, &self.cache) else {
             return;
         };
         let own = &self.plan.nodes[node as usize];
         let parts = Parts::of(own, |source, port| self.view.artifact_of(source, port));
-        let cache = cache.lock();
-        let before = cache.lineage.get(&place(melody, &own.id));
-        // Why it runs is asked only of a node that runs.
-        let is_answered = is_known && lost.is_none();
-        let differences = before
-            .filter(|_| !is_answered)
-            .map(|before| parts.differences(before));
-        let because = match (lost, differences, &own.uncached) {
-            _ if is_answered => String::new(),
-            (Some(lost), ..) => format!("the artifact {lost} was removed"),
-            (None, None, _) => "no earlier success to reuse".to_owned(),
-            (None, Some(found), _) if !found.is_empty() => found.join("; "),
-            (None, Some(_), Some(why)) => why.to_string(),
-            (None, Some(_), None) => "its result is no longer in the cache".to_owned(),
+        let differences = {
+            let cache = cache.lock();
+            let before = cache.lineage.get(&place(melody, &own.id));
+            before.map(|before| parts.differences(&before))
         };
-        drop(cache);
+        let because = match (reason, differences, &own.uncached) {
+            (Reason::Lost(why), ..) => why,
+            (Reason::Unknown, None, _) => "no earlier success to reuse".to_owned(),
+            (Reason::Unknown, Some(found), _) if !found.is_empty() => found.join("; "),
+            (Reason::Unknown, Some(_), Some(why)) => why.to_string(),
+            (Reason::Unknown, Some(_), None) => "its result is no longer in the cache".to_owned(),
+        };
         self.because.insert(node, because.into());
         self.parts.insert(node, parts);
     }
 
     /// Remembers a success: what the node was made of, and its outputs if they may answer it again.
-    pub(super) fn remember(&mut self, node: u32, stored: &[Stored]) {
+    pub(super) fn remember(&mut self, node: u32, stored: &Arc<[Stored]>) {
         let (key, parts) = (self.keys.remove(&node), self.parts.remove(&node));
-        let Some(cache) = self.cache.clone() else {
+        let Some(cache) = &self.cache else {
             return;
         };
         // What a fallback answered is not what the node's own Player would have answered.
@@ -114,11 +132,11 @@ impl Driver {
         }
         let mut cache = cache.lock();
         if let Some(key) = key {
-            cache.insert(key, stored.to_vec());
+            cache.insert(key, stored.clone());
         }
         if let (Some(parts), Some(melody)) = (parts, &self.plan.melody) {
             let place = place(melody, &self.plan.nodes[node as usize].id);
-            cache.lineage.insert(place, parts);
+            cache.lineage.insert(place, parts, key.as_ref());
         }
         self.has_remembered = true;
     }

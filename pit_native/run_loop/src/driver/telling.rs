@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{NodeEvent, NodeNotes, RunEvent};
+use crate::event::{NodeEvent, NodeNotes, RunEvent, Values};
 use crate::instructions::NodeState;
 use crate::plan::NodeKind;
 use crate::ports::NodeError;
@@ -35,6 +35,7 @@ impl Driver {
             _ => self.details.remove(&node).unwrap_or_default(),
         };
         if state.is_final() {
+            self.unreserve(node);
             self.view.settle(node);
         }
         let error = detail
@@ -84,7 +85,7 @@ impl Driver {
             seconds: None,
             queue: None,
             started: None,
-            artifacts: Vec::new(),
+            artifacts: Arc::default(),
             more: None,
         }
     }
@@ -114,11 +115,16 @@ impl Driver {
             .map(|other| other.player.clone())
     }
 
-    /// Tells of the nodes that were finished in an earlier life: the host's summary may be older.
+    /// Puts what was finished in an earlier life where its targets find it, and tells of it: the host's summary
+    /// may be older.
     pub(super) fn tell_kept(&mut self) {
-        for node in std::mem::take(&mut self.kept) {
+        let mut kept: Vec<_> = std::mem::take(&mut self.kept).into_iter().collect();
+        kept.sort_unstable_by_key(|(node, _)| *node);
+        for (node, stored) in kept {
+            self.view.keep(node, Values::new(), stored.clone());
+            self.view.settle(node);
             self.events.push(RunEvent::Node(Box::new(NodeEvent {
-                artifacts: self.view.stored(node),
+                artifacts: stored,
                 is_kept: true,
                 ..self.event_of(node, NodeState::Succeeded, 0.0)
             })));

@@ -10,6 +10,8 @@ use crate::plan::{Backoff, NodeKind, PlanParts, Retry};
 use crate::testing::{self, NodeSpec};
 
 mod choices;
+mod recall;
+mod reserving;
 
 struct Theatre {
     runtime: tokio::runtime::Runtime,

@@ -165,7 +165,9 @@ impl Watched {
                     .needs(&name, [("cpu", f64::from(cpu))]);
                 let starts = self.now + f64::from(after);
                 let ends = starts + f64::from(lasts);
-                let made = self.arbiter.reserve(&name, needs.unwrap(), starts, ends);
+                let made = self
+                    .arbiter
+                    .reserve(&name, None, needs.unwrap(), starts, ends);
                 self.reservations.extend(made);
             }
             Step::Unreserve(at) if !self.reservations.is_empty() => {
