@@ -22,6 +22,15 @@ from symphony.errors import BadInput, CycleError, NotFound
 DIAMOND = [("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")]
 
 
+def test_a_tracker_is_made_only_of_what_is_checked_without_errors() -> None:
+    for nodes, edges in ((["a", "b", "a"], [("a", "b")]), (["a"], [("a", "x")]), (["a"], [("a", "a")])):
+        findings, dag = DagTracker.check(nodes, edges)
+        assert findings and dag is None
+    findings, dag = DagTracker.check(["a", "b", "c"], [("a", "b"), ("a", "b")])
+    assert [f["code"] for f in findings] == ["duplicate_edge", "orphan"]
+    assert dag is not None and dag.complete("a") == ["b"]
+
+
 def test_ready_start_complete_fail() -> None:
     dag = DagTracker(["a", "b", "c", "d", "e"], [*DIAMOND, ("d", "e")])
     assert dag.ready() == ["a"] and len(dag) == 5
@@ -331,6 +340,12 @@ def test_validation_agrees_with_networkx(graph: tuple[int, list[tuple[int, int]]
     peer: networkx.DiGraph[int] = networkx.DiGraph(edges)
     peer.add_nodes_from(range(n))
     findings = DagTracker.validate(n, edges)
+    same, dag = DagTracker.check(n, edges)
+    assert same == findings
+    assert (dag is None) == any(f["severity"] == "error" for f in findings)
+    if dag is not None:
+        alone = DagTracker(n, edges)
+        assert (dag.topological_order(), dag.ready()) == (alone.topological_order(), alone.ready())
 
     def nodes_of(code: str) -> list[int]:
         return sorted(i for f in findings if f["code"] == code for i in f["nodes"])
