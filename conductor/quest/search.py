@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from conductor.quest.problem import Problem
 
-MOST_EXPANSIONS = 20_000
+MOST_EXPANSIONS = 6_000
 
 
 @dataclass(frozen=True, slots=True)

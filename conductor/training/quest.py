@@ -162,6 +162,7 @@ def measure(policy: Policy, tables: Sequence[QuestTable]) -> Array:
     agent = composing(by_policy(policy), policy)
     found = []
     for table in tables:
+        # The keys are another policy's.
         table.learned = None
         graph, _ = agent(table)
         found.append(chance(table.level, graph))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,11 @@ def test_the_weights_say_how_they_were_made(shipped: Policy) -> None:
     assert facts["version"].startswith("quest-ppo-") and facts["environment_steps"] > 100_000
     assert {"seed", "commit", "levels_sha256", "settings", "curve", "cloning", "held_success"} <= set(facts)
     assert facts["held_success"]["difference_lower_95"] > 0
+
+
+def test_the_curves_can_be_drawn(shipped: Policy) -> None:
+    from conductor.training.plot import SERIES, curves
+
+    drawn = ElementTree.fromstring(curves(shipped.facts))
+    lines = drawn.findall("{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == len(SERIES) and all(len(line.attrib["points"].split()) > 10 for line in lines)
