@@ -7,13 +7,15 @@ use crate::text::{Document, INDEXED, TextIndex, text_of};
 use crate::types::{ArtifactId, Hit};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tantivy::IndexWriter;
+use tantivy::merge_policy::NoMergePolicy;
 
 /// What was put is committed to the full-text index after at most this time.
 const DELAY: Duration = Duration::from_millis(300);
@@ -25,6 +27,8 @@ const IDLE: Duration = Duration::from_secs(10);
 const WAITING: usize = 16 << 20;
 /// Texts up to this size wait in memory.
 const SMALL: usize = 64 << 10;
+/// What has not been indexed so long after the store is closed is left to the next opening.
+const GRACE: Duration = Duration::from_millis(300);
 /// Records after which a checkpoint is written, at least.
 const CHECKPOINT: u64 = 20_000;
 
@@ -54,6 +58,14 @@ struct Shared {
     waiting: AtomicUsize,
     /// Why the last commit failed.
     failure: Mutex<Option<String>>,
+    /// From when on nothing more is indexed, for the store is being closed.
+    stop_at: OnceLock<Instant>,
+}
+
+impl Shared {
+    fn is_late(&self) -> bool {
+        self.stop_at.get().is_some_and(|at| Instant::now() >= *at)
+    }
 }
 
 impl Keeper {
@@ -66,13 +78,17 @@ impl Keeper {
             pending: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             failure: Mutex::new(None),
+            stop_at: OnceLock::new(),
         });
         let worker = Worker {
             core,
             shared: Arc::clone(&shared),
             inbox,
             writer: None,
+            next: 0,
+            committed: 0,
             reached: 0,
+            ahead: BTreeSet::new(),
         };
         let thread = std::thread::Builder::new()
             .name("store-keeper".into())
@@ -163,8 +179,10 @@ impl Keeper {
         found
     }
 
-    /// Commits what is pending and ends the thread.
+    /// Commits what is indexed by then and ends the thread. A long queue is not worked off: what is missing is
+    /// known by its place in the log, and the next opening adds it.
     pub(crate) fn stop(&self) {
+        let _ = self.shared.stop_at.set(Instant::now() + GRACE);
         self.send(Job::Stop);
         if let Some(thread) = self.thread.lock().take() {
             // A panic of the thread costs only the search, which the next opening repairs.
@@ -178,8 +196,14 @@ struct Worker {
     shared: Arc<Shared>,
     inbox: Receiver<Job>,
     writer: Option<IndexWriter>,
-    /// The sequence up to which entries are in the index, once committed.
+    /// All rows of entries before it are in the index, once committed.
+    next: u32,
+    /// As it was at the last commit.
+    committed: u32,
+    /// The sequence of the last of them.
     reached: u64,
+    /// Those behind it that are too: jobs come a little out of order.
+    ahead: BTreeSet<u32>,
 }
 
 impl Worker {
@@ -199,7 +223,9 @@ impl Worker {
                     due.get_or_insert(last_work + DELAY);
                     let size = text.as_ref().map_or(0, |text| text.len());
                     self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
-                    self.guarded(|worker| worker.add(row, text));
+                    if !self.shared.is_late() {
+                        self.guarded(|worker| worker.add(row, text));
+                    }
                 }
                 Ok(Job::Removed(ids)) => {
                     last_work = Instant::now();
@@ -242,6 +268,9 @@ impl Worker {
         if let Err(error) = result {
             tracing::warn!(component = "artifact_store", %error, "the search index failed");
             self.writer = None;
+            // What it had not committed is gone with it.
+            self.next = self.committed;
+            self.ahead.clear();
             *self.shared.failure.lock() = Some(error.to_string());
         }
     }
@@ -253,12 +282,43 @@ impl Worker {
     }
 
     fn commit_text(&mut self) -> Result<()> {
+        if !self.shared.is_late() {
+            self.close_gaps()?;
+        }
+        if let Some(row) = self.next.checked_sub(1)
+            && let Some(sequence) = self.sequence_of(row)?
+        {
+            self.reached = sequence;
+        }
         let payload = format!("{:016x} {}", self.core.store, self.reached);
         let text = self.shared.text.read().clone();
         if let (Some(text), Some(writer)) = (text, &mut self.writer) {
+            if self.shared.stop_at.get().is_some() {
+                // What is merged now would be waited for.
+                writer.set_merge_policy(Box::new(NoMergePolicy));
+            }
             text.commit(writer, &payload)?;
+            self.committed = self.next;
         }
         Ok(())
+    }
+
+    /// Indexes what is missing before what is indexed: entries that no put has noted, or not yet.
+    fn close_gaps(&mut self) -> Result<()> {
+        while !self.ahead.is_empty() {
+            self.add(self.next, None)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a row is in the index, or never will be.
+    fn note_done(&mut self, row: u32) {
+        if row >= self.next {
+            self.ahead.insert(row);
+        }
+        while self.ahead.remove(&self.next) {
+            self.next += 1;
+        }
     }
 
     fn folder(&self) -> Option<PathBuf> {
@@ -287,8 +347,7 @@ impl Worker {
             }
         };
         *self.shared.text.write() = Some(Arc::new(text));
-        self.reached = reached;
-        self.add_missing()
+        self.add_missing(reached)
     }
 
     /// Throws the index away and builds it from the store.
@@ -311,27 +370,31 @@ impl Worker {
         let text = TextIndex::open(folder.as_deref())?;
         *self.shared.text.write() = Some(Arc::new(text));
         *self.shared.failure.lock() = None;
-        self.reached = 0;
-        self.add_missing()
+        self.add_missing(0)
     }
 
-    /// Indexes the entries behind `reached`; rows are in the order of sequences.
-    fn add_missing(&mut self) -> Result<()> {
+    /// Indexes the entries behind the sequence `reached`; rows are in the order of sequences.
+    fn add_missing(&mut self, reached: u64) -> Result<()> {
         let rows = self.core.index.read().entry_rows();
         let mut first = rows;
-        while first > 0 && self.reached > 0 {
+        while first > 0 && reached > 0 {
             match self.sequence_of(first - 1)? {
-                Some(sequence) if sequence <= self.reached => break,
+                Some(sequence) if sequence <= reached => break,
                 _ => first -= 1,
             }
         }
-        if self.reached == 0 {
+        if reached == 0 {
             first = 0;
         }
+        (self.next, self.committed, self.reached) = (first, first, reached);
+        self.ahead.clear();
         self.shared
             .pending
             .fetch_add(u64::from(rows - first), Ordering::Relaxed);
         for row in first..rows {
+            if self.shared.is_late() {
+                break;
+            }
             self.add(row, None)?;
         }
         if first < rows {
@@ -364,6 +427,7 @@ impl Worker {
     }
 
     fn add(&mut self, row: u32, text: Option<Box<str>>) -> Result<()> {
+        self.note_done(row);
         let core = Arc::clone(&self.core);
         let entry = core.index.read().entry(row)?;
         if entry.standing == crate::rows::Standing::Gone {
@@ -380,7 +444,6 @@ impl Worker {
             Some(_) => Vec::new(),
             None => core.searchable(&id, INDEXED).unwrap_or_default(),
         };
-        let sequence = self.sequence_of(row)?;
         let Some((index, writer)) = self.text_and_writer()? else {
             return Ok(());
         };
@@ -394,9 +457,7 @@ impl Worker {
                 node: &info.node,
                 text: text.as_deref().unwrap_or_else(|| text_of(&content)),
             },
-        )?;
-        self.reached = self.reached.max(sequence.unwrap_or_default());
-        Ok(())
+        )
     }
 
     fn remove(&mut self, ids: &[ArtifactId]) -> Result<()> {

@@ -433,3 +433,33 @@ proptest! {
         prop_assert_eq!(store.verify().expect("verify"), []);
     }
 }
+
+#[test]
+fn what_is_not_indexed_when_the_store_closes_is_found_after_the_next_opening() {
+    const EACH: u32 = 400;
+    let dir = folder();
+    let opened = || Store::open(dir.path(), Options::default()).expect("the store opens");
+    let store = opened();
+    std::thread::scope(|scope| {
+        for writer in 0..16 {
+            let store = &store;
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    let text = format!(
+                        "heron {writer} {number} {}",
+                        "stands in the reeds ".repeat(40)
+                    );
+                    let put = named(&format!("{writer}-{number}.txt"), "r");
+                    store.put(text.as_bytes(), &put).expect("put");
+                }
+            });
+        }
+    });
+    // A queue is left when the machine is slow, and then closing does not wait for it.
+    store.close().expect("closed");
+    let store = opened();
+    store.flush_search().expect("flushed");
+    let all = (16 * EACH) as usize;
+    assert_eq!(store.search("heron", 2 * all).expect("searched").len(), all);
+    assert_eq!(store.stats().expect("stats").unindexed, 0);
+}
