@@ -83,7 +83,7 @@ class Connection:
         self._answer = answer
         self._sending = _thread.allocate_lock()
         self._reading = _thread.allocate_lock()
-        # Guards threads, idle, backlog and closed, and the ids.
+        # Guards threads, idle, backlog and closed.
         self._state = _thread.allocate_lock()
         self._threads = 1
         self._idle = 0
@@ -135,8 +135,7 @@ class Connection:
         """Asks the host and waits; raises what it refused with, or `Cancelled` when the call ended."""
         waiter = _Waiter()
         self._hand_over(_thread.get_ident())
-        with self._state:
-            id = self._encoder.next_id()
+        id = self._encoder.next_id()
         frame = self._make((id, "request", call.id if call else None, method, body))
         self._waiters[id] = waiter
         if call is not None:
@@ -177,16 +176,14 @@ class Connection:
 
     def reply(self, call: Call, kind: str, method: str, body: Message) -> None:
         """Answers a request of the host. Raises `PlayerFailure` when the body cannot travel."""
-        with self._state:
-            id = self._encoder.next_id()
+        id = self._encoder.next_id()
         frame = self._make((id, kind, call.id, method, body))
         call.is_over = True
         self._calls.pop(call.id, None)
         self._write(frame)
 
     def _send(self, re: bytes | None, kind: str, method: str, body: Message) -> bytes:
-        with self._state:
-            id = self._encoder.next_id()
+        id = self._encoder.next_id()
         self._write(self._make((id, kind, re, method, body)))
         return id
 
@@ -319,8 +316,9 @@ class Connection:
 
     def _read_until_task(self) -> Task | None:
         """Reads, as the only thread, until there is a task that this thread may leave with."""
+        came: Task | None = None
         while True:
-            task = self._leave_with_backlog()
+            task = self._leave_with_backlog(came)
             if task is not None:
                 return task
             if self._is_closed:
@@ -335,13 +333,12 @@ class Connection:
                     self._decoder.beside.close()
                 self.close()
                 return None
-            task = self._sort(message)
-            if task is not None:
-                with self._state:
-                    self._backlog.append(task)
+            came = self._sort(message)
 
-    def _leave_with_backlog(self) -> Task | None:
+    def _leave_with_backlog(self, came: Task | None) -> Task | None:
         with self._state:
+            if came is not None:
+                self._backlog.append(came)
             if not self._backlog:
                 return None
             if self._streak >= STREAK and (self._idle > 1 or self._threads < MAX_THREADS):
@@ -439,8 +436,7 @@ class Connection:
 
     def _answer_ping(self, message: Message) -> Task | None:
         """Answers at once, also while every thread works; as a task when the socket is full."""
-        with self._state:
-            id = self._encoder.next_id()
+        id = self._encoder.next_id()
         frame = self._encoder.frame(id, "response", message["id"], message["method"], {})
         if self._sending.acquire(False):
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import itertools
 import os
 import struct
 import time
@@ -37,14 +38,14 @@ class Encoder:
         self.to = to
         self.limit = limit
         self._half = os.urandom(8)
-        self._count = 0
+        # Taking the next is one step, which needs no lock.
+        self._count = itertools.count(1)
         # A packer owns a large buffer, so they are reused; list.pop and append are atomic.
         self._packers: list[msgpack.Packer] = []
 
     def next_id(self) -> bytes:
-        """16 bytes that no other message of this session has. Call it under the sender's lock."""
-        self._count += 1
-        return self._half + _COUNT.pack(self._count)
+        """16 bytes that no other message of this session has."""
+        return self._half + _COUNT.pack(next(self._count))
 
     def frame(self, id: bytes, kind: str, re: bytes | None, method: str, body: Any) -> bytes:
         """One whole frame.
