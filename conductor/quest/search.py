@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from conductor.quest.problem import Problem
 
 MOST_EXPANSIONS = 6_000
+MOST_STATES = 50_000
+"""States that are looked at before the search gives up: in a large library each has many followers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def a_star(
         expansions += 1
         if not problem.goal & ~here:
             return Found(plan, weight, expansions, True)
-        if expansions >= most:
+        if expansions >= most or len(bounds) > MOST_STATES:
             break
         best = (here, paid, plan)
         for function in problem.allowed(here, paid, steps + len(plan)):
@@ -69,7 +71,16 @@ def a_star(
                 heapq.heappush(queue, (heavier + bound, tie, after, heavier, dearer, (*plan, function)))
     else:
         return Found(None, math.inf, expansions, True)
-    here, _, plan = best
-    rest = problem.plan(here, problem.relax(here, problem.weights, adding=True)) or []
-    whole = (*plan, *rest)
+    here, paid, plan = best
+    whole = (*plan, *_completion(problem, here, paid))
     return Found(whole, sum(problem.weights[f] for f in whole), expansions, False)
+
+
+def _completion(problem: Problem, state: int, spent: float) -> list[int]:
+    """A plan from `state` that needs no search: the light one when it fits the budget, else the cheap one."""
+    light, cheap = (
+        problem.plan(state, problem.relax(state, prices, adding=True)) or []
+        for prices in (problem.weights, problem.costs)
+    )
+    fits = spent + sum(problem.costs[f] for f in light) <= problem.level.budget + 1e-9
+    return light if fits else cheap

@@ -173,6 +173,13 @@ def test_a_star_is_optimal(level: Level) -> None:
         assert found.weight >= best - 1e-9
 
 
+def test_a_search_that_gives_up_still_answers_within_the_budget() -> None:
+    for level in LEVELS[:10]:
+        found = a_star(Problem(level), most=2)
+        assert found.plan is not None and not found.is_optimal and found.expansions == 2
+        assert graphs.reaches(level, graphs.graph_of(level, found.plan))
+
+
 def test_branches_run_side_by_side() -> None:
     functions = [
         function("left", ["a"], ["b"], 2.0),
