@@ -54,7 +54,7 @@ class Store(Protocol):
 
     def info(self, id: str) -> dict[str, Any]: ...
 
-    def evict(self, id: str) -> bool: ...
+    def evict(self, id: str, tier: str = "") -> bool: ...
 
     def reader(self, id: str) -> Any: ...
 
@@ -278,7 +278,7 @@ class Tiering:
         with self._moving:
             name, size = self._copy(id, target)
             # From here on the target holds it. What is warmer may go.
-            self._store.evict(id)
+            self._store.evict(id, target)
             warmer = COLDER[: COLDER.index(target)]
             for copy in self._catalogue.copies(self._names(id)):
                 if copy.tier in warmer or (copy.tier == target and copy.object != name):

@@ -234,6 +234,18 @@ def test_a_deletion_that_was_interrupted_before_its_commit_is_taken_back(world: 
     assert world.tiering.read(id) == content
 
 
+def test_the_store_knows_in_which_tier_the_bytes_are(world: World) -> None:
+    id, content = world.put()
+    assert world.store.whereabouts(id) == ("here", None)
+    for tier in ("archive", "cloud"):
+        world.tiering.move(id, tier)
+        assert world.store.whereabouts(id) == ("remote", tier)
+        with pytest.raises(ArtifactRemote, match=f"kept in the {tier} tier"):
+            world.store.get(id)
+    assert world.tiering.read(id) == content
+    assert world.store.whereabouts(id) == ("here", None)
+
+
 def test_a_full_disk_does_not_keep_the_reader_waiting(world: World) -> None:
     id, content = world.put()
     world.tiering.move(id, "archive")
