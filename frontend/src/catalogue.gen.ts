@@ -509,6 +509,17 @@ export interface Catalogue {
       select: string
     }
   }
+  /** What changes in text files, line by line. */
+  Difference: {
+    props: {
+      /** the accessible name */
+      label: string
+      /** a unified diff; lines of removal and addition are coloured */
+      text: string
+    }
+    events: {
+    }
+  }
   /** A Melody as a graph, with the live states of a run, or to be changed. */
   Graph: {
     props: {

@@ -324,6 +324,14 @@ COMPONENTS: dict[str, Component] = {
         },
         {"select": "string"},
     ),
+    "Difference": Component(
+        "What changes in text files, line by line.",
+        {
+            "label": _LABEL,
+            "text": need("string", "a unified diff; lines of removal and addition are coloured"),
+        },
+        {},
+    ),
     "Graph": Component(
         "A Melody as a graph, with the live states of a run, or to be changed.",
         {

@@ -392,7 +392,13 @@ class FakeHost:
         return self._turn(changes, "applied")
 
     async def apply_run_changes(self, run: str) -> Json:
-        return {"changes": [self._turn(c["id"], "applied") for c in self.changes if c["state"] == "open"]}
+        return {
+            "changes": [
+                self._turn(c["id"], "applied")
+                for c in self.changes
+                if c["state"] == "open" and not c.get("replaced")
+            ]
+        }
 
     async def undo_changes(self, changes: str) -> Json:
         return self._turn(changes, "undone")

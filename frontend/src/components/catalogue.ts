@@ -3,6 +3,7 @@ import { lazy, createElement, Suspense, type ComponentType } from 'react'
 import type { ElementOf, Kind } from '@/element'
 import { ArtifactView } from '@/components/artifact-view'
 import { Button, Dialog, Disclosure, Link, Segments } from '@/components/controls'
+import { Difference } from '@/components/difference'
 import { Download } from '@/components/download'
 import { FilePicker, Form, Select, Switch, TextBox } from '@/components/fields'
 import { Article, Card, Foreign, Grid, Line, Section, Split, Stack, View } from '@/components/layout'
@@ -33,6 +34,7 @@ export const COMPONENTS: { [K in Kind]: ComponentType<ElementOf<K>> } = {
   Button,
   Card,
   Dialog,
+  Difference,
   Disclosure,
   Download,
   EmptyState,

@@ -105,11 +105,11 @@ export function Segments({ props, send }: ElementOf<'Segments'>) {
 
 export function Disclosure({ props, children }: ElementOf<'Disclosure'>) {
   return (
-    <details open={props.open} className="group/details min-w-0">
+    <details open={props.open} className="min-w-0">
       <summary className="flex w-fit max-w-full list-none items-center gap-1 rounded text-xs font-medium text-muted hover:text-foreground [&::-webkit-details-marker]:hidden">
         <ChevronRight
           aria-hidden
-          className="size-3.5 shrink-0 transition-transform group-open/details:rotate-90"
+          className="size-3.5 shrink-0 transition-transform [details[open]>summary>&]:rotate-90"
         />
         <span className="truncate">{props.label}</span>
       </summary>

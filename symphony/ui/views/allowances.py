@@ -83,8 +83,8 @@ def budget(item: Json) -> list[Node]:
             label=f"Limits of {name}",
             columns=[
                 {"id": "what", "label": "What"},
-                {"id": "used", "label": "Used"},
-                {"id": "limit", "label": "Limit"},
+                {"id": "used", "label": "Used", "end": True},
+                {"id": "limit", "label": "Limit", "end": True},
                 {"id": "from", "label": "Set by"},
             ],
             rows=[_row(line) for line in budget_lines(item)],

@@ -57,13 +57,13 @@ def section(state: PageState) -> Node | None:
         )
         if waiting
         else None,
-        *(_card(state, changes) for changes in sets),
+        *(_card(state, changes, is_alone=len(waiting) == 1) for changes in sets),
         key="board.changes",
         title="Changes to the project",
     )
 
 
-def _card(state: PageState, changes: Json) -> Node:
+def _card(state: PageState, changes: Json, *, is_alone: bool) -> Node:
     identity, done = changes["id"], changes["state"]
     words, tone = _STATES[done]
     if changes.get("replaced") and done == "open":
@@ -95,7 +95,7 @@ def _card(state: PageState, changes: Json) -> Node:
                 "Button",
                 key=f"changes.apply:{identity}",
                 label="Apply changes",
-                variant="secondary",
+                variant="primary" if is_alone else "secondary",
                 small=True,
             )
             if done != "applied"
@@ -112,38 +112,20 @@ def _card(state: PageState, changes: Json) -> Node:
 
 def _difference(shown: Json) -> Node:
     lines = str(shown["diff"]).split("\n")
-    rows = [
-        {"id": str(number), "cells": [_kept(line)], **_tone(line)}
-        for number, line in enumerate(lines[:MOST_LINES])
-    ]
     left = len(lines) - MOST_LINES
     return h(
         "Stack",
         h(
-            "Table",
+            "Difference",
             key=f"changes.diff:{shown['id']}",
             label="Difference",
-            columns=[{"id": "line", "label": "Difference", "mono": True}],
-            rows=rows,
+            text="\n".join(lines[:MOST_LINES]),
         ),
         h("Text", f"{left:,} more lines: symphony changes show {shown['id']}", small=True, tone="muted")
         if left > 0
         else None,
         gap="small",
     )
-
-
-def _kept(line: str) -> str:
-    """The line with its indentation, which a page would fold otherwise."""
-    return line.replace("\t", "    ").replace("  ", "\u00a0\u00a0") or "\u00a0"
-
-
-def _tone(line: str) -> dict[str, str]:
-    if line.startswith("+") and not line.startswith("+++"):
-        return {"tone": "good"}
-    if line.startswith("-") and not line.startswith("---"):
-        return {"tone": "bad"}
-    return {}
 
 
 def _counted(counts: Json) -> str:
