@@ -70,7 +70,9 @@ def program() -> Path:
 def extension(program: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     folder = tmp_path / "words"
     (folder / "bin").mkdir(parents=True)
-    (folder / "Symphony.toml").write_text(MANIFEST.replace("entry =", f'transport = "{request.param}"\nentry ='))
+    (folder / "Symphony.toml").write_text(
+        MANIFEST.replace("entry =", f'transport = "{request.param}"\nentry =')
+    )
     shutil.copy(program, folder / "bin" / "words")
     return folder
 

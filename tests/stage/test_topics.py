@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,11 @@ from symphony.app.host import Host
 from symphony.errors import SymphonyError
 from symphony.sdk.testing import Harness
 from symphony.stage.manifest import load_manifest
-from tests.sdk.hosts import call, carets, running
+from symphony.stage.roster import CastMember
+from tests.hosting import hosted
 
 NEWS = "tests/speaker/news"
+PATIENCE = 120.0
 PLAYER = Path(__file__).with_name("player_with_topics.py")
 FUNCTION = """
 [[functions]]
@@ -31,7 +32,7 @@ PARAMS = {
     "say": "topic = { type = 'string', required = true }",
     "hear": "topic = { type = 'string', required = true }, queue = { type = 'integer', default = 256 }, "
     "nap = { type = 'number', default = 0.0 }",
-    "ask": "method = { type = 'string', required = true }, body = { type = 'object', required = true }",
+    "ask": "method = { type = 'string', required = true }, body = { type = 'any', required = true }",
 }
 
 
@@ -55,24 +56,27 @@ async def host(home: Path, tmp_path: Path) -> AsyncIterator[Host]:
         extension(tmp_path / "sleeper", "sleeper", "tests/speaker"),
         extension(tmp_path / "stranger", "stranger"),
     ]
-    packages = [json.loads(carets("pack", folder, "--out", tmp_path, "--json"))["file"] for folder in folders]
-    keys = {
-        json.loads(carets("sign", package, "--key", tmp_path / "key", "--json"))["key"]
-        for package in packages
-    }
-    async with running(home, f"[registry]\ntrusted = {json.dumps(sorted(keys))}\n") as host:
-        for folder, package in zip(folders, packages, strict=True):
-            await host.install_extension(package, load_manifest(folder).grants())
+    async with hosted(home) as host:
+        for folder in folders:
+            manifest = load_manifest(folder)
+            name = manifest.extension.name
+            granted = tuple(manifest.grants())
+            host.services.roster.add(CastMember(name, "1.0.0", folder, manifest, granted))
         yield host
 
 
-async def value(host: Host, function: str, project: Path, **given: Any) -> Any:
-    return (await call(host, f"tests/{function}", project, **given))["value"]
+async def value(host: Host, player: str, project: Path, **params: Any) -> Any:
+    """One call of `name#function`."""
+    name, _, function = player.partition("#")
+    key = host.services.roster.key(f"tests/{name}", project)
+    body = {"function": function, "params": params, "inputs": {}, "outputs": {"value": "any"}, "context": {}}
+    outputs = await host.services.engine.call(key, body, PATIENCE)
+    return outputs["value"]
 
 
 async def until_heard(host: Host, project: Path, topic: str, subscriptions: int = 1) -> None:
     """Waits until so many listen to a topic of the speaker."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while await value(host, "speaker#say", project, topic=topic) < subscriptions:
             pass
 
@@ -173,7 +177,7 @@ async def test_each_subscription_and_announcement_is_in_the_audit_log(host: Host
         ("tests/listener", "extension.subscribe", NEWS, True),
         ("tests/stranger", "extension.subscribe", NEWS, False),
     }
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         # A subscription is written down when it ends, which its call does not wait for.
         while not wanted <= seen:
             rows = (await host.audit())["entries"]
