@@ -9,7 +9,7 @@ import sys
 
 import symphony.sdk.service  # noqa: F401 -- Players find it imported
 
-TOOLS = ("ctypes", "_ctypes", "ctypes._endian", "gc", __name__)
+TOOLS = ("ctypes", "_ctypes", "ctypes._endian", __name__)
 """Modules that only the template needs: a Player imports them anew."""
 
 

@@ -5,7 +5,7 @@ copies of the template, `test_template.py` tries all of theirs again):
 
 | what | tried by |
 |---|---|
-| absolute paths, `..`, symbolic links | "read a file by its path", "... by a path with ..", "follow a link out of ..." |
+| absolute paths, `..`, symbolic links | "read a file by its path", "... with ..", "follow a link out of ..." |
 | hard links, devices | "hard-link a granted file ...", "read the disk itself", "change a device file ..." |
 | other devices | `test_devices.py` |
 | named pipes, of the host and made | "write into ...", "empty a named pipe of the host ...", "make a named pipe ..." |
