@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from tests.sandbox.conftest import TEMPLATE_LIBRARY, Identity
 
 
 class Driver:
-    """A process of some user that hosts a template."""
+    """A process of some user that hosts a template; `under` is a command that executes another."""
 
-    def __init__(self, identity: Identity, library: Path, **setting: Any) -> None:
+    def __init__(
+        self, identity: Identity, library: Path, *, under: Sequence[str] = (), **setting: Any
+    ) -> None:
         env = {"PATH": f"{identity.base / 'bin'}:/usr/bin:/bin", "LANG": "C.UTF-8", **setting.pop("env", {})}
         setting = {
             "library": str(library),
@@ -31,7 +33,7 @@ class Driver:
             options = {"user": identity.uid, "group": identity.uid, "extra_groups": []}
         driver = library / "tests" / "sandbox" / "template_driver.py"
         self.process = subprocess.Popen(
-            [identity.python, "-B", str(driver), json.dumps(setting)],
+            [*under, identity.python, "-B", str(driver), json.dumps(setting)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd="/",

@@ -1,0 +1,82 @@
+"""What the template and the launcher do where the kernel lacks something: a filter answers in its place."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.sandbox.conftest import Identity
+from tests.sandbox.template_host import driver, entry
+from tests.sandbox.world import World
+
+WITHOUT = """
+import ctypes, os, struct, sys
+number, mask, answer = (int(text, 0) for text in sys.argv[1].split(','))
+steps = [
+    (0x20, 0, 0, 0), (0x15, 0, 4, number),  # the call, else it is let through
+    (0x20, 0, 0, 16), (0x54, 0, 0, mask), (0x15, 0, 1, mask),  # its first argument
+    (0x06, 0, 0, 0x50000 | answer), (0x06, 0, 0, 0x7FFF0000),
+]
+program = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *step) for step in steps))
+header = ctypes.create_string_buffer(struct.pack('HxxxxxxQ', len(steps), ctypes.addressof(program)))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, header) == 0
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+LANDLOCK = "444,0,38"
+NETWORK = f"{56 if platform.machine() == 'x86_64' else 220},0x40000000,1"
+LAYERS = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from pit_native import sandbox_layers
+print(json.dumps([layer["name"] for layer in sandbox_layers() if not layer["available"]]))
+"""
+LOOK = """
+import json
+facts = json.loads(sys.argv[1])
+for path in (facts["secret"], facts["granted"]):
+    try: print(open(path, "r+").read())
+    except OSError as error: print(type(error).__name__)
+print(open(facts["granted"]).read())
+"""
+
+
+def under(identity: Identity, lacking: str) -> list[str]:
+    """A command that executes another where a system call is answered as by a kernel that lacks it."""
+    return [identity.python, "-I", "-c", WITHOUT, lacking]
+
+
+def missing(identity: Identity, lacking: str) -> set[str]:
+    command = [*under(identity, lacking), identity.python, "-I", "-c", LAYERS, str(identity.library)]
+    return set(json.loads(identity.run(command).out))
+
+
+def test_without_landlock_the_mounts_hold_alone(
+    identity: Identity, template_library: Path, make_world: Callable[[], World]
+) -> None:
+    """Copied and launched: what is not granted has no name, what is granted for reading is read-only."""
+    assert "landlock" in missing(identity, LANDLOCK)
+    world = make_world()
+    with driver(identity, template_library, under=under(identity, LANDLOCK)) as host:
+        assert host.ask("warm")["state"] == "warm"
+        for cold in (False, True):
+            script = entry("import sys" + LOOK, world.facts())
+            answer = host.play(script, cold=cold, grants=["read:project/**"], project=str(world.project))
+            assert answer["out"].split() == ["FileNotFoundError", "OSError", "untouched"], answer
+
+
+def test_without_a_network_of_its_own_nothing_starts_unless_it_is_waived(
+    identity: Identity, template_library: Path
+) -> None:
+    """The template, which needs none, is warm; its copies and the launcher's Players are refused alike."""
+    assert "network_namespace" in missing(identity, NETWORK)
+    with driver(identity, template_library, under=under(identity, NETWORK)) as host:
+        assert host.ask("warm")["state"] == "warm"
+        for cold in (False, True):
+            answer = host.ask("play", script=entry("print('started')"), cold=cold)
+            assert answer["code"] == 200 and "network_namespace" in answer["err"], answer
+            waived = {"allow_missing": ["network_namespace"], "loopback": False}
+            answer = host.ask("play", script=entry("print('started')"), cold=cold, change=waived)
+            assert answer["out"] == "started\n", answer
