@@ -116,7 +116,7 @@ def naive(pattern: list[str], path: list[str]) -> bool:
     if not pattern:
         return not path
     if pattern[0] == "**":
-        return naive(pattern[1:], path) or bool(path) and naive(pattern, path[1:])
+        return naive(pattern[1:], path) or (bool(path) and naive(pattern, path[1:]))
     return bool(path) and naive_part(pattern[0], path[0]) and naive(pattern[1:], path[1:])
 
 
@@ -124,7 +124,7 @@ def naive_part(pattern: str, text: str) -> bool:
     if not pattern:
         return not text
     if pattern[0] == "*":
-        return naive_part(pattern[1:], text) or bool(text) and naive_part(pattern, text[1:])
+        return naive_part(pattern[1:], text) or (bool(text) and naive_part(pattern, text[1:]))
     return bool(text) and pattern[0] in ("?", text[0]) and naive_part(pattern[1:], text[1:])
 
 

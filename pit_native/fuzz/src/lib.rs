@@ -6,6 +6,7 @@ pub mod readers {
     pub use crate::journal::journal;
     pub use crate::melody::melody;
     pub use crate::store::{checkpoint, keys, segment};
+    pub use crate::topics::topic;
 }
 
 mod bus;
@@ -13,3 +14,4 @@ mod journal;
 mod melody;
 mod scratch;
 mod store;
+mod topics;
