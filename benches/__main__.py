@@ -22,6 +22,7 @@ MODULES = (
     "space",
     "search",
     "formats",
+    "bus",
     "stage",
     "stage_trouble",
     "conductor",

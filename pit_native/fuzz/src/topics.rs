@@ -5,7 +5,10 @@ use ipc_bus::topics::{Pattern, Routes, Topic};
 
 /// Lines: the first a topic, the others patterns. The first byte is not read.
 pub fn topic(data: &[u8]) {
-    let Some(text) = data.get(1..).and_then(|text| std::str::from_utf8(text).ok()) else {
+    let Some(text) = data
+        .get(1..)
+        .and_then(|text| std::str::from_utf8(text).ok())
+    else {
         return;
     };
     let mut lines = text.split('\n');

@@ -97,7 +97,10 @@ fn publish(pattern: impl Fn(usize) -> String, wanted: usize) -> f64 {
     let seconds = each(count, || {
         topics.publish(Message::new(topic.clone(), body()));
     });
-    assert_eq!(heard.load(Ordering::Relaxed), u64::from(count) * wanted as u64);
+    assert_eq!(
+        heard.load(Ordering::Relaxed),
+        u64::from(count) * wanted as u64
+    );
     seconds
 }
 
@@ -160,19 +163,19 @@ async fn play(wire: Wire) {
     }
 }
 
-/// A session whose peer is a thread of its own, and what `work` makes of it.
+/// A session and its peer on a runtime of two threads, and what `work` makes of it.
 fn with_session<F: Future<Output = f64>>(
     transport: &str,
     work: impl FnOnce(Session, Arc<Counter>) -> F,
 ) -> f64 {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let (host, peer) = pair(transport).await;
-        let player = thread::spawn(move || {
-            let runtime = Builder::new_current_thread().enable_all().build();
-            // The wire belongs to the host's runtime, whose driver wakes this one.
-            runtime.expect("a runtime").block_on(play(peer));
-        });
+        let player = tokio::spawn(play(peer));
         let counter = Arc::new(Counter::default());
         let limits = Limits {
             rate: 1e9,
@@ -195,7 +198,7 @@ fn with_session<F: Future<Output = f64>>(
         let session = session.expect("a session");
         let seconds = work(session.clone(), counter).await;
         session.close();
-        drop(player);
+        player.await.expect("the peer ends with its session");
         seconds
     })
 }
@@ -247,7 +250,10 @@ fn hand_over() -> f64 {
 
 /// A message of 64 bytes through the bare ring to a thread that looks for it all the time.
 fn ring() -> f64 {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let (host, peer) = runtime.block_on(pair("memory"));
     let (mut out, _back) = host.into_rings().expect("rings");
     let (_forth, mut input) = peer.into_rings().expect("rings");
