@@ -136,6 +136,8 @@ pub struct JournalFile {
 pub struct Journal {
     log: RecordLog,
     file: Arc<JournalFile>,
+    /// Where records are encoded, so that each does not grow a buffer of its own.
+    scratch: Vec<u8>,
 }
 
 impl Journal {
@@ -167,7 +169,11 @@ impl Journal {
             file: log.handle()?,
             is_dirty: AtomicBool::new(false),
         });
-        let mut journal = Self { log, file };
+        let mut journal = Self {
+            log,
+            file,
+            scratch: Vec::new(),
+        };
         let node = |at: usize| (plan.nodes[at].id.to_string(), plan.fingerprint(at as u32));
         journal.push(&Record::Life {
             run: plan.run.to_string(),
@@ -180,8 +186,9 @@ impl Journal {
     /// Adds a record to what the next flush writes.
     pub fn push(&mut self, record: &Record) {
         // Writing these records to memory cannot fail: they hold only plain data.
-        if let Ok(bytes) = rmp_serde::to_vec(record) {
-            self.log.push(&bytes);
+        self.scratch.clear();
+        if rmp_serde::encode::write(&mut self.scratch, record).is_ok() {
+            self.log.push(&self.scratch);
         }
     }
 

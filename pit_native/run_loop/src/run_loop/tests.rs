@@ -9,6 +9,7 @@ use crate::instructions::{NodeState, RunState};
 use crate::plan::{Backoff, NodeKind, PlanParts, Retry};
 use crate::testing::{self, NodeSpec};
 
+mod attempts;
 mod choices;
 mod recall;
 mod reserving;
