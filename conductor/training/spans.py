@@ -20,6 +20,8 @@ AGREEMENT = 32
 LONGEST_SPAN = 28
 """Tokens; numbers and names of many letters have several."""
 MOST_TOKENS = 256
+NEAR = 8
+"""Numbers about how near a token is to a question."""
 LETTERS = 8
 """Facts about a token's letters and surroundings."""
 KINDS = ("str", "int", "float", "bool")
@@ -85,6 +87,7 @@ class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
         self.last = nn.Linear(INNER, INNER)
         self.opening = nn.Linear(INNER, AGREEMENT)
         self.closing = nn.Linear(INNER, AGREEMENT)
+        self.near = nn.Sequential(nn.Linear(NEAR, 16), nn.GELU(), nn.Linear(16, 2))
         self.none = nn.Linear(INNER, 1)
         self.dropout = nn.Dropout(dropout)
 
@@ -98,7 +101,7 @@ class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
         x, real, allowed = _tokens_of(pages, tokens)
         read = self.dropout(self.token(x[..., : 2 * WIDTH])) + self.letters(x[..., 2 * WIDTH :])
         read = read + self.place[:tokens]
-        asked, given = self._questions(pages, most)
+        vectors, asked, given = self._questions(pages, most)
         state = self.done(
             self.layers(
                 torch.cat([read, asked], dim=1), src_key_padding_mask=~torch.cat([real, given], dim=1)
@@ -106,14 +109,15 @@ class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
         )
         text, question = state[:, :tokens], state[:, tokens:]
         scale = INNER**0.5
-        first = question @ self.first(text).transpose(1, 2) / scale
-        last = question @ self.last(text).transpose(1, 2) / scale
+        near = self.near(_nearness(x[..., WIDTH : 2 * WIDTH], real, vectors))
+        first = question @ self.first(text).transpose(1, 2) / scale + near[..., 0]
+        last = question @ self.last(text).transpose(1, 2) / scale + near[..., 1]
         agree = self.opening(text) @ self.closing(text).transpose(1, 2) / AGREEMENT**0.5
         spans = first[..., :, None] + last[..., None, :] + agree[:, None]
         spans = spans.masked_fill(~allowed[:, None], NOT_ALLOWED).flatten(2)
         return torch.log_softmax(torch.cat([spans, self.none(question)], dim=2), dim=2)
 
-    def _questions(self, pages: Sequence[Page], most: int) -> tuple[Tensor, Tensor]:
+    def _questions(self, pages: Sequence[Page], most: int) -> tuple[Tensor, Tensor, Tensor]:
         vectors = np.zeros((2, len(pages), most, WIDTH), dtype=np.float32)
         marks = np.zeros((3, len(pages), most), dtype=np.int64)
         given = np.zeros((len(pages), most), dtype=bool)
@@ -123,11 +127,11 @@ class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
                 kind = KINDS.index(one.kind) if one.kind in KINDS else 0
                 marks[:, row, place] = kind, one.required, min(one.call, MOST_CALLS - 1)
                 given[row, place] = True
-        parameter, tool = torch.from_numpy(vectors)
+        parameter, tool = both = torch.from_numpy(vectors)
         kinds, required, calls = torch.from_numpy(marks)
         asked = self.parameter(parameter) * 4.0 + self.tool(tool) * 4.0
         asked = asked + self.kind(kinds) + self.required(required) + self.call(calls)
-        return self.dropout(asked), torch.from_numpy(given)
+        return both, self.dropout(asked), torch.from_numpy(given)
 
     def loss(self, pages: Sequence[Page]) -> Tensor:
         """The mean of -log P of any right span, or of none where the call does without the parameter."""
@@ -179,6 +183,22 @@ def read_answers(reader: SpanReader, pages: Sequence[Page], most: int = 5) -> li
                 )
             found.append(answers)
     return found
+
+
+def _nearness(states: Tensor, real: Tensor, vectors: Tensor) -> Tensor:
+    """How near each token is in meaning to each question, `[pages, questions, tokens, NEAR]`.
+
+    The states of the last layer and sentence vectors lie in one space. To the parameter and to the tool,
+    of the token itself and of what stands around it: a value stands in the clause of its call.
+    """
+    unit = nn.functional.normalize(states, dim=-1)
+    alike = torch.einsum("btw,kbqw->kbqt", unit, vectors).masked_fill(~real[None, :, None, :], 0.0)
+    kinds, pages, questions, tokens = alike.shape
+    flat = alike.reshape(-1, 1, tokens)
+    wide = nn.functional.avg_pool1d(flat, 15, stride=1, padding=7).view(kinds, pages, questions, tokens)
+    close = nn.functional.avg_pool1d(flat, 5, stride=1, padding=2).view(kinds, pages, questions, tokens)
+    best = wide - wide.amax(dim=-1, keepdim=True)
+    return 4.0 * torch.cat([alike, close, wide, best]).permute(1, 2, 3, 0)
 
 
 def _tokens_of(pages: Sequence[Page], tokens: int) -> tuple[Tensor, Tensor, Tensor]:
