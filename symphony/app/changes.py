@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from symphony.config import Configuration
 from symphony.config.files import write_atomically
 from symphony.engine.disk import explain
 from symphony.errors import BadInput, NotFound, SymphonyError
@@ -103,13 +104,12 @@ class Changes:
         folder: Path,
         store: Store,
         emit: Callable[[Json], None],
-        is_applied: Callable[[], bool],
+        configuration: Configuration,
     ) -> None:
-        """`is_applied` tells whether changes of a program that succeeded are taken over unasked."""
         self._folder = folder
         self._store = store
         self._emit = emit
-        self._is_applied = is_applied
+        self._configuration = configuration
         self._busy: dict[str, asyncio.Lock] = {}
         self._runs: dict[str, _Playing] = {}
         self.follower: Callable[[str], Awaitable[None]] | None = None
@@ -156,7 +156,8 @@ class Changes:
             extra={"run": caller.run, "node": caller.node},
         )
         self._emit({"event": "changes", "run": record.run})
-        if succeeded and changes.changes and self._is_applied():
+        is_applied = self._configuration.get("stage.changes") == "apply"
+        if succeeded and changes.changes and is_applied:
             try:
                 await self.apply(record.id)
             except SymphonyError as error:

@@ -15,6 +15,7 @@ from typing import Any
 import msgpack
 
 from symphony.engine.engine import Engine, in_root
+from symphony.engine.history import History
 from symphony.engine.telling import Emit
 from symphony.errors import BadInput, NotFound, SymphonyError
 
@@ -160,6 +161,17 @@ class Components:
     def _changed(self, component: str) -> None:
         if component in self._open:
             self._emit({"event": "component", "id": component})
+
+
+def nodes_that_play(engine: Engine, history: History) -> Callable[[str, str], bool]:
+    """What tells whether a node of a run, by its place in the root run, still plays."""
+
+    def plays(run: str, place: str) -> bool:
+        if run not in engine.playing():
+            return False
+        return history.get(run).node(place.partition("/")[0]).status in ("running", "waiting")
+
+    return plays
 
 
 def value_of(content: bytes, kind: str, encoding: str | None) -> Any:

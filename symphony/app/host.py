@@ -12,7 +12,7 @@ from symphony.app.bootstrap import Bootstrap, Phase, StartPolicy
 from symphony.app.broker import build_broker
 from symphony.app.changes import Changes
 from symphony.app.component_settings import SECTIONS, check_enabled, start_policy
-from symphony.app.components import Components
+from symphony.app.components import Components, nodes_that_play
 from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
 from symphony.app.local_models import LocalModels
@@ -201,14 +201,6 @@ class Host(
                 extensions.changed()
                 recast()
 
-        def is_playing(run: str, place: str) -> bool:
-            if run not in engine.playing():
-                return False
-            return history.get(run).node(place.partition("/")[0]).status in ("running", "waiting")
-
-        def project_of(run: str) -> str:
-            return history.get(run).info.project
-
         supervision = Supervision(home.path, configuration, disable, roster.knows, hub.emit, roster.find)
         engine = Engine(
             pit.runtime,
@@ -226,13 +218,8 @@ class Host(
             grants=roster.granted_to,
         )
         tiers = Tiers(home, configuration, pit, history, engine)
-        changes = Changes(
-            home.runs,
-            AnyTier(pit.store, tiers),
-            hub.emit,
-            lambda: bool(configuration.get("stage.changes") == "apply"),
-        )
-        trees = RunTrees(lambda: pit.runtime, roster, changes, project_of)
+        changes = Changes(home.runs, AnyTier(pit.store, tiers), hub.emit, configuration)
+        trees = RunTrees(lambda: pit.runtime, roster, changes, history)
         services = Services(
             home=home,
             configuration=configuration,
@@ -246,7 +233,7 @@ class Host(
             audit=audit,
             roster=roster,
             engine=engine,
-            components=Components(engine, hub.emit, is_playing),
+            components=Components(engine, hub.emit, nodes_that_play(engine, history)),
             meters=meters,
             tiers=tiers,
             changes=changes,
@@ -255,7 +242,7 @@ class Host(
             recast=recast,
             health=self._bootstrap.health,
         )
-        self._player_changes = PlayerChanges(lambda: pit.runtime, roster, changes, trees, project_of)
+        self._player_changes = PlayerChanges(lambda: pit.runtime, roster, changes, trees)
         self._broker = build_broker(services, self._call_other, self._player_changes.capabilities())
         return services
 

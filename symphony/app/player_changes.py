@@ -69,14 +69,11 @@ class PlayerChanges:
         roster: Roster,
         changes: Changes,
         trees: RunTrees,
-        project_of: Callable[[str], str],
     ) -> None:
-        """`project_of` answers the project of a run, empty for none."""
         self._runtime = runtime
         self._roster = roster
         self._changes = changes
         self._trees = trees
-        self._project_of = project_of
         self._known: dict[str, _Known] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
@@ -94,7 +91,7 @@ class PlayerChanges:
             return
         node = event["node"]
         extension = str(node["player"]).partition("#")[0].partition("@")[0]
-        project = self._project_of(event["run"])
+        project = self._trees.project_of(event["run"])
         if node["cached"] or not project or WHOLE not in self._granted(extension):
             return
         key = self._trees.key(extension, Path(project), event["run"])

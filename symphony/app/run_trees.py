@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from symphony.app.changes import Changes, Seen
+from symphony.engine.history import History
 from symphony.errors import SymphonyError
 from symphony.melody.control import EXTENSION as CONTROL
 from symphony.melody.model import Melody
@@ -42,13 +43,12 @@ class RunTrees:
         runtime: Callable[[], Runtime],
         roster: Roster,
         changes: Changes,
-        project_of: Callable[[str], str],
+        history: History,
     ) -> None:
-        """`project_of` answers the project of a run, empty for none."""
         self._runtime = runtime
         self._roster = roster
         self._changes = changes
-        self._project_of = project_of
+        self._history = history
         self._own: dict[str, bool] = {}
         self._views: dict[str, View] = {}
         self._prepared: dict[str, Seen] = {}
@@ -77,6 +77,10 @@ class RunTrees:
         """The entry that `pool_key` gave to a run that still plays."""
         return self._roster.key(extension, project, run if self._own.get(run) else "")
 
+    def project_of(self, run: str) -> str:
+        """The project of a run, empty for none."""
+        return self._history.get(run).info.project
+
     def view_of(self, key: str) -> View:
         """What the Player of an entry sees over the project."""
         return self._views.get(key, _NOTHING.view)
@@ -97,7 +101,7 @@ class RunTrees:
     async def changed(self, run: str) -> None:
         """Steps of the run that begin from now on see another project: Players that do not play start anew. One
         that plays is left alone when it may write, for what it has written would go with it."""
-        project = self._project_of(run)
+        project = self.project_of(run)
         if not project or not self._own.get(run):
             return
         try:

@@ -332,9 +332,7 @@ class Installer:
                 findings=findings,
             )
 
-    def _changed_tools(
-        self, record: ExtensionRecord, package: Package, agreed: Sequence[str]
-    ) -> list[dict[str, str]]:
+    def _changed_tools(self, record: ExtensionRecord, package: Package, agreed: Sequence[str]) -> Findings:
         """What an update changes of the tools of an MCP server, unless the user agreed to just that."""
         new, place = package.files.get(PINS), self._root / record.active.folder / PINS
         if new is None or not place.is_file() or agreement(new.data) in agreed:
@@ -444,6 +442,7 @@ class Installer:
 
 
 Listing = list[Installed]
+Findings = list[dict[str, str]]
 Candidates = list[Candidate]
 
 

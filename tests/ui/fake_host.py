@@ -12,11 +12,13 @@ from typing import Any
 from symphony.errors import BadInput, NotFound, PermissionDenied
 from symphony.ports.host import Json
 from tests.ui import fake_content
+from tests.ui.fake_changes import FakeChanges
+from tests.ui.fake_grants import FakeGrants
 
 START = 1_780_000_000.0
 
 
-class FakeHost:
+class FakeHost(FakeChanges, FakeGrants):
     """`step` is the seconds that each node of a run takes; `gate`, when set, holds every node until it is set."""
 
     def __init__(
@@ -380,34 +382,6 @@ class FakeHost:
             "resources": {"cpu": {"used": 1.5, "total": 8}, "memory": {"used": 412 << 20, "total": 16 << 30}},
         }
 
-    # --- changes -----------------------------------------------------------------------------
-    async def list_changes(self, run: str | None = None) -> Json:
-        return {"changes": [copy.deepcopy(c) for c in self.changes if run in (None, c["run"])]}
-
-    async def get_changes(self, changes: str) -> Json:
-        (found,) = (c for c in self.changes if c["id"] == changes)
-        return {**copy.deepcopy(found), "paths": [], "diff": "--- a/x\n+++ b/x\n-old\n+  new\n"}
-
-    async def apply_changes(self, changes: str) -> Json:
-        return self._turn(changes, "applied")
-
-    async def apply_run_changes(self, run: str) -> Json:
-        return {
-            "changes": [
-                self._turn(c["id"], "applied")
-                for c in self.changes
-                if c["state"] == "open" and not c.get("replaced")
-            ]
-        }
-
-    async def undo_changes(self, changes: str) -> Json:
-        return self._turn(changes, "undone")
-
-    def _turn(self, changes: str, state: str) -> Json:
-        (found,) = (c for c in self.changes if c["id"] == changes)
-        found["state"] = state
-        return copy.deepcopy(found)
-
     # --- artifacts ---------------------------------------------------------------------------
     async def list_artifacts(self, query: str = "", run: str | None = None, limit: int = 100) -> Json:
         found = [
@@ -504,23 +478,6 @@ class FakeHost:
     async def extension_permissions(self, name: str) -> Json:
         item = self._extension(name)
         return {"name": name, "granted": item["capabilities"]["grants"], "words": item["permissions"]}
-
-    async def revoke_permission(self, name: str, grant: str) -> Json:
-        (row,) = (row for row in self.extensions if row["name"] == name)
-        row["granted"].remove(grant)
-        row.setdefault("refused", []).append(grant)
-        return {"name": name, "granted": list(row["granted"]), "words": [], "refused": list(row["refused"])}
-
-    async def allow_permission(self, name: str, grant: str) -> Json:
-        (row,) = (row for row in self.extensions if row["name"] == name)
-        row["refused"].remove(grant)
-        row["granted"].append(grant)
-        return {"name": name, "granted": list(row["granted"]), "words": [], "refused": list(row["refused"])}
-
-    async def set_budget(self, name: str, limits: Mapping[str, Any]) -> Json:
-        (row,) = (row for row in self.extensions if row["name"] == name)
-        row["allowance"] = dict(limits)
-        return {"name": name, "limits": dict(limits)}
 
     async def audit(self, name: str | None = None, limit: int = 200) -> Json:
         return {"entries": [entry for entry in fake_content.AUDIT if name in (None, entry["extension"])]}
