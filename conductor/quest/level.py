@@ -79,7 +79,7 @@ class Level:
 
 
 def _fault(place: str, what: str) -> BadInput:
-    return BadInput(f"{place} {what}", remedy="see the form of a level in docs/conductor.md")
+    return BadInput(f"{place} {what}", remedy="see the form of a level in docs/function-quest.md")
 
 
 def _number(value: Any, place: str, low: float, high: float = float("inf")) -> float:
