@@ -13,6 +13,7 @@ mod runtime;
 mod runtime_backlog;
 mod runtime_bell;
 mod runtime_call;
+mod runtime_dicts;
 mod runtime_door;
 mod runtime_events;
 mod runtime_handler;
