@@ -1,7 +1,7 @@
 //! Standard input and output as a socket, for a program whose manifest says `transport = "stdio"`.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -22,12 +22,12 @@ impl Streams {
         let mut inward = inner.try_clone()?;
         thread::spawn(move || {
             // The host's end, or a failure, which ends the session just so.
-            let _ = io::copy(&mut input, &mut inward);
+            let _ = forward(&mut input, &mut inward);
             let _ = inward.shutdown(Shutdown::Write);
         });
         let mut outward = inner;
         let output = thread::spawn(move || {
-            let _ = io::copy(&mut outward, &mut output);
+            let _ = forward(&mut outward, &mut output);
         });
         Ok(Self { socket, output })
     }
@@ -40,5 +40,19 @@ impl Streams {
     pub fn finish(self) {
         let _ = self.socket.shutdown(Shutdown::Both);
         let _ = self.output.join();
+    }
+}
+
+/// Carries bytes over until the end. `io::copy` would splice, and the kernel then holds the pipe while it waits for
+/// the socket: nobody could read what is in it.
+fn forward(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => to.write_all(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
