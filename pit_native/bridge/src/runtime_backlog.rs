@@ -51,9 +51,7 @@ impl Backlog {
 
     /// Waits until at most half of what may wait does, if more than that does now.
     pub(crate) fn room(self: &Arc<Self>, session: u64) -> Option<impl Future<Output = ()> + use<>> {
-        if self.full(session, MOST).is_none() {
-            return None;
-        }
+        self.full(session, MOST)?;
         let backlog = self.clone();
         Some(async move {
             while let Some(room) = backlog.full(session, MOST / 2) {
