@@ -305,7 +305,8 @@ print(hashlib.scrypt(b'x', salt=b'y', n=2**10, r=8, p=1).hex()[:8], hashlib.blak
             """
 import os, resource
 print(os.getpid() > 1, 'VmRSS' in open('/proc/self/status').read(), os.path.exists('/proc/self/fd/1'))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0, os.sched_getaffinity(0) != set(), os.nice(0) + 1 in (os.nice(1), 20))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0, os.sched_getaffinity(0) != set(), end=' ')
+print(os.nice(0) + 1 in (os.nice(1), 20))
 """,
         ],
         "True True True\nTrue True True",
