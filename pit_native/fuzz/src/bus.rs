@@ -2,6 +2,7 @@
 //! bound, and what they accept means one thing only.
 
 use ipc_bus::{Envelope, FrameBuffer, Limits};
+use payload::{Receiver, Terms};
 
 /// The longest frame here: small, so that lengths around it are tried.
 const LIMIT: usize = 4096;
@@ -38,9 +39,16 @@ pub fn envelope(data: &[u8]) {
         values: 10_000,
         ..Limits::default()
     };
+    let beside = Envelope::from_bytes_beside(data, &limits, &mut Receiver::new(Terms::default()));
     let Ok(envelope) = Envelope::from_bytes(data, &limits) else {
+        // References need descriptors, and none came.
+        assert!(beside.is_err());
         return;
     };
+    assert!(
+        beside.is_ok(),
+        "what needs nothing beside it is read the same"
+    );
     assert!(envelope.ts.is_finite());
     let frame = envelope.to_frame(limits.frame).expect("it was a frame");
     let again = Envelope::from_bytes(&frame[4..], &limits).expect("what was read can be written");
