@@ -28,13 +28,26 @@ def same_value(text: str, value: Any) -> bool:
         return False
 
 
+_SENTENCE_ENDS = re.compile(r"[.!?]\s+[A-Z]")
+_QUOTE = re.compile(r"(?<!\w)'|'(?!\w)|[\"`“”]")
+
+
+def is_one_piece(text: str) -> bool:
+    """Whether a span neither runs over the end of a sentence nor over one quote of a pair.
+
+    Whole quotes may lie in it or around it; an apostrophe is none.
+    """
+    inner = text.strip().strip("\"'`“”‘’")
+    return len(_QUOTE.findall(inner)) % 2 == 0 and _SENTENCE_ENDS.search(inner) is None
+
+
 def typed_value(text: str, kind: str, name: str, description: str) -> Any:
     """A span of the prompt as a value of type `str`, `int`, `float` or `bool`; None when it is none.
 
     Text loses the quotes and the stops around it. A date in words becomes `YYYY-MM-DD` where name or
     description speak of a date and of that form or of none.
     """
-    plain = " ".join(text.split()).strip("\"'`“”‘’ ").rstrip(".,;:!?\"'`“”‘’ ")
+    plain = " ".join(text.split()).strip("\"'`“”‘’ ").rstrip(".,;:\"'`“”‘’ ")
     if not plain:
         return None
     if kind in ("int", "float"):

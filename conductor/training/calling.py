@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from conductor.params.values import typed_value
+from conductor.params.values import is_one_piece, typed_value
 from conductor.training.calls import FACTS, Call, Candidates, Parameter, Prompt, ToolCatalogue
 from conductor.training.pointer import LONGEST, Pointer, Proposal, propose
 from conductor.training.spans import Answer, SpanReader, read_answers
@@ -153,7 +153,9 @@ def _values(
         one, choices = parameters[place], answers[place]
         if not one.required and choices[0].none > GIVEN:
             continue
-        for answer in [*(a for a in choices if a.span not in taken), *choices]:
+        free = [a for a in choices if a.span not in taken]
+        whole = [a for a in free if is_one_piece(_text_of(prompt, a.span))]
+        for answer in [*whole, *free, *choices]:
             value = typed_value(_text_of(prompt, answer.span), one.kind, one.name, one.description)
             if value is not None:
                 values[one.name] = value

@@ -11,7 +11,7 @@ import pytest
 from conductor.evaluate.__main__ import main
 from conductor.evaluate.chains import f1, least_risk, mean_f1
 from conductor.evaluate.prompts import paired_difference
-from conductor.params.values import typed_value
+from conductor.params.values import is_one_piece, typed_value
 
 from .conftest import ENCODER
 
@@ -193,9 +193,24 @@ def test_the_chain_of_least_risk_agrees_with_most() -> None:
         ("January 19th, 2020", "str", "start_date", "2020-01-19"),
         ("January 19th, 2020", "str", "title", "January 19th, 2020"),
         ("next week", "str", "start_date", "next week"),
+        ("'Get 20% off!'", "str", "message", "Get 20% off!"),
         ("without", "bool", "verbose", False),
         ("from 3 to 5", "int", "days", None),
     ],
 )
 def test_text_becomes_a_value_of_its_type(text: str, kind: str, name: str, value: Any) -> None:
     assert typed_value(text, kind, name, "") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("'The Night Train'", True),
+        ('the dog\'s "red" ball', True),
+        ("The Night Train' and belongs to the genre of mystery", False),
+        ("in English. Then compare", False),
+        ("version 3.5 of it", True),
+    ],
+)
+def test_a_value_is_one_piece_of_the_prompt(text: str, whole: bool) -> None:
+    assert is_one_piece(text) is whole
