@@ -320,7 +320,7 @@ fn beside<T>(there: impl FnOnce() + Send, here: impl FnOnce() -> T) -> T {
     };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("store-digest".into());
-        let spawned = thread.spawn_scoped(scope, &run);
+        let spawned = thread.spawn_scoped(scope, run);
         let done = here();
         if spawned.is_err() {
             run();
