@@ -26,6 +26,9 @@ LOADED = ("ready", "active")
 
 Health = tuple[Status, str, str]
 
+_BUS_LIMITS = ("frame", "payload", "depth", "values", "rate", "requests", "unanswered")
+"""The settings `stage.bus` that the bus takes as they stand."""
+
 
 class Pit:
     """The five native modules. `store`, `stale`, `arbiter` and `runtime` are there once their phase is over."""
@@ -178,6 +181,7 @@ class Pit:
                 "max_bytes": self._configuration.get("logging.max_bytes"),
                 "backups": self._configuration.get("logging.backups"),
             },
+            limits={name: self._configuration.get(f"stage.bus.{name}") for name in _BUS_LIMITS},
         )
         self._habits = Habits(self._home.path / "habits", self.runtime)
         self._habits.open()

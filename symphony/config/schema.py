@@ -84,6 +84,28 @@ class SandboxSettings(_Section):
     )
 
 
+class BusSettings(_Section):
+    """`stage.bus`"""
+
+    frame: Size = Field(default=16 << 20, ge=1 << 20, le=1 << 30, description="longest message of a Player")
+    payload: Size = Field(
+        default=256 << 20, ge=1 << 20, le=16 << 30, description="most bytes that lie beside one message"
+    )
+    depth: int = Field(default=64, ge=16, le=512, description="how deep the values of a message may nest")
+    values: int = Field(
+        default=2_000_000, ge=10_000, le=100_000_000, description="how many values a message may hold"
+    )
+    rate: float = Field(
+        default=150_000.0, ge=100, le=1e9, description="messages that a Player may send in a second"
+    )
+    requests: int = Field(
+        default=256, ge=1, le=100_000, description="requests of a Player that may wait for an answer"
+    )
+    unanswered: Size = Field(
+        default=256 << 20, ge=1 << 20, description="most bytes that these requests hold together"
+    )
+
+
 class BudgetSettings(_Section):
     """`stage.budget`"""
 
@@ -114,6 +136,7 @@ class StageSettings(_Component):
 
     player: PlayerSettings = PlayerSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    bus: BusSettings = BusSettings()
     budget: BudgetSettings = BudgetSettings()
     crashes: CrashSettings = CrashSettings()
     changes: Literal["ask", "apply"] = Field(

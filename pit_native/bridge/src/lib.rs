@@ -26,6 +26,7 @@ mod runtime_plan;
 mod runtime_players;
 mod runtime_pool;
 mod runtime_session;
+mod runtime_settings;
 mod runtime_surface;
 mod runtime_topics;
 mod sandbox;

@@ -10,7 +10,7 @@ use ipc_bus::{Bus, Limits};
 use parking_lot::{Condvar, Mutex, RwLock};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use run_loop::{JournalError, LogSettings, PlayerLog, PortTypes, RunError, RunLoop, World};
+use run_loop::{JournalError, PlayerLog, PortTypes, RunError, RunLoop, World};
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
@@ -25,6 +25,7 @@ use crate::runtime_pit::PitArtifacts;
 use crate::runtime_plan::plan_from_python;
 use crate::runtime_players::{Launch, Theatre, TheatreStage};
 use crate::runtime_pool::{self, PoolSettings, Tending};
+use crate::runtime_settings::{bus_limits, player_log};
 use crate::runtime_topics::Halls;
 use crate::stale::PyStaleManager;
 use crate::store::PyArtifactStore;
@@ -51,7 +52,7 @@ pub(crate) struct PyRuntime {
 #[pymethods]
 impl PyRuntime {
     #[new]
-    #[pyo3(signature = (store, stale, arbiter, *, launcher, sockets, threads=2, capacity=128, memory=None, ping=10.0, predict=true, log=None))]
+    #[pyo3(signature = (store, stale, arbiter, *, launcher, sockets, threads=2, capacity=128, memory=None, ping=10.0, predict=true, log=None, limits=None))]
     #[allow(
         clippy::too_many_arguments,
         reason = "the parts that the loop joins, by name"
@@ -68,6 +69,7 @@ impl PyRuntime {
         ping: f64,
         predict: bool,
         log: Option<&Bound<'_, PyDict>>,
+        limits: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads.max(1))
@@ -94,7 +96,15 @@ impl PyRuntime {
             ping: seconds(ping)?.max(Duration::from_millis(10)),
             is_predicting: predict,
         };
-        let theatre = theatre(handle.clone(), events.clone(), launcher, sockets, settings);
+        let limits = limits.map(bus_limits).transpose()?.unwrap_or_default();
+        let theatre = theatre(
+            handle.clone(),
+            events.clone(),
+            launcher,
+            sockets,
+            settings,
+            limits,
+        );
         runtime_pool::start(&theatre);
         let world = World {
             stage: Arc::new(TheatreStage(theatre.clone())),
@@ -447,36 +457,17 @@ impl Drop for PyRuntime {
     }
 }
 
-fn player_log(settings: &Bound<'_, PyDict>) -> PyResult<PlayerLog> {
-    let wanted = |key: &str| {
-        let found = settings.get_item(key)?;
-        found.ok_or_else(|| bad_input(&format!("the log's settings lack {key}"), ""))
-    };
-    let settings = LogSettings {
-        folder: wanted("folder")?.extract()?,
-        level: wanted("level")?.extract()?,
-        max_bytes: wanted("max_bytes")?.extract()?,
-        backups: wanted("backups")?.extract()?,
-    };
-    let folder = settings.folder.display().to_string();
-    PlayerLog::start(settings).map_err(|error| {
-        environment_lacks(
-            &format!("the Players' log in {folder} cannot be begun: {error}"),
-            "",
-        )
-    })
-}
-
 fn theatre(
     handle: tokio::runtime::Handle,
     events: Arc<EventQueue>,
     launcher: PathBuf,
     sockets: PathBuf,
     settings: PoolSettings,
+    limits: Limits,
 ) -> Arc<Theatre> {
     let limits = Limits {
         cancel_grace: CANCEL_GRACE,
-        ..Limits::default()
+        ..limits
     };
     Arc::new_cyclic(|own: &Weak<Theatre>| {
         let own = own.clone();

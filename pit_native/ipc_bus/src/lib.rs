@@ -18,6 +18,7 @@ mod outgoing;
 mod peer;
 mod rate;
 mod reader;
+mod requests;
 pub mod ring;
 mod scan;
 mod session;

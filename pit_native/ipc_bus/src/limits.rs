@@ -19,6 +19,8 @@ pub struct Limits {
     pub refusals: u64,
     /// Requests of a Player that may wait for an answer at the same time.
     pub requests: usize,
+    /// Bytes that these may hold together, payloads included; a single one may hold what a message may.
+    pub unanswered: usize,
     /// Bytes that may wait to be written before callers wait and the peer is no longer read.
     pub outgoing: usize,
     /// A peer that takes nothing, or does not finish a frame, for so long loses its session.
@@ -39,6 +41,7 @@ impl Default for Limits {
             burst: 150_000.0,
             refusals: 1_000,
             requests: 256,
+            unanswered: 256 << 20,
             outgoing: 32 << 20,
             stall: Duration::from_secs(30),
             cancel_grace: Duration::from_secs(2),

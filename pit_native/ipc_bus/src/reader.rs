@@ -95,8 +95,8 @@ impl Reader {
         loop {
             // What arrived with the hello, or with the last read, comes first.
             while let Some(frame) = self.frames.next_frame()? {
-                let envelope = self.read(&frame)?;
-                if let Some(reason) = self.take(envelope, frame.len()).await? {
+                let (envelope, beside) = self.read(&frame)?;
+                if let Some(reason) = self.take(envelope, frame.len(), beside).await? {
                     return Ok(reason);
                 }
                 turn += 1;
@@ -121,11 +121,11 @@ impl Reader {
         }
     }
 
-    /// The envelope of a frame, whatever of it lies beside it copied out.
-    fn read(&mut self, frame: &[u8]) -> Result<Envelope, Malformed> {
+    /// The envelope of a frame, whatever of it lies beside it copied out, and how many bytes those were.
+    fn read(&mut self, frame: &[u8]) -> Result<(Envelope, usize), Malformed> {
         let limits = &self.session.limits;
         let Some(beside) = &mut self.beside else {
-            return Envelope::from_bytes(frame, limits);
+            return Ok((Envelope::from_bytes(frame, limits)?, 0));
         };
         let end = self.arrived - self.frames.unread() as u64;
         let is_threaded = || Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
@@ -136,8 +136,8 @@ impl Reader {
             Envelope::from_bytes_beside(frame, limits, beside)
         };
         let envelope = envelope?;
-        beside.end_frame(end)?;
-        Ok(envelope)
+        let named = beside.end_frame(end)?;
+        Ok((envelope, named as usize))
     }
 
     async fn read_more(&mut self) -> Result<usize, ReadEnd> {
@@ -186,6 +186,7 @@ impl Reader {
         &mut self,
         envelope: Envelope,
         length: usize,
+        beside: usize,
     ) -> Result<Option<Closed>, Malformed> {
         let session = &self.session;
         session.counters.received.fetch_add(1, Relaxed);
@@ -207,7 +208,7 @@ impl Reader {
                     // a simple peer may well write its answer before it reads the next call.
                     self.session.out.wait_for_room().await;
                 }
-                self.deliver(envelope)?;
+                self.deliver(envelope, length + beside)?;
                 if let Some(room) = session.handler.room(session.id) {
                     tokio::select! {
                         () = room => {}
@@ -235,7 +236,7 @@ impl Reader {
         Ok(())
     }
 
-    fn deliver(&self, envelope: Envelope) -> Result<(), Malformed> {
+    fn deliver(&self, envelope: Envelope, bytes: usize) -> Result<(), Malformed> {
         let session = &self.session;
         let reference = match envelope.re {
             None => Reference::Open(0),
@@ -260,20 +261,12 @@ impl Reader {
                 .event(session.id, tag, &envelope.method, envelope.body);
             return Ok(());
         }
-        let is_over = {
-            let mut requests = session.requests.lock();
-            let is_over = requests.len() >= session.limits.requests;
-            if !is_over && !requests.insert(envelope.id) {
-                return Err(Malformed::RepeatedId);
-            }
-            is_over
-        };
-        if is_over {
+        let begun = session
+            .requests
+            .lock()
+            .begin(envelope.id, bytes, &session.limits);
+        if let Some(message) = begun? {
             session.counters.refused.fetch_add(1, Relaxed);
-            let message = format!(
-                "{} requests of this Player already wait",
-                session.limits.requests
-            );
             let body = error_body(
                 "unavailable",
                 &message,

@@ -7,7 +7,6 @@ use std::time::Duration;
 use parking_lot::{Mutex, ReentrantMutex};
 use payload::{Parcel, Sender};
 use rmpv::Value;
-use rustc_hash::FxHashSet;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
@@ -19,6 +18,7 @@ use crate::handler::{Handler, error_body};
 use crate::handshake::Peer;
 use crate::limits::Limits;
 use crate::outgoing::Outgoing;
+use crate::requests::Requests;
 use crate::transport::Wire;
 
 /// A handle to one session; clones refer to the same one.
@@ -70,7 +70,7 @@ pub(crate) struct Inner {
     beside: Option<Mutex<Sender>>,
     pub(crate) calls: Mutex<Calls>,
     /// Requests of the Player that are not answered yet.
-    pub(crate) requests: Mutex<FxHashSet<MessageId>>,
+    pub(crate) requests: Mutex<Requests>,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) counters: Counters,
     runtime: Handle,
@@ -407,7 +407,7 @@ impl Inner {
 
     /// Answers a request of the Player; an answer that is too large becomes an error.
     pub(crate) fn answer(&self, request: MessageId, method: &str, kind: Kind, body: &Value) {
-        self.requests.lock().remove(&request);
+        self.requests.lock().end(request);
         if let Err(malformed) = self.send(kind, Some(request), method, body) {
             let message = format!("the answer to {method} cannot be sent: {malformed}");
             let body = error_body("failed", &message, "ask for less at once");

@@ -424,3 +424,44 @@ async fn what_the_sender_changes_during_the_copy_is_what_was_there_and_no_more()
     is_over.store(true, std::sync::atomic::Ordering::Relaxed);
     writer.join().unwrap();
 }
+
+/// Without the bound each request that waits would hold what a message may: 256 times 256 MiB.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_requests_hold_that_wait_is_bounded_payloads_included() {
+    let mut host = Host::new(Limits {
+        unanswered: 1 << 20,
+        ..small()
+    });
+    let (session, mut peer) = agreed(&host, "hoarder").await;
+    let large = |number: u8| {
+        let content = Value::Binary(vec![7; 700_000]);
+        envelope(
+            number,
+            Kind::Request,
+            None,
+            "fs.write",
+            map([("content", content)]),
+        )
+    };
+    peer.send(&large(2)).await;
+    peer.send(&large(3)).await;
+    let refusal = peer.read().await.expect("a refusal");
+    assert_eq!(
+        (refusal.kind, refusal.re),
+        (Kind::Error, Some(support::id(3)))
+    );
+    assert_eq!(refusal.body["code"].as_str(), Some("unavailable"));
+    assert_eq!(session.stats().refused, 1);
+    let Seen::Request(_, first) = host.next().await else {
+        panic!("a request")
+    };
+    first.ok(Value::Nil);
+    assert_eq!(
+        peer.read().await.expect("an answer").re,
+        Some(support::id(2))
+    );
+    peer.send(&large(4)).await;
+    let Seen::Request(..) = host.next().await else {
+        panic!("there is room again")
+    };
+}

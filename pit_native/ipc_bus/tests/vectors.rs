@@ -111,7 +111,7 @@ fn frames_are_read_with_what_lies_beside_them() {
         let frame = &vector.frame[4..];
         let read = Envelope::from_bytes_beside(frame, &Limits::default(), &mut receiver);
         assert_eq!(read, Ok(envelope(vector.fields)), "{}", vector.name);
-        assert_eq!(receiver.end_frame(end), Ok(()), "{}", vector.name);
+        assert!(receiver.end_frame(end).is_ok(), "{}", vector.name);
         assert!(
             Envelope::from_bytes(frame, &Limits::default()).is_err(),
             "not agreed"

@@ -95,15 +95,15 @@ impl Receiver {
         Ok(bytes)
     }
 
-    /// Says that a frame which ends at `end` of the stream has been read whole.
+    /// Says that a frame which ends at `end` of the stream has been read whole; how many bytes lay beside it.
     ///
     /// # Errors
     /// [`Fault::Extra`] when a descriptor came with it that nothing in it refers to.
-    pub fn end_frame(&mut self, end: u64) -> Result<(), Fault> {
-        self.named = 0;
+    pub fn end_frame(&mut self, end: u64) -> Result<u64, Fault> {
+        let named = std::mem::take(&mut self.named);
         match self.arrived.front() {
             Some((came, _)) if *came <= end => Err(Fault::Extra),
-            _ => Ok(()),
+            _ => Ok(named),
         }
     }
 }

@@ -247,9 +247,8 @@ fn references_without_descriptors_and_descriptors_without_references_are_refused
         Err(Fault::Missing)
     );
     receiver.arrive(10, vec![memory_file(100, SEALED)]).unwrap();
-    assert_eq!(
-        receiver.end_frame(9),
-        Ok(()),
+    assert!(
+        receiver.end_frame(9).is_ok(),
         "it belongs to the next frame"
     );
     assert_eq!(receiver.end_frame(10), Err(Fault::Extra));
