@@ -603,7 +603,7 @@ class Runtime:
         ping: float = 10.0,
         predict: bool = True,
         log: dict[str, Any] | None = None,
-        limits: dict[str, float] | None = None,
+        bus: dict[str, float] | None = None,
     ) -> Runtime:
         """`launcher` is the program `symphony-launcher`, `sockets` a folder with a short path, `capacity`
         the most Players that run at once, `memory` the bytes that they may use together (None: unlimited).
@@ -611,10 +611,11 @@ class Runtime:
         `predict`, Players are started because they will probably be used.
 
         `log` is `{"folder", "level", "max_bytes", "backups"}`: what Players
-        log is written to `players.jsonl` in that folder by a thread of its own. `limits` bounds what one
+        log is written to `players.jsonl` in that folder by a thread of its own. `bus` bounds what one
         Player may take of the bus, as `docs/stage-protocol.md` says: `frame` and `payload` in bytes, `depth`,
-        `values`, `rate` in messages a second, `requests` and the bytes that these hold, `unanswered`. What it
-        does not name keeps its default; a name that is no limit raises BadInput.
+        `values`, `rate` in messages a second, `requests` and the bytes that these hold, `unanswered`;
+        `buffer_size` are the bytes of a connection's buffers, 0 for the system's. What it does not name keeps
+        its default; any other name raises BadInput.
         """
     def fileno(self) -> int:
         """A descriptor that is readable while there are events."""

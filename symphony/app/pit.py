@@ -26,7 +26,7 @@ LOADED = ("ready", "active")
 
 Health = tuple[Status, str, str]
 
-_BUS_LIMITS = ("frame", "payload", "depth", "values", "rate", "requests", "unanswered")
+_BUS = ("frame", "payload", "depth", "values", "rate", "requests", "unanswered", "buffer_size")
 """The settings `stage.bus` that the bus takes as they stand."""
 
 
@@ -181,7 +181,7 @@ class Pit:
                 "max_bytes": self._configuration.get("logging.max_bytes"),
                 "backups": self._configuration.get("logging.backups"),
             },
-            limits={name: self._configuration.get(f"stage.bus.{name}") for name in _BUS_LIMITS},
+            bus={name: self._configuration.get(f"stage.bus.{name}") for name in _BUS},
         )
         self._habits = Habits(self._home.path / "habits", self.runtime)
         self._habits.open()

@@ -104,6 +104,9 @@ class BusSettings(_Section):
     unanswered: Size = Field(
         default=256 << 20, ge=1 << 20, description="most bytes that these requests hold together"
     )
+    buffer_size: Size = Field(
+        default=0, ge=0, le=64 << 20, description="bytes of a connection's buffers; 0 leaves the system's"
+    )
 
 
 class BudgetSettings(_Section):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from symphony.errors import BadInput
 from tests.pit.theatre import Theatre
 
 PLAYER = Path(__file__).with_name("player_that_floods.py")
@@ -75,3 +76,23 @@ def test_a_payload_over_the_limit_is_refused_where_it_is_made(theatre: Theatre) 
     done = theatre.until(lambda e: e["event"] == "call_done")
     assert done["error"]["code"] == "too_large"
     assert echoed(theatre, 2, b"after it") == b"after it"
+
+
+def test_the_bus_holds_to_its_settings(tmp_path: Path) -> None:
+    theatre = Theatre(tmp_path / "home", bus={"payload": 2 << 20, "frame": 1 << 20, "buffer_size": 1 << 20})
+    theatre.register("echo", PLAYER)
+    try:
+        assert echoed(theatre, 1, b"x" * (3 << 19)) == b"x" * (3 << 19)
+        context = {"run": "", "node": "echo", "project": None, "attempt": 1}
+        inputs = {"value": bytes(3 << 20)}
+        body = {"function": "work", "params": {}, "inputs": inputs, "context": context}
+        theatre.runtime.call_player(2, "echo", body, 60.0)
+        done = theatre.until(lambda e: e["event"] == "call_done" and e["token"] == 2)
+        assert done["error"]["code"] == "too_large"
+    finally:
+        theatre.close()
+
+
+def test_a_setting_that_the_bus_has_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no setting rat"):
+        Theatre(tmp_path / "home", bus={"rat": 1})

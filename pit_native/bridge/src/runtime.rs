@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use ipc_bus::transport::TransportSettings;
 use ipc_bus::{Bus, Limits};
 use parking_lot::{Condvar, Mutex, RwLock};
 use pyo3::prelude::*;
@@ -25,7 +26,7 @@ use crate::runtime_pit::PitArtifacts;
 use crate::runtime_plan::plan_from_python;
 use crate::runtime_players::{Launch, Theatre, TheatreStage};
 use crate::runtime_pool::{self, PoolSettings, Tending};
-use crate::runtime_settings::{bus_limits, player_log};
+use crate::runtime_settings::{bus_settings, player_log};
 use crate::runtime_topics::Halls;
 use crate::stale::PyStaleManager;
 use crate::store::PyArtifactStore;
@@ -52,7 +53,7 @@ pub(crate) struct PyRuntime {
 #[pymethods]
 impl PyRuntime {
     #[new]
-    #[pyo3(signature = (store, stale, arbiter, *, launcher, sockets, threads=2, capacity=128, memory=None, ping=10.0, predict=true, log=None, limits=None))]
+    #[pyo3(signature = (store, stale, arbiter, *, launcher, sockets, threads=2, capacity=128, memory=None, ping=10.0, predict=true, log=None, bus=None))]
     #[allow(
         clippy::too_many_arguments,
         reason = "the parts that the loop joins, by name"
@@ -69,7 +70,7 @@ impl PyRuntime {
         ping: f64,
         predict: bool,
         log: Option<&Bound<'_, PyDict>>,
-        limits: Option<&Bound<'_, PyDict>>,
+        bus: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads.max(1))
@@ -96,14 +97,14 @@ impl PyRuntime {
             ping: seconds(ping)?.max(Duration::from_millis(10)),
             is_predicting: predict,
         };
-        let limits = limits.map(bus_limits).transpose()?.unwrap_or_default();
+        let bus = bus.map(bus_settings).transpose()?.unwrap_or_default();
         let theatre = theatre(
             handle.clone(),
             events.clone(),
             launcher,
             sockets,
             settings,
-            limits,
+            bus,
         );
         runtime_pool::start(&theatre);
         let world = World {
@@ -463,7 +464,7 @@ fn theatre(
     launcher: PathBuf,
     sockets: PathBuf,
     settings: PoolSettings,
-    limits: Limits,
+    (limits, transport): (Limits, TransportSettings),
 ) -> Arc<Theatre> {
     let limits = Limits {
         cancel_grace: CANCEL_GRACE,
@@ -483,7 +484,7 @@ fn theatre(
             });
         });
         Theatre {
-            bus: Bus::new(handle.clone(), limits),
+            bus: Bus::new(handle.clone(), limits).with_transport(transport),
             pool: runtime_pool::players(&settings, unload),
             tending: Tending::new(settings),
             handle,

@@ -1,15 +1,17 @@
 //! Settings of a runtime that Python gives as dicts.
 
 use ipc_bus::Limits;
+use ipc_bus::transport::TransportSettings;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use run_loop::{LogSettings, PlayerLog};
 
 use crate::errors::{bad_input, environment_lacks};
 
-/// What a Player may take of the bus, each by its name in [`Limits`]; what is not named keeps its default.
-pub(crate) fn bus_limits(given: &Bound<'_, PyDict>) -> PyResult<Limits> {
-    let mut limits = Limits::default();
+/// What a Player may take of the bus, each by its name in [`Limits`], and how its connections are made; what is
+/// not named keeps its default.
+pub(crate) fn bus_settings(given: &Bound<'_, PyDict>) -> PyResult<(Limits, TransportSettings)> {
+    let (mut limits, mut transport) = (Limits::default(), TransportSettings::default());
     for (name, value) in given {
         let name: String = name.extract()?;
         match name.as_str() {
@@ -23,10 +25,11 @@ pub(crate) fn bus_limits(given: &Bound<'_, PyDict>) -> PyResult<Limits> {
                 limits.rate = value.extract()?;
                 limits.burst = limits.rate;
             }
-            _ => return Err(bad_input(&format!("there is no limit {name}"), "")),
+            "buffer_size" => transport.buffer_size = value.extract()?,
+            _ => return Err(bad_input(&format!("the bus has no setting {name}"), "")),
         }
     }
-    Ok(limits)
+    Ok((limits, transport))
 }
 
 pub(crate) fn player_log(settings: &Bound<'_, PyDict>) -> PyResult<PlayerLog> {
