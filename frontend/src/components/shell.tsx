@@ -122,7 +122,11 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
           />
         </div>
         {busy && <Waiting label={busy} />}
-        <main id="view" tabIndex={-1} className="min-h-0 flex-1 overflow-auto outline-none [&>[role=alert]]:mx-4 [&>[role=alert]]:mt-4 md:[&>[role=alert]]:mx-6">
+        <main
+          id="view"
+          tabIndex={-1}
+          className="min-h-0 flex-1 overflow-auto outline-none [&>[role=alert]]:mx-4 [&>[role=alert]]:mt-4 md:[&>[role=alert]]:mx-6"
+        >
           {children}
         </main>
       </div>
