@@ -162,6 +162,7 @@ def _row(manifest: Manifest, granted: list[str]) -> Json:
         "type": manifest.extension.type,
         "description": manifest.extension.description,
         "license": manifest.extension.license,
+        "brings": _brings(manifest),
         "functions": [
             {
                 "name": f.function,
@@ -178,6 +179,12 @@ def _row(manifest: Manifest, granted: list[str]) -> Json:
         "capabilities": manifest.capabilities.model_dump(),
         "permissions": Grants(granted).explain(),
     }
+
+
+def _brings(manifest: Manifest) -> list[str]:
+    """What a Motif adds to the page, in words; nothing for other extensions."""
+    looks = [("colours", manifest.theme), ("a layout", manifest.layout)]
+    return [*(word for word, table in looks if table), *(c.title for c in manifest.components)]
 
 
 def _installed_row(installed: Installed, offered: Manifest | None) -> Json:

@@ -73,3 +73,15 @@ async def test_a_log_that_was_tampered_with_is_said_to_be(page: Page) -> None:
     host.audit = audit  # type: ignore[method-assign]
     await do(page, "market.audit:")
     assert any("Line 7" in alert["props"]["title"] for alert in find(page, "Alert"))
+
+
+async def test_a_motif_says_what_it_brings_to_the_page(page: Page) -> None:
+    host = page.host
+    assert isinstance(host, FakeHost)
+    (row, *_) = host.extensions
+    row.update(functions=[], permissions=[], brings=["colours", "a layout"])
+    await page.load("market")
+    titles = {node["props"]["label"] for node in find(page, "Disclosure")}
+    assert "Colours, a layout, 0 permissions" in titles
+    assert {"text": "Brings to the page"} in [node["props"] for node in find(page, "Heading")]
+    assert not any(title.startswith("0 functions") for title in titles)

@@ -144,22 +144,26 @@ def _state(item: Json) -> Node | None:
 
 
 def _summary(functions: list[str], item: Json) -> str:
+    """What an extension brings and may do; a Motif has things for the page and often no function."""
     permissions = item.get("permissions") or []
-    return f"{words.count(len(functions), 'function')}, {words.count(len(permissions), 'permission')}"
+    brings = [str(thing) for thing in item.get("brings") or []]
+    if functions or not brings:
+        brings.append(words.count(len(functions), "function"))
+    text = ", ".join([*brings, words.count(len(permissions), "permission")])
+    return text[:1].upper() + text[1:]
 
 
 def _details(item: Json) -> list[Node]:
     permissions = [str(word) for word in item.get("permissions") or []]
+    brings = [str(thing) for thing in item.get("brings") or []]
+    functions = [
+        f"{function['name']}: {', '.join(function.get('inputs') or {}) or 'nothing'} → "
+        f"{', '.join(function.get('outputs') or {}) or 'nothing'}"
+        for function in item.get("functions") or []
+    ]
     return [
-        h("Heading", text="Functions"),
-        h(
-            "Bullets",
-            items=[
-                f"{function['name']}: {', '.join(function.get('inputs') or {}) or 'nothing'} → "
-                f"{', '.join(function.get('outputs') or {}) or 'nothing'}"
-                for function in item.get("functions") or []
-            ],
-        ),
+        *([h("Heading", text="Brings to the page"), h("Bullets", items=brings)] if brings else []),
+        *([h("Heading", text="Functions"), h("Bullets", items=functions)] if functions or not brings else []),
         h("Heading", text="Permissions"),
         *(
             [granted(item), *budget(item)]
