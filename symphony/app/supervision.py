@@ -24,8 +24,9 @@ Json = dict[str, Any]
 
 _IN_ORDER = "exit status 0"
 """How a Player ends that was asked to, for instance because nobody has used it for a while."""
-_NEVER_READY = "it ended before it was ready"
-"""How the run loop begins the reason when a process ended while it was started; there is no number of it then."""
+_NEVER_READY = ("it ended before it was ready", "ended while running its activation")
+"""What the reason of a start says that failed because the process ended; a sandbox that was refused is no fault of
+the extension's."""
 
 
 class Supervision:
@@ -55,6 +56,8 @@ class Supervision:
         self._read()
         self._barred: set[str] = set()
         self._begun: dict[str, float] = {}
+        self._ready: set[int] = set()
+        """Processes that were ready. How another one ended is told by its start, once and in any order with it."""
         self._activation: dict[str, float] = {}
         self.ledger = Ledger(
             folder / "usage.json",
@@ -70,16 +73,19 @@ class Supervision:
         extension, key, state = str(event["extension"]), str(event["key"]), event.get("state")
         if state == "loading":
             self._begun[key] = time.monotonic()
-        elif state == "ready" and key in self._begun:
-            self._activation[extension] = time.monotonic() - self._begun.pop(key)
-        elif state == "unloaded" and self._is_known(key):
-            self._begun.pop(key, None)
-            reason = str(event.get("reason") or "")
-            if event.get("pid"):
-                is_crash = bool(reason) and not reason.endswith(_IN_ORDER)
-            else:  # a sandbox that was refused is no fault of the extension's
-                is_crash = reason.startswith(_NEVER_READY)
-            if is_crash:
+        elif state == "ready":
+            self._ready.add(int(event.get("pid") or 0))
+            if key in self._begun:
+                self._activation[extension] = time.monotonic() - self._begun.pop(key)
+        elif state == "unloaded":
+            pid, reason = int(event.get("pid") or 0), str(event.get("reason") or "")
+            if pid:
+                is_crash = pid in self._ready and bool(reason) and not reason.endswith(_IN_ORDER)
+                self._ready.discard(pid)
+            else:
+                self._begun.pop(key, None)
+                is_crash = any(words in reason for words in _NEVER_READY)
+            if is_crash and self._is_known(key):
                 self._crashed(extension, reason)
 
     def about(self, extension: str) -> Json:

@@ -111,9 +111,13 @@ def test_every_view_with_much_in_it(themed: Page, served: Served) -> None:
 def test_every_viewer(themed: Page, served: Served) -> None:
     play(themed)
     go(themed, "Artifacts")
-    for name, role in (("report.md", "heading"), ("chart.svg", "img"), ("churn.files.json", "table")):
+    for name, role, shown in (
+        ("report.md", "checkbox", "Done"),
+        ("chart.svg", "img", "chart.svg"),
+        ("churn.files.json", "table", "churn.files.json"),
+    ):
         themed.get_by_role("link", name=name).click()
-        themed.locator("#view").get_by_role(role, name=None if role == "heading" else name).last.wait_for()  # type: ignore[arg-type]
+        themed.locator("#view").get_by_role(role, name=shown).last.wait_for()  # type: ignore[arg-type]
         check(themed, name)
     themed.get_by_role("button", name="Source").click()
     themed.get_by_role("textbox", name="churn.files.json").wait_for()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from symphony.config.home import Home
 from tests.engine.conftest import Stage, melody, node
 
 BAD = """
@@ -83,8 +84,9 @@ FAULTS = ("crash", "leave", "hang", "chatter", "swell", "hoard", "wrong")
 
 
 @pytest.fixture(autouse=True)
-def troupe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def troupe(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two bundled extensions: one that misbehaves in every way, and its neighbour."""
+    Home(home).create().config.write_text('[stage.bus]\npayload = "32MiB"\n')
     folder = tmp_path / "extensions"
     for name, code, functions in (("bad", BAD, FAULTS), ("quiet", QUIET, ("work",))):
         (folder / name).mkdir(parents=True)

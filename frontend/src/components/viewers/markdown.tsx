@@ -21,7 +21,7 @@ export default function Markdown({ text }: { text: string }) {
         urlTransform={(url, key) =>
           key === 'src' && INLINE_IMAGE.test(url) ? url : defaultUrlTransform(url)
         }
-        components={{ a: OuterLink, img: InlineImage, table: ScrollingTable }}
+        components={{ a: OuterLink, img: InlineImage, input: TaskBox, table: ScrollingTable }}
       >
         {text}
       </ReactMarkdown>
@@ -45,6 +45,19 @@ function InlineImage({ src, alt }: ComponentProps<'img'>) {
     <img src={src} alt={alt ?? ''} />
   ) : (
     <span className="text-muted">[image: {alt || src}]</span>
+  )
+}
+
+/** The box of an entry in a task list: nobody can tick it, and what it says has a name. */
+function TaskBox({ checked }: ComponentProps<'input'>) {
+  return (
+    <input
+      type="checkbox"
+      checked={checked ?? false}
+      disabled
+      readOnly
+      aria-label={checked ? 'Done' : 'To do'}
+    />
   )
 }
 
