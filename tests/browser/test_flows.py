@@ -48,8 +48,8 @@ def test_a_prompt_becomes_a_report(page: Page, served: Served) -> None:
     expect(page.locator('[data-node][data-state="succeeded"]')).to_have_count(6)
     expect(page.get_by_role("status")).to_contain_text("hotspots succeeded")
     page.get_by_role("link", name="report.md").click()
-    expect(page.get_by_role("heading", name="Hotspots")).to_be_visible()
-    expect(page.get_by_role("img", name="Chart")).to_be_visible()
+    expect(page.get_by_role("heading", name="Hotspots", exact=True)).to_be_visible()
+    expect(page.get_by_role("img", name="Chart", exact=True)).to_be_visible()
     assert page.evaluate("window.hacked") is None
 
 
