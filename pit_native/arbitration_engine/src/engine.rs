@@ -222,7 +222,8 @@ impl Arbiter {
 
     /// Keeps `needs` free for `owner` from `starts` to `ends`, in seconds of the clock that
     /// [`Arbiter::advance`] is told; what the owner is granted meanwhile is taken out of it, and when all
-    /// is claimed the reservation is gone. Explanations call it by its `label`, else by the owner.
+    /// is claimed the reservation is gone. Explanations call it by its `label`, else by the owner. Call
+    /// [`Arbiter::advance`] then: it may begin at once, and its owner may wait for it already.
     pub fn reserve(
         &mut self,
         owner: &str,

@@ -169,6 +169,8 @@ impl Watched {
                     .arbiter
                     .reserve(&name, None, needs.unwrap(), starts, ends);
                 self.reservations.extend(made);
+                // As every caller does: it may begin at once, and its owner waits for it already.
+                self.arbiter.advance(self.now, &mut out);
             }
             Step::Unreserve(at) if !self.reservations.is_empty() => {
                 let id = self.reservations.remove(at % self.reservations.len());
