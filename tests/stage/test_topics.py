@@ -196,3 +196,13 @@ def test_the_harness_serves_topics(tmp_path: Path) -> None:
     assert heard == {"heard": [1], "missed": 0, "senders": ["tests/speaker"]}
     harness.call("ask", {"method": "extension.publish", "body": {"topic": "tests/listener/x", "value": 1}})
     assert harness.host.published == [("tests/listener/x", 1)]
+
+
+async def test_who_loses_the_permission_hears_no_more(host: Host, tmp_path: Path) -> None:
+    """Also a Player that plays on and never says that it stops."""
+    asked = {"method": "extension.subscribe", "body": {"topic": NEWS}}
+    hearing = asyncio.create_task(value(host, "listener#ask", tmp_path, **asked))
+    await until_heard(host, tmp_path, NEWS)
+    host._broker.revoke("tests/listener")
+    assert await hearing == "permission_denied"
+    assert await value(host, "speaker#say", tmp_path, topic=NEWS) == 0

@@ -346,7 +346,7 @@ impl PyRuntime {
 
     fn respond(&self, py: Python<'_>, request: u64, body: &Bound<'_, PyAny>) -> PyResult<bool> {
         let body = from_python(body)?;
-        let Some(open) = self.theatre.requests.lock().remove(&request) else {
+        let Some(open) = self.theatre.answered(request) else {
             return Ok(false);
         };
         py.detach(|| open.responder.ok(body));
@@ -379,7 +379,7 @@ impl PyRuntime {
 
     #[pyo3(signature = (request, code, message, remedy=""))]
     fn respond_error(&self, request: u64, code: &str, message: &str, remedy: &str) -> bool {
-        let Some(open) = self.theatre.requests.lock().remove(&request) else {
+        let Some(open) = self.theatre.answered(request) else {
             return false;
         };
         open.responder.err(code, message, remedy);

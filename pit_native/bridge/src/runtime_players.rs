@@ -95,6 +95,13 @@ impl Theatre {
         self.counter.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Takes a request out that is answered now, and ends the subscription that it began, if it did.
+    pub(crate) fn answered(&self, request: u64) -> Option<OpenRequest> {
+        let open = self.requests.lock().remove(&request)?;
+        self.halls.stop(request);
+        Some(open)
+    }
+
     /// Forgets the requests that nobody waits for any more, and says so: programs may run for them.
     pub(crate) fn withdraw(&self, is_gone: impl Fn(&OpenRequest) -> bool) {
         let gone: Vec<u64> = {

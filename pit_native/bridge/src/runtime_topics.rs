@@ -189,9 +189,7 @@ impl Theatre {
         if self.halls.of_session(incoming.session, request).is_none() {
             return responder.err("not_found", "there is no such subscription", "");
         }
-        self.halls.stop(request);
-        let open = self.requests.lock().remove(&request);
-        if let Some(open) = open {
+        if let Some(open) = self.answered(request) {
             open.responder.ok(Value::Map(Vec::new()));
         }
         self.events.push(Note::Withdrawn { id: request });
