@@ -75,7 +75,7 @@ def _told(compose: ComposeState) -> Node | None:
         "Alert",
         key="compose.told",
         tone="info" if done else "warning",
-        title="What was changed" if done else "Nothing was changed",
+        title="What was changed" if done else "Nothing was changed, for this is missing",
         items=lines,
         closable=True,
     )
@@ -98,7 +98,7 @@ async def _revise(page: Page, _argument: str, value: Any) -> None:
         if compose.melody is not before.melody:
             return
         if not answer.get("possible", True):
-            compose.told = [{"node": "", "why": f"What is missing: {what}"} for what in answer["missing"]]
+            compose.told = [{"node": "", "why": str(what)} for what in answer["missing"]]
             page.announce("Nothing was changed")
             return
         earlier = [*compose.earlier, before]
