@@ -13,6 +13,7 @@ from conductor.assignment import coarse_of
 from conductor.context import Composition
 from conductor.document import melody_of
 from conductor.episode import Episode
+from conductor.learning.seen import Seen, Watch
 from conductor.policy import Policy
 from conductor.refusal import Judge, Verdict
 from conductor.rules import STOP, Choice, by_rules
@@ -24,20 +25,16 @@ SERVED = 0.5
 """From this likelihood on a text counts as one that the Players can serve."""
 
 
-def by_policy(policy: Policy) -> Chooser:
-    """The trained network; ties go to the candidate that fits the prompt better."""
+def by_policy(policy: Policy, watch: Watch | None = None) -> Chooser:
+    """The trained network; ties go to the candidate that fits the prompt better. `watch` is told of each choice."""
 
     def choose(episode: Episode, candidates: list[int]) -> Choice:
         table = episode.table
         if table.learned is None:
             raise RuntimeError("the table has no learned keys")
         matches = episode.matches(candidates)
-        logits = policy.logits(
-            episode.state(policy.project),
-            table.learned[candidates],
-            matches,
-            episode.stop_facts(candidates, matches),
-        )
+        state, stop = episode.state(policy.project), episode.stop_facts(candidates, matches)
+        logits = policy.logits(state, table.learned[candidates], matches, stop)
         wants_to_stop = int(np.argmax(logits)) == len(candidates)
         owed = episode.owed(candidates)
         if owed or not episode.draft.nodes:
@@ -48,14 +45,34 @@ def by_policy(policy: Policy) -> Chooser:
         likely = np.exp(logits - logits.max())
         likely /= likely.sum()
         best = int(np.argmax(likely))
+        if watch is not None and table.reduced is not None:
+            names = tuple(table.functions[c].player for c in candidates)
+            numbers = (state, table.reduced[candidates], matches, stop)
+            watch(Seen(names, np.isfinite(logits), best, float(likely[best]), *numbers))
         return (candidates[best] if best < len(candidates) else STOP), float(likely[best])
 
     return choose
 
 
-def chooser_of(policy: Policy | None) -> Chooser:
-    """Who chooses: the policy where there is one, else the planner."""
-    return by_policy(policy) if policy is not None else by_rules
+def chooser_of(policy: Policy | None, watch: Watch | None = None) -> Chooser:
+    """Who chooses: the policy where there is one, else the planner. `watch` is told of each choice."""
+    if policy is not None:
+        return by_policy(policy, watch)
+    return by_rules if watch is None else _watched(by_rules, watch)
+
+
+def _watched(chooser: Chooser, watch: Watch) -> Chooser:
+    """A chooser without networks: there are no numbers to learn from, but who could be chosen and who was."""
+
+    def choose(episode: Episode, candidates: list[int]) -> Choice:
+        action, likely = chooser(episode, candidates)
+        names = tuple(episode.table.functions[c].player for c in candidates)
+        allowed = np.array([True] * len(candidates) + [action == STOP or episode.may_stop(candidates)])
+        place = len(candidates) if action == STOP else candidates.index(action)
+        watch(Seen(names, allowed, place, likely))
+        return action, likely
+
+    return choose
 
 
 def by_cosine(episode: Episode, candidates: list[int]) -> Choice:

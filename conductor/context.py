@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from conductor.learning.seen import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Composition:
 
     When half of a request can be served, `possible` is true, `missing` names the other half and an
     explanation without node says so. `decisions` is the log of the choices: how likely each was and
-    among how many.
+    among how many; `seen` is what each was made from, for whoever learns from it, `policy` who made them.
     """
 
     possible: bool
@@ -56,6 +59,9 @@ class Composition:
     missing: list[str] = field(default_factory=list)
     extensions: list[str] = field(default_factory=list)
     decisions: list[dict[str, Any]] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    policy: str = ""
+    encoder: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The `compose --json` answer of the contracts."""

@@ -17,6 +17,7 @@ from symphony.types.port_types import TypeLattice
 if TYPE_CHECKING:
     from conductor.encoder.runtime import Embedder, Vectors
     from conductor.episode import Table
+    from conductor.learning.seen import Seen
     from conductor.policy import Policy
     from conductor.refusal import Judge
 
@@ -124,14 +125,16 @@ class Conductor:
         embed = self._encoder.embed if self._encoder is not None else None
         episode = Episode(table, prompt, embed, context)
         policy = self._policy if table.learned is not None and embed is not None else None
+        seen: list[Seen] = []
         chooser: composer.Chooser
         if arm == "uniform":
             chooser = composer.by_chance(sum(map(ord, prompt)))
         elif arm == "cosine":
             chooser = composer.by_cosine
         else:
-            chooser = composer.chooser_of(policy if arm == "policy" else None)
-        return composer.compose(episode, chooser, judge, policy, seconds)
+            chooser = composer.chooser_of(policy if arm == "policy" else None, seen.append)
+        made = composer.compose(episode, chooser, judge, policy, seconds)
+        return self._signed(made, seen, policy)
 
     def revise(self, prompt: str, melody: dict[str, Any], context: ComposeContext) -> Composition:
         """`melody` as the prompt wants it otherwise, by the smallest change; or what it could not mean.
@@ -150,8 +153,22 @@ class Conductor:
         unwanted = unwanted_in(prompt)
         episode = Episode(table, without(prompt, unwanted), embed, context)
         policy = self._policy if table.learned is not None and embed is not None else None
-        chooser = composer.chooser_of(policy)
-        return revise(Revision(table, melody), unwanted, episode, chooser, judge, policy, seconds, prompt)
+        seen: list[Seen] = []
+        chooser = composer.chooser_of(policy, seen.append)
+        made = revise(Revision(table, melody), unwanted, episode, chooser, judge, policy, seconds, prompt)
+        return self._signed(made, seen, policy)
+
+    def _signed(self, made: Composition, seen: list[Seen], policy: Policy | None) -> Composition:
+        """A composition with what its choices were made from, and by which versions."""
+        made.seen = seen
+        made.policy = policy.version if policy is not None else "planner"
+        made.encoder = self._encoder.version if self._encoder is not None else ""
+        return made
+
+    def adopt(self, policy: Policy) -> None:
+        """Lets another policy decide from the next `index` on, which must follow: keys are the policy's."""
+        with self._lock:
+            self._policy = policy
 
     def _indexed(self) -> tuple[Table, Judge, dict[str, float]]:
         """What `index` and `observe` made. Raises SymphonyError before the first `index`."""
