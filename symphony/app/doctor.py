@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from symphony.app import paths
+from symphony.app.audit_keys import audit_source
 from symphony.app.wire import HostClient
 from symphony.config import Configuration
 from symphony.config.home import Home
@@ -153,7 +154,8 @@ def _registry(_: Home) -> list[HealthStatus]:
 def _files(home: Home) -> list[HealthStatus]:
     """The audit log and the summaries of runs, read as they are."""
     history = History(home.runs)
-    found = [HealthStatus("audit log", *examine_file(home.audit))]
+    source = audit_source(Configuration.load(home=home).get("pit.store.encryption"))
+    found = [HealthStatus("audit log", *examine_file(home.audit, source))]
     unreadable = history.damaged()
     if unreadable:
         names = ", ".join(str(path) for path in unreadable[:3])

@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symphony.app.audit_keys import audit_source
 from symphony.app.bootstrap import Bootstrap, Phase, StartPolicy
 from symphony.app.broker import build_broker
 from symphony.app.changes import Changes
@@ -169,7 +170,8 @@ class Host(
         """What works on top of the Pit. Nothing of it has started yet."""
         home, hub, meters = self._home, Hub(), Meters(configuration)
         meters.attach("pit.pool", pit.pool_figures)
-        history, melodies, audit = History(home.runs), PolyphonyStore(home.state), AuditLog(home.audit)
+        history, melodies = History(home.runs), PolyphonyStore(home.state)
+        audit = AuditLog(home.audit, audit_source(configuration.get("pit.store.encryption")))
         files = conductor_files(home, configuration.get("conductor.encoder"))
         models = LocalModels(pit.runtime, configuration.get("pit.pool.model_idle"))
         self._template = WarmTemplate(configuration, launcher(), template_library())

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import os
 import secrets
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pit_native import ArtifactStore
+from symphony.app.keyring_keys import KEY_BYTES, keep_in_keyring, keyring_key
 from symphony.config.files import write_atomically
 from symphony.config.home import Home
 from symphony.errors import BadInput, EnvironmentLacks, SymphonyError
@@ -21,9 +20,6 @@ PASSPHRASE = "SYMPHONY_STORE_PASSPHRASE"
 """The environment variable with the passphrase."""
 FORMER = "SYMPHONY_STORE_FORMER_PASSPHRASE"
 """The one with the passphrase that opened the store until now, where it is to be changed."""
-SERVICE = "symphony"
-"""The service under which the keyring holds keys."""
-KEY_BYTES = 32
 
 Key = bytes | str
 log = logging.getLogger(__name__)
@@ -134,8 +130,7 @@ class StoreKeys:
                 f"{self._name_file}, which names the store's key in the keyring, cannot be read: {error}",
                 remedy="restore that file from a copy",
             ) from error
-        found = _ask_keyring(lambda keyring: keyring.get_password(SERVICE, name))
-        return _key_of(found, name) if found else None
+        return keyring_key(name)
 
     def _keyring_key(self) -> Key:
         known = self._known_keyring_key()
@@ -148,51 +143,7 @@ class StoreKeys:
             )
         key = secrets.token_bytes(KEY_BYTES)
         name = f"artifact store {uuid.uuid4()}"
-        text = base64.b64encode(key).decode()
-
-        def keep(keyring: Any) -> str | None:
-            keyring.set_password(SERVICE, name, text)
-            found: str | None = keyring.get_password(SERVICE, name)
-            return found
-
-        if _ask_keyring(keep) != text:
-            raise EnvironmentLacks(
-                "The platform's keyring does not keep what it is given", remedy=_WITHOUT_KEYRING
-            )
+        keep_in_keyring(name, key)
         self._home.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(self._name_file, name.encode())
         return key
-
-
-def _key_of(text: str, name: str) -> bytes:
-    """The key that an entry of the keyring holds. The entry's content is not repeated: it may be a secret."""
-    try:
-        key = base64.b64decode(text, validate=True)
-    except ValueError:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise EnvironmentLacks(
-            f"The keyring's entry {name!r} of {SERVICE} does not hold a key of a store",
-            remedy="restore the keyring of the account that made the store, or the store from a copy",
-        )
-    return key
-
-
-_WITHOUT_KEYRING = (
-    f"set `pit.store.encryption` to passphrase and give it in {PASSPHRASE}, "
-    "or start a desktop session's keyring"
-)
-
-
-def _ask_keyring(question: Callable[[Any], str | None]) -> str | None:
-    # Loaded only where it is wanted: looking for backends takes longer than the whole start of the store.
-    import keyring
-    import keyring.errors
-
-    try:
-        return question(keyring)
-    except keyring.errors.KeyringError as error:
-        reason = str(error).split(".")[0] or type(error).__name__
-        raise EnvironmentLacks(
-            f"The platform's keyring cannot be used: {reason}", remedy=_WITHOUT_KEYRING
-        ) from error

@@ -1,13 +1,15 @@
-"""The audit log: every use of a capability, allowed or refused, each line chained to the one before it.
+"""The audit log: every use of a capability, allowed or refused, each line chained to the one before it by a key.
 
-Beside it stands its head: how many lines there were and the hash of the last, so that lines taken from the end are
-missed, too. Whoever may write both can write another history; the log shows what was done to it, it does not prevent.
+The key stands in a folder of its own, and so does the log's head: how many lines there were and the seal of the
+last, so that lines taken from the end are missed, too. Without the key nobody can write a history that fits; the log
+shows what was done to it, it does not prevent.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import hmac
 import json
 import os
 import threading
@@ -15,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from symphony.config.files import write_atomically
 from symphony.errors import StorageFull
 from symphony.ports.component import Status
+from symphony.stage.audit_key import AuditKey, Head, Source, audit_key, key_in_file
 
 _START = "0" * 64
 _HEAD_EVERY = 5.0
@@ -25,16 +27,20 @@ _HEAD_EVERY = 5.0
 
 
 class AuditLog:
-    """An append-only file of JSON lines. Each carries the hash of the line before it, so that a line
-    that was changed, moved or taken away is found by `verify`.
+    """An append-only file of JSON lines. Each carries a seal over itself and the seal of the line before it, so
+    that a line that was changed, made up, moved or taken away is found by `verify`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source: Source = key_in_file) -> None:
+        """`source` gives the key. Raises EnvironmentLacks when it is there and cannot be used."""
         self._path = path
+        key = audit_key(key_folder(path), source=source)
+        assert key is not None
+        self._key = key
         self._lock = threading.Lock()
         self._last = _START
         self._head_at = 0.0
-        is_intact = verify_file(path) is None
+        is_intact = _first_bad(path, key) is None
         lines = _complete_lines(path)
         self._count = len(lines)
         if lines:
@@ -69,7 +75,7 @@ class AuditLog:
             "node": node,
         }
         with self._lock:
-            entry["hash"] = _chain(self._last, entry)
+            entry["hash"] = _chain(self._key, self._last, entry)
             self._append((json.dumps(entry, ensure_ascii=False) + "\n").encode())
             self._last = entry["hash"]
             self._count += 1
@@ -81,7 +87,7 @@ class AuditLog:
             return
         os.fdatasync(self._file)  # a head that is ahead of its log would be a false alarm
         self._head_at = time.monotonic()
-        write_atomically(_head_path(self._path), f"{self._count} {self._last}\n".encode())
+        self._key.pin(Head(self._count, self._last))
 
     def _append(self, line: bytes) -> None:
         end = os.fstat(self._file).st_size
@@ -109,11 +115,11 @@ class AuditLog:
 
     def verify(self) -> int | None:
         """The number of the first line (from 1) that does not follow from the one before it, or None."""
-        return verify_file(self._path)
+        return _first_bad(self._path, self._key)
 
     def look(self) -> tuple[Status, str, str]:
         """Degraded when a line was changed or taken away."""
-        return examine_file(self._path)
+        return _said(self._path, self.verify())
 
     def close(self) -> None:
         """Closes the file."""
@@ -124,46 +130,50 @@ class AuditLog:
             self._file = -1
 
 
-def verify_file(path: Path) -> int | None:
+def key_folder(path: Path) -> Path:
+    """Where the key and the head of the log at `path` are."""
+    return path.with_name(f"{path.stem}-key")
+
+
+def verify_file(path: Path, source: Source = key_in_file) -> int | None:
     """The number of the first line (from 1) of an audit log that was tampered with, or None."""
+    return _first_bad(path, audit_key(key_folder(path), source=source, make=False))
+
+
+def examine_file(path: Path, source: Source = key_in_file) -> tuple[Status, str, str]:
+    """Status, detail and remedy of an audit log. Raises EnvironmentLacks when its key cannot be used."""
+    return _said(path, verify_file(path, source))
+
+
+def _first_bad(path: Path, key: AuditKey | None) -> int | None:
     lines = _complete_lines(path)
-    known = _read_head(path)
-    if known is None:
+    known = key.pinned() if key is not None else None
+    if key is None or known is None:
         return 1 if lines else None
-    count, head = known
     last = _START
     for number, line in enumerate(lines, start=1):
         entry = _entry(line)
-        if entry is None or entry.get("hash") != _chain(last, entry):
+        claimed = entry.get("hash") if entry is not None else None
+        if entry is None or not isinstance(claimed, str):
             return number
-        last = entry["hash"]
-        if number == count and last != head:
+        if not hmac.compare_digest(claimed.encode(), _chain(key, last, entry).encode()):
             return number
-    return len(lines) + 1 if len(lines) < count else None
+        last = claimed
+        if number == known.count and last != known.last:
+            return number
+    return len(lines) + 1 if len(lines) < known.count else None
 
 
-def _head_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.head")
-
-
-def _read_head(path: Path) -> tuple[int, str] | None:
-    """How many lines there were and the hash of the last; None when there is no head, or none that can be read."""
-    try:
-        count, _, head = _head_path(path).read_text("ascii").strip().partition(" ")
-        return int(count), head
-    except (OSError, ValueError):
-        return None
-
-
-def examine_file(path: Path) -> tuple[Status, str, str]:
-    """Status, detail and remedy of an audit log."""
-    bad = verify_file(path)
+def _said(path: Path, bad: int | None) -> tuple[Status, str, str]:
     if bad is None:
         return "ok", f"{len(_complete_lines(path))} entries", ""
+    detail = f"line {bad} of {path} was changed, made up or taken away, or one before it"
+    if bad == 1:
+        detail += ", or the log's key is another one than when it began"
     return (
         "degraded",
-        f"line {bad} of {path} was changed or taken away, or one before it",
-        "find out who did it; move the file away to begin a new log",
+        detail,
+        f"find out who did it; move the file and {key_folder(path)} away to begin a new log",
     )
 
 
@@ -183,9 +193,9 @@ def _hash_of(line: bytes) -> str:
     return claimed if isinstance(claimed, str) else hashlib.sha256(line).hexdigest()
 
 
-def _chain(last: str, entry: dict[str, Any]) -> str:
+def _chain(key: AuditKey, last: str, entry: dict[str, Any]) -> str:
     body = json.dumps({k: v for k, v in entry.items() if k != "hash"}, sort_keys=True)
-    return hashlib.sha256((last + body).encode()).hexdigest()
+    return key.seal("line", last, body)
 
 
 def _complete_lines(path: Path) -> list[bytes]:

@@ -10,9 +10,11 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.backends import fail
 
+from symphony.app.audit_keys import audit_source
 from symphony.app.store_keys import FORMER, PASSPHRASE, StoreKeys
 from symphony.config.home import Home
 from symphony.errors import BadInput, EnvironmentLacks
+from symphony.stage.audit import AuditLog, key_folder, verify_file
 
 
 class MemoryKeyring(KeyringBackend):
@@ -130,9 +132,28 @@ def test_a_malformed_entry_of_the_keyring_is_refused(home: Home, ring: MemoryKey
     (place,) = ring.held
     good, ring.held[place] = ring.held[place], held
     keys_before = stored_bytes(home)
-    with pytest.raises(EnvironmentLacks, match="does not hold a key of a store") as refused:
+    with pytest.raises(EnvironmentLacks, match="does not hold a key") as refused:
         StoreKeys(home, "keyring").open()
     assert held not in str(refused.value)
     assert stored_bytes(home) == keys_before and ring.held == {place: held}
     ring.held[place] = good
     assert content(StoreKeys(home, "keyring")) == b"kept from the beginning"
+
+
+def test_the_audit_logs_key_is_kept_where_the_stores_is(tmp_path: Path, ring: MemoryKeyring) -> None:
+    path = tmp_path / "audit.jsonl"
+
+    def write(mode: str) -> None:
+        log = AuditLog(path, audit_source(mode))
+        log.record("test/door", "fs.read", mode, allowed=True)
+        log.close()
+        assert verify_file(path, audit_source(mode)) is None
+
+    # A key that was in a file moves into the keyring, stays there, and the lines sealed before still hold.
+    for mode in ("off", "keyring", "keyring", "off"):
+        write(mode)
+        assert (key_folder(path) / "key").exists() == (not ring.held)
+    assert len(AuditLog(path, audit_source("off")).entries()) == 4
+    ring.held.clear()
+    with pytest.raises(EnvironmentLacks, match="does not hold the key of the audit log"):
+        AuditLog(path, audit_source("keyring"))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from symphony.stage.audit import AuditLog, examine_file, verify_file
+from symphony.errors import EnvironmentLacks
+from symphony.stage.audit import AuditLog, examine_file, key_folder, verify_file
+from symphony.stage.audit_key import audit_key
 
 Lines = list[str]
 
@@ -71,9 +74,84 @@ def test_a_log_that_was_put_away_whole_is_missed(tmp_path: Path) -> None:
     kept(path).close()
     path.unlink()
     assert verify_file(path) == 1
-    kept(tmp_path / "other.jsonl").close()
-    (tmp_path / "other.jsonl.head").unlink()
-    assert verify_file(tmp_path / "other.jsonl") == 1
+    other = tmp_path / "other.jsonl"
+    kept(other).close()
+    (key_folder(other) / "head").unlink()
+    assert verify_file(other) == 1
+    kept(other).close()
+    assert verify_file(other) == 1
+
+
+def forge(path: Path, folder: Path) -> None:
+    """Writes another history at `path`, whole and with its head, by the key in `folder`."""
+    path.unlink()
+    begun = path.with_name("forged.jsonl")
+    shutil.copytree(folder, key_folder(begun))
+    (key_folder(begun) / "head").unlink(missing_ok=True)
+    log = AuditLog(begun)
+    log.record("test/door", "fs.read", "nothing of interest", allowed=True)
+    log.close()
+    begun.rename(path)
+    shutil.copy(key_folder(begun) / "head", key_folder(path) / "head")
+
+
+def test_who_has_not_the_key_cannot_write_another_history(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    kept(path).close()
+    own = tmp_path / "own"
+    audit_key(own)  # the forger's
+    forge(path, own)
+    assert verify_file(path) == 1 and examine_file(path)[0] == "degraded"
+    kept(path, 3).close()
+    assert verify_file(path) == 1
+
+
+def test_who_has_the_key_can(tmp_path: Path) -> None:
+    """The control: what is found above is found for want of the key."""
+    path = tmp_path / "audit.jsonl"
+    kept(path).close()
+    forge(path, key_folder(path))
+    assert verify_file(path) is None
+
+
+def test_an_older_history_in_the_place_of_this_one_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    kept(path, 3).close()
+    older = path.read_bytes()
+    kept(path, 3).close()
+    path.write_bytes(older)
+    assert verify_file(path) == 4
+
+
+def test_another_key_makes_no_new_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    kept(path).close()
+    shutil.rmtree(key_folder(path))
+    assert verify_file(path) == 1
+    for _ in range(2):
+        kept(path, 2).close()
+        status, detail, remedy = examine_file(path)
+        assert status == "degraded" and "another one" in detail and str(key_folder(path)) in remedy
+    path.unlink()
+    shutil.rmtree(key_folder(path))
+    kept(path).close()
+    assert verify_file(path) is None
+
+
+def test_a_key_that_others_may_read_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    kept(path).close()
+    key = key_folder(path) / "key"
+    assert key.stat().st_mode & 0o777 == 0o600 and key_folder(path).stat().st_mode & 0o777 == 0o700
+    assert key.read_bytes().hex() not in path.read_text()
+    key.chmod(0o644)
+    for use in (AuditLog, verify_file, examine_file):
+        with pytest.raises(EnvironmentLacks, match="Others may read"):
+            use(path)
+    key.chmod(0o600)
+    key.write_bytes(b"short")
+    with pytest.raises(EnvironmentLacks, match="no key"):
+        AuditLog(path)
 
 
 def test_what_a_kill_leaves_is_no_alarm(tmp_path: Path) -> None:
