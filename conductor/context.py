@@ -21,6 +21,7 @@ class ProjectFacts:
         languages: language name to number of files.
         files: paths relative to the project with `/`, a sample when there are very many.
         branches: names of git branches.
+        columns: for tables of the project, their columns in order.
     """
 
     path: str = ""
@@ -28,6 +29,7 @@ class ProjectFacts:
     languages: Mapping[str, int] = field(default_factory=dict)
     files: Sequence[str] = ()
     branches: Sequence[str] = ()
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Composition:
     missing: list[str] = field(default_factory=list)
     extensions: list[str] = field(default_factory=list)
     decisions: list[dict[str, Any]] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list, compare=False, repr=False)
     policy: str = ""
     encoder: str = ""
 
