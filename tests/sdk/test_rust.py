@@ -8,10 +8,14 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from symphony.errors import SymphonyError
+from symphony.stage.manifest import load_manifest
+from symphony.stage.roster import CastMember
+from tests.hosting import hosted
 from tests.sdk.hosts import call, installed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,9 +51,33 @@ files = ["read:project/*.txt"]
 """
 
 
-@pytest.fixture(scope="session")
-def program() -> Path:
-    """The example, as cargo builds it."""
+NEWS = """\
+[extension]
+name = "tests/{name}"
+version = "1.0.0"
+type = "operator"
+runtime = "process"
+entry = "bin/news"
+
+[[functions]]
+name = "speak"
+description = "Publishes"
+outputs = {{ value = "integer" }}
+params = {{ topic = {{ type = "string", required = true }}, count = {{ type = "integer", default = 0 }} }}
+
+[[functions]]
+name = "hear"
+description = "Counts what is heard"
+outputs = {{ value = "integer" }}
+params = {{ topic = {{ type = "string", required = true }} }}
+
+[capabilities]
+ipc = ["tests/speaker"]
+"""
+
+
+def built(example: str) -> Path:
+    """An example, as cargo builds it."""
     command = [
         "cargo",
         "build",
@@ -58,12 +86,18 @@ def program() -> Path:
         "-p",
         "symphony_sdk",
         "--example",
-        "words",
+        example,
     ]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
-    rows = [json.loads(line) for line in built.stdout.splitlines()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
     return next(Path(row["executable"]) for row in rows if row.get("executable"))
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """The example `words`."""
+    return built("words")
 
 
 @pytest.fixture(params=["socket", "stdio"])
@@ -112,6 +146,38 @@ async def test_a_run_is_cancelled_while_its_function_works(
         while (answer := await host.get_run(run))["run"]["status"] == "running":
             await asyncio.sleep(0.02)
         assert answer["run"]["status"] == "cancelled"
+
+
+async def test_what_one_publishes_another_hears_in_order(home: Path, tmp_path: Path) -> None:
+    news, topic = built("news"), "tests/speaker/news"
+    async with hosted(home) as host:
+        for name in ("speaker", "listener"):
+            folder = tmp_path / name
+            (folder / "bin").mkdir(parents=True)
+            (folder / "Symphony.toml").write_text(NEWS.format(name=name))
+            shutil.copy(news, folder / "bin" / "news")
+            manifest = load_manifest(folder)
+            granted = tuple(manifest.grants())
+            host.services.roster.add(CastMember(f"tests/{name}", "1.0.0", folder, manifest, granted))
+
+        async def value(player: str, **params: Any) -> Any:
+            name, _, function = player.partition("#")
+            key = host.services.roster.key(f"tests/{name}", tmp_path)
+            body = {"function": function, "params": params, "inputs": {}, "context": {}}
+            return (await host.services.engine.call(key, body, 120.0))["value"]
+
+        hears = asyncio.create_task(value("listener#hear", topic="tests/speaker/**"))
+        async with asyncio.timeout(120):
+            while await value("speaker#speak", topic=topic) == 0:
+                assert not hears.done()
+        await value("speaker#speak", topic=topic, count=300)
+        assert await hears == 300
+        with pytest.raises(SymphonyError, match="publishes below its own name") as refused:
+            await value("listener#speak", topic=topic)
+        assert refused.value.code == "permission_denied"
+        with pytest.raises(SymphonyError) as deaf:
+            await value("speaker#hear", topic="tests/stranger/news")
+        assert deaf.value.code == "permission_denied"
 
 
 def test_outside_of_a_host_it_says_so(program: Path) -> None:

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
 
 use rmpv::Value;
 
@@ -104,6 +105,32 @@ impl Context {
         self.ask("fs.write", body, |_| ()).map(drop)
     }
 
+    /// The files that match a pattern such as `src/**/*.py`, relative to the project, sorted.
+    ///
+    /// # Errors
+    /// What the host refuses with; `cancelled`.
+    pub fn list(&self, pattern: &str) -> Result<Vec<String>, Failure> {
+        let answer = self.ask("fs.list", map([("pattern", pattern.into())]), |_| ())?;
+        let paths = field(&answer, "paths").and_then(Value::as_array);
+        let paths = paths.into_iter().flatten().filter_map(Value::as_str);
+        Ok(paths.map(str::to_owned).collect())
+    }
+
+    /// Calls a function of another extension, `publisher/extension#function`, with inputs and parameters by name,
+    /// and gives its outputs.
+    ///
+    /// # Errors
+    /// What the host refuses with, and what the function fails with; `cancelled`.
+    pub fn call(&self, player: &str, inputs: Value, params: Value) -> Result<Value, Failure> {
+        let body = map([
+            ("player", player.into()),
+            ("inputs", inputs),
+            ("params", params),
+        ]);
+        let answer = self.ask("extension.call", body, |_| ())?;
+        Ok(field(&answer, "outputs").cloned().unwrap_or(Value::Nil))
+    }
+
     /// Runs a program in a sandbox of its own with the same grants.
     ///
     /// # Errors
@@ -150,7 +177,7 @@ impl Context {
         body: Value,
         mut on_piece: impl FnMut(Value),
     ) -> Result<Value, Failure> {
-        let answers = self.session.ask(Some(&self.call), method, body)?;
+        let answers = self.begin(method, body)?;
         loop {
             match answers.recv() {
                 Ok(Arrival::Piece(piece)) => on_piece(piece),
@@ -161,13 +188,18 @@ impl Context {
         }
     }
 
-    fn tell(&self, kind: &str, method: &str, body: Value) {
+    /// Asks, and gives where the pieces and the answer arrive.
+    pub(crate) fn begin(&self, method: &str, body: Value) -> Result<Receiver<Arrival>, Failure> {
+        self.session.ask(Some(&self.call), method, body)
+    }
+
+    pub(crate) fn tell(&self, kind: &str, method: &str, body: Value) {
         // A host that is gone is seen by the reader.
         let _ = self.session.send(kind, Some(self.call.id), method, body);
     }
 }
 
-fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
+pub(crate) fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Map(
         fields
             .into_iter()

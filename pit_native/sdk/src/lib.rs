@@ -31,9 +31,11 @@ mod failure;
 mod player;
 mod session;
 mod streams;
+mod topics;
 pub mod wire;
 
 pub use context::{Context, Executed};
 pub use failure::Failure;
 pub use player::Player;
 pub use rmpv::Value;
+pub use topics::{Message, Published, Subscription};

@@ -18,6 +18,9 @@ use crate::session::Session;
 use crate::streams::Streams;
 use crate::wire::{Envelope, Reader, field, text_of};
 
+/// With this grant a Player writes over the project, in a private layer that the host looks at.
+const WRITES: &str = "write:project/**";
+
 type Function = Box<dyn Fn(&Context, Value) -> Result<Value, Failure> + Send + Sync>;
 
 /// A set of functions by name.
@@ -154,6 +157,11 @@ fn greet(reader: &mut Reader, session: &Session, name: &str, version: &str) -> i
     if let Some(frame) = frame {
         session.set_limit(usize::try_from(frame).unwrap_or(usize::MAX));
     }
+    let grants = field(&answer.body, "grants");
+    let granted = grants.and_then(|grants| field(grants, "capabilities")?.as_array());
+    if granted.is_some_and(|granted| granted.iter().any(|grant| grant.as_str() == Some(WRITES))) {
+        session.note_that_it_writes();
+    }
     if let Some(agreed) = field(&answer.body, "segments") {
         let number = |name| field(agreed, name).and_then(Value::as_u64);
         let terms = Terms {
@@ -178,7 +186,12 @@ fn start(session: &Arc<Session>, functions: &Arc<BTreeMap<String, Function>>, me
             .unwrap_or(Value::Nil);
         let context = Context::new(Arc::clone(&session), Arc::clone(&call), about);
         let answer = catch_unwind(AssertUnwindSafe(|| {
-            run(&functions, &context, &message.body)
+            let outputs = run(&functions, &context, &message.body)?;
+            if session.writes() {
+                // Before the answer: the steps that follow it shall see what was written.
+                context.ask("changes.keep", empty(), |_| ())?;
+            }
+            Ok(outputs)
         }))
         .unwrap_or_else(|panic| {
             let said = panic

@@ -46,6 +46,8 @@ pub(crate) struct Session {
     /// counted in the order of the frames; taken before the writer.
     beside: Mutex<Option<Beside>>,
     limit: AtomicUsize,
+    /// Whether calls write over the project.
+    writes: AtomicBool,
     half: [u8; 8],
     count: AtomicU64,
     waiters: Mutex<HashMap<Id, Sender<Arrival>>>,
@@ -59,6 +61,7 @@ impl Session {
             writer: Mutex::new(writer),
             beside: Mutex::new(None),
             limit: AtomicUsize::new(FRAME),
+            writes: AtomicBool::new(false),
             // Unique in a session is all that is asked; no other Player shares it.
             half: now().to_bits().to_be_bytes(),
             count: AtomicU64::new(0),
@@ -69,6 +72,15 @@ impl Session {
 
     pub fn set_limit(&self, bytes: usize) {
         self.limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// From now on the host is told, before each answer, that there may be changes to keep.
+    pub fn note_that_it_writes(&self) {
+        self.writes.store(true, Ordering::Relaxed);
+    }
+
+    pub fn writes(&self) -> bool {
+        self.writes.load(Ordering::Relaxed)
     }
 
     /// From now on large payloads travel beside their frames.
