@@ -15,8 +15,10 @@ from conductor.document import melody_of
 from conductor.episode import Episode
 from conductor.learning.seen import Seen, Watch
 from conductor.policy import Policy
+from conductor.question import question_of
 from conductor.refusal import Judge, Verdict
 from conductor.rules import STOP, Choice, by_rules
+from conductor.standing import above
 from conductor.words import content_words
 
 Chooser = Callable[[Episode, list[int]], Choice]
@@ -119,11 +121,19 @@ def compose(
     if not episode.draft.nodes or (judge is not None and _asks_only(episode)):
         return _refusal(episode, judgement)
     _finish(episode)
+    if judge is not None and (wanted := tables_wanted(episode)):
+        return Composition(False, missing=wanted)
     melody, explanations, predicted = melody_of(episode, seconds)
     missing, extensions = _half(episode, judgement)
     for text in missing:
         explanations.append({"node": "", "why": f"left out, what is missing is {text}", "confidence": 0.5})
-    return Composition(True, melody, explanations, predicted, missing, extensions, decisions)
+    made = Composition(True, melody, explanations, predicted, missing, extensions, decisions)
+    question = question_of(episode, melody) if judge is not None else None
+    if question is not None:
+        # One question a prompt: whatever else is open is taken as it is likelier, and told.
+        made.question = question.to_json() if not episode.context.answers else None
+        explanations.append({"node": "", "why": question.told(), "confidence": 0.5})
+    return made
 
 
 def play(episode: Episode, chooser: Chooser) -> list[dict[str, Any]]:
@@ -187,6 +197,20 @@ def _asks_only(episode: Episode) -> bool:
     coverage = episode.coverage()
     coarse = [i for i, c in enumerate(episode.clauses) if c.coarse and not episode.only_details[i]]
     return bool(coarse) and all(coverage[i] < 0.75 and _needs(episode, [i]) for i in coarse)
+
+
+def tables_wanted(episode: Episode) -> list[str]:
+    """What to ask for where a calculation would be made on rows that nobody spoke of: the file with its columns."""
+    found = []
+    for place, node in enumerate(episode.draft.nodes):
+        measures = [m for m in episode.filled(node.function).used if m.kind == "measure"]
+        if not measures:
+            continue
+        sources = [episode.draft.nodes[p] for p in (*above(episode.draft.nodes, place), place)]
+        sources = [n for n in sources if episode.table.roles[n.function].is_source]
+        if not any(n.chosen or episode.does(n, measures[0]) for n in sources):
+            found.append(f"the name of a file with the column {measures[0].value}")
+    return list(dict.fromkeys(found))
 
 
 def _refusal(episode: Episode, judgement: _Judgement | None) -> Composition:

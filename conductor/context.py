@@ -37,12 +37,14 @@ class ComposeContext:
     """All that a composition may depend on beside the prompt and the installed Players.
 
     `preferences` holds defaults for parameters by name, such as `{"since": "90d"}`; they apply where
-    the prompt says nothing and the parameter is required.
+    the prompt says nothing and the parameter is required. `answers` are those that a person gave to
+    questions of earlier compositions of the same prompt: the question's name, the value of the choice.
     """
 
     project: ProjectFacts | None = None
     now: datetime | None = None
     preferences: Mapping[str, Any] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class Composition:
     When half of a request can be served, `possible` is true, `missing` names the other half and an
     explanation without node says so. `decisions` is the log of the choices: how likely each was and
     among how many; `seen` is what each was made from, for whoever learns from it, `policy` who made them.
+    `question` stands where two readings were about as likely; the Melody is that of the likelier.
     """
 
     possible: bool
@@ -64,6 +67,7 @@ class Composition:
     seen: list[Seen] = field(default_factory=list, compare=False, repr=False)
     policy: str = ""
     encoder: str = ""
+    question: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The `compose --json` answer of the contracts."""
@@ -76,4 +80,5 @@ class Composition:
             "predicted_seconds": self.predicted_seconds,
             "missing": self.missing,
             "extensions": self.extensions,
+            **({"question": self.question} if self.question is not None else {}),
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,30 +12,25 @@ import numpy as np
 from conductor.context import ComposeContext
 from conductor.draft import Draft, DraftNode, Typing, gathers, optional_inputs, required_inputs
 from conductor.params.fill import Filled, Scope, fill, is_file
-from conductor.params.mentions import Mention, mentions_of, plain_request
+from conductor.params.mentions import Mention
 from conductor.policy import MATCH, MOST_CANDIDATES, STATE
+from conductor.reading import Reading
 from conductor.retrieval import Catalogue, Embed
 from conductor.rules import TELLING, by_rules
 from conductor.search import Plans, TypeIndex, cheapest_plans
-from conductor.words import clauses_of, content_words, one_sentence
+from conductor.words import content_words, one_sentence
 from symphony.types.players import FunctionSpec
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-_PREPOSITION = re.compile(
-    r"\b(?:in|under|inside|within|below|of|from|for|on|across|im|unter|für|dans|pour|en|para)\s+"
-    r"(?:the\s+|my\s+|our\s+|le\s+|la\s+|el\s+|dem\s+)?$",
-    re.IGNORECASE,
-)
-DETAILS = frozenset(("duration", "date", "until", "path", "folder", "glob", "count", "number", "text"))
-"""Kinds of mentions that alone ask for nothing."""
-TIMES = frozenset(("duration", "date", "until"))
-TIMELESS = 0.15
-"""What a source loses that cannot take the time of its clause."""
 JOINING = 0.5
 """From this score on a Player that joins two results belongs to the prompt."""
 UNSERVED, CLEAR = 0.8, 0.55
 """A clause is unserved below this coverage, and a Player serves it clearly from this score on."""
+CALCULATIONS = frozenset(("measure", "condition"))
+"""Kinds of mentions that ask for a step of their own."""
+SPOKEN = 0.3
+"""From this score on a Player that takes such a mention is the one that it asks for."""
 MOST_NODES = 24
 DYNAMIC = (12, 14, 15, 16, 17, 26, 27)
 """Columns of a candidate's facts that change with the graph; the others of 12 to 28 hold in every state."""
@@ -58,6 +52,11 @@ class Table:
             self.facts[row] = role.facts
         self.step_costs = np.array([role.step_cost for role in self.roles])
         self.sources = np.array([role.is_source for role in self.roles], dtype=bool)
+
+    def own_words(self, function: int) -> frozenset[str]:
+        """The words of a Player's description and of what it makes."""
+        spec = self.functions[function]
+        return frozenset(content_words(" ".join([spec.description, *spec.outputs, *spec.outputs.values()])))
 
 
 class Role:
@@ -120,15 +119,10 @@ class Episode:
         self.embed = embed
         self.context = context
         self.now = context.now or datetime.now()
-        self.clauses = clauses_of(prompt)
-        self.mentions = mentions_of(prompt, context.project, self.now)
-        self.texts = texts_of(prompt, self.mentions)
-        self.vectors = embed(self.texts) if embed is not None else None
-        self.scores = self._timely(table.catalogue.scores(self.texts, self.vectors, hidden))
-        self.evidence = table.catalogue.evidence(self.texts[0])
-        self.only_details = np.array(
-            [is_detail(prompt, c.start, c.end, self.mentions) for c in self.clauses], dtype=bool
-        )
+        reading = Reading(table, prompt, embed, context, self.now, hidden)
+        self.clauses, self.mentions, self.texts = reading.clauses, reading.mentions, reading.texts
+        self.vectors, self.scores, self.evidence = reading.vectors, reading.scores, reading.evidence
+        self.only_details = reading.only_details
         self.usable = np.array([spec.available for spec in table.functions], dtype=bool)
         self.whole = self.scores[0]
         self.by_clause = self.scores[1:] if len(self.scores) > 1 else self.scores
@@ -148,16 +142,6 @@ class Episode:
         order = retrieved[np.argsort(-self.overall[retrieved], kind="stable")]
         self.retrieved: list[int] = [int(i) for i in order[:MOST_CANDIDATES]]
         self.plans = self._plan()
-
-    def _timely(self, scores: Array) -> Array:
-        """Where a clause says when, a source that knows no time answers something else."""
-        times = [m.start for m in self.mentions if m.kind in TIMES]
-        if not times:
-            return scores
-        said = [True, *(any(c.start <= start < c.end for start in times) for c in self.clauses)]
-        rows = np.array((said + [True] * len(scores))[: len(scores)], dtype=bool)
-        timeless = np.array([role.is_timeless for role in self.table.roles], dtype=bool)
-        return np.asarray(scores - TIMELESS * np.outer(rows, timeless), dtype=np.float32)
 
     def filled(self, function: int) -> Filled:
         """The parameters that the whole prompt would give to a Player."""
@@ -212,7 +196,13 @@ class Episode:
         if len(self.draft.nodes) >= MOST_NODES:
             return []
         found = [f for f in self.retrieved if f in self.plans.cost and not self.draft.has(f)]
-        return [f for f in found if self._joins(f)] or found
+        if joining := [f for f in found if self._joins(f)]:
+            return joining
+        if self.spoken(found):
+            # What shows results comes after what calculates them.
+            roles = self.table.roles
+            found = [f for f in found if not roles[f].presents and not roles[f].is_gatherer] or found
+        return found
 
     def _joins(self, function: int) -> bool:
         """Whether a Player of the prompt's field takes two results that one sentence asked for, and no others."""
@@ -233,12 +223,33 @@ class Episode:
         """The candidates that a clause or a word clearly asks for which nothing in the draft answers."""
         coverage = self.coverage()
         evidence = self.open_evidence()
-        found = [c for c in candidates if evidence[c] >= TELLING or self._joins(c)]
+        found = [c for c in candidates if evidence[c] >= TELLING or self._joins(c)] + self.spoken(candidates)
         for clause in np.where(coverage < UNSERVED)[0]:
             floor = max(CLEAR, 0.97 * float(self.clause_best[clause]))
             clear = (self.by_clause[clause] >= floor) & (self.best_clause == clause)
             found += [c for c in candidates if clear[c]]
         return found
+
+    def spoken(self, candidates: Sequence[int]) -> list[int]:
+        """The candidates that do a calculation, or hold to a condition, which the prompt says and no node does."""
+        found = []
+        for mention in self.mentions:
+            if mention.kind not in CALCULATIONS or any(self.does(n, mention) for n in self.draft.nodes):
+                continue
+            able = [c for c in candidates if mention in self.filled(c).used]
+            rows = [i for i, c in enumerate(self.clauses) if c.start <= mention.start < c.end] or [0]
+            best = max(able, key=lambda c: float(self.by_clause[rows, c].max()), default=-1)
+            if best >= 0 and self.by_clause[rows, best].max() >= SPOKEN:
+                found.append(best)
+        return found
+
+    def does(self, node: DraftNode, mention: Mention) -> bool:
+        """Whether a node takes a mention as a parameter, or says of itself that it makes what is mentioned."""
+        used = self.filled(node.function).used
+        if any(m.start < mention.end and mention.start < m.end for m in used if m.kind != "path"):
+            return True
+        words = frozenset(content_words(str(mention.value)))
+        return bool(words) and words <= self.table.own_words(node.function)
 
     def may_stop(self, candidates: Sequence[int]) -> bool:
         """A Melody needs a node, and leaves nothing owed."""
@@ -411,32 +422,3 @@ class Episode:
                 facts[88 + zlib.crc32(language.lower().encode()) % 24] = 1.0
         facts[112:120] = coverage[:8] if len(coverage) >= 8 else np.pad(coverage, (0, 8 - len(coverage)))
         return state
-
-
-def is_detail(prompt: str, start: int, end: int, mentions: Sequence[Mention]) -> bool:
-    """Whether a clause says no more than times, paths and counts for another."""
-    letters = list(prompt)
-    for mention in mentions:
-        if mention.kind not in DETAILS:
-            continue
-        letters[mention.start : mention.end] = " " * (mention.end - mention.start)
-    return not content_words("".join(letters[start:end]))
-
-
-def texts_of(prompt: str, mentions: Sequence[Mention]) -> list[str]:
-    """The texts of a prompt that are compared: the whole and each clause, as plain requests.
-
-    Folders of the project are places, not wishes: `every note in the tests` is not about running tests.
-    """
-    letters = list(prompt)
-    for mention in mentions:
-        if mention.kind == "path" and "." not in prompt[mention.start : mention.end]:
-            ending = mention.value.rpartition(".")[2] if "." in mention.value else "txt"
-            letters[mention.start] = f"file.{ending}"
-            letters[mention.start + 1 : mention.end] = [""] * (mention.end - mention.start - 1)
-        if mention.kind == "folder":
-            before = _PREPOSITION.search(prompt[: mention.start])
-            start = before.start() if before is not None else mention.start
-            letters[start : mention.end] = " " * (mention.end - start)
-    spans = [(0, len(prompt)), *((c.start, c.end) for c in clauses_of(prompt))]
-    return [plain_request("".join(letters[a:b]).strip() or prompt[a:b].strip()) for a, b in spans]

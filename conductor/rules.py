@@ -32,6 +32,9 @@ def by_rules(episode: Episode, candidates: Sequence[int]) -> Choice:
         if scores[best] >= floor and best in candidates:
             wanted.append((episode.table.roles[best].order, clause, best))
     wanted += _by_words(episode, candidates)
+    wanted += [
+        (episode.table.roles[c].order, int(episode.best_clause[c]), c) for c in episode.spoken(candidates)
+    ]
     if not wanted and not episode.draft.nodes and candidates:
         best = max(candidates, key=lambda f: float(episode.overall[f]))
         return best, float(min(1.0, episode.overall[best]))

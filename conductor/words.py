@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,12 @@ _ATTACHED = re.compile(
     re.IGNORECASE,
 )
 _ABOUT = re.compile(r"\s+(?=(?:about|on|showing|über|sur|sobre)\s+\w)", re.IGNORECASE)
+_FORM_OF = re.compile(
+    r"^\W*(?:[^\W\d]+\s+){0,3}(?:an?|one|eine?n?|une?|una)\s+(?:[^\W\d]+\s+){0,2}[^\W\d]+"
+    r"(?P<joint>\s+)(?:of|von|der|des|du|del|de)\s+(?=\w)",
+    re.IGNORECASE,
+)
+"""`draw a line chart of X`: what comes before `of X` may be the form in which X is shown."""
 
 
 def word_list(name: str) -> frozenset[str]:
@@ -84,6 +91,21 @@ def clauses_of(prompt: str) -> list[Clause]:
     return [Clause(prompt[a:b].strip(), a, b, True) for a, b in coarse] + [
         Clause(prompt[a:b].strip(), a, b, False) for a, b in fine
     ]
+
+
+def forms_of(prompt: str, clauses: Sequence[Clause]) -> list[Clause]:
+    """`a chart` and `of X` of each coarse clause that speaks of `a chart of X`, in pairs.
+
+    They are parts of the request only where something shows X so: `a list of X` may be X alone.
+    """
+    found = []
+    for clause in clauses:
+        match = _FORM_OF.match(prompt[clause.start : clause.end]) if clause.coarse else None
+        if match is not None:
+            border = clause.start + match.start("joint")
+            for a, b in ((clause.start, border), (border, clause.end)):
+                found.append(Clause(prompt[a:b].strip(), a, b, False))
+    return found
 
 
 def _pieces(text: str, offset: int, border: re.Pattern[str]) -> list[tuple[int, int]]:

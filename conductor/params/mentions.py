@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from conductor.context import ProjectFacts
 from conductor.params.paths import path_mentions
+from conductor.params.tables import with_columns
 from conductor.params.times import time_mentions, without_spans_of_time
 from conductor.words import content_words, fold, word_list
 
@@ -21,12 +22,13 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A span of the prompt with the value that it stands for."""
+    """A span of the prompt with the value that it stands for; `others` are values that are nearly as likely."""
 
     kind: Kind
     value: Any
     start: int
     end: int
+    others: tuple[Any, ...] = ()
 
 
 NUMBER_WORDS = {
@@ -154,10 +156,10 @@ def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> lis
     found += quoted
     bare = _blank(prompt, [(m.start, m.end) for m in quoted])
     for path in path_mentions(prompt, project):
-        found.append(Mention(path.kind, path.value, path.start, path.end))
+        found.append(Mention(path.kind, path.value, path.start, path.end, path.others))
     outside = _blank(bare, [(m.start, m.end) for m in found])
     for time in time_mentions(outside, now):
-        found.append(Mention(time.kind, time.value, time.start, time.end))
+        found.append(Mention(time.kind, time.value, time.start, time.end, time.others))
     timeless = _blank(outside, [(m.start, m.end) for m in found])
     found += _counts(timeless)
     found += _people(timeless)
@@ -170,7 +172,7 @@ def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> lis
     found += [
         Mention("code", m.group().removesuffix("()"), m.start(), m.end()) for m in _CODE.finditer(timeless)
     ]
-    return sorted(found, key=lambda m: (m.start, m.end))
+    return with_columns(sorted(found, key=lambda m: (m.start, m.end)), project)
 
 
 def plain_request(text: str) -> str:

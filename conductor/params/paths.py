@@ -33,6 +33,14 @@ _ENDING = re.compile(
     r"(?<![\w.*])\.(?P<v>[a-z][a-z0-9]{0,5})\s+(?:files?|dateien?|fichiers|archivos)\b", re.IGNORECASE
 )
 
+_WRITTEN_TO = re.compile(
+    r"\b(?:to|into|as|called|named|nach|als|vers|comme|como)\s+(?:the\s+|a\s+)?(?:file\s+)?[`'\"]?$",
+    re.IGNORECASE,
+)
+"""What comes before the name of a file that shall be written: that one may be new."""
+MOST_READINGS = 6
+"""So many files that the same words may mean are told apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class PathMention:
@@ -42,6 +50,8 @@ class PathMention:
     value: str
     start: int
     end: int
+    others: tuple[str, ...] = ()
+    """Files of the project that the same words may mean."""
 
 
 @lru_cache(maxsize=8)
@@ -74,9 +84,11 @@ def path_mentions(prompt: str, project: ProjectFacts | None) -> list[PathMention
     by_name, by_stem, folders = _names(tuple(files))
     found: list[PathMention] = []
 
-    def add(kind: Literal["path", "folder", "glob"], value: str, start: int, end: int) -> None:
+    def add(
+        kind: Literal["path", "folder", "glob"], value: str, start: int, end: int, others: Sequence[str] = ()
+    ) -> None:
         if value and all(end <= p.start or start >= p.end for p in found):
-            found.append(PathMention(kind, value, start, end))
+            found.append(PathMention(kind, value, start, end, tuple(others)))
 
     for match in _GLOB.finditer(prompt):
         add("glob", match.group(), *match.span())
@@ -85,7 +97,9 @@ def path_mentions(prompt: str, project: ProjectFacts | None) -> list[PathMention
     for match in _WRITTEN.finditer(prompt):
         is_address = "@" in match.group() and "/" not in match.group()
         if not is_address and not re.fullmatch(r"[vV]?\d+(\.\w+)+|e\.g|i\.e|\w+\.(?:\w\.)+", match.group()):
-            add("path", _resolved(match.group(), files, by_name), *match.span())
+            is_new = _WRITTEN_TO.search(prompt[: match.start()]) is not None
+            path, *others = _resolved(match.group(), tuple(files), by_name, may_slip=not is_new)
+            add("path", path, *match.span(), others=others)
     for match in _FOLDER.finditer(prompt):
         value = match.group().removeprefix("./").rstrip("/")
         if value in folders:
@@ -111,15 +125,40 @@ def path_mentions(prompt: str, project: ProjectFacts | None) -> list[PathMention
     return sorted(found, key=lambda p: p.start)
 
 
-def _resolved(written: str, files: Sequence[str], by_name: dict[str, str]) -> str:
-    """A file as written, or the project's file of that name when it lies in a folder or differs in case."""
+def _resolved(written: str, files: tuple[str, ...], by_name: dict[str, str], *, may_slip: bool) -> list[str]:
+    """A file as written, or the project's files that the words may mean, likeliest first: those of that name
+    in a folder or in another case, and with `may_slip` those that are misspelt.
+    """
     path = written.removeprefix("./")
     if path in files or not files:
-        return path
-    ending = [f for f in files if f.endswith("/" + path)]
+        return [path]
+    ending = sorted((f for f in files if f.endswith("/" + path)), key=lambda f: (f.count("/"), len(f), f))
     if ending:
-        return min(ending, key=lambda f: (f.count("/"), len(f), f))
-    return by_name.get(fold(path), path) if "/" not in path else path
+        return ending[:MOST_READINGS]
+    if "/" not in path and fold(path) in by_name:
+        return [by_name[fold(path)]]
+    return (_misspelt(path, files) if may_slip else []) or [path]
+
+
+@lru_cache(maxsize=256)
+def _misspelt(path: str, files: tuple[str, ...]) -> list[str]:
+    """The files whose name or path differs from `path` by a slip of the fingers; none that is just new."""
+    # Imported here: only a name that the project does not have is worth it.
+    from rapidfuzz import process
+    from rapidfuzz.distance import DamerauLevenshtein
+
+    name = path.rpartition("/")[2]
+    alike = {f: fold(f if "/" in path else f.rpartition("/")[2]) for f in files if f[-1:] == path[-1:]}
+    slips = 1 if len(name) < 8 else 2
+    ranked = process.extract(
+        fold(path), alike, scorer=DamerauLevenshtein.distance, score_cutoff=slips, limit=MOST_READINGS
+    )
+    # `test_2.py` beside `test_1.py` is another file, not a slip.
+    return [f for _, distance, f in ranked if distance == ranked[0][1] and _digits(f) == _digits(path)]
+
+
+def _digits(text: str) -> str:
+    return "".join(c for c in text.rpartition("/")[2] if c.isdigit())
 
 
 def _resolved_folder(written: str, folders: frozenset[str]) -> str:

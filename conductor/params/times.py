@@ -55,6 +55,7 @@ _DAY_WORDS = {
 }
 _DAY_WORD = re.compile(r"\b(?:" + "|".join(_DAY_WORDS) + r")\b", re.IGNORECASE)
 _ISO = re.compile(r"(?<![\w-])\d{4}-\d{2}(?:-\d{2})?(?![\w-])")
+_FIGURES = re.compile(r"(?<![\w./-])\d{1,2}(?:/\d{1,2}/|\.\d{1,2}\.)(?:\d{4}|\d{2})(?![\w/-])")
 _YEAR = re.compile(
     r"\b(?P<word>in|since|during|seit|im jahr|depuis|en|desde)\s+(?P<year>(?:19|20)\d{2})\b", re.IGNORECASE
 )
@@ -77,15 +78,22 @@ class TimeMention:
     value: str
     start: int
     end: int
+    others: tuple[str, ...] = ()
+    """Dates that the same figures may mean."""
 
 
 def time_mentions(text: str, now: datetime) -> list[TimeMention]:
     """All times in `text`, none overlapping another, by place."""
     found: list[TimeMention] = []
 
-    def add(kind: Literal["duration", "date", "until"], value: str | None, span: tuple[int, int]) -> None:
-        if value is not None and all(span[1] <= t.start or span[0] >= t.end for t in found):
-            found.append(TimeMention(kind, value, *span))
+    def add(
+        kind: Literal["duration", "date", "until"],
+        value: str | None,
+        span: tuple[int, int],
+        others: tuple[str, ...] = (),
+    ) -> None:
+        if value and all(span[1] <= t.start or span[0] >= t.end for t in found):
+            found.append(TimeMention(kind, value, *span, others))
 
     for match in _COUNTED.finditer(text):
         add("duration", _duration(match.group("n"), match.group("unit")), match.span())
@@ -101,6 +109,10 @@ def time_mentions(text: str, now: datetime) -> list[TimeMention]:
         before = text[: match.start()].rstrip().rpartition(" ")[2].lower()
         day = match.group() if len(match.group()) == 10 else match.group() + "-01"
         add("until" if before in _UNTIL_WORDS else "date", day, match.span())
+    for match in _FIGURES.finditer(text):
+        day, *others = _in_figures(match.group(), now)
+        before = text[: match.start()].rstrip().rpartition(" ")[2].lower()
+        add("until" if before in _UNTIL_WORDS else "date", day, match.span(), tuple(others))
     for match in _YEAR.finditer(text):
         add("date", f"{match.group('year')}-01-01", match.span())
     for match in _DAY_WORD.finditer(text):
@@ -169,3 +181,20 @@ def _parsed(words: str, now: datetime) -> str | None:
         },
     )
     return found.date().isoformat() if found is not None else None
+
+
+def _in_figures(figures: str, now: datetime) -> list[str]:
+    """The days that `3/4/2026` may mean, likeliest first: with strokes the month or the day comes first, with
+    dots the day does. Nothing after now is meant by who speaks of what happened.
+    """
+    import dateparser
+
+    orders = ("DMY",) if "." in figures else ("MDY", "DMY")
+    found: list[str] = []
+    for order in orders:
+        settings = {"DATE_ORDER": order, "REQUIRE_PARTS": ["day", "month", "year"]}
+        day = dateparser.parse(figures, languages=["en"], settings=settings)
+        if day is not None and day.date().isoformat() not in found:
+            found.append(day.date().isoformat())
+    past = [day for day in found if day <= now.date().isoformat()]
+    return past or found or [""]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,17 @@ from symphony.config import Configuration
 from symphony.config.home import Home
 from symphony.melody.formats import load
 
+Ask = Callable[[dict[str, Any]], str]
+"""A question to the value of the choice."""
 
-def compose_offline(prompt: str, project: Path, revised: Path | None = None) -> dict[str, Any]:
-    """The `compose --json` answer, by a Conductor of this process; for the Melody of a file when one is `revised`."""
+
+def compose_offline(
+    prompt: str, project: Path, revised: Path | None = None, ask: Ask | None = None
+) -> dict[str, Any]:
+    """The `compose --json` answer, by a Conductor of this process; for the Melody of a file when one is `revised`.
+
+    `ask` is given the composition's question, where it has one, and gives the value of the choice.
+    """
     melody = load(revised).to_document() if revised is not None else None
     place = resolve_project(project)
     home = Home.resolve()
@@ -27,7 +35,12 @@ def compose_offline(prompt: str, project: Path, revised: Path | None = None) -> 
     catalogue = open_catalogue(home, configuration)
     planner = Planner(conductor_files(home), lambda: catalogue)
     view = look_at(place)
-    made = planner.revise(melody, prompt, view) if melody is not None else planner.compose(prompt, view)
+    if melody is not None:
+        return composition_json(planner.revise(melody, prompt, view))
+    made = planner.compose(prompt, view)
+    if made.question is not None and ask is not None:
+        chosen = ask(made.question)
+        made = planner.compose(prompt, view, {made.question["name"]: chosen})
     return composition_json(made)
 
 
@@ -49,6 +62,7 @@ def composition_json(composition: Any, confidence: float = 0.0) -> dict[str, Any
         "predicted_seconds": composition.predicted_seconds,
         "missing": list(composition.missing),
         "extensions": list(composition.extensions),
+        **({"question": composition.question} if composition.question is not None else {}),
     }
 
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from symphony.app.catalogue import Catalogue
 from symphony.app.project import ProjectView
+from symphony.app.tables import columns_of
 from symphony.config.files import write_atomically
 from symphony.errors import BadInput, NotPossible
 from symphony.ports.component import HealthStatus
@@ -47,9 +48,11 @@ class Planner:
         files: ConductorFiles,
         catalogue: Callable[[], Catalogue],
         open_encoder: Callable[[Path], Embedder] | None = None,
+        weights: Callable[[], Path | None] | None = None,
     ) -> None:
-        """`open_encoder` as of `Conductor.load`."""
+        """`open_encoder` as of `Conductor.load`; `weights` tells which policy decides, the shipped one without it."""
         self._files = files
+        self._weights = weights or (lambda: files.weights)
         self._open_encoder = open_encoder
         self._catalogue = catalogue
         self._lock = threading.Lock()
@@ -86,12 +89,15 @@ class Planner:
         """How many Players it composes with."""
         return len(self._catalogue().composable())
 
-    def compose(self, prompt: str, view: ProjectView | None) -> Composition:
+    def compose(
+        self, prompt: str, view: ProjectView | None, answers: Mapping[str, str] | None = None
+    ) -> Composition:
         """A composition for a prompt. Blocks for a few milliseconds once the Conductor is loaded.
 
+        `answers` are those to questions of earlier compositions of the same prompt, by the question's name.
         Raises BadInput for an empty or far too long prompt.
         """
-        words, context = self._context(prompt, view)
+        words, context = self._context(prompt, view, answers)
         conductor = self._ready()
         with self._lock:
             return conductor.compose(words, context)
@@ -104,7 +110,9 @@ class Planner:
             return conductor.revise(words, melody, context)
 
     @staticmethod
-    def _context(prompt: str, view: ProjectView | None) -> tuple[str, ComposeContext]:
+    def _context(
+        prompt: str, view: ProjectView | None, answers: Mapping[str, str] | None = None
+    ) -> tuple[str, ComposeContext]:
         """The prompt without surrounding space, and what the Conductor may know of the project."""
         from conductor import ComposeContext, ProjectFacts
 
@@ -126,8 +134,10 @@ class Planner:
                 languages=view.languages,
                 files=tuple(view.files),
                 branches=tuple(view.branches),
+                columns=columns_of(view.path, view.files),
             )
-        return words, ComposeContext(project=facts, now=datetime.now().astimezone())
+        now = datetime.now().astimezone()
+        return words, ComposeContext(project=facts, now=now, answers=dict(answers or {}))
 
     def embed(self, texts: Sequence[str]) -> Any:
         """Sentence embeddings, one row a text."""
@@ -141,7 +151,7 @@ class Planner:
 
         with self._lock:
             if self._conductor is None:
-                self._conductor = Conductor.load(self._files.encoder, self._files.weights, self._open_encoder)
+                self._conductor = Conductor.load(self._files.encoder, self._weights(), self._open_encoder)
             catalogue = self._catalogue()
             functions = [*catalogue.composable(), *catalogue.offered]
             wanted = hashlib.sha256("\n".join(repr(f) for f in functions).encode()).hexdigest()
@@ -150,6 +160,17 @@ class Planner:
                 self._conductor.index(functions, catalogue.lattice, self._files.cache)
                 self._indexed = wanted
             return self._conductor
+
+    def adopt(self) -> None:
+        """Lets the policy decide that `weights` names by now, from the next prompt on. Raises WeightsInvalid."""
+        from conductor.policy import Policy
+
+        with self._lock:
+            file = self._weights()
+            if self._conductor is None or file is None:
+                return  # it takes that policy when it is loaded
+            self._conductor.adopt(Policy.load(file))
+            self._indexed = ""
 
     def _take_built_vectors(self) -> None:
         """Copies the vectors that the build made: a new home need not embed what is the same everywhere."""

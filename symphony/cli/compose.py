@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from symphony.cli.asking import ask, can_ask
 from symphony.cli.output import Mode, common, print_json
 from symphony.cli.preview import show_composition
 from symphony.cli.refusal import refusal
@@ -31,7 +32,7 @@ def compose(mode: Mode, prompt: str, project: Path | None, revise: Path | None) 
     """Compose a Melody for PROMPT and explain each choice."""
     from symphony.app.offline import compose_offline
 
-    answer = compose_offline(prompt, project or Path.cwd(), revise)
+    answer = compose_offline(prompt, project or Path.cwd(), revise, ask if can_ask(mode) else None)
     if not answer["possible"]:
         if mode.json:
             print_json({k: answer[k] for k in ("possible", "missing", "extensions")})

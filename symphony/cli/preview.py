@@ -34,6 +34,10 @@ def show_composition(answer: dict[str, Any], *, to_stderr: bool = False) -> None
     there = {node["id"] for node in melody["nodes"]}
     for gone in (e for e in answer["explanations"] if e["node"] and e["node"] not in there):
         console.print(Text(gone["node"], style="cyan"), Text(gone["why"], style="dim"))
+    if "question" in answer:
+        first, *others = (choice["label"] for choice in answer["question"]["choices"])
+        told = f"{answer['question']['text']} Taken: {first}; it may also be {' or '.join(others)}"
+        console.print(Text(told, style="yellow"))
     for missing in answer.get("missing", ()):
         console.print(Text(f"Left out, because nothing installed can do it: {missing}", style="yellow"))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from symphony.cli.asking import ask, can_ask
 from symphony.cli.connection import host
 from symphony.cli.output import Mode, common, note
 from symphony.cli.playing import play
@@ -36,6 +37,9 @@ async def _run(mode: Mode, prompt: str, project: Path) -> int:
     place = resolve_project(project)
     async with host() as port:
         answer = await port.submit_prompt(prompt, str(place))
+        question = answer.get("question")
+        if question is not None and can_ask(mode):
+            answer = await port.submit_prompt(prompt, str(place), {question["name"]: ask(question)})
         if not answer["possible"]:
             raise refusal(answer)
         if not mode.json:

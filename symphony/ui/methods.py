@@ -94,9 +94,22 @@ async def _export(host: HostPort, params: Json) -> Json:
     return {"name": f"{melody.name}.{ENDINGS.get(form, form)}", "content": content}
 
 
+def _answers(params: Json) -> dict[str, str] | None:
+    """Answers to questions of the Conductor. Raises BadInput when they are no texts by name."""
+    given = params.get("answers")
+    if given is not None and not (
+        isinstance(given, dict) and all(isinstance(v, str) for v in given.values())
+    ):
+        raise BadInput(
+            "answers is no table of texts", remedy="give {name of the question: value of a choice}"
+        )
+    return given
+
+
 METHODS: dict[str, Method] = {
     "submitPrompt": Method(
-        "Composes a Melody: {prompt}", lambda host, p: host.submit_prompt(text(p, "prompt"), p.get("project"))
+        "Composes a Melody: {prompt, answers?}",
+        lambda host, p: host.submit_prompt(text(p, "prompt"), p.get("project"), _answers(p)),
     ),
     "reviseMelody": Method(
         "Changes a Melody as a prompt says: {melody, prompt}",

@@ -90,7 +90,7 @@ def test_what_was_drawn_by_hand_stays(conductor: Conductor) -> None:
 
 
 def test_a_step_between_leaves_and_its_neighbours_meet(conductor: Conductor) -> None:
-    before = composed(conductor, "Read data/sales.csv and sum the amount by region")
+    before = composed(conductor, "Read data/sales.csv and sum the amount by region. Draw a chart")
     assert players(before) == ["data#parse_csv", "data#group", "report#chart"]
     revised = conductor.revise("without the sum by region", before, CONTEXT).melody
     assert edges(revised) == {("parse-csv.items", "chart.items")}

@@ -108,6 +108,15 @@ MELODY: dict[str, Any] = {
     ],
 }
 
+QUESTION = {
+    "name": "path:utils.py",
+    "text": "Which file is “utils.py”?",
+    "choices": [
+        {"label": "src/a/utils.py", "value": "src/a/utils.py"},
+        {"label": "src/b/utils.py", "value": "src/b/utils.py"},
+    ],
+}
+
 EXPLANATIONS = [
     {"node": "churn", "why": "“change most” asks how often each file changed", "confidence": 0.94},
     {"node": "complexity", "why": "“hardest to maintain” is measured as complexity", "confidence": 0.81},

@@ -72,8 +72,10 @@ class FakeHost(FakeChanges, FakeGrants):
         return await self.project()
 
     # --- melodies ----------------------------------------------------------------------------
-    async def submit_prompt(self, prompt: str, project: str | None = None) -> Json:
-        self.calls.append(("submit_prompt", (prompt,)))
+    async def submit_prompt(
+        self, prompt: str, project: str | None = None, answers: Mapping[str, str] | None = None
+    ) -> Json:
+        self.calls.append(("submit_prompt", (prompt, *([dict(answers)] if answers else []))))
         await asyncio.sleep(self.step)
         if "weather" in prompt or "image" in prompt:
             return {
@@ -90,6 +92,7 @@ class FakeHost(FakeChanges, FakeGrants):
             "explanations": fake_content.EXPLANATIONS,
             "predicted_seconds": 2.4,
             "draft": draft,
+            **({"question": fake_content.QUESTION} if "utils.py" in prompt and not answers else {}),
         }
 
     async def revise_melody(self, melody: str | Json, prompt: str, project: str | None = None) -> Json:

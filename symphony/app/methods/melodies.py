@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from symphony.app.learning.service import MARK
 from symphony.app.offline import composition_json
 from symphony.app.project import ProjectView, look_at
 from symphony.app.services import Services
@@ -24,20 +25,30 @@ class MelodyMethods:
 
     services: Services
 
-    async def submit_prompt(self, prompt: str, project: str | None = None) -> Json:
-        """Composes a Melody and keeps it as a draft."""
-        return await self._composed(self.services.planner.compose, prompt, project)
+    async def submit_prompt(
+        self, prompt: str, project: str | None = None, answers: Mapping[str, str] | None = None
+    ) -> Json:
+        """Composes a Melody and keeps it as a draft. `answers` as of `HostPort.submit_prompt`."""
+        return await self._composed(partial(self.services.planner.compose, answers=answers), prompt, project)
 
     async def revise_melody(self, melody: str | Json, prompt: str, project: str | None = None) -> Json:
         """Changes a draft or a document as the prompt wants it; what was there stays a draft, too."""
         document = await self.get_melody(melody) if isinstance(melody, str) else melody
         from_document(document)
-        return await self._composed(partial(self.services.planner.revise, document), prompt, project)
+        before = str((document.get("metadata") or {}).get(MARK, ""))
+        return await self._composed(partial(self.services.planner.revise, document), prompt, project, before)
 
     async def _composed(
-        self, work: Callable[[str, ProjectView | None], Composition], prompt: str, project: str | None
+        self,
+        work: Callable[[str, ProjectView | None], Composition],
+        prompt: str,
+        project: str | None,
+        corrects: str = "",
     ) -> Json:
-        """The answer of a composition that the planner makes in a thread; its Melody is kept as a draft."""
+        """The answer of a composition that the planner makes in a thread; its Melody is kept as a draft.
+
+        `corrects` is the mark of the composition that this one changes.
+        """
         services = self.services
         if not services.configuration.get("conductor.enabled"):
             raise NotPossible(
@@ -50,6 +61,7 @@ class MelodyMethods:
             view = await asyncio.to_thread(look_at, place)
         with services.meters.timed("conductor", "compose"):
             composition = await asyncio.to_thread(work, prompt, view)
+        await asyncio.to_thread(services.learning.composed, prompt, composition, corrects)
         answer = composition_json(composition, services.configuration.get("conductor.confidence"))
         if answer["possible"]:
             answer["draft"] = services.repertoire.keep_draft(answer["melody"], prompt)

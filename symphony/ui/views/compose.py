@@ -10,7 +10,7 @@ from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import ComposeState, Json, PageState, Question
-from symphony.ui.views import consent, editor, melody_graph, revision
+from symphony.ui.views import asking, consent, editor, melody_graph, revision
 from symphony.ui.views.revision import wrong_with
 
 if TYPE_CHECKING:
@@ -39,12 +39,20 @@ def render(state: PageState) -> Node:
         _prompt(state, busy) if compose.mode == "maestro" else _saved(state),
         h("Progress", key="compose.progress", label=state.busy["compose"]) if busy else None,
         _not_possible(compose) if not busy else None,
+        asking.section(state) if not busy else None,
         _preview(state) if compose.melody is not None and not busy else None,
-        _first(state) if compose.mode == "maestro" and compose.melody is None and not busy else None,
+        _first(state)
+        if compose.mode == "maestro" and compose.melody is None and not busy and not _is_asked(compose)
+        else None,
         key="view.compose",
         title="Compose",
         text="Say what should be done. You see every step before anything runs.",
     )
+
+
+def _is_asked(compose: ComposeState) -> bool:
+    """Whether a question stands in the place of the preview."""
+    return "question" in (compose.answer or {})
 
 
 def _prompt(state: PageState, busy: bool) -> Node:
@@ -409,22 +417,7 @@ async def _compose(page: Page, _argument: str, value: Any) -> None:
         page.announce(compose.prompt_problem)
         return
     compose.prompt = prompt
-    compose.asked += 1
-    asked = compose.asked
-    page.state.problem = None
-    compose.show(None)
-    compose.answer = None
-    with page.busy("compose", "Composing the Melody"):
-        answer = await page.host.submit_prompt(prompt)
-        if asked != compose.asked:
-            return
-        compose.answer = answer
-        if answer.get("possible", True):
-            compose.show(answer["melody"], answer.get("draft"))
-            steps = words.count(len(answer["melody"].get("nodes", [])), "step")
-            page.announce(f"The Melody is ready: {steps}")
-        else:
-            page.announce("The installed Players cannot do this")
+    await asking.compose(page)
 
 
 @on("compose.stop")

@@ -1,0 +1,149 @@
+"""What a prompt says, before any Player is chosen: clauses, mentions, texts, and how well each Player fits them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conductor.context import ComposeContext
+from conductor.params.mentions import Mention, mentions_of, plain_request
+from conductor.question import player_question, settled, without_files
+from conductor.retrieval import Embed
+from conductor.words import Clause, clauses_of, content_words, forms_of
+
+if TYPE_CHECKING:
+    from conductor.episode import Table
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+_PREPOSITION = re.compile(
+    r"\b(?:in|under|inside|within|below|of|from|for|on|across|im|unter|für|dans|pour|en|para)\s+"
+    r"(?:the\s+|my\s+|our\s+|le\s+|la\s+|el\s+|dem\s+)?$",
+    re.IGNORECASE,
+)
+DETAILS = frozenset(("duration", "date", "until", "path", "folder", "glob", "count", "number", "text"))
+"""Kinds of mentions that alone ask for nothing."""
+TIMES = frozenset(("duration", "date", "until"))
+TIMELESS = 0.15
+"""What a source loses that cannot take the time of its clause."""
+DISMISSED, MEANT = 0.5, 1.2
+"""What remains of the scores of Players that a person did not mean, and the score of the one who was meant."""
+SHOWN = 0.5
+"""From this score on `a chart` in `a chart of X` is a request of its own."""
+
+
+class Reading:
+    """A prompt against a table of Players.
+
+    `scores` has a row for the whole prompt and one for each of `clauses`; `texts` and `vectors` likewise.
+    `evidence` has a row for each telling word, `only_details` marks clauses that ask for nothing alone.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        prompt: str,
+        embed: Embed | None,
+        context: ComposeContext,
+        now: datetime,
+        hidden: np.ndarray[Any, Any] | None,
+    ) -> None:
+        self._table = table
+        self.prompt = prompt
+        self.mentions = mentions_of(prompt, context.project, now)
+        if context.answers:
+            self.mentions, ruled_out = settled(self.mentions, prompt, context.answers)
+            if ruled_out:
+                # Columns are those of the file that was meant, so that they are looked up again.
+                again = mentions_of(prompt, without_files(context.project, ruled_out), now)
+                self.mentions, _ = settled(again, prompt, context.answers)
+        clauses = clauses_of(prompt)
+        forms = forms_of(prompt, clauses)
+        self.clauses = [*clauses, *forms]
+        self.texts = texts_of(prompt, self.mentions, self.clauses)
+        self.vectors = embed(self.texts) if embed is not None else None
+        self.scores = self._timely(table.catalogue.scores(self.texts, self.vectors, hidden))
+        self._keep(range(len(clauses)), forms)
+        self._prefer(context.answers)
+        self.evidence = table.catalogue.evidence(plain_request(self._without_columns()))
+        self.only_details = np.array(
+            [is_detail(prompt, c.start, c.end, self.mentions) for c in self.clauses], dtype=bool
+        )
+
+    def _keep(self, sure: Sequence[int], forms: Sequence[Clause]) -> None:
+        """Drops those pairs of `forms` whose first part is for no Player that shows results."""
+        kept = list(sure)
+        for place in range(len(sure), len(sure) + len(forms), 2):
+            row = self.scores[1 + place]
+            best = int(row.argmax()) if len(row) else -1
+            if best >= 0 and row[best] >= SHOWN and self._table.roles[best].presents:
+                kept += [place, place + 1]
+        if len(kept) < len(self.clauses):
+            rows = [0, *(1 + place for place in kept)]
+            self.clauses = [self.clauses[place] for place in kept]
+            self.texts = [self.texts[row] for row in rows]
+            self.scores = self.scores[rows]
+            self.vectors = self.vectors[rows] if self.vectors is not None else None
+
+    def _prefer(self, answers: Mapping[str, str]) -> None:
+        """Puts the Player first that a person said a clause is for."""
+        players = [spec.player for spec in self._table.functions]
+        for row, clause in enumerate(self.clauses, start=1):
+            answer = answers.get(player_question(clause.text))
+            if answer in players:
+                self.scores[row] *= DISMISSED
+                self.scores[row, players.index(answer)] = MEANT
+
+    def _timely(self, scores: Array) -> Array:
+        """Where a clause says when, a source that knows no time answers something else."""
+        times = [m.start for m in self.mentions if m.kind in TIMES]
+        if not times:
+            return scores
+        said = [True, *(any(c.start <= start < c.end for start in times) for c in self.clauses)]
+        rows = np.array((said + [True] * len(scores))[: len(scores)], dtype=bool)
+        timeless = np.array([role.is_timeless for role in self._table.roles], dtype=bool)
+        return np.asarray(scores - TIMELESS * np.outer(rows, timeless), dtype=np.float32)
+
+    def _without_columns(self) -> str:
+        """The prompt without the columns of a calculation: `sum the sales by month` says nothing of months."""
+        letters = list(self.prompt)
+        if any(m.kind == "measure" for m in self.mentions):
+            for mention in self.mentions:
+                if mention.kind in ("measure", "columns"):
+                    letters[mention.start : mention.end] = " " * (mention.end - mention.start)
+        return "".join(letters)
+
+
+def is_detail(prompt: str, start: int, end: int, mentions: Sequence[Mention]) -> bool:
+    """Whether a clause says no more than times, paths and counts for another."""
+    letters = list(prompt)
+    for mention in mentions:
+        if mention.kind not in DETAILS:
+            continue
+        letters[mention.start : mention.end] = " " * (mention.end - mention.start)
+    return not content_words("".join(letters[start:end]))
+
+
+def texts_of(prompt: str, mentions: Sequence[Mention], clauses: Sequence[Clause]) -> list[str]:
+    """The texts of a prompt that are compared: the whole and each clause, as plain requests.
+
+    Folders of the project are places, not wishes: `every note in the tests` is not about running tests.
+    """
+    letters = list(prompt)
+    for mention in mentions:
+        if mention.start == mention.end:
+            continue
+        if mention.kind == "path" and "." not in prompt[mention.start : mention.end]:
+            ending = mention.value.rpartition(".")[2] if "." in mention.value else "txt"
+            letters[mention.start] = f"file.{ending}"
+            letters[mention.start + 1 : mention.end] = [""] * (mention.end - mention.start - 1)
+        if mention.kind == "folder":
+            before = _PREPOSITION.search(prompt[: mention.start])
+            start = before.start() if before is not None else mention.start
+            letters[start : mention.end] = " " * (mention.end - start)
+    spans = [(0, len(prompt)), *((c.start, c.end) for c in clauses)]
+    return [plain_request("".join(letters[a:b]).strip() or prompt[a:b].strip()) for a, b in spans]
