@@ -52,6 +52,8 @@ class Ending:
     cancelled: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     """(state, right action)."""
+    rating: int = 0
+    """What the user said: 1 good, -1 bad or taken back, 0 nothing."""
 
     @property
     def reward(self) -> float | None:
@@ -111,7 +113,8 @@ class ReplayBuffer:
         """Every decision with a known end, weighed by how likely the policy of now is to take it.
 
         `probability_now` maps (state, action) to that probability; where it is unknown the weight is 1.
-        Cancelled runs give labels only.
+        Cancelled runs give labels only. What the user praised counts as right, what they blamed or took back as
+        worth nothing, both as much as a label.
         """
         for decisions, ending in self._runs.values():
             reward = ending.reward
@@ -122,6 +125,9 @@ class ReplayBuffer:
                     if corrected in decision.candidates:
                         labelled = Decision(**(_fields(decision) | {"action": corrected}))
                         yield Sample(labelled, 1.0, LABEL_WEIGHT, is_label=True)
+                elif ending.rating:
+                    good = ending.rating > 0
+                    yield Sample(decision, float(good), LABEL_WEIGHT, is_label=good)
                 elif reward is not None:
                     now = probability_now.get((decision.state, decision.action), decision.probability)
                     yield Sample(decision, reward, min(CLIP, now / decision.probability))

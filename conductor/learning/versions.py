@@ -83,13 +83,18 @@ class Versions:
 
     def __init__(self, folder: Path, shipped: Path) -> None:
         self._folder, self._shipped = folder, shipped
+        self.trouble = ""
+        """Why the record could not be read, "" when it could or there is none."""
         self.record = self._read()
 
     def _read(self) -> Record:
         file = self._folder / "record.json"
         try:
             return Record.from_json(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError):
+        except FileNotFoundError:
+            return Record()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.trouble = f"{file} cannot be read ({error})"
             return Record()
 
     def weights(self, version: str) -> Path:
@@ -102,13 +107,31 @@ class Versions:
 
     def load(self) -> tuple[Policy, str]:
         """The policy that decides now, and its version; a version that cannot be read gives way to the one before."""
+        policy, version, _ = self._decider()
+        return policy, version
+
+    def usable(self) -> tuple[Path, str, str]:
+        """The file of the policy that decides now, its version, and why it is not the promoted one ("" when it is)."""
+        _, version, trouble = self._decider()
+        return self.weights(version), version, trouble
+
+    def version_of(self, version: str) -> str:
+        """What the weights call themselves in the log of decisions; "" when they cannot be read."""
+        try:
+            return Policy.load(self.weights(version)).version
+        except WeightsInvalid:
+            return ""
+
+    def _decider(self) -> tuple[Policy, str, str]:
+        troubles = [self.trouble] if self.trouble else []
         for version in dict.fromkeys((self.record.current, self.record.previous or SHIPPED)):
             try:
-                return Policy.load(self.weights(version)), version
-            except WeightsInvalid:
+                return Policy.load(self.weights(version)), version, "; ".join(troubles)
+            except WeightsInvalid as error:
+                troubles.append(error.message)
                 if version == SHIPPED:
                     raise
-        return Policy.load(self._shipped), SHIPPED
+        return Policy.load(self._shipped), SHIPPED, "; ".join(troubles)
 
     def judged(self, version: str, verdict: Verdict) -> None:
         """Writes down what the gate said. The weights must lie in the folder before they are promoted."""

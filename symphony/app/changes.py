@@ -208,7 +208,7 @@ class Changes:
                 raise BadInput(f"The changes {record.id} were not applied", remedy="nothing was changed")
             # What was begun is finished even when nobody waits for it any more.
             await asyncio.shield(asyncio.to_thread(self._write_project, record, doing, done))
-        self._emit({"event": "changes", "run": record.run})
+        self._emit({"event": "changes", "run": record.run, "state": done})
         if record.run in self._runs:
             self._runs[record.run].forget()
             await self._tell_follower(record.run)

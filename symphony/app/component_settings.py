@@ -23,6 +23,7 @@ SECTIONS = {
     "player template": "stage",
     "tiers": "pit.stale",
     "conductor": "conductor",
+    "learning": "conductor",
     "broker": "stage",
     "socket": "host",
     "page": "host",

@@ -16,6 +16,9 @@ from symphony.app.component_settings import SECTIONS, check_enabled, start_polic
 from symphony.app.components import Components, nodes_that_play
 from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
+from symphony.app.learning.learner import Learner
+from symphony.app.learning.methods import LearningMethods
+from symphony.app.learning.service import Learning
 from symphony.app.local_models import LocalModels
 from symphony.app.lock import HomeLock
 from symphony.app.meters import Meters
@@ -28,7 +31,13 @@ from symphony.app.methods.projects import ProjectMethods
 from symphony.app.methods.settings import SettingMethods
 from symphony.app.methods.tiers import TierMethods
 from symphony.app.parts import LoopPart, Part
-from symphony.app.paths import conductor_files, launcher, page_files, template_library
+from symphony.app.paths import (
+    bundled_extensions,
+    conductor_files,
+    launcher,
+    page_files,
+    template_library,
+)
 from symphony.app.pit import Pit
 from symphony.app.planning import Planner
 from symphony.app.player_changes import PlayerChanges
@@ -70,6 +79,7 @@ class Host(
     TierMethods,
     ChangeMethods,
     GrantMethods,
+    LearningMethods,
     ExtensionMethods,
     MotifMethods,
     SettingMethods,
@@ -185,6 +195,7 @@ class Host(
             hub.emit(event)
             scoring.follow(event)
             services.components.follow(event)
+            learning.follow(event)
             waits.follow(event)
             supervision.follow(event)
             services.trees.follow(event)
@@ -220,14 +231,28 @@ class Host(
             grants=roster.granted_to,
         )
         tiers = Tiers(home, configuration, pit, history, engine)
-        changes = Changes(home.runs, AnyTier(pit.store, tiers), hub.emit, configuration)
+        learning = Learning(
+            home.learning,
+            files.weights,
+            configuration,
+            history,
+            hub.emit,
+            Learner(bundled_extensions(), files.encoder),
+            lambda: bool(engine.playing()),
+        )
+
+        def changed(event: dict[str, Any]) -> None:
+            hub.emit(event)
+            learning.follow(event)
+
+        changes = Changes(home.runs, AnyTier(pit.store, tiers), changed, configuration)
         trees = RunTrees(lambda: pit.runtime, roster, changes, history)
         services = Services(
             home=home,
             configuration=configuration,
             hub=hub,
             extensions=extensions,
-            planner=Planner(files, extensions.catalogue, models.encoder),
+            planner=Planner(files, extensions.catalogue, models.encoder, learning.weights),
             pit=pit,
             history=history,
             melodies=melodies,
@@ -241,9 +266,11 @@ class Host(
             changes=changes,
             trees=trees,
             supervision=supervision,
+            learning=learning,
             recast=recast,
             health=self._bootstrap.health,
         )
+        learning.adopted = services.planner.adopt
         self._player_changes = PlayerChanges(lambda: pit.runtime, roster, changes, trees)
         self._broker = build_broker(services, self._call_other, self._player_changes.capabilities())
         return services
@@ -266,7 +293,7 @@ class Host(
         ]
         if self._page_at is not None:
             surface.append(self._make_page(get("host.port")))
-        conductor = [Phase("Conductor", [services.planner])] if get("conductor.enabled") else []
+        conductor = [Phase("Conductor", [services.planner, services.learning])] if get("conductor.enabled") else []
         return [Phase("engine", engine), *conductor, Phase("health and page", surface)]
 
     async def _begin_planning(self) -> None:

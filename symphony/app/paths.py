@@ -22,6 +22,11 @@ def encoder_files() -> Path:
     return ROOT / "build" / "encoder"
 
 
+def bundled_extensions() -> Path:
+    """The bundled Players."""
+    return ROOT / "extensions"
+
+
 def registry_files() -> Path:
     """The registry that the build embedded and signed."""
     return ROOT / "build" / "registry"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from symphony.app.changes import Changes
     from symphony.app.components import Components
     from symphony.app.extensions import Extensions
+    from symphony.app.learning.service import Learning
     from symphony.app.pit import Pit
     from symphony.app.repertoire import Repertoire
     from symphony.app.run_trees import RunTrees
@@ -54,6 +55,7 @@ class Services:
     changes: Changes
     trees: RunTrees
     supervision: Supervision
+    learning: Learning
     recast: Callable[[], None]
     """Tells roster and planner that the set of extensions has changed."""
 

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config", "Settings, each with where it came from"),
     "logs": ("logs", "The structured log"),
     "mcp": ("mcp", "Serve compose, run and artifacts to MCP clients"),
+    "learning": ("learning", "What was learnt from your runs: show, export, forget, train, rollback"),
     "quest": ("quest", "Function Quest: play a level, compare players, train"),
     "sandbox": ("sandbox", "Run a command in the sandbox of a Player"),
     "doctor": ("doctor", "The health of every part, and what to do about what is missing"),

@@ -17,7 +17,7 @@ from symphony.cli.tables import table
 
 @click.group()
 def runs() -> None:
-    """What was played: list, show, cancel, resume."""
+    """What was played: list, show, cancel, resume, rate."""
 
 
 @runs.command("list")
@@ -93,6 +93,16 @@ def resume(mode: Mode, run: str) -> None:
             return await play(port, mode, "", project=None, resume=run)
 
     sys.exit(asyncio.run(whole()))
+
+
+@runs.command()
+@click.argument("run")
+@click.argument("rating", type=click.Choice(["good", "bad", "none"]))
+@common
+def rate(mode: Mode, run: str, rating: str) -> None:
+    """Say of RUN that it was good or bad; the Conductor learns from it. `none` takes it back."""
+    answer = ask(lambda port: port.rate_run(run, rating))
+    mode.show(answer, lambda: click.echo(f"{answer['run'][:8]} is rated {answer['rating']}"))
 
 
 def _when(created: float) -> str:

@@ -77,6 +77,11 @@ class Home:
         return self.path / "cache"
 
     @property
+    def learning(self) -> Path:
+        """What was decided and how it went, and the policies that were learnt from it."""
+        return self.path / "learning"
+
+    @property
     def output(self) -> Path:
         """What Players write as `output/`."""
         return self.path / "output"

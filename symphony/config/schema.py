@@ -174,7 +174,9 @@ class ArbitrationSettings(_Component):
 
     cpu: float = Field(default_factory=_processors, gt=0, description="cores that all nodes share")
     memory: Size = Field(default_factory=_memory, gt=0, description="memory that all nodes share")
-    gpu: float = Field(default=0.0, ge=0, description="GPUs that all nodes share")
+    gpu: Annotated[float, Field(ge=0)] | Literal["all"] = Field(
+        default="all", description="GPUs that all nodes share: a number, or `all` that NVML finds"
+    )
     model_slots: int = Field(
         default=4, ge=1, le=10_000, description="nodes that may ask a language model at a time"
     )
@@ -286,8 +288,22 @@ class EngineSettings(_Component):
     )
 
 
+class LearningSettings(_Section):
+    """`conductor.learning`"""
+
+    log: bool = Field(default=True, description="whether decisions and how runs end are kept to learn from")
+    train: bool = Field(
+        default=True,
+        description="whether the learner starts by itself when nothing plays; needs `make learn`",
+    )
+    idle: Duration = Field(default=600.0, ge=0, description="nothing has played for so long before it starts")
+    least: int = Field(default=200, ge=1, description="new decisions before it starts again")
+
+
 class ConductorSettings(_Component):
     """`conductor`"""
+
+    learning: LearningSettings = LearningSettings()
 
     confidence: float = Field(
         default=0.3,

@@ -14,16 +14,18 @@ from symphony.ports.host import Json
 from tests.ui import fake_content
 from tests.ui.fake_changes import FakeChanges
 from tests.ui.fake_grants import FakeGrants
+from tests.ui.fake_learning import FakeLearning
 
 START = 1_780_000_000.0
 
 
-class FakeHost(FakeChanges, FakeGrants):
+class FakeHost(FakeChanges, FakeGrants, FakeLearning):
     """`step` is the seconds that each node of a run takes; `gate`, when set, holds every node until it is set."""
 
     def __init__(
         self, *, step: float = 0.0, project: str | None = "/projects/orchard", empty: bool = False
     ) -> None:
+        super().__init__()
         self.step = step
         self.gate: asyncio.Event | None = None
         self.waits: dict[str, str] = {}

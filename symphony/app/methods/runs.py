@@ -58,6 +58,7 @@ class RunMethods:
                 prompt=prompt or from_prompt,
                 agreed=questions,
             )
+        services.learning.begun(run, parsed.to_document())
         return {"run": run}
 
     async def list_runs(self, limit: int = 50) -> Json:
