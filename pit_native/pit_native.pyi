@@ -28,6 +28,7 @@ __all__ = [
     "VirtualDom",
     "decode_melody",
     "encode_melody",
+    "graphics_processors",
     "sandbox_layers",
     "sandbox_spawn",
 ]
@@ -369,6 +370,10 @@ class StaleManager:
     def policy(self) -> dict[str, Any]:
         """The policy with its defaults."""
     def __len__(self) -> int: ...
+
+def graphics_processors() -> dict[str, Any]:
+    """`{"devices": how many GPUs there are, "memory": bytes of all together, "free": bytes that nobody uses now,
+    "absent": why there is none, or None}`, from NVML, whose library is loaded by the first call."""
 
 # --- DAG Tracker ------------------------------------------------------------------------------------
 @final

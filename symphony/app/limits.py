@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from pit_native import graphics_processors
 from symphony.app.catalogue import Catalogue
 from symphony.config import Configuration
 from symphony.melody.findings import Limits
@@ -29,10 +30,16 @@ def play_limits(configuration: Configuration, members: Iterable[CastMember]) -> 
         max_edges=get("engine.max_edges"),
         cpu=get("pit.arbitration.cpu"),
         memory=get("pit.arbitration.memory"),
-        gpu=get("pit.arbitration.gpu"),
+        gpu=graphics_share(configuration),
         versions=versions,
         missing_permissions=missing,
     )
+
+
+def graphics_share(configuration: Configuration) -> float:
+    """How many GPUs all nodes share: what is set, else all that there are."""
+    wanted = configuration.get("pit.arbitration.gpu")
+    return float(graphics_processors()["devices"] if wanted == "all" else wanted)
 
 
 def findings_of(melody: Melody, catalogue: Catalogue, limits: Limits) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager
 from symphony.app.habits import Habits
+from symphony.app.limits import graphics_share
 from symphony.app.parts import Part, nothing
 from symphony.app.store_keys import StoreKeys
 from symphony.config import Configuration
@@ -126,7 +127,8 @@ class Pit:
     # --- arbitration engine ----------------------------------------------------------------------
     def _open_arbiter(self) -> None:
         get = self._configuration.get
-        capacities = {name: get(f"pit.arbitration.{name}") for name in ("cpu", "memory", "gpu")}
+        capacities = {name: get(f"pit.arbitration.{name}") for name in ("cpu", "memory")}
+        capacities["gpu"] = graphics_share(self._configuration)
         capacities[MODEL_SLOTS] = float(get("pit.arbitration.model_slots"))
         most = get("engine.max_parallel")
         if most:

@@ -16,6 +16,7 @@ mod runtime_call;
 mod runtime_dicts;
 mod runtime_door;
 mod runtime_events;
+mod runtime_gpu;
 mod runtime_handler;
 mod runtime_launch;
 mod runtime_loader;

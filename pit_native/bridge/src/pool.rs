@@ -521,8 +521,22 @@ fn seconds(seconds: f64) -> PyResult<Duration> {
     })
 }
 
+/// What NVML knows of this machine's GPUs.
+#[pyfunction]
+fn graphics_processors(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let known = py.detach(pool_manager::gpu_memory);
+    let dict = PyDict::new(py);
+    let found = known.as_ref().ok();
+    dict.set_item("devices", found.map_or(0, |all| all.devices))?;
+    dict.set_item("memory", found.map_or(0, |all| all.total))?;
+    dict.set_item("free", found.map_or(0, |all| all.free))?;
+    dict.set_item("absent", known.as_ref().err())?;
+    Ok(dict)
+}
+
 /// Adds this file's classes and functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyPoolHandle>()?;
-    module.add_class::<PyPoolManager>()
+    module.add_class::<PyPoolManager>()?;
+    module.add_function(wrap_pyfunction!(graphics_processors, module)?)
 }

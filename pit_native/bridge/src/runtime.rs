@@ -20,11 +20,12 @@ use crate::errors::{bad_input, environment_lacks, not_found, raise, raise_coded}
 use crate::runtime_call::{LoneCall, call_alone};
 use crate::runtime_dicts::to_dict;
 use crate::runtime_events::{EventQueue, Note, Place};
-use crate::runtime_launch::read_launch;
+use crate::runtime_gpu::GpuWatch;
+use crate::runtime_launch::{Launch, read_launch};
 use crate::runtime_models::{Loaded, PyModelHandle, drop_model};
 use crate::runtime_pit::PitArtifacts;
 use crate::runtime_plan::plan_from_python;
-use crate::runtime_players::{Launch, Theatre, TheatreStage};
+use crate::runtime_players::{Theatre, TheatreStage};
 use crate::runtime_pool::{self, PoolSettings, Tending};
 use crate::runtime_settings::{bus_settings, player_log};
 use crate::runtime_topics::Halls;
@@ -487,6 +488,7 @@ fn theatre(
             bus: Bus::new(handle.clone(), limits).with_transport(transport),
             pool: runtime_pool::players(&settings, unload),
             tending: Tending::new(settings),
+            gpus: GpuWatch::new(handle.clone()),
             handle,
             events,
             launcher,

@@ -1,16 +1,46 @@
-//! What the host says about how a Player is started, as Rust reads it.
+//! How a Player is started, and how Rust reads what the host says of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rmpv::Value;
+use sandbox::{Keeper, Spec};
 
 use crate::errors::bad_input;
 use crate::runtime::seconds;
-use crate::runtime_players::Launch;
 use crate::sandbox::{PlayerTemplate, spec_from_python};
 use crate::values::from_python;
+
+/// How one Player is started.
+pub(crate) struct Launch {
+    pub(crate) extension: Arc<str>,
+    pub(crate) version: String,
+    pub(crate) spec: Spec,
+    pub(crate) grants: Value,
+    pub(crate) configuration: Value,
+    pub(crate) project: Value,
+    pub(crate) start_timeout: Duration,
+    /// Whether it speaks over its standard streams.
+    pub(crate) is_stdio: bool,
+    pub(crate) memory: u64,
+    pub(crate) idle: Option<Duration>,
+    /// From which it may be copied; else the launcher starts it.
+    pub(crate) template: Option<Arc<Keeper>>,
+}
+
+impl Launch {
+    /// Whether the Player sees the GPUs.
+    pub(crate) fn has_gpus(&self) -> bool {
+        let granted = self.grants.as_map().into_iter().flatten();
+        granted
+            .filter(|(name, _)| name.as_str() == Some("capabilities"))
+            .filter_map(|(_, grants)| grants.as_array())
+            .flatten()
+            .any(|grant| grant.as_str() == Some("gpu:*"))
+    }
+}
 
 /// Reads the dictionary that `Runtime.register_player` is given.
 pub(crate) fn read_launch(launch: &Bound<'_, PyDict>) -> PyResult<Launch> {

@@ -13,9 +13,10 @@ use tokio::io::unix::AsyncFd;
 
 use crate::runtime_door::Door;
 use crate::runtime_handler::PlayerHandler;
+use crate::runtime_launch::Launch;
 use crate::runtime_models::Loaded;
 use crate::runtime_pit::seconds_now;
-use crate::runtime_players::{Entry, Launch, Theatre};
+use crate::runtime_players::{Entry, Theatre};
 use crate::runtime_session::{PlayerSession, describe_exit};
 
 /// Starts the Player of one pool entry.
@@ -69,7 +70,8 @@ impl Loader<Loaded> for PlayerLoader {
             .child
             .memory_in_use()
             .or_else(|| resident(player.child.player_pid()))?;
-        Some(Size { memory, gpu: 0 })
+        let gpu = player.meter.gpu_memory();
+        Some(Size { memory, gpu })
     }
 
     fn check(&self, _id: &str, loaded: &Loaded) -> Result<(), String> {
@@ -135,13 +137,18 @@ impl PlayerLoader {
                 () = theatre.ended() => Err(LoadError::new("the host is ending")),
             }
         })?;
-        let pid = child.clone();
+        let gpus = launch.has_gpus().then(|| {
+            // How much memory they have free is asked before this Player takes some.
+            theatre.pool.find_gpus();
+            theatre.gpus.player(child.pid())
+        });
         let player = PlayerSession::new(
             self.key.clone(),
             launch.extension.clone(),
             session,
-            pid,
+            child.clone(),
             seconds_now(),
+            gpus.flatten(),
         );
         let player = Arc::new(player);
         // The handler needs to know whose session ended; set once, before anything is called.

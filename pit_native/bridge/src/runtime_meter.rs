@@ -1,4 +1,5 @@
-//! What calls use of the machine: CPU time of the Player, shared among the calls that run at once, and memory.
+//! What calls use of the machine: time of CPU and GPUs of the Player, shared among the calls that run at once, and
+//! memory.
 
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
@@ -6,6 +7,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use run_loop::ports::Usage;
 use rustc_hash::FxHashMap;
+
+use crate::runtime_gpu::WatchedPlayer;
 
 /// The kernel formats a whole page to tell the peak of memory, so it is asked no more often.
 const PEAK_INTERVAL: Duration = Duration::from_millis(20);
@@ -15,6 +18,8 @@ const PEAK_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) struct Meter {
     pid: i32,
     clock: Option<libc::clockid_t>,
+    /// Of a Player that was granted GPUs.
+    gpus: Option<WatchedPlayer>,
     state: Mutex<State>,
 }
 
@@ -24,36 +29,62 @@ struct State {
     cpu: f64,
     /// What a call that was open all the time would have had of it.
     each: f64,
+    /// The same of the GPUs' time; none as long as nothing tells it.
+    gpu: Option<GpuShare>,
     peak: Option<u64>,
     asked: Option<Instant>,
     open: FxHashMap<u64, Open>,
     ended: FxHashMap<u64, Usage>,
 }
 
+/// GPU time in seconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct GpuShare {
+    /// Of the Player when it was last looked at.
+    seconds: f64,
+    /// What a call that was open all the time would have had of it.
+    each: f64,
+    /// Processes seen so far that may be the Player's or not.
+    strangers: u64,
+}
+
 /// A call that has not ended.
 #[derive(Debug)]
 struct Open {
-    /// [`State::each`] when it began.
+    began: Instant,
+    /// [`State::each`] and [`State::gpu`] when it began.
     since: f64,
+    gpu_since: Option<GpuShare>,
     /// What programs have used that it had executed.
     charged: Usage,
 }
 
 impl Meter {
-    pub(crate) fn new(pid: i32) -> Self {
+    pub(crate) fn new(pid: i32, gpus: Option<WatchedPlayer>) -> Self {
         Self {
             pid,
             clock: clock_of(pid),
+            gpus,
             state: Mutex::default(),
         }
     }
 
+    /// Bytes of GPU memory that the Player holds.
+    pub(crate) fn gpu_memory(&self) -> u64 {
+        self.gpus.as_ref().map_or(0, WatchedPlayer::memory)
+    }
+
     /// A call begins.
     pub(crate) fn begin(&self, tag: u64) {
+        if let Some(gpus) = &self.gpus {
+            gpus.begin();
+        }
         let mut state = self.state.lock();
         self.share(&mut state);
         let call = Open {
+            began: Instant::now(),
             since: state.each,
+            gpu_since: state.gpu,
             charged: Usage::default(),
         };
         state.open.insert(tag, call);
@@ -77,13 +108,17 @@ impl Meter {
             state.peak = peak_of(self.pid).or(state.peak);
             state.asked = Some(now);
         }
-        if let Some(Open { since, charged }) = state.open.remove(&tag) {
+        if let Some(call) = state.open.remove(&tag) {
             let usage = Usage {
-                cpu_seconds: charged.cpu_seconds + state.each - since,
-                peak_memory: charged.peak_memory.max(state.peak),
-                ..charged
+                cpu_seconds: call.charged.cpu_seconds + state.each - call.since,
+                peak_memory: call.charged.peak_memory.max(state.peak),
+                gpu_share: gpu_share(call.gpu_since, state.gpu, now - call.began),
             };
             state.ended.insert(tag, usage);
+        }
+        drop(state);
+        if let Some(gpus) = &self.gpus {
+            gpus.end();
         }
     }
 
@@ -94,13 +129,40 @@ impl Meter {
 
     /// What the process has used since the last look belongs to all open calls alike.
     fn share(&self, state: &mut State) {
+        let calls = state.open.len().max(1) as f64;
+        state.gpu = self
+            .gpus
+            .as_ref()
+            .and_then(WatchedPlayer::look)
+            .map(|seen| {
+                let known = state.gpu.unwrap_or(GpuShare {
+                    seconds: seen.seconds,
+                    ..GpuShare::default()
+                });
+                GpuShare {
+                    seconds: seen.seconds,
+                    each: known.each + (seen.seconds - known.seconds).max(0.0) / calls,
+                    strangers: seen.strangers,
+                }
+            });
         // A process that has ended has no clock any more.
         let Some(cpu) = self.clock.and_then(cpu_at) else {
             return;
         };
-        state.each += (cpu - state.cpu).max(0.0) / state.open.len().max(1) as f64;
+        state.each += (cpu - state.cpu).max(0.0) / calls;
         state.cpu = cpu;
     }
+}
+
+/// How much of one GPU a call has kept busy throughout; none where that is not known from its begin to its end, and
+/// where it used none but somebody did of whom nobody can tell who it is.
+fn gpu_share(since: Option<GpuShare>, until: Option<GpuShare>, lasted: Duration) -> Option<f64> {
+    let (since, until) = (since?, until?);
+    let busy = until.each - since.each;
+    if busy <= 0.0 && until.strangers != since.strangers {
+        return None;
+    }
+    Some(busy / lasted.as_secs_f64().max(busy).max(f64::MIN_POSITIVE))
 }
 
 /// The clock of a process's CPU time, which counts nanoseconds where `/proc/PID/stat` counts ticks of 10 ms.

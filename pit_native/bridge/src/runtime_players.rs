@@ -12,11 +12,12 @@ use rmpv::Value;
 use run_loop::ports::{Call, NodeError, Promise, Seat, Stage, Usage};
 use run_loop::{Mismatch, PortTypes};
 use rustc_hash::FxHashMap;
-use sandbox::{Keeper, Spec};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::runtime_events::{EventQueue, Note, Place};
+use crate::runtime_gpu::GpuWatch;
+use crate::runtime_launch::Launch;
 use crate::runtime_loader::PlayerLoader;
 use crate::runtime_models::Loaded;
 use crate::runtime_pool::Tending;
@@ -30,23 +31,6 @@ const ROOM: Duration = Duration::from_secs(300);
 
 /// A Player that runs.
 pub(crate) type Entry = Arc<PlayerSession>;
-
-/// How one Player is started.
-pub(crate) struct Launch {
-    pub(crate) extension: Arc<str>,
-    pub(crate) version: String,
-    pub(crate) spec: Spec,
-    pub(crate) grants: Value,
-    pub(crate) configuration: Value,
-    pub(crate) project: Value,
-    pub(crate) start_timeout: Duration,
-    /// Whether it speaks over its standard streams.
-    pub(crate) is_stdio: bool,
-    pub(crate) memory: u64,
-    pub(crate) idle: Option<Duration>,
-    /// From which it may be copied; else the launcher starts it.
-    pub(crate) template: Option<Arc<Keeper>>,
-}
 
 /// A start that is given up may take so long to end.
 const START_ENDS: Duration = Duration::from_secs(1);
@@ -71,6 +55,7 @@ pub(crate) struct Theatre {
     /// The local models, each with its own idle time.
     pub(crate) models: Mutex<FxHashMap<Arc<str>, Option<Duration>>>,
     pub(crate) tending: Tending,
+    pub(crate) gpus: Arc<GpuWatch>,
     pub(crate) events: Arc<EventQueue>,
     pub(crate) launcher: PathBuf,
     pub(crate) sockets: PathBuf,

@@ -12,6 +12,7 @@ use run_loop::ports::NodeError;
 use sandbox::{Cause, Child, Exit};
 use tokio::runtime::Handle;
 
+use crate::runtime_gpu::WatchedPlayer;
 use crate::runtime_meter::Meter;
 
 /// How long to wait for the exit status of a Player that has closed its session.
@@ -42,8 +43,9 @@ impl PlayerSession {
         session: Session,
         child: Arc<Child>,
         since: f64,
+        gpus: Option<WatchedPlayer>,
     ) -> Self {
-        let meter = Meter::new(child.player_pid());
+        let meter = Meter::new(child.player_pid(), gpus);
         Self {
             key,
             extension,

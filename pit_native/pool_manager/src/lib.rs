@@ -26,7 +26,9 @@ mod interleavings;
 mod parts {
     pub use crate::config::{Config, Description, PoolError, Stats, UnloadHook};
     pub use crate::entry::{Entry, EntryOptions, Kind, LoadError, Loader};
-    pub use crate::gpu::{GpuMemory, gpu_memory};
+    pub use crate::gpu::{
+        GpuMemory, GpuTime, Owner, gpu_memory, gpu_memory_by_process, look_at_gpus, owner_of,
+    };
     pub use crate::lease::Lease;
     pub use crate::ledger::Size;
     pub use crate::pool::PoolManager;

@@ -244,11 +244,17 @@ impl<T: Clone + Send + Sync + 'static> PoolManager<T> {
     /// As [`Self::register`], with options of its own.
     pub fn register_with(&self, id: &str, loader: Arc<dyn Loader<T>>, options: EntryOptions) {
         if options.size.gpu > 0 {
-            // Asking the driver takes a while: not while others wait for the mutex. What it says is kept.
-            let _ = self.shared.gpu_limit();
+            self.find_gpus();
         }
         let entry = Arc::new(Entry::new(id, Arc::clone(&self.shared), loader, options));
         self.exchange(id, Some(entry));
+    }
+
+    /// Asks how much memory of GPUs is free, unless it was asked before. The driver may take a while: not for a
+    /// thread that others wait for.
+    pub fn find_gpus(&self) {
+        // What it says is kept, also that there are none.
+        let _ = self.shared.gpu_limit();
     }
 
     /// Forgets `id`. Leases that are out stay good. False when it was not known.
