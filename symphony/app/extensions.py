@@ -15,6 +15,7 @@ from symphony.config.home import Home
 from symphony.kit.bundled import bundled_folder
 from symphony.kit.installer import Installed, Installer
 from symphony.kit.registry import Registry
+from symphony.ports.component import Status
 from symphony.stage.manifest import Manifest
 from symphony.stage.permissions import Grants
 from symphony.stage.roster import CastMember
@@ -48,6 +49,15 @@ class Extensions:
         """Finishes or undoes what a killed host left."""
         self.installer.recover()
         self.development.clear()
+
+    def look(self) -> tuple[Status, str, str]:
+        """Degraded when an installed extension cannot be read."""
+        self.installer.list()
+        damaged = dict(self.installer.damaged)
+        if not damaged:
+            return "ok", "", ""
+        name = next(iter(damaged))
+        return "degraded", "; ".join(damaged.values()), f"run `symphony ext install {name}` or remove it"
 
     def close(self) -> None:
         """Closes the installer's state."""

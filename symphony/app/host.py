@@ -43,6 +43,7 @@ from symphony.app.planning import Planner
 from symphony.app.player_changes import PlayerChanges
 from symphony.app.player_template import WarmTemplate
 from symphony.app.project import look_at
+from symphony.app.rehearsal_stages import sweep
 from symphony.app.repertoire import Repertoire
 from symphony.app.run_trees import RunTrees
 from symphony.app.scoring import Scoring
@@ -128,6 +129,7 @@ class Host(
         home = self._home
         home.create()
         home.write_address(None)  # a killed host leaves that of its page
+        await asyncio.to_thread(sweep, home)
         project = self._project or (home.last_project() if self._page_at else None)
         configuration = self._configure(project)
         extensions = Extensions(home, configuration)
@@ -138,7 +140,7 @@ class Host(
                     "foundation",
                     [
                         Part("configuration", looking=lambda: _read_again(home, configuration.project)),
-                        Part("extensions", extensions.open, extensions.close),
+                        Part("extensions", extensions.open, extensions.close, extensions.look),
                     ],
                 ),
                 Phase("bus", [pit.bus]),

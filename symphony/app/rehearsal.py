@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -10,11 +12,18 @@ from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager
 from symphony.app.extensions import Extensions
 from symphony.app.host import player_limits
 from symphony.app.paths import launcher
+from symphony.app.rehearsal_stages import stages_of, sweep
 from symphony.config import Configuration
 from symphony.config.home import Home
-from symphony.stage.roster import Roster
+from symphony.stage.roster import CastMember, PlayerLimits, Roster
 
 START_SECONDS = 20.0
+BELIEVED = 60.0
+"""Seconds for which a rehearsal that went well is believed: every visit of the settings asks for one."""
+
+_alone = threading.Lock()
+_went_well: dict[tuple[str, ...], float] = {}
+"""Which cast started without trouble, and when (monotonic)."""
 
 
 def rehearse(home: Home) -> dict[str, str]:
@@ -22,11 +31,29 @@ def rehearse(home: Home) -> dict[str, str]:
     works beside a running host.
     """
     configuration = Configuration.load(home=home)
+    # Read only: the host of this home may be changing its extensions just now, and alone may tidy them.
     extensions = Extensions(home, configuration)
-    extensions.open()
-    members = [member for member in extensions.cast() if member.manifest.extension.runtime != "motif"]
-    home.path.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="doctor-", dir=home.path) as folder:
+    try:
+        members = [member for member in extensions.cast() if member.manifest.extension.runtime != "motif"]
+    finally:
+        extensions.close()
+    limits = player_limits(configuration)
+    cast = (str(home.path), str(limits), *(f"{member.name} {member.version} {member.directory}" for member in members))
+    with _alone:
+        if time.monotonic() - _went_well.get(cast, -BELIEVED) < BELIEVED:
+            return {member.name: "" for member in members}
+        answers = _start_all(home, limits, members)
+        _went_well.clear()
+        if not any(answers.values()):
+            _went_well[cast] = time.monotonic()
+    return answers
+
+
+def _start_all(home: Home, limits: PlayerLimits, members: list[CastMember]) -> dict[str, str]:
+    sweep(home)
+    stages = stages_of(home)
+    stages.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=stages) as folder:
         place = Path(folder)
         store = ArtifactStore(str(place / "store"))
         runtime = Runtime(
@@ -37,7 +64,7 @@ def rehearse(home: Home) -> dict[str, str]:
             sockets=str(place),
         )
         try:
-            roster = Roster(runtime, lambda: player_limits(configuration))
+            roster = Roster(runtime, lambda: limits)
             roster.cast(members)
             keys = {roster.key(member.name, None): member.name for member in members}
             runtime.prewarm(list(keys))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ from symphony.stage.budgets import GENERAL, Allowance
 from symphony.stage.manifest import Manifest, load_manifest
 from symphony.stage.permissions import Grants, parse_grant
 from symphony.types.versions import VersionRange, version
+
+log = logging.getLogger(__name__)
 
 VERSIONS_KEPT = 3
 """Versions of an extension that stay on disk, for rollback."""
@@ -76,6 +79,8 @@ class Installer:
         self._bundled_folder = bundled if bundled is not None else bundled_folder()
         self._lock = threading.RLock()
         self._manifests: dict[Path, Manifest] = {}
+        self.damaged: dict[str, str] = {}
+        """Installed extensions whose files cannot be read, and why. They count as not installed."""
 
     @property
     def _registry(self) -> Registry:
@@ -140,7 +145,8 @@ class Installer:
                 needed = Requirement(name if "/" in name else f"local/{name}", _range(text or "*"))
             self._refuse_bundled(needed.name)
             state = InstallState.read(self._root)
-            if package is None and needed.name in state.extensions and not source.partition("@")[2]:
+            is_there = any(installed.name == needed.name for installed in self._installed(state))
+            if package is None and is_there and not source.partition("@")[2]:
                 return self.find(needed.name)
             return self._bring_in(state, needed, package, agreed, is_first=True)
 
@@ -268,13 +274,13 @@ class Installer:
         return self.find(needed.name)
 
     def _kept(self, state: InstallState, but: str) -> Iterator[Requirement]:
-        """What is installed keeps what it depends on."""
-        for name, record in state.extensions.items():
-            if name == but:
+        """What the other installed extensions need."""
+        for installed in self._installed(state):
+            if installed.name == but:
                 continue
-            manifest = self._manifest(self._root / record.active.folder)
-            for dependency, text in manifest.extension_dependencies().items():
-                yield Requirement(_full(dependency), VersionRange.parse(text), f"{name} {manifest.version}")
+            for dependency, text in installed.manifest.extension_dependencies().items():
+                by = f"{installed.name} {installed.version}"
+                yield Requirement(_full(dependency), VersionRange.parse(text), by)
 
     def _offered(
         self, state: InstallState, needed: Requirement, package: Package | None
@@ -410,11 +416,19 @@ class Installer:
     def _installed(self, state: InstallState) -> Iterator[Installed]:
         for name, record in state.extensions.items():
             folder = self._root / record.active.folder
+            try:
+                manifest = self._manifest(folder)
+            except InvalidManifest as error:  # this one cannot play; the host and all others can
+                if self.damaged.get(name) != error.message:
+                    log.error("%s is installed and cannot be read: %s", name, error.message)
+                self.damaged[name] = error.message
+                continue
+            self.damaged.pop(name, None)
             yield Installed(
                 name=name,
                 version=record.active.version,
                 dir=folder,
-                manifest=self._manifest(folder),
+                manifest=manifest,
                 enabled=record.enabled,
                 bundled=False,
                 granted=tuple(record.active.granted),

@@ -297,3 +297,22 @@ def test_kill_at_any_instant_leaves_old_or_new(
     known = {installed.dir.parent for installed in found}
     assert set(home.extensions.glob("*/*")) == known
     assert not (home.extensions / ".incoming").exists()
+
+
+def test_an_extension_whose_files_are_gone_keeps_no_other_from_playing(
+    make_extension: MakeExtension, open_installer: OpenInstaller
+) -> None:
+    installer = open_installer(
+        make_extension("ann/one"),
+        make_extension("bob/two", capabilities=""),
+        make_extension("bob/two", "1.1.0"),
+    )
+    broken = installer.install("ann/one", READ).dir
+    installer.install("bob/two@=1.0.0", READ)
+    (broken / "Symphony.toml").unlink()
+    installer.close()
+    assert [i.name for i in installer.list()] == ["bob/two"]
+    assert "no such manifest" in installer.damaged["ann/one"]
+    installer.update("bob/two", READ)
+    assert installer.install("ann/one", READ).version == "1.0.0"
+    assert installer.damaged == {} and len(installer.list()) == 2
