@@ -74,11 +74,11 @@ class _LoadedEncoder:
     """What the pool loads, warms and measures."""
 
     def __init__(self, folder: Path, declared: int) -> None:
-        # First, for libraries stay when the model goes.
+        # `conductor` first, for it keeps the runtime from sending what it does; the libraries before the model, for
+        # they stay when it goes.
+        from conductor.encoder.runtime import Encoder  # isort: skip
         import onnxruntime  # noqa: F401
         import tokenizers  # noqa: F401
-
-        from conductor.encoder.runtime import Encoder
 
         self._least = declared
         self._before = _resident()

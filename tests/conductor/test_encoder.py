@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,3 +68,20 @@ def test_only_new_texts_are_embedded_again(tmp_path: Path) -> None:
         file.write_bytes(b"damaged")
     cached_vectors(["a"], embed, tmp_path, "v1")
     assert asked[-1] == ["a"]
+
+
+def test_the_encoder_tells_nobody_what_it_does(tmp_path: Path) -> None:
+    """ONNX Runtime would keep a device's number and events to send, in the folders of the user."""
+    code = (
+        "import pathlib, sys; from conductor.encoder import Encoder; "
+        "Encoder(pathlib.Path(sys.argv[1])).embed(['a text'])"
+    )
+    told = {name: str(tmp_path) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME")}
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "LANG")}
+    subprocess.run(
+        [sys.executable, "-c", code, str(ENCODER.absolute())],
+        cwd=Path(__file__).parents[2],
+        env={**kept, **told},
+        check=True,
+    )
+    assert list(tmp_path.rglob("*")) == []
