@@ -172,17 +172,6 @@ class Planner:
             self._conductor.adopt(Policy.load(file))
             self._indexed = ""
 
-    def adopt(self) -> None:
-        """Lets the policy decide that `weights` names by now, from the next prompt on. Raises WeightsInvalid."""
-        from conductor.policy import Policy
-
-        with self._lock:
-            file = self._weights()
-            if self._conductor is None or file is None:
-                return  # it takes that policy when it is loaded
-            self._conductor.adopt(Policy.load(file))
-            self._indexed = ""
-
     def _take_built_vectors(self) -> None:
         """Copies the vectors that the build made: a new home need not embed what is the same everywhere."""
         for built in self._files.encoder.glob("keys-*.npz"):

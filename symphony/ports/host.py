@@ -188,41 +188,6 @@ class HostPort(Protocol):
         """Learns now and answers with the lesson, as one of `learning`. Raises EnvironmentLacks without torch."""
         ...
 
-    # --- learning ----------------------------------------------------------------------------
-    async def rate_run(self, run: str, rating: str) -> Json:
-        """Keeps what the user says of a run that began with a prompt, `good`, `bad` or `none`: `{"run", "rating"}`.
-        Raises NotFound when nothing of the run is kept."""
-        ...
-
-    async def learning(self, limit: int = 20) -> Json:
-        """`{"logging", "automatic", "replay": {"compositions", "decisions", "runs", "ended", "labelled", "capacity"},
-        "policy": {"deciding", "version", "current", "previous", "trouble"}, "learner": {"state": "learning | waiting |
-        missing", "detail", "remedy"}, "events": [{"at", "kind", "version", "reason"}] newest first, "lessons":
-        [{"at", "decisions", "version", "promoted", "reason", "curve": [{"policy_loss", "value_loss",
-        "kl_divergence", "return"}]}], "runs": [as `learning_of_run`]}`."""
-        ...
-
-    async def learning_of_run(self, run: str) -> Json:
-        """`{"run", "kept": {"prompt", "policy", "encoder", "decisions": [{"candidates", "allowed", "action",
-        "probability"}], "status", "seconds", "quality", "rating", "undone", "reward"} | None}`."""
-        ...
-
-    async def export_learning(self) -> Json:
-        """`{"runs": [as above, with the numbers of each decision]}`: all that is kept."""
-        ...
-
-    async def forget_learning(self, run: str | None = None) -> Json:
-        """Drops what is kept of a run, or of all: `{"forgotten": runs}`."""
-        ...
-
-    async def rollback_policy(self, reason: str = "") -> Json:
-        """Goes back to the policy that decided before: `{"current", "previous"}`."""
-        ...
-
-    async def train_policy(self) -> Json:
-        """Learns now and answers with the lesson, as one of `learning`. Raises EnvironmentLacks without torch."""
-        ...
-
     # --- artifacts ---------------------------------------------------------------------------
     async def list_artifacts(self, query: str = "", run: str | None = None, limit: int = 100) -> Json:
         """`{"artifacts": [ArtifactInfo]}`, best or newest first."""

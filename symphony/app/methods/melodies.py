@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from symphony.app.learning.service import MARK
-from symphony.app.learning.service import MARK
 from symphony.app.offline import composition_json
 from symphony.app.project import ProjectView, look_at
 from symphony.app.services import Services
@@ -62,7 +61,6 @@ class MelodyMethods:
             view = await asyncio.to_thread(look_at, place)
         with services.meters.timed("conductor", "compose"):
             composition = await asyncio.to_thread(work, prompt, view)
-        await asyncio.to_thread(services.learning.composed, prompt, composition, corrects)
         await asyncio.to_thread(services.learning.composed, prompt, composition, corrects)
         answer = composition_json(composition, services.configuration.get("conductor.confidence"))
         if answer["possible"]:
