@@ -14,7 +14,7 @@ import _thread
 import time
 from collections import deque
 
-from symphony.sdk.context import Call
+from symphony.sdk.context import MOST_EVENTS, Call
 from symphony.sdk.failures import Cancelled, PlayerFailure, failure_of
 from symphony.sdk.segments import Parcel, Receiver, Sender, Terms, send
 from symphony.sdk.wire import Decoder, Encoder, ProtocolError
@@ -336,6 +336,9 @@ class Connection:
             came = self._sort(message)
 
     def _leave_with_backlog(self, came: Task | None) -> Task | None:
+        if came is None and not self._backlog:
+            # Only who reads adds to it.
+            return None
         with self._state:
             if came is not None:
                 self._backlog.append(came)
@@ -430,6 +433,8 @@ class Connection:
         call = self._calls.get(message["re"]) if message["re"] is not None else None
         if call is None:
             return
+        if call.events is None:
+            call.events = deque(maxlen=MOST_EVENTS)
         call.events.append(message["body"])
         for waiter in list(call.waiters):
             waiter.wake()

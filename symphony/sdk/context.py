@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 
 from symphony.sdk.failures import Cancelled, PermissionDenied, PlayerFailure
 from symphony.sdk.values import Artifact, Completion, ExecResult, HttpResponse, check_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Sequence
     from typing import Any, Protocol
 
@@ -53,8 +53,8 @@ class Call:
         self.id = id
         self.cancelled = False
         self.is_over = False
-        # What the user did to the tree that it shows, and nobody has taken yet.
-        self.events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
+        # What the user did to the tree that it shows, and nobody has taken yet; few calls show one.
+        self.events: deque[dict[str, Any]] | None = None
         # What its threads wait for, so that a cancellation wakes them.
         self.waiters: set[Any] = set()
 

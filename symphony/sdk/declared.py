@@ -6,7 +6,7 @@ from symphony.sdk.failures import PlayerFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     Form = tuple[str, tuple[type, ...]]
@@ -36,23 +36,22 @@ class DeclaredOutputs:
     values pass. The host checks again what it can: this is to tell an author early, and where.
     """
 
-    __slots__ = ("_supertypes", "_types")
+    __slots__ = ("_plain", "_supertypes", "ports", "types")
 
     def __init__(
         self, types: Mapping[str, str], supertypes: Mapping[str, Sequence[str]] | None = None
     ) -> None:
-        self._types = dict(types)
+        self.types = dict(types)
         self._supertypes = supertypes or {}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._types)
-
-    def __len__(self) -> int:
-        return len(self._types)
+        self.ports = list(self.types)
+        # For ports of no list type, what their values are made of, once one was looked at.
+        self._plain: dict[str, frozenset[type]] = {}
 
     def check(self, function: str, port: str, value: Any) -> None:
         """Raises `PlayerFailure` with code `bad_output` when the value is not of the port's type."""
-        declared = self._types[port]
+        if type(value) in self._plain.get(port, ()):
+            return
+        declared = self.types[port]
         fault = self._fault(declared, value)
         if fault is not None:
             raise PlayerFailure(
@@ -60,6 +59,11 @@ class DeclaredOutputs:
                 remedy="return what Symphony.toml declares, or declare what is returned",
                 code="bad_output",
             )
+
+        if not declared.startswith("list<"):
+            form = self._form(declared)
+            if form is not None:
+                self._plain[port] = frozenset(form[1])
 
     def _fault(self, declared: str, value: Any) -> str | None:
         """What the value must be and what it is, or None when it is that."""

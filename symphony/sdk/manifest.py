@@ -17,6 +17,7 @@ class Manifest:
     def __init__(self, entry: str) -> None:
         self._path = os.path.join(os.path.dirname(os.path.abspath(entry)), "Symphony.toml")  # noqa: PTH100, PTH118, PTH120
         self._content: dict[str, Any] | None = None
+        self._outputs: dict[str, DeclaredOutputs] = {}
 
     @property
     def content(self) -> dict[str, Any]:
@@ -34,9 +35,13 @@ class Manifest:
 
     def outputs(self, function: str) -> DeclaredOutputs | None:
         """The declared outputs of a function, or None when it is not declared."""
+        known = self._outputs.get(function)
+        if known is not None:
+            return known
         for declared in self.content.get("functions", []):
             if declared.get("name") == function:
-                return DeclaredOutputs(declared.get("outputs", {}), self.content.get("types"))
+                outputs = DeclaredOutputs(declared.get("outputs", {}), self.content.get("types"))
+                return self._outputs.setdefault(function, outputs)
         return None
 
     def identity(self) -> tuple[str, str]:

@@ -96,7 +96,7 @@ class Player:
         if entry.outputs is not None:
             return _in_order(name, result, entry.outputs)
         outputs = declared()
-        return _in_order(name, result, None if outputs is None else list(outputs), outputs)
+        return _in_order(name, result, None if outputs is None else outputs.ports, outputs)
 
     def serve(self) -> None:
         """Speaks with the host until it ends the session. Does nothing in a test harness."""
@@ -108,7 +108,7 @@ class Player:
 class _Entry:
     """A registered function and what its code object says of its parameters."""
 
-    __slots__ = ("accepted", "function", "label", "outputs", "required", "takes_any")
+    __slots__ = ("accepted", "function", "label", "outputs", "required", "takes_any", "takes_project")
 
     def __init__(self, function: Callable[..., Any], label: str, outputs: list[str] | None) -> None:
         code = getattr(function, "__code__", None)
@@ -126,17 +126,18 @@ class _Entry:
         self.label = label
         self.outputs = outputs
         self.accepted = frozenset(names)
-        self.required = [name for name in names if name not in defaulted]
+        self.takes_project = "project" in names
+        self.required = frozenset(names) - defaulted
         self.takes_any = bool(code.co_flags & _HAS_KEYWORDS)
 
     def bind(self, given: dict[str, Any], ctx: Context) -> dict[str, Any]:
         """The arguments by name; the project comes from the context when nothing else gives it."""
-        if "project" not in given and "project" in self.accepted and ctx.project is not None:
+        if self.takes_project and "project" not in given and ctx.project is not None:
             given["project"] = ctx.project
-        missing = [name for name in self.required if name not in given]
-        unknown = [] if self.takes_any else sorted(given.keys() - self.accepted)
-        if missing or unknown:
-            faults = [f"{name!r} is missing" for name in missing]
+        names = given.keys()
+        if not (names >= self.required and (self.takes_any or names <= self.accepted)):
+            unknown = [] if self.takes_any else sorted(names - self.accepted)
+            faults = [f"{name!r} is missing" for name in sorted(self.required - names)]
             faults += [f"{name!r} is unknown" for name in unknown]
             accepted = ", ".join(sorted(self.accepted)) or "nothing"
             raise PlayerFailure(
@@ -181,11 +182,9 @@ def _by_port(name: str, result: Any, ports: Sequence[str] | None) -> dict[str, A
 
 def _are_ports(result: dict[Any, Any], ports: Sequence[str] | None) -> bool:
     """Whether a dict is the outputs by port, and not itself the value of the only output."""
-    if not all(isinstance(key, str) for key in result):
-        return False
     if ports is None:
-        return True
-    return result.keys() <= set(ports) and (bool(result) or len(ports) != 1)
+        return all(isinstance(key, str) for key in result)
+    return all(key in ports for key in result) and (bool(result) or len(ports) != 1)
 
 
 player = Player()

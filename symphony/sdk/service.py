@@ -36,6 +36,7 @@ class Service:
         self._broken = broken
         self._manifest = Manifest(entry)
         self._configuration: dict[str, Any] = {}
+        self._told: dict[str, DeclaredOutputs] = {}
         self._writes = False
         self._connection: Connection
 
@@ -92,12 +93,21 @@ class Service:
             context,
             body.get("inputs") or {},
             body.get("params") or {},
-            lambda: DeclaredOutputs(told) if told is not None else self._manifest.outputs(function),
+            lambda: self._outputs(function, told),
         )
         if self._writes:
             # Before the answer: the steps that follow it shall see what was written.
             self._connection.request(call, "changes.keep", {})
         return {"outputs": outputs, "artifacts": artifacts}
+
+    def _outputs(self, function: str, told: dict[str, str] | None) -> DeclaredOutputs | None:
+        """The outputs that the host told, which are the same in most calls, or else those of the manifest."""
+        if told is None:
+            return self._manifest.outputs(function)
+        known = self._told.get(function)
+        if known is None or known.types != told:
+            known = self._told[function] = DeclaredOutputs(told)
+        return known
 
 
 def serve(player: Player, broken: BaseException | None = None) -> None:

@@ -86,7 +86,9 @@ class Decoder:
 
     def __init__(self, socket: _socket.socket) -> None:
         self._socket = socket
-        self._buffer = bytearray()
+        # What has arrived and, from this place on, was not read yet.
+        self._buffer: bytes | bytearray = b""
+        self._start = 0
         # Bytes that have arrived since payloads may lie beside the frames.
         self._arrived = 0
         self.beside: Receiver | None = None
@@ -94,24 +96,34 @@ class Decoder:
 
     def next_message(self) -> dict[str, Any] | None:
         """Waits for the next envelope; None when the host closed the connection."""
-        buffer = self._buffer
         while True:
-            if len(buffer) >= 4:
-                end = 4 + _LENGTH.unpack_from(buffer)[0]
+            buffer, start = self._buffer, self._start
+            unread = len(buffer) - start
+            if unread >= 4:
+                end = start + 4 + _LENGTH.unpack_from(buffer, start)[0]
                 if len(buffer) >= end:
-                    message = self._unpack(memoryview(buffer)[4:end])
-                    del buffer[:end]
-                    self._end_frame()
+                    # The usual frame arrives alone and whole: then it is read where it lies.
+                    message = self._unpack(memoryview(buffer)[start + 4 : end])
+                    if len(buffer) == end:
+                        self._buffer, self._start = b"", 0
+                    else:
+                        self._start = end
+                    if self.beside is not None:
+                        self._end_frame(self.beside)
                     return message
             arrived = self._receive()
             if not arrived:
                 return None
-            # The usual case, a frame that arrives alone and whole, is read where it lies.
-            if not buffer and len(arrived) >= 4 and len(arrived) == 4 + _LENGTH.unpack_from(arrived)[0]:
-                message = self._unpack(memoryview(arrived)[4:])
-                self._end_frame()
-                return message
-            buffer += arrived
+            if not unread:
+                self._buffer = arrived
+            elif isinstance(buffer, bytearray):
+                # A long frame is put together in one place.
+                del buffer[:start]
+                buffer += arrived
+            else:
+                self._buffer = bytearray(memoryview(buffer)[start:])
+                self._buffer += arrived
+            self._start = 0
 
     def _receive(self) -> bytes:
         beside = self.beside
@@ -132,11 +144,9 @@ class Decoder:
     def _unpack(self, payload: memoryview) -> dict[str, Any]:
         return _unpack(payload, None if self.beside is None else self.beside.take)
 
-    def _end_frame(self) -> None:
-        if self.beside is None:
-            return
+    def _end_frame(self, beside: Receiver) -> None:
         try:
-            self.beside.end_frame(self._arrived - len(self._buffer))
+            beside.end_frame(self._arrived - len(self._buffer) + self._start)
         except Fault as fault:
             raise ProtocolError(str(fault)) from fault
 
