@@ -1,6 +1,6 @@
 //! A quality that is known only after the put: of a scorer that takes longer, or is not written in Rust.
 
-use crate::body::{read_entry, tagged_body};
+use crate::body::tagged_body;
 use crate::core::Core;
 use crate::error::{Result, StoreError};
 use crate::log::Pending;
@@ -27,16 +27,16 @@ impl Core {
             )));
         }
         loop {
-            let found = self.index.read().newest(id)?;
-            let newest = found.ok_or_else(|| StoreError::NotFound(id.to_string()))?;
+            let (newest, record) = {
+                let index = self.index.read();
+                let newest = index
+                    .newest(id)?
+                    .ok_or_else(|| StoreError::NotFound(id.to_string()))?;
+                (newest, self.record_of(&index, &newest.1)?)
+            };
             let (_, entry) = newest;
             // Read with the log's end free; if the entry has moved or is another by then, once more.
-            let record = match self.segment(entry.place.segment) {
-                Some(segment) => segment.record_at(u64::from(entry.place.offset))?,
-                None => None,
-            };
-            let seal = self.seal.as_ref();
-            let body = record.and_then(|(header, body)| read_entry(body, header.flags, seal));
+            let body = self.read_entry(&record)?;
             let mut tail = self.log.settled()?;
             {
                 let index = self.index.read();
@@ -55,7 +55,7 @@ impl Core {
             };
             body.quality = quality.score;
             body.reasons.clone_from(&quality.reasons);
-            let (flags, bytes) = tagged_body(id, Some(&body), seal)?;
+            let (flags, bytes) = tagged_body(id, Some(&body), self.seal.as_ref())?;
             let batch = [Pending {
                 header: Header::of(Kind::Entry, flags, &[&bytes]),
                 parts: vec![&bytes],
@@ -78,6 +78,7 @@ impl Core {
                 Ok(())
             });
             drop(tail);
+            self.note_records(1);
             self.log.commit(number)?;
             return Ok(true);
         }

@@ -17,6 +17,7 @@ use crate::seal::{Seal, random};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a checkpoint is made of: the index at one moment.
 pub(crate) struct Snapshot {
@@ -38,14 +39,15 @@ impl Snapshot {
     }
 
     /// Writes a checkpoint beside the old one, syncs it and puts it in its place.
-    pub(crate) fn write(&self, path: &Path, seal: Option<&Seal>) -> Result<()> {
+    /// [`StoreError::Closed`] once `stop` is set.
+    pub(crate) fn write(&self, path: &Path, seal: Option<&Seal>, stop: &AtomicBool) -> Result<()> {
         let beside = path.with_extension("new");
         let failed = |source| write_error(path.to_path_buf(), path, source);
         let write = || -> Result<()> {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true).mode(0o600);
             let file = options.open(&beside).map_err(failed)?;
-            self.write_to(&file, seal)?;
+            self.write_to(&file, seal, stop)?;
             rustix::fs::fdatasync(&file).map_err(|error| failed(error.into()))?;
             std::fs::rename(&beside, path).map_err(failed)?;
             path.parent().map_or(Ok(()), sync_folder)
@@ -60,12 +62,13 @@ impl Snapshot {
         })
     }
 
-    fn write_to(&self, file: &File, seal: Option<&Seal>) -> Result<()> {
+    fn write_to(&self, file: &File, seal: Option<&Seal>, stop: &AtomicBool) -> Result<()> {
         // The keys may be changed while this is written.
         let seal = seal.map(Seal::frozen);
         let generation = u64::from_le_bytes(random()?);
         let mut writer = Writer {
             index: &self.index,
+            stop,
             out: BlockWriter::new(file, generation, seal.as_ref()),
             layout: Layout {
                 generation,
@@ -106,6 +109,7 @@ impl Snapshot {
 /// them grows with the store.
 struct Writer<'a> {
     index: &'a Index,
+    stop: &'a AtomicBool,
     out: BlockWriter<'a>,
     layout: Layout,
     /// Rows of entries that are left out, in their order.
@@ -116,6 +120,13 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    fn go_on(&self) -> Result<()> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(StoreError::Closed),
+            false => Ok(()),
+        }
+    }
+
     /// Finds out what is left out.
     fn survey(&mut self) -> Result<()> {
         let Self {
@@ -184,6 +195,7 @@ impl Writer<'_> {
     }
 
     fn write_content(&mut self, row: u32, mut content: Content) -> Result<()> {
+        self.go_on()?;
         content.newest = self.moved_link(content.newest, OF_CONTENT)?;
         let number = self.layout.contents.rows;
         if number.is_multiple_of(crate::blocks::rows_in_block(CONTENT)) {
@@ -219,6 +231,7 @@ impl Writer<'_> {
         self.layout.words = self.section(used.len());
         let mut at = 0;
         for (number, (key, row)) in used.iter().enumerate() {
+            self.go_on()?;
             if (number as u32).is_multiple_of(crate::blocks::rows_in_block(WORD)) {
                 self.layout.word_fences.push(*key);
             }
@@ -247,6 +260,7 @@ impl Writer<'_> {
         let index = self.index;
         self.layout.entries = self.section(index.live_entries());
         index.visit_entries(|_, entry| {
+            self.go_on()?;
             if entry.standing == Standing::Gone {
                 return Ok(());
             }

@@ -152,6 +152,23 @@ impl ChunkIndex {
         });
     }
 
+    /// Notes that the record at `place`, if there is one, does not check out.
+    pub(crate) fn mark_damaged(&mut self, key: &ChunkKey, place: Place) {
+        if let Some(spot) = self.find(key) {
+            let block = &mut self.blocks[spot.block as usize];
+            block.is_damaged |= block.place == place;
+        }
+    }
+
+    /// Takes over what was found damaged, from an index of the same records.
+    pub(crate) fn take_damage(&mut self, other: &Self) {
+        let damaged = other.blocks.iter().filter(|block| block.is_damaged);
+        let damaged: FxHashSet<Place> = damaged.map(|block| block.place).collect();
+        for block in &mut self.blocks {
+            block.is_damaged |= damaged.contains(&block.place);
+        }
+    }
+
     /// Begins a round of collection.
     pub(crate) fn begin_round(&mut self) {
         self.round = self.round.wrapping_add(1);

@@ -25,22 +25,17 @@ const MOVE_BATCH: u64 = 4 << 20;
 /// A segment is rewritten when less than this share of it is alive.
 const ALIVE: f64 = 0.8;
 
-/// Removes what is not in `keep` and was last put before `before`; returns what was done and which
-/// contents went.
-pub(crate) fn collect(
-    core: &Core,
-    keep: &[ArtifactId],
-    before: Option<f64>,
-) -> Result<(Collected, Vec<ArtifactId>)> {
+/// Removes what is not in `keep` and was last put before `before`.
+pub(crate) fn collect(core: &Core, keep: &[ArtifactId], before: Option<f64>) -> Result<Collected> {
     let _alone = core.rewriting.lock();
     let start = now();
     let before = before.unwrap_or(start).min(start);
-    let (mut collected, gone) = remove(core, &doomed(core, keep, before)?)?;
+    let mut collected = remove(core, &doomed(core, keep, before)?)?;
     sweep(core)?;
     let bytes_before = core.log.bytes()?;
     compact(core, &mut collected)?;
     collected.freed = bytes_before.saturating_sub(core.log.bytes()?);
-    Ok((collected, gone))
+    Ok(collected)
 }
 
 /// Contents that may go, with the newest entry that each has now.
@@ -66,13 +61,9 @@ fn doomed(core: &Core, keep: &[ArtifactId], before: f64) -> Result<FxHashMap<Art
     Ok(doomed)
 }
 
-/// Removes those that nobody has put again since; returns which went.
-fn remove(
-    core: &Core,
-    doomed: &FxHashMap<ArtifactId, u32>,
-) -> Result<(Collected, Vec<ArtifactId>)> {
+/// Removes those that nobody has put again since.
+fn remove(core: &Core, doomed: &FxHashMap<ArtifactId, u32>) -> Result<Collected> {
     let mut collected = Collected::default();
-    let mut gone = Vec::new();
     for batch in doomed
         .keys()
         .copied()
@@ -84,9 +75,8 @@ fn remove(
         })?;
         collected.removed += removed.len() as u64;
         collected.bytes += removed.iter().map(|content| content.bytes).sum::<u64>();
-        gone.extend(removed.into_iter().map(|content| content.id));
     }
-    Ok((collected, gone))
+    Ok(collected)
 }
 
 fn compact(core: &Core, collected: &mut Collected) -> Result<()> {
@@ -430,8 +420,8 @@ mod tests {
         let doomed = doomed(&core, &[], now() + 1.0).expect("doomed");
         assert_eq!(doomed.len(), 1);
         put("r2");
-        let (collected, gone) = remove(&core, &doomed).expect("removed");
-        assert_eq!((collected.removed, gone.len()), (0, 0));
+        let collected = remove(&core, &doomed).expect("removed");
+        assert_eq!(collected.removed, 0);
         assert_eq!(store.get(&id).expect("kept"), b"wanted again");
     }
 }

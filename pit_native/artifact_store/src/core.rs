@@ -1,30 +1,25 @@
 //! Log and index together: everything but the search and the life of an opened store.
 
-use crate::base::Reach;
 use crate::body::{ContentBody, EntryBody, read_entry, tagged_body};
-use crate::checkpoint::{self, Snapshot};
 use crate::chunks::Keyer;
 use crate::error::{Result, StoreError};
+use crate::index::Index;
 use crate::ledger::Ledger;
 use crate::log::{Log, Pending, Place, Tail};
+use crate::outbox::{Fresh, Outbox};
 use crate::quality::{Quality, Scorers};
 use crate::record::{Header, Kind};
-use crate::rows::{Content, Entry, NONE, NewEntry};
+use crate::rows::{Content, Entry, NewEntry};
 use crate::seal::Seal;
 use crate::segment::Segment;
+use crate::settle::Bell;
 use crate::types::{ArtifactId, Filter, Info, Put};
 use crate::write::{Draft, Drafts};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Closing writes a checkpoint when one entry in so many is newer than the last one.
-const WORTH: u64 = 64;
-
-/// Records that are not kept in memory when an opening has read so many.
-const MANY: u64 = 20_000;
 
 /// What the operations of a store work on.
 pub(crate) struct Core {
@@ -44,6 +39,12 @@ pub(crate) struct Core {
     pub(crate) checkpointing: Mutex<()>,
     /// Records since the last checkpoint.
     pub(crate) since_checkpoint: AtomicU64,
+    /// The index settles when there are so many, see [`crate::settle`], and at the latest after `settle_after`.
+    pub(crate) due: AtomicU64,
+    pub(crate) settle_after: u64,
+    pub(crate) bell: Bell,
+    /// Tells the background thread what has come and gone.
+    pub(crate) outbox: Arc<Outbox>,
 }
 
 /// Seconds since the epoch.
@@ -81,30 +82,39 @@ impl<'a> Prepared<'a> {
 }
 
 impl Core {
-    /// Appends content, unless it is there, and entry; returns once both are on the disk, with the row
-    /// of the entry.
-    pub(crate) fn put(&self, content: &[u8], put: &Put) -> Result<(ArtifactId, u32)> {
+    /// Appends content, unless it is there, and entry; returns once both are on the disk.
+    pub(crate) fn put(&self, content: &[u8], put: &Put) -> Result<ArtifactId> {
         let (id, mut draft) = self.digest_and_cut(content)?;
         let quality = self.scorers.score(&put.kind, content, false);
         let prepare = || match draft.take() {
             Some(draft) => self.recipe(&id, draft),
             None => self.prepare(&id, content),
         };
-        self.put_known(id, content.len() as u64, quality, put, prepare)
+        let known = Known {
+            id,
+            bytes: content.len() as u64,
+            quality,
+            text: self.outbox.text(Some(content)),
+        };
+        self.put_known(known, put, prepare)
     }
 
     /// Puts a content of this digest and length; `prepare` makes its record when it is not there.
     pub(crate) fn put_known<'a>(
         &self,
-        id: ArtifactId,
-        bytes: u64,
-        quality: Quality,
+        known: Known,
         put: &Put,
         mut prepare: impl FnMut() -> Result<Prepared<'a>>,
-    ) -> Result<(ArtifactId, u32)> {
+    ) -> Result<ArtifactId> {
         if put.name.is_empty() {
             return Err(StoreError::BadInput("an artifact needs a name".into()));
         }
+        let Known {
+            id,
+            bytes,
+            quality,
+            text,
+        } = known;
         let mut entry = EntryBody {
             name: put.name.clone(),
             kind: put.kind.clone(),
@@ -140,12 +150,12 @@ impl Core {
             });
             let records = batch.len() as u64;
             let (places, number) = self.log.append(&mut tail, &batch)?;
-            let row = self.note_put(&mut tail, id, entry, &places);
+            self.note_put(&mut tail, id, entry, &places, text);
             drop(tail);
-            self.since_checkpoint.fetch_add(records, Ordering::Relaxed);
+            self.note_records(records);
             self.log.commit(number)?;
             self.puts.fetch_add(1, Ordering::Relaxed);
-            return Ok((id, row.load(Ordering::Acquire)));
+            return Ok(id);
         }
     }
 
@@ -166,27 +176,28 @@ impl Core {
     }
 
     /// Leaves to the sync to add to the index what [`Self::put`] has appended; called with the tail held.
-    /// The row of the entry is told once it is there.
     fn note_put(
         &self,
         tail: &mut Tail,
         id: ArtifactId,
         entry: EntryBody,
         places: &[Place],
-    ) -> Arc<AtomicU32> {
+        text: Option<Box<str>>,
+    ) {
         let (content_place, entry_place) = match places {
             [content, entry] => (Some(*content), *entry),
             [entry] => (None, *entry),
             _ => unreachable!("a put appends one or two records"),
         };
         tail.note(id, &entry.name, entry.version, content_place.is_some());
-        let told = Arc::new(AtomicU32::new(NONE));
-        let row = Arc::clone(&told);
+        // The entry was appended last.
+        let sequence = tail.position().2 - 1;
+        let outbox = Arc::clone(&self.outbox);
         self.log.after_sync(tail, move |index| {
             if let Some(place) = content_place {
                 index.add_content(id, entry.bytes, place)?;
             }
-            let added = index.add_entry(&NewEntry {
+            index.add_entry(&NewEntry {
                 id,
                 name: &entry.name,
                 kind: &entry.kind,
@@ -197,10 +208,17 @@ impl Core {
                 created: entry.created,
                 place: entry_place,
             })?;
-            row.store(added, Ordering::Release);
+            outbox.put(Fresh {
+                sequence,
+                id,
+                run: entry.meta_text("run").to_owned(),
+                node: entry.meta_text("node").to_owned(),
+                name: entry.name,
+                kind: entry.kind,
+                text,
+            });
             Ok(())
         });
-        told
     }
 
     /// Removes contents with all their entries, in one batch; of those that are there and not held, the
@@ -237,169 +255,171 @@ impl Core {
         }
         self.log.append(&mut tail, &batch)?;
         let ids: Vec<ArtifactId> = going.iter().map(|content| content.id).collect();
+        let outbox = Arc::clone(&self.outbox);
         self.log.after_sync(&tail, move |index| {
-            ids.iter().try_for_each(|id| index.remove(id).map(|_| ()))
+            ids.iter().try_for_each(|id| index.remove(id).map(|_| ()))?;
+            outbox.removed(&ids);
+            Ok(())
         });
         // With the log's end held: a put that came now would count on what is going.
         self.log.sync_tail(&mut tail)?;
-        self.since_checkpoint
-            .fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.note_records(batch.len() as u64);
         Ok(going)
     }
 
+    /// Whose record an entry is, and its segment: found with the index held, for its rows mean nothing afterwards,
+    /// and for a collection deletes no segment that the index still names.
+    pub(crate) fn record_of(&self, index: &Index, entry: &Entry) -> Result<EntryRecord> {
+        Ok(EntryRecord {
+            id: index.content_at(entry.content)?.id,
+            place: entry.place,
+            segment: self.log.segment(entry.place.segment),
+        })
+    }
+
     /// What is known of one entry; the metadata come from its record.
-    pub(crate) fn info_of(&self, row: u32, entry: &Entry) -> Result<Info> {
-        let id = self.index.read().content_at(entry.content)?.id;
-        let mut place = entry.place;
-        for _ in 0..2 {
-            let Some(segment) = self.log.segment(place.segment) else {
-                // Compaction moved it in this moment.
-                place = self.index.read().entry(row)?.place;
-                continue;
-            };
-            let record = segment.record_at(u64::from(place.offset))?;
-            let read = record
-                .and_then(|(header, body)| read_entry(body, header.flags, self.seal.as_ref()));
-            if let Some((read_id, body)) = read
-                && read_id == id
-            {
-                return Ok(info(&id, body));
-            }
-            break;
+    fn info_of(&self, record: &EntryRecord) -> Result<Info> {
+        if let Some((_, body)) = self.read_entry(record)? {
+            return Ok(info(&record.id, body));
         }
         let detail = format!(
             "the record of its metadata does not check out (segments/{}, byte {})",
-            Segment::file_name(place.segment),
-            place.offset
+            Segment::file_name(record.place.segment),
+            record.place.offset
         );
-        Err(StoreError::Damaged { id, detail })
+        Err(StoreError::Damaged {
+            id: record.id,
+            detail,
+        })
+    }
+
+    /// The body of an entry's record with its sequence; nothing when it does not check out.
+    pub(crate) fn read_entry(&self, record: &EntryRecord) -> Result<Option<(u64, EntryBody)>> {
+        let Some(segment) = &record.segment else {
+            return Ok(None);
+        };
+        let found = segment.record_at(u64::from(record.place.offset))?;
+        Ok(found.and_then(|(header, body)| {
+            let (id, body) = read_entry(body, header.flags, self.seal.as_ref())?;
+            (id == record.id).then_some((header.sequence, body))
+        }))
+    }
+
+    /// The sequence of an entry's record; nothing when its header does not check out, or it is lost.
+    pub(crate) fn sequence_of(&self, index: &Index, row: u32) -> Result<Option<u64>> {
+        let place = index.entry(row)?.place;
+        sequence_at(self.log.segment(place.segment).as_deref(), place)
     }
 
     /// The newest entry of a content.
     pub(crate) fn info(&self, id: &ArtifactId) -> Result<Info> {
-        let newest = self.index.read().newest(id)?;
-        let (row, entry) = newest.ok_or_else(|| StoreError::NotFound(id.to_string()))?;
-        self.info_of(row, &entry)
+        let record = {
+            let index = self.index.read();
+            let (_, entry) = index
+                .newest(id)?
+                .ok_or_else(|| StoreError::NotFound(id.to_string()))?;
+            self.record_of(&index, &entry)?
+        };
+        self.info_of(&record)
     }
 
     /// The entries that `filter` lets through, newest first. One whose metadata are damaged is listed
     /// with what the index knows.
     pub(crate) fn list(&self, limit: usize, offset: usize, filter: &Filter) -> Result<Vec<Info>> {
-        let entries = self.index.read().select(limit, offset, filter)?;
-        entries
-            .iter()
-            .map(|(row, entry)| self.info_or_known(*row, entry))
-            .collect()
+        let records = {
+            let index = self.index.read();
+            let entries = index.select(limit, offset, filter)?;
+            self.records_of(&index, &entries)?
+        };
+        self.infos_or_known(&records)
     }
 
     /// The versions of a name, oldest first.
     pub(crate) fn versions(&self, name: &str) -> Result<Vec<Info>> {
-        let mut entries = self.index.read().chain_of_name(name)?;
-        // The newest entry of each version stands for it.
-        entries.dedup_by_key(|(_, entry)| entry.version);
-        entries
-            .iter()
-            .rev()
-            .map(|(row, entry)| self.info_or_known(*row, entry))
+        let records = {
+            let index = self.index.read();
+            let mut entries = index.chain_of_name(name)?;
+            // The newest entry of each version stands for it.
+            entries.dedup_by_key(|(_, entry)| entry.version);
+            entries.reverse();
+            self.records_of(&index, &entries)?
+        };
+        self.infos_or_known(&records)
+    }
+
+    fn records_of(&self, index: &Index, entries: &[(u32, Entry)]) -> Result<Vec<EntryRecord>> {
+        let records = entries.iter();
+        records
+            .map(|(_, entry)| self.record_of(index, entry))
             .collect()
     }
 
-    fn info_or_known(&self, row: u32, entry: &Entry) -> Result<Info> {
-        match self.info_of(row, entry) {
-            Err(StoreError::Damaged { detail, .. }) => {
-                let index = self.index.read();
-                let content = index.content_at(entry.content)?;
-                Ok(Info {
-                    id: content.id.to_string(),
-                    name: index.words.text(entry.name)?,
-                    kind: index.words.text(entry.kind)?,
-                    bytes: content.bytes,
-                    quality: entry.quality,
-                    reasons: vec![detail],
-                    created: entry.created,
-                    run: index.words.text(entry.run)?,
-                    node: String::new(),
-                    version: entry.version,
-                    meta: serde_json::Map::new(),
-                })
-            }
-            other => other,
-        }
-    }
-
-    /// Writes the index beside the log, once all that it holds is on the disk. Puts go on meanwhile.
-    pub(crate) fn checkpoint(&self) -> Result<()> {
-        self.checkpoint_alone(&self.checkpointing.lock())
-    }
-
-    /// As [`Self::checkpoint`], unless somebody writes one, or moves what it would name.
-    pub(crate) fn checkpoint_if_free(&self) -> Result<()> {
-        match self.checkpointing.try_lock() {
-            Some(alone) => self.checkpoint_alone(&alone),
-            None => Ok(()),
-        }
-    }
-
-    fn checkpoint_alone(&self, _alone: &MutexGuard<'_, ()>) -> Result<()> {
-        let snapshot = {
-            let tail = self.log.settled()?;
-            let (segment, end, next_sequence) = tail.position();
-            let reach = Reach {
-                store: self.store,
-                segment,
-                end,
-                next_sequence,
-            };
-            self.since_checkpoint.store(0, Ordering::Relaxed);
-            Snapshot::of(&self.index.read(), reach)
-        };
-        snapshot.write(&self.checkpoint_path(), self.seal.as_ref())
-    }
-
-    /// Right after opening, when much was read from the log: puts it into a checkpoint and looks it up there
-    /// from now on. What fails costs memory and the next opening time, and no more.
-    pub(crate) fn settle_down(&self) {
-        if self.since_checkpoint.load(Ordering::Relaxed) < MANY {
-            return;
-        }
-        let written = self.checkpoint();
-        let path = self.checkpoint_path();
-        let read = match &written {
-            Ok(()) => checkpoint::read(&path, self.store, self.seal.as_ref()),
-            Err(_) => None,
-        };
-        match (read, written) {
-            (Some((index, _)), _) => *self.index.write() = index,
-            (None, written) => {
-                let error = written.err().map(|error| error.to_string());
-                tracing::warn!(
-                    component = "artifact_store",
-                    error,
-                    "no checkpoint at opening"
-                );
+    fn infos_or_known(&self, records: &[EntryRecord]) -> Result<Vec<Info>> {
+        let mut infos = Vec::with_capacity(records.len());
+        for record in records {
+            match self.info_of(record) {
+                Err(StoreError::Damaged { detail, .. }) => {
+                    // Nothing, when it was removed meanwhile.
+                    infos.extend(self.known_of(record, detail)?);
+                }
+                other => infos.push(other?),
             }
         }
+        Ok(infos)
     }
 
-    /// As [`Self::checkpoint`], unless what was written since the last one is soon read again.
-    pub(crate) fn checkpoint_at_end(&self) -> Result<()> {
-        let since = self.since_checkpoint.load(Ordering::Relaxed);
-        let known = u64::from(self.index.read().entry_rows());
-        let is_small = since.saturating_mul(WORTH) < known || since == 0;
-        if is_small && self.checkpoint_path().exists() {
-            return Ok(());
-        }
-        self.checkpoint()
+    /// What the index alone knows of an entry.
+    fn known_of(&self, record: &EntryRecord, detail: String) -> Result<Option<Info>> {
+        let index = self.index.read();
+        let Some(entry) = index.entry_at(&record.id, record.place)? else {
+            return Ok(None);
+        };
+        Ok(Some(Info {
+            id: record.id.to_string(),
+            name: index.words.text(entry.name)?,
+            kind: index.words.text(entry.kind)?,
+            bytes: index.content_at(entry.content)?.bytes,
+            quality: entry.quality,
+            reasons: vec![detail],
+            created: entry.created,
+            run: index.words.text(entry.run)?,
+            node: String::new(),
+            version: entry.version,
+            meta: serde_json::Map::new(),
+        }))
     }
+}
 
-    pub(crate) fn checkpoint_path(&self) -> PathBuf {
-        self.path.join("index").join("checkpoint")
-    }
+/// Where an entry's record is. The segment is kept open by this, also when a collection deletes it.
+pub(crate) struct EntryRecord {
+    pub(crate) id: ArtifactId,
+    pub(crate) place: Place,
+    /// Absent when it is lost.
+    pub(crate) segment: Option<Arc<Segment>>,
+}
 
-    /// The segment with a row's record, for those that read records themselves.
-    pub(crate) fn segment(&self, number: u32) -> Option<Arc<Segment>> {
-        self.log.segment(number)
+impl EntryRecord {
+    /// As [`Core::sequence_of`].
+    pub(crate) fn sequence(&self) -> Result<Option<u64>> {
+        sequence_at(self.segment.as_deref(), self.place)
     }
+}
+
+fn sequence_at(segment: Option<&Segment>, place: Place) -> Result<Option<u64>> {
+    let Some(segment) = segment else {
+        return Ok(None);
+    };
+    let header = segment.header_at(u64::from(place.offset))?;
+    Ok(header.map(|header| header.sequence))
+}
+
+/// What is known of a content before it is put.
+pub(crate) struct Known {
+    pub(crate) id: ArtifactId,
+    pub(crate) bytes: u64,
+    pub(crate) quality: Quality,
+    /// As in [`Fresh`].
+    pub(crate) text: Option<Box<str>>,
 }
 
 fn info(id: &ArtifactId, body: EntryBody) -> Info {

@@ -270,6 +270,31 @@ impl Index {
         Ok(())
     }
 
+    /// Takes over what was found damaged, from an index of the same contents.
+    pub(crate) fn take_damage(&mut self, other: &Self) -> Result<()> {
+        for row in &other.damaged {
+            let id = other.content_at(*row)?.id;
+            // It may have been removed since, and put again.
+            if other.content_row(&id)? == Some(*row) {
+                self.mark_damaged(&id)?;
+            }
+        }
+        self.chunks.take_damage(&other.chunks);
+        Ok(())
+    }
+
+    /// The entry of a content whose record is at `place`.
+    pub(crate) fn entry_at(&self, id: &ArtifactId, place: Place) -> Result<Option<Entry>> {
+        let mut next = self.newest(id)?;
+        while let Some((_, entry)) = next {
+            if entry.place == place {
+                return Ok(Some(entry));
+            }
+            next = self.live_from(entry.older_of_content, OF_CONTENT)?;
+        }
+        Ok(None)
+    }
+
     /// Adds a content, or says where it is now.
     pub(crate) fn add_content(&mut self, id: ArtifactId, bytes: u64, place: Place) -> Result<u32> {
         if let Some(row) = self.content_row(&id)? {
@@ -312,22 +337,18 @@ impl Index {
         self.live_from(self.newest_of_word(word)?, OF_NAME)
     }
 
-    /// The version that an entry of this name and content gets.
+    /// The version that an entry of this name and content gets: counted from those that are there, so that it is
+    /// the same whether those that are gone are still in memory or not.
     pub(crate) fn next_version(&self, name: &str, id: &ArtifactId) -> Result<u32> {
         let newest = match self.words.find(name)? {
-            Some(word) => self.newest_of_word(word)?,
-            None => NONE,
+            Some(word) => self.newest_of_name(word)?,
+            None => None,
         };
-        if newest == NONE {
+        let Some((_, entry)) = newest else {
             return Ok(1);
-        }
-        let entry = self.entry(newest)?;
+        };
         let is_same = self.content_at(entry.content)?.id == *id;
-        Ok(if is_same && entry.standing != Standing::Gone {
-            entry.version
-        } else {
-            entry.version + 1
-        })
+        Ok(entry.version + u32::from(!is_same))
     }
 
     /// Adds an entry; those that it repeats step back.
@@ -342,15 +363,14 @@ impl Index {
         let row = self.entry_rows();
         let older_of_name = self.newest_of_word(name)?;
         let mut content = self.content_at(content_row)?;
-        if older_of_name != NONE {
-            let before = self.entry(older_of_name)?;
-            if before.version == new.version && before.standing != Standing::Gone {
-                let standing = match before.run == run {
-                    true => Standing::Gone,
-                    false => Standing::Repeated,
-                };
-                self.set_standing(older_of_name, before, standing);
-            }
+        if let Some((repeated, before)) = self.live_from(older_of_name, OF_NAME)?
+            && before.version == new.version
+        {
+            let standing = match before.run == run {
+                true => Standing::Gone,
+                false => Standing::Repeated,
+            };
+            self.set_standing(repeated, before, standing);
         }
         let older_of_content = std::mem::replace(&mut content.newest, row);
         self.set_content(content_row, content);

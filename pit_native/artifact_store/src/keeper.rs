@@ -1,16 +1,17 @@
-//! The store's background thread: it keeps the full-text index and the checkpoint up to date.
+//! The store's background thread, which keeps the full-text index up to date.
 
-use crate::core::Core;
+use crate::core::{Core, EntryRecord};
 use crate::error::{Result, StoreError};
+use crate::index::{Index, OF_CONTENT};
+use crate::outbox::{Fresh, Job};
+use crate::rows::Standing;
 use crate::search::find;
 use crate::text::{Document, INDEXED, TextIndex, text_of};
 use crate::types::{ArtifactId, Hit};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use parking_lot::{Mutex, RwLock};
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,41 +22,24 @@ use tantivy::merge_policy::NoMergePolicy;
 const DELAY: Duration = Duration::from_millis(300);
 /// Documents that one commit takes at most.
 const BATCH: u64 = 5000;
+/// Entries that are looked up at once when they are read from the log, and those that one commit then takes.
+const READ: (usize, u64) = (256, 50_000);
 /// The writer is given back after this long without work.
 const IDLE: Duration = Duration::from_secs(10);
-/// Bytes of texts that wait to be indexed; what comes when there are more is read again in its turn.
-const WAITING: usize = 16 << 20;
-/// Texts up to this size wait in memory.
-const SMALL: usize = 64 << 10;
 /// What has not been indexed so long after the store is closed is left to the next opening.
 const GRACE: Duration = Duration::from_millis(300);
-/// Records after which a checkpoint is written, at least.
-const CHECKPOINT: u64 = 20_000;
-
-enum Job {
-    /// An entry, with the text of its content when it need not be read for that.
-    Put(u32, Option<Box<str>>),
-    Removed(Vec<ArtifactId>),
-    /// Answered when all that was sent before is committed.
-    Flush(Sender<Result<()>>),
-    Rebuild,
-    Stop,
-}
 
 /// The thread and what is shared with it.
 pub(crate) struct Keeper {
-    jobs: Sender<Job>,
+    core: Arc<Core>,
     thread: Mutex<Option<JoinHandle<()>>>,
     shared: Arc<Shared>,
 }
 
+#[derive(Default)]
 struct Shared {
     /// Absent while it is built anew, or when the store has no search.
     text: RwLock<Option<Arc<TextIndex>>>,
-    has_search: bool,
-    pending: AtomicU64,
-    /// Bytes of the texts that wait.
-    waiting: AtomicUsize,
     /// Why the last commit failed.
     failure: Mutex<Option<String>>,
     /// From when on nothing more is indexed, for the store is being closed.
@@ -70,25 +54,17 @@ impl Shared {
 
 impl Keeper {
     /// Opens the full-text index and starts the thread, which adds what is missing in it.
-    pub(crate) fn start(core: Arc<Core>, has_search: bool) -> Result<Self> {
-        let (jobs, inbox) = unbounded();
-        let shared = Arc::new(Shared {
-            text: RwLock::new(None),
-            has_search,
-            pending: AtomicU64::new(0),
-            waiting: AtomicUsize::new(0),
-            failure: Mutex::new(None),
-            stop_at: OnceLock::new(),
-        });
+    pub(crate) fn start(core: Arc<Core>, inbox: Receiver<Job>) -> Result<Self> {
+        let shared = Arc::new(Shared::default());
         let worker = Worker {
-            core,
+            core: Arc::clone(&core),
             shared: Arc::clone(&shared),
             inbox,
             writer: None,
-            next: 0,
-            committed: 0,
             reached: 0,
-            ahead: BTreeSet::new(),
+            committed: 0,
+            has_gap: false,
+            uncommitted: 0,
         };
         let thread = std::thread::Builder::new()
             .name("store-keeper".into())
@@ -99,60 +75,24 @@ impl Keeper {
                 source,
             })?;
         Ok(Self {
-            jobs,
+            core,
             thread: Mutex::new(Some(thread)),
             shared,
         })
     }
 
-    /// Notes that an entry is to be indexed, with its content if that is at hand.
-    pub(crate) fn note_put(&self, row: u32, content: Option<&[u8]>) {
-        if !self.shared.has_search {
-            return;
-        }
-        let waiting = &self.shared.waiting;
-        let text = content
-            .filter(|content| content.len() <= SMALL)
-            .map(text_of)
-            .filter(|text| waiting.load(Ordering::Relaxed) + text.len() <= WAITING)
-            .map(Box::<str>::from);
-        waiting.fetch_add(
-            text.as_ref().map_or(0, |text| text.len()),
-            Ordering::Relaxed,
-        );
-        self.shared.pending.fetch_add(1, Ordering::Relaxed);
-        self.send(Job::Put(row, text));
-    }
-
-    /// Notes that contents are gone.
-    pub(crate) fn note_removed(&self, ids: &[ArtifactId]) {
-        if !ids.is_empty() {
-            self.send(Job::Removed(ids.to_vec()));
-        }
-    }
-
-    fn send(&self, job: Job) -> bool {
-        // The thread ends only by `stop`, after which nothing is sent.
-        self.jobs.send(job).is_ok()
-    }
-
-    /// Entries that are not indexed yet.
-    pub(crate) fn pending(&self) -> u64 {
-        self.shared.pending.load(Ordering::Relaxed)
-    }
-
     /// Waits until all that was put before can be found.
     pub(crate) fn flush(&self) -> Result<()> {
         let (answer, answered) = bounded(1);
-        if !self.send(Job::Flush(answer)) {
+        if !self.core.outbox.send(Job::Flush(answer)) {
             return Err(StoreError::Closed);
         }
         answered.recv().unwrap_or(Err(StoreError::Closed))
     }
 
     /// See [`crate::Store::search`].
-    pub(crate) fn search(&self, core: &Core, query: &str, limit: usize) -> Result<Vec<Hit>> {
-        if !self.shared.has_search {
+    pub(crate) fn search(&self, query: &str, limit: usize) -> Result<Vec<Hit>> {
+        if !self.core.outbox.has_search {
             return Err(StoreError::Search(
                 "this store was opened without search".into(),
             ));
@@ -171,10 +111,10 @@ impl Keeper {
                 })?
             }
         };
-        let found = catch_unwind(AssertUnwindSafe(|| find(core, &text, query, limit)))
+        let found = catch_unwind(AssertUnwindSafe(|| find(&self.core, &text, query, limit)))
             .unwrap_or_else(|_| Err(StoreError::Search("its files are damaged".into())));
         if matches!(found, Err(StoreError::Search(_))) {
-            self.send(Job::Rebuild);
+            self.core.outbox.send(Job::Rebuild);
         }
         found
     }
@@ -183,7 +123,7 @@ impl Keeper {
     /// known by its place in the log, and the next opening adds it.
     pub(crate) fn stop(&self) {
         let _ = self.shared.stop_at.set(Instant::now() + GRACE);
-        self.send(Job::Stop);
+        self.core.outbox.send(Job::Stop);
         if let Some(thread) = self.thread.lock().take() {
             // A panic of the thread costs only the search, which the next opening repairs.
             let _ = thread.join();
@@ -196,68 +136,84 @@ struct Worker {
     shared: Arc<Shared>,
     inbox: Receiver<Job>,
     writer: Option<IndexWriter>,
-    /// All rows of entries before it are in the index, once committed.
-    next: u32,
-    /// As it was at the last commit.
-    committed: u32,
-    /// The sequence of the last of them.
+    /// All entries up to this sequence are in the full-text index, once committed.
     reached: u64,
-    /// Those behind it that are too: jobs come a little out of order.
-    ahead: BTreeSet<u32>,
+    /// As it was at the last commit.
+    committed: u64,
+    /// Entries behind that were passed over: the next commit finds them in the log.
+    has_gap: bool,
+    /// Entries that have come since the last commit.
+    uncommitted: u64,
 }
 
 impl Worker {
     fn run(mut self) {
-        if self.shared.has_search {
+        if self.core.outbox.has_search {
             self.guarded(Self::open_text);
         }
         let mut due: Option<Instant> = None;
-        let mut uncommitted = 0;
         let mut last_work = Instant::now();
         loop {
             let wait = due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()));
-            match self.inbox.recv_timeout(wait) {
-                Ok(Job::Put(row, text)) => {
-                    uncommitted += 1;
-                    last_work = Instant::now();
-                    due.get_or_insert(last_work + DELAY);
-                    let size = text.as_ref().map_or(0, |text| text.len());
-                    self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
-                    if !self.shared.is_late() {
-                        self.guarded(|worker| worker.add(row, text));
-                    }
-                }
-                Ok(Job::Removed(ids)) => {
-                    last_work = Instant::now();
-                    due.get_or_insert(last_work + DELAY);
-                    self.guarded(|worker| worker.remove(&ids));
-                }
-                Ok(Job::Flush(answer)) => {
-                    self.commit(&mut uncommitted);
-                    due = None;
-                    let failure = self.shared.failure.lock().clone();
-                    // Who asked may have given up.
-                    let _ = answer.send(failure.map_or(Ok(()), |why| Err(StoreError::Search(why))));
-                }
-                Ok(Job::Rebuild) => self.guarded(Self::rebuild),
+            let job = match self.inbox.recv_timeout(wait) {
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+            };
+            if matches!(job, Some(Job::Put(_) | Job::Behind | Job::Removed(_))) {
+                last_work = Instant::now();
+                due.get_or_insert(last_work + DELAY);
             }
-            let is_due = due.is_some_and(|due| Instant::now() >= due) || uncommitted >= BATCH;
-            if is_due {
-                self.commit(&mut uncommitted);
+            let is_flush = matches!(job, Some(Job::Flush(_)));
+            if let Some(job) = job {
+                self.work(job);
+            }
+            let is_due = due.is_some_and(|due| Instant::now() >= due);
+            if is_due || self.uncommitted >= BATCH {
+                self.commit();
+            }
+            if is_due || is_flush {
                 due = None;
             }
             if self.writer.is_some() && due.is_none() && last_work.elapsed() >= IDLE {
                 self.writer = None;
             }
-            self.checkpoint_if_due();
         }
-        self.commit(&mut uncommitted);
+        self.commit();
         if let Some(writer) = self.writer.take() {
             // Threads that still merged would write into a folder that nobody holds any more. What they
             // could not end is merged another time.
             let _ = writer.wait_merging_threads();
+        }
+    }
+
+    fn work(&mut self, job: Job) {
+        match job {
+            Job::Put(fresh) => {
+                self.core.outbox.taken(fresh.size());
+                self.uncommitted += 1;
+                if self.shared.is_late() {
+                    self.has_gap = true;
+                } else if !self.has_gap {
+                    self.guarded(|worker| worker.add(fresh));
+                }
+            }
+            Job::Behind if self.shared.is_late() => self.has_gap = true,
+            Job::Behind => {
+                // From here on entries are sent again, and those that were not are visible.
+                self.uncommitted += self.core.outbox.unsent();
+                self.has_gap = true;
+                self.commit();
+            }
+            Job::Removed(ids) => self.guarded(|worker| worker.remove(&ids)),
+            Job::Flush(answer) => {
+                self.commit();
+                let failure = self.shared.failure.lock().clone();
+                // Who asked may have given up.
+                let _ = answer.send(failure.map_or(Ok(()), |why| Err(StoreError::Search(why))));
+            }
+            Job::Rebuild => self.guarded(Self::rebuild),
+            Job::Stop => {}
         }
     }
 
@@ -269,27 +225,24 @@ impl Worker {
             tracing::warn!(component = "artifact_store", %error, "the search index failed");
             self.writer = None;
             // What it had not committed is gone with it.
-            self.next = self.committed;
-            self.ahead.clear();
+            self.reached = self.committed;
+            self.has_gap = true;
             *self.shared.failure.lock() = Some(error.to_string());
         }
     }
 
-    fn commit(&mut self, uncommitted: &mut u64) {
-        let done = std::mem::take(uncommitted);
-        self.guarded(|worker| worker.commit_text());
-        self.shared.pending.fetch_sub(done, Ordering::Relaxed);
+    fn commit(&mut self) {
+        let done = std::mem::take(&mut self.uncommitted);
+        self.guarded(|worker| {
+            if worker.has_gap && !worker.shared.is_late() {
+                worker.catch_up()?;
+            }
+            worker.commit_text()
+        });
+        self.core.outbox.done(done);
     }
 
     fn commit_text(&mut self) -> Result<()> {
-        if !self.shared.is_late() {
-            self.close_gaps()?;
-        }
-        if let Some(row) = self.next.checked_sub(1)
-            && let Some(sequence) = self.sequence_of(row)?
-        {
-            self.reached = sequence;
-        }
         let payload = format!("{:016x} {}", self.core.store, self.reached);
         let text = self.shared.text.read().clone();
         if let (Some(text), Some(writer)) = (text, &mut self.writer) {
@@ -298,27 +251,9 @@ impl Worker {
                 writer.set_merge_policy(Box::new(NoMergePolicy));
             }
             text.commit(writer, &payload)?;
-            self.committed = self.next;
+            self.committed = self.reached;
         }
         Ok(())
-    }
-
-    /// Indexes what is missing before what is indexed: entries that no put has noted, or not yet.
-    fn close_gaps(&mut self) -> Result<()> {
-        while !self.ahead.is_empty() {
-            self.add(self.next, None)?;
-        }
-        Ok(())
-    }
-
-    /// Notes that a row is in the index, or never will be.
-    fn note_done(&mut self, row: u32) {
-        if row >= self.next {
-            self.ahead.insert(row);
-        }
-        while self.ahead.remove(&self.next) {
-            self.next += 1;
-        }
     }
 
     fn folder(&self) -> Option<PathBuf> {
@@ -346,8 +281,7 @@ impl Worker {
                 }
             }
         };
-        *self.shared.text.write() = Some(Arc::new(text));
-        self.add_missing(reached)
+        self.begin_at(text, reached)
     }
 
     /// Throws the index away and builds it from the store.
@@ -368,52 +302,93 @@ impl Worker {
             }
         }
         let text = TextIndex::open(folder.as_deref())?;
-        *self.shared.text.write() = Some(Arc::new(text));
         *self.shared.failure.lock() = None;
-        self.add_missing(0)
+        self.begin_at(text, 0)
     }
 
-    /// Indexes the entries behind the sequence `reached`; rows are in the order of sequences.
-    fn add_missing(&mut self, reached: u64) -> Result<()> {
-        let rows = self.core.index.read().entry_rows();
-        let mut first = rows;
-        while first > 0 && reached > 0 {
-            match self.sequence_of(first - 1)? {
-                Some(sequence) if sequence <= reached => break,
-                _ => first -= 1,
+    /// Goes on with an index that has all entries up to the sequence `reached`.
+    fn begin_at(&mut self, text: TextIndex, reached: u64) -> Result<()> {
+        *self.shared.text.write() = Some(Arc::new(text));
+        (self.reached, self.committed) = (reached, reached);
+        let missing = {
+            let index = self.core.index.read();
+            index.entry_rows() - self.first_behind(&index)?
+        };
+        if missing == 0 {
+            return Ok(());
+        }
+        self.core.outbox.found(u64::from(missing));
+        let caught_up = self.catch_up().and_then(|()| self.commit_text());
+        self.core.outbox.done(u64::from(missing));
+        caught_up
+    }
+
+    /// Indexes what the store has behind what is indexed.
+    fn catch_up(&mut self) -> Result<()> {
+        self.has_gap = false;
+        let mut since_commit = 0;
+        loop {
+            let records = self.behind()?;
+            if records.is_empty() {
+                return Ok(());
+            }
+            for (sequence, record) in &records {
+                if self.shared.is_late() {
+                    self.has_gap = true;
+                    return Ok(());
+                }
+                self.add_record(record)?;
+                self.reached = *sequence;
+            }
+            since_commit += records.len() as u64;
+            if since_commit >= READ.1 {
+                self.commit_text()?;
+                since_commit = 0;
             }
         }
-        if reached == 0 {
-            first = 0;
-        }
-        (self.next, self.committed, self.reached) = (first, first, reached);
-        self.ahead.clear();
-        self.shared
-            .pending
-            .fetch_add(u64::from(rows - first), Ordering::Relaxed);
-        for row in first..rows {
-            if self.shared.is_late() {
+    }
+
+    /// The next entries behind what is indexed, with their sequences.
+    fn behind(&self) -> Result<Vec<(u64, EntryRecord)>> {
+        let index = self.core.index.read();
+        let mut records = Vec::new();
+        for row in self.first_behind(&index)?..index.entry_rows() {
+            let entry = index.entry(row)?;
+            if entry.standing == Standing::Gone {
+                continue;
+            }
+            let record = self.core.record_of(&index, &entry)?;
+            // What cannot be read cannot be indexed; verify reports it.
+            if let Some(sequence) = record.sequence()? {
+                records.push((sequence, record));
+            }
+            if records.len() == READ.0 {
                 break;
             }
-            self.add(row, None)?;
         }
-        if first < rows {
-            self.commit_text()?;
-        }
-        self.shared
-            .pending
-            .fetch_sub(u64::from(rows - first), Ordering::Relaxed);
-        Ok(())
+        Ok(records)
     }
 
-    fn sequence_of(&self, row: u32) -> Result<Option<u64>> {
-        let place = self.core.index.read().entry(row)?.place;
-        let Some(segment) = self.core.segment(place.segment) else {
-            return Ok(None);
-        };
-        Ok(segment
-            .header_at(u64::from(place.offset))?
-            .map(|header| header.sequence))
+    /// The first row whose entry may be behind what is indexed: rows are in the order of sequences.
+    fn first_behind(&self, index: &Index) -> Result<u32> {
+        let (mut low, mut high) = (0, index.entry_rows());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            // Of what is gone the record may be, too.
+            let mut at = middle;
+            let sequence = loop {
+                let found = self.core.sequence_of(index, at)?;
+                if found.is_some() || at == low {
+                    break found;
+                }
+                at -= 1;
+            };
+            match sequence {
+                Some(sequence) if sequence > self.reached => high = at,
+                _ => low = middle + 1,
+            }
+        }
+        Ok(low)
     }
 
     fn text_and_writer(&mut self) -> Result<Option<(Arc<TextIndex>, &IndexWriter)>> {
@@ -426,23 +401,33 @@ impl Worker {
         Ok(self.writer.as_ref().map(|writer| (text, writer)))
     }
 
-    fn add(&mut self, row: u32, text: Option<Box<str>>) -> Result<()> {
-        self.note_done(row);
-        let core = Arc::clone(&self.core);
-        let entry = core.index.read().entry(row)?;
-        if entry.standing == crate::rows::Standing::Gone {
+    fn add(&mut self, fresh: Fresh) -> Result<()> {
+        self.add_document(&fresh)?;
+        self.reached = self.reached.max(fresh.sequence);
+        Ok(())
+    }
+
+    /// Indexes an entry with what its record says.
+    fn add_record(&mut self, record: &EntryRecord) -> Result<()> {
+        let Some((sequence, body)) = self.core.read_entry(record)? else {
             return Ok(());
-        }
-        let info = match core.info_of(row, &entry) {
-            Ok(info) => info,
-            // What is damaged or gone cannot be indexed; verify reports it.
-            Err(StoreError::Damaged { .. } | StoreError::NotFound(_)) => return Ok(()),
-            Err(error) => return Err(error),
         };
-        let id: ArtifactId = info.id.parse()?;
-        let content = match &text {
+        self.add_document(&Fresh {
+            sequence,
+            id: record.id,
+            run: body.meta_text("run").to_owned(),
+            node: body.meta_text("node").to_owned(),
+            name: body.name,
+            kind: body.kind,
+            text: None,
+        })
+    }
+
+    fn add_document(&mut self, fresh: &Fresh) -> Result<()> {
+        let content = match &fresh.text {
             Some(_) => Vec::new(),
-            None => core.searchable(&id, INDEXED).unwrap_or_default(),
+            // What is damaged or gone cannot be indexed; verify reports it.
+            None => self.core.searchable(&fresh.id, INDEXED).unwrap_or_default(),
         };
         let Some((index, writer)) = self.text_and_writer()? else {
             return Ok(());
@@ -450,40 +435,38 @@ impl Worker {
         index.add(
             writer,
             &Document {
-                id,
-                name: &info.name,
-                kind: &info.kind,
-                run: &info.run,
-                node: &info.node,
-                text: text.as_deref().unwrap_or_else(|| text_of(&content)),
+                id: fresh.id,
+                name: &fresh.name,
+                kind: &fresh.kind,
+                run: &fresh.run,
+                node: &fresh.node,
+                text: fresh.text.as_deref().unwrap_or_else(|| text_of(&content)),
             },
         )
     }
 
     fn remove(&mut self, ids: &[ArtifactId]) -> Result<()> {
-        let Some((text, writer)) = self.text_and_writer()? else {
-            return Ok(());
-        };
         for id in ids {
+            let Some((text, writer)) = self.text_and_writer()? else {
+                return Ok(());
+            };
             text.remove(writer, id);
+            // It may have been put again, and its new entries read from the log already.
+            for record in self.entries_of(id)? {
+                self.add_record(&record)?;
+            }
         }
         Ok(())
     }
 
-    /// Often enough that opening is quick, seldom enough that writing it costs little.
-    fn checkpoint_if_due(&self) {
-        let records = self.core.since_checkpoint.load(Ordering::Relaxed);
-        if records < CHECKPOINT {
-            return;
+    fn entries_of(&self, id: &ArtifactId) -> Result<Vec<EntryRecord>> {
+        let index = self.core.index.read();
+        let mut records = Vec::new();
+        let mut next = index.newest(id)?;
+        while let Some((_, entry)) = next {
+            records.push(self.core.record_of(&index, &entry)?);
+            next = index.live_from(entry.older_of_content, OF_CONTENT)?;
         }
-        let known = u64::from(self.core.index.read().entry_rows());
-        if records < known / 4 {
-            return;
-        }
-        if let Err(error) = self.core.checkpoint_if_free() {
-            // Without a checkpoint the next opening reads the log; the store itself is whole.
-            tracing::warn!(component = "artifact_store", %error, "the checkpoint failed");
-            self.core.since_checkpoint.store(0, Ordering::Relaxed);
-        }
+        Ok(records)
     }
 }

@@ -11,7 +11,6 @@ use crate::log::Pending;
 use crate::record::{Header, Kind};
 use crate::text::{INDEXED, text_of};
 use crate::types::{ArtifactId, Whereabouts};
-use std::sync::atomic::Ordering;
 
 /// Bytes of a text that the note of its eviction keeps, so that it can be searched when the search
 /// index has to be built anew.
@@ -52,7 +51,7 @@ impl Core {
             .after_sync(&tail, move |index| index.mark_remote(id, note.bytes, place));
         // With the log's end held: a put that came now would count on the bytes that are going.
         self.log.sync_tail(&mut tail)?;
-        self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
+        self.note_records(1);
         Ok(true)
     }
 
@@ -85,7 +84,7 @@ impl Core {
             }
         });
         drop(tail);
-        self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
+        self.note_records(1);
         self.log.commit(number)
     }
 
@@ -146,7 +145,7 @@ impl Core {
             index.add_content(id, bytes, place).map(|_| ())
         });
         drop(tail);
-        self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
+        self.note_records(1);
         self.log.commit(number)?;
         Ok(true)
     }
@@ -180,7 +179,7 @@ impl Core {
             index.set_hold(&id, reason.as_deref(), place)
         });
         drop(tail);
-        self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
+        self.note_records(1);
         self.log.commit(number)?;
         Ok(true)
     }

@@ -18,9 +18,9 @@ pub(crate) type Checked<T> = std::result::Result<T, String>;
 /// Unpacked blocks that are kept while one content is read.
 const BLOCKS: usize = 4;
 
-/// The blocks that were read last, each with its row.
+/// The blocks that were read last, each with its place.
 #[derive(Default)]
-struct Blocks(Vec<(u32, Vec<u8>)>);
+struct Blocks(Vec<(Place, Vec<u8>)>);
 
 /// A place in a content that is read piece by piece, see [`crate::Store::cursor`].
 pub struct Cursor {
@@ -278,44 +278,44 @@ impl Core {
             let found = {
                 let index = self.index.read();
                 let spot = index.chunks.find(key);
-                spot.map(|spot| (spot, index.chunks.blocks[spot.block as usize]))
+                spot.map(|spot| (spot, index.chunks.blocks[spot.block as usize].place))
             };
-            let Some((spot, block)) = found else {
+            let Some((spot, place)) = found else {
                 return Ok(Err("one of its chunks is lost".into()));
             };
-            if blocks.0.iter().any(|(row, _)| *row == spot.block) {
-                break (spot, block.place);
+            if blocks.0.iter().any(|(kept, _)| *kept == place) {
+                break (spot, place);
             }
-            let Some(segment) = self.log.segment(block.place.segment) else {
+            let Some(segment) = self.log.segment(place.segment) else {
                 let index = self.index.read();
-                if index.chunks.blocks[spot.block as usize].place == block.place
-                    && index.chunks.find(key) == Some(spot)
-                {
+                let found = index.chunks.find(key);
+                let is_there = found
+                    .is_some_and(|spot| index.chunks.blocks[spot.block as usize].place == place);
+                if is_there {
                     return Ok(Err("the segment of one of its chunks is lost".into()));
                 }
                 // Compaction moved it in this moment.
                 continue;
             };
-            let record = segment.record_at(u64::from(block.place.offset))?;
+            let record = segment.record_at(u64::from(place.offset))?;
             let plain = record
                 .filter(|(header, _)| header.kind == Kind::Block)
                 .and_then(|(header, body)| read_block(&body, header.flags, self.seal.as_ref()));
             let Some((_, plain)) = plain else {
-                let mut index = self.index.write();
-                index.chunks.blocks[spot.block as usize].is_damaged = true;
+                self.index.write().chunks.mark_damaged(key, place);
                 return Ok(Err(format!(
                     "its chunks in segments/{}, byte {}, do not check out",
-                    Segment::file_name(block.place.segment),
-                    block.place.offset
+                    Segment::file_name(place.segment),
+                    place.offset
                 )));
             };
             if blocks.0.len() == BLOCKS {
                 blocks.0.remove(0);
             }
-            blocks.0.push((spot.block, plain));
-            break (spot, block.place);
+            blocks.0.push((place, plain));
+            break (spot, place);
         };
-        let plain = blocks.0.iter().find(|(row, _)| *row == spot.block);
+        let plain = blocks.0.iter().find(|(kept, _)| *kept == place);
         let range = spot.offset as usize..(spot.offset + spot.length) as usize;
         let chunk = plain.and_then(|(_, plain)| plain.get(range));
         Ok(chunk.ok_or_else(|| {

@@ -221,20 +221,54 @@ impl LogEnd<'_> {
 }
 
 /// Applies changes to an index, by sequence.
-struct Replay {
-    index: Index,
+pub(crate) struct Replay {
+    pub(crate) index: Index,
     count: usize,
     /// Holds of contents whose first records are gone, for a later put brought them again.
     early: FxHashMap<ArtifactId, (Option<String>, Place)>,
 }
 
 impl Replay {
-    fn new(index: Index) -> Self {
+    pub(crate) fn new(index: Index) -> Self {
         Self {
             index,
             count: 0,
             early: FxHashMap::default(),
         }
+    }
+
+    /// Applies what the log of an opened store says between two places, each a segment and an offset. Nothing moves in
+    /// it meanwhile. False when some of it does not check out.
+    pub(crate) fn apply_between(
+        &mut self,
+        segments: &[Arc<Segment>],
+        from: (u32, u64),
+        until: (u32, u64),
+        seal: Option<&Seal>,
+    ) -> Result<bool> {
+        let mut is_whole = true;
+        let between = |segment: &&Arc<Segment>| (from.0..=until.0).contains(&segment.number);
+        for segment in segments.iter().filter(between) {
+            let start = if segment.number == from.0 { from.1 } else { 0 };
+            let end = (segment.number == until.0).then_some(until.1);
+            let scanned = segment.scan(start, end, &mut |found| {
+                match found {
+                    Found::Record { header, .. } if header.kind == Kind::Segment => {}
+                    Found::Record {
+                        header,
+                        offset,
+                        body,
+                    } => match read_change(segment.number, &header, offset, body, seal) {
+                        Some(change) => self.apply(change)?,
+                        None => is_whole = false,
+                    },
+                    _ => is_whole = false,
+                }
+                Ok(())
+            })?;
+            is_whole &= scanned.end == End::Clean;
+        }
+        Ok(is_whole)
     }
 
     fn apply(&mut self, change: Change) -> Result<()> {

@@ -8,8 +8,10 @@ use crate::keeper::Keeper;
 use crate::keys::{Keys, Wanted};
 use crate::ledger::Ledger;
 use crate::log::{Log, sync_folder};
+use crate::outbox::Outbox;
 use crate::read::Cursor;
 use crate::recovery::{glance, recover};
+use crate::settle::{Bell, Settler};
 use crate::types::{
     ArtifactId, Collected, Filter, Finding, Hit, Info, Options, Put, Stats, Whereabouts,
 };
@@ -34,6 +36,7 @@ pub(crate) struct Open {
     pub(crate) core: Arc<Core>,
     pub(crate) keys: Option<Keys>,
     keeper: Keeper,
+    settler: Settler,
     lock: File,
 }
 
@@ -82,6 +85,8 @@ impl Store {
             options.segment_bytes,
             Arc::clone(&ledger),
         )?;
+        let (outbox, inbox) = Outbox::new(options.search);
+        let (bell, rung) = Bell::new();
         let core = Arc::new(Core {
             path: path.to_path_buf(),
             store,
@@ -95,14 +100,26 @@ impl Store {
             rewriting: Mutex::new(()),
             checkpointing: Mutex::new(()),
             since_checkpoint: AtomicU64::new(found.replayed as u64),
+            due: AtomicU64::new(u64::MAX),
+            settle_after: options.settle_after,
+            outbox: Arc::new(outbox),
+            bell,
         });
-        core.settle_down();
-        let keeper = Keeper::start(Arc::clone(&core), options.search)?;
+        core.settle_soon();
+        let settler = Settler::start(Arc::clone(&core), rung)?;
+        let keeper = match Keeper::start(Arc::clone(&core), inbox) {
+            Ok(keeper) => keeper,
+            Err(error) => {
+                settler.stop();
+                return Err(error);
+            }
+        };
         Ok(Self {
             open: RwLock::new(Some(Open {
                 core,
                 keys,
                 keeper,
+                settler,
                 lock,
             })),
         })
@@ -124,9 +141,7 @@ impl Store {
     pub fn put(&self, content: &[u8], put: &Put) -> Result<ArtifactId> {
         let using = self.using();
         let open = using.open()?;
-        let (id, row) = open.core.put(content, put)?;
-        open.keeper.note_put(row, Some(content));
-        Ok(id)
+        open.core.put(content, put)
     }
 
     /// The content, checked against its digest.
@@ -158,11 +173,7 @@ impl Store {
     pub fn finish(&self, writer: Writer) -> Result<ArtifactId> {
         let using = self.using();
         let open = using.open()?;
-        let (id, row) = open.core.finish(writer)?;
-        if let Some(row) = row {
-            open.keeper.note_put(row, None);
-        }
-        Ok(id)
+        open.core.finish(writer)
     }
 
     /// A cursor at the beginning of a content, for [`Self::read`].
@@ -201,7 +212,7 @@ impl Store {
     pub fn search(&self, query: &str, limit: usize) -> Result<Vec<Hit>> {
         let using = self.using();
         let open = using.open()?;
-        open.keeper.search(&open.core, query, limit)
+        open.keeper.search(query, limit)
     }
 
     /// Waits until all that was put before can be found by [`Self::search`].
@@ -287,7 +298,6 @@ impl Store {
                 reason: reason.to_owned(),
             });
         }
-        open.keeper.note_removed(&[*id]);
         Ok(!removed.is_empty())
     }
 
@@ -296,9 +306,7 @@ impl Store {
     pub fn gc(&self, keep: &[ArtifactId], before: Option<f64>) -> Result<Collected> {
         let using = self.using();
         let open = using.open()?;
-        let (collected, removed) = collect::collect(&open.core, keep, before)?;
-        open.keeper.note_removed(&removed);
-        Ok(collected)
+        collect::collect(&open.core, keep, before)
     }
 
     /// Reads every stored byte and returns what does not check out.
@@ -329,7 +337,7 @@ impl Store {
             syncs: open.core.log.syncs(),
             puts: open.core.puts.load(Ordering::Relaxed),
             chunks: index.chunks.len() as u64,
-            unindexed: open.keeper.pending(),
+            unindexed: open.core.outbox.pending(),
         })
     }
 
@@ -339,6 +347,7 @@ impl Store {
         let Some(open) = self.open.write().take() else {
             return Ok(());
         };
+        open.settler.stop();
         open.keeper.stop();
         let saved = open.core.checkpoint_at_end();
         let trimmed = open.core.log.trim(&mut open.core.log.tail.lock());

@@ -245,6 +245,8 @@ pub struct Options {
     pub passphrase_cost: Cost,
     /// A segment is closed when it has grown beyond this many bytes.
     pub segment_bytes: u64,
+    /// Records of the log that are known in memory before the index on the disk takes them in, at most.
+    pub settle_after: u64,
     /// Whether contents are searchable by their text.
     pub search: bool,
     /// What scores a content when it is put.
@@ -258,6 +260,7 @@ impl Default for Options {
             encrypt: false,
             passphrase_cost: Cost::default(),
             segment_bytes: 256 << 20,
+            settle_after: 250_000,
             search: true,
             scorers: Scorers::default(),
         }

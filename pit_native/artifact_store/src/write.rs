@@ -2,7 +2,7 @@
 
 use crate::body::{content_body, recipe_body};
 use crate::chunks::{BLOCK, CHUNK_FROM, ChunkKey, Table, block_body, cut, window};
-use crate::core::{Core, Prepared};
+use crate::core::{Core, Known, Prepared};
 use crate::error::{Result, StoreError};
 use crate::log::Pending;
 use crate::marks::other_digest;
@@ -10,7 +10,6 @@ use crate::record::{Header, Kind};
 use crate::types::{ArtifactId, Digester, Put};
 use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 /// Bytes of a stream that are looked at for its quality.
@@ -177,7 +176,7 @@ impl Core {
         index.chunks.add_block(places[0], &draft.table);
         drop(index);
         drop(tail);
-        self.since_checkpoint.fetch_add(1, Ordering::Relaxed);
+        self.note_records(1);
         draft.table.clear();
         draft.fresh.clear();
         draft.plain.clear();
@@ -262,8 +261,8 @@ impl Core {
         })
     }
 
-    /// Stores what was written, durably; see [`Self::put`] and [`Self::restore`]. With the row of a put.
-    pub(crate) fn finish(&self, writer: Writer) -> Result<(ArtifactId, Option<u32>)> {
+    /// Stores what was written, durably; see [`Self::put`] and [`Self::restore`].
+    pub(crate) fn finish(&self, writer: Writer) -> Result<ArtifactId> {
         let Writer {
             purpose,
             bytes,
@@ -286,26 +285,30 @@ impl Core {
                     self.recipe(&id, draft)?
                 };
                 self.restore_prepared(&id, bytes, &prepared)?;
-                return Ok((id, None));
+                return Ok(id);
             }
         };
         let quality = self
             .scorers
             .score(&put.kind, &head, bytes > head.len() as u64);
+        let known = Known {
+            id,
+            bytes,
+            quality,
+            text: None,
+        };
         if draft.at == 0 && buffer.len() <= CHUNK_FROM {
-            let put = self.put_known(id, bytes, quality, &put, || {
+            return self.put_known(known, &put, || {
                 let body = content_body(&id, &buffer, self.seal.as_ref())?;
                 Ok(Prepared::new(body, None))
             });
-            return put.map(|(id, row)| (id, Some(row)));
         }
         self.cut(&mut draft, &buffer, true)?;
         let mut draft = Some(draft);
-        let put = self.put_known(id, bytes, quality, &put, || match draft.take() {
+        self.put_known(known, &put, || match draft.take() {
             Some(draft) => self.recipe(&id, draft),
             None => unreachable!("a content is prepared once"),
-        });
-        put.map(|(id, row)| (id, Some(row)))
+        })
     }
 }
 

@@ -58,6 +58,7 @@ fn settings(key: u8) -> Options {
     Options {
         key: (key > 0).then(|| [key; 32].into()),
         segment_bytes: 60_000,
+        settle_after: 40,
         ..options()
     }
 }
@@ -152,6 +153,39 @@ fn reopener() {
     }
 }
 
+/// As [`writer`], of one whose index goes to the disk all the time.
+#[test]
+#[ignore = "the writer that the other test starts and kills"]
+fn settler() {
+    let (Ok(path), Ok(work)) = (std::env::var(FOLDER), std::env::var(WORK)) else {
+        return;
+    };
+    let mut words = work
+        .split(' ')
+        .map(|word| word.parse::<u64>().expect("a number"));
+    let (_, first, key) = (words.next(), words.next(), words.next());
+    let settling = Options {
+        settle_after: 6,
+        ..settings(key.expect("a key") as u8)
+    };
+    let store = Store::open(Path::new(&path), settling).expect("opened");
+    let next = AtomicU32::new(first.expect("a number") as u32);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let name = format!("kept {number}");
+                    store
+                        .put(&content(number), &named(&name, "r"))
+                        .expect("put");
+                    tell(&format!("put {number}"));
+                }
+            });
+        }
+    });
+}
+
 /// Removes what is only passing, of all that is listed.
 fn collect(store: &Store) {
     let listed = store
@@ -193,6 +227,7 @@ fn kill_one(path: &Path, kind: &str, seed: u64, first: u32, key: u8) -> Told {
     // A reopener tells 61 lines a round, and is killed around the last.
     let lines = match kind {
         "reopener" => 61 * (1 + dice.roll(3)) - dice.roll(2),
+        "settler" => 10 + dice.roll(120),
         _ => 1 + dice.roll(40),
     };
     let moment = Duration::from_micros(dice.roll(3000));
@@ -273,6 +308,13 @@ fn who_is_killed_over_a_checkpoint_loses_nothing() {
     let kills: u32 =
         std::env::var("SYMPHONY_KILLS").map_or(12, |kills| kills.parse().expect("a number"));
     kill_all("reopener", kills);
+}
+
+#[test]
+fn who_is_killed_while_the_index_settles_loses_nothing() {
+    let kills: u32 =
+        std::env::var("SYMPHONY_KILLS").map_or(12, |kills| kills.parse().expect("a number"));
+    kill_all("settler", kills);
 }
 
 fn kill_all(kind: &str, kills: u32) {

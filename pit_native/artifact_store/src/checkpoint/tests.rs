@@ -140,7 +140,7 @@ const REACH: Reach = Reach {
 fn written(folder: &TempDir, index: &Index, seal: Option<&Seal>) -> std::path::PathBuf {
     let path = folder.path().join("checkpoint");
     Snapshot::of(index, REACH)
-        .write(&path, seal)
+        .write(&path, seal, &AtomicBool::new(false))
         .expect("written");
     path
 }
