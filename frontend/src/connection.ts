@@ -1,4 +1,7 @@
-/** The one WebSocket to the host: JSON-RPC requests and notifications, with the token first, joined again when lost. */
+/**
+ * The one WebSocket to the host: JSON-RPC requests and notifications, with the token first, joined again when lost.
+ * What was asked and not answered is asked again with the same id; the host does nothing twice.
+ */
 
 export type ConnectionState = 'connecting' | 'open' | 'lost' | 'refused'
 
@@ -12,6 +15,7 @@ export class RemoteError extends Error {
 }
 
 interface Waiting {
+  text: string
   resolve: (value: unknown) => void
   reject: (error: Error) => void
 }
@@ -38,11 +42,13 @@ export class Connection {
   #socket: WebSocket | null = null
   #next = 1
   #event = 1
+  #authenticating = 0
   #pause = FIRST_PAUSE
   #state: ConnectionState = 'connecting'
   readonly #waiting = new Map<number, Waiting>()
   readonly #address: string
   readonly #credentials: Record<string, string>
+  readonly #load = crypto.randomUUID()
   readonly #handlers: Handlers
 
   constructor(address: string, credentials: Record<string, string>, handlers: Handlers) {
@@ -67,8 +73,9 @@ export class Connection {
         reject(new RemoteError('The host cannot be reached', 'wait until the connection is back'))
         return
       }
-      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject })
-      this.#socket.send(JSON.stringify({ jsonrpc: '2.0', id, method, params }))
+      const text = JSON.stringify({ jsonrpc: '2.0', id, method, params })
+      this.#waiting.set(id, { text, resolve: resolve as (value: unknown) => void, reject })
+      this.#socket.send(text)
     })
   }
 
@@ -78,13 +85,16 @@ export class Connection {
   }
 
   async #authenticate(): Promise<void> {
+    const before = [...this.#waiting.values()]
+    this.#authenticating = this.#next
+    let answer: { continued?: boolean }
     try {
-      await this.request('authenticate', this.#credentials)
+      answer = await this.request('authenticate', { ...this.#credentials, load: this.#load })
     } catch {
-      this.#set('refused')
-      this.#socket?.close()
-      return
+      return // the socket was closed, and its code says why
     }
+    if (answer.continued) for (const { text } of before) this.#socket?.send(text)
+    else this.#giveUp(before)
     this.#pause = FIRST_PAUSE
     this.#set('open')
     this.#handlers.opened()
@@ -105,15 +115,22 @@ export class Connection {
   }
 
   #closed(code: number): void {
-    for (const { reject } of this.#waiting.values()) reject(new RemoteError('The connection was lost'))
-    this.#waiting.clear()
+    const first = this.#waiting.get(this.#authenticating)
+    if (first) this.#giveUp([first])
     if (this.#state === 'refused' || code === UNAUTHORISED) {
+      this.#giveUp([...this.#waiting.values()])
       this.#set('refused')
       return
     }
     this.#set('lost')
     setTimeout(() => this.open(), this.#pause)
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
+  }
+
+  /** What nobody will answer: another host, or one that has forgotten this page. */
+  #giveUp(lost: Waiting[]): void {
+    for (const waiting of lost) waiting.reject(new RemoteError('The connection was lost'))
+    for (const [id, waiting] of this.#waiting) if (lost.includes(waiting)) this.#waiting.delete(id)
   }
 
   #set(state: ConnectionState): void {

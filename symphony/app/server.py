@@ -168,7 +168,8 @@ class PageServer:
         token = params.get("token")
         if not isinstance(token, str) or not hmac.compare_digest(token.encode(), self.token.encode()):
             return None
-        answer = {"jsonrpc": "2.0", "id": message.get("id"), "result": {"authenticated": True}}
+        result = {"authenticated": True, "continued": self._pages.continues(params)}
+        answer = {"jsonrpc": "2.0", "id": message.get("id"), "result": result}
         await socket_.send_text(json.dumps(answer))
         return params
 

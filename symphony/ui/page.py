@@ -13,6 +13,7 @@ from symphony.errors import BadInput, SymphonyError
 from symphony.ports.host import HostPort
 from symphony.ui import words
 from symphony.ui.actions import ACTIONS
+from symphony.ui.conversation import Conversation
 from symphony.ui.live import Feed
 from symphony.ui.state import Json, PageState, Problem, Question
 from symphony.ui.views import VIEWS, panels, shell
@@ -39,6 +40,7 @@ class Page:
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._reloads: set[str] = set()
         self._waiting: set[tuple[str, str]] = set()
+        self._conversation: tuple[object, Conversation] = (None, Conversation())
 
     # --- what actions use --------------------------------------------------------------------
     def changed(self) -> None:
@@ -141,6 +143,7 @@ class Page:
 
     async def close(self) -> None:
         """Ends what is under way."""
+        await self._conversation[1].close()
         for task in list(self._tasks):
             task.cancel()
         await self.idle()
@@ -217,6 +220,16 @@ class Page:
         if view in (self.state.view, "board"):
             self.reload(view)
 
+    def conversation(self, load: object) -> Conversation:
+        """What this load of the page has asked so far; that of an earlier load is nobody's any more."""
+        if not isinstance(load, str) or load != self._conversation[0]:
+            self._conversation = (load, Conversation())
+        return self._conversation[1]
+
+    def knows(self, load: object) -> bool:
+        """Whether this load of the page was connected before."""
+        return isinstance(load, str) and load == self._conversation[0]
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Calls `listener` after each change until `forget`."""
         self._listeners.add(listener)
@@ -254,6 +267,12 @@ class Pages:
         while len(self._pages) > KEPT_PAGES:
             self._pages.popitem(last=False)
         return page
+
+    def continues(self, params: Json) -> bool:
+        """Whether these parameters of `authenticate` are those of a page that was connected before and asks on."""
+        name = params.get("page")
+        page = self._pages.get(name) if isinstance(name, str) else None
+        return page is not None and page.knows(params.get("load"))
 
     def attach(self, feed: Feed) -> None:
         """Feeds a connection with the events of the host."""

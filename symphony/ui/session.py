@@ -10,6 +10,7 @@ from typing import Any
 
 from symphony.errors import BadInput, SymphonyError
 from symphony.ui import methods
+from symphony.ui.conversation import Conversation
 from symphony.ui.live import Feed
 from symphony.ui.page import Page, Pages
 from symphony.ui.tree import TreeStream
@@ -44,6 +45,7 @@ class PageSession:
         self._dirty = asyncio.Event()
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asked = Conversation()
         self._slots = asyncio.Semaphore(OPEN_REQUESTS)
 
     @property
@@ -62,6 +64,8 @@ class PageSession:
         """Sends the first tree at once and keeps it up to date from then on."""
         name = (params or {}).get("page")
         self._page = self._pages.page(name if isinstance(name, str) and len(name) <= 64 else "")
+        self._asked = self._page.conversation((params or {}).get("load"))
+        self._asked.connect(self._write)
         self._page.listen(self._dirty.set)
         self._pages.attach(self._feed)
         await self._write(self._tree.patch(shell.render(self._page.state)))
@@ -80,19 +84,22 @@ class PageSession:
         if not isinstance(message, dict) or not isinstance(message.get("method"), str):
             await self._fail(None, INVALID_REQUEST, "The message is no JSON-RPC request")
             return
-        params = message.get("params") or {}
+        params, id = message.get("params") or {}, message.get("id")
+        if not await self._asked.begins(id):
+            return
         if not isinstance(params, dict):
-            await self._fail(message.get("id"), INVALID_PARAMS, "The parameters must be named")
+            await self._fail(id, INVALID_PARAMS, "The parameters must be named")
         elif message["method"] == "ui.event":
             # Events act in the order in which they come; what takes long runs on beside.
-            await self._answer(message.get("id"), "ui.event", params)
+            await self._answer(id, "ui.event", params)
         else:
             await self._slots.acquire()
-            self._run(self._serve(message.get("id"), message["method"], params))
+            self._asked.run(self._serve(id, message["method"], params))
 
     async def close(self) -> None:
-        """Ends the connection's tasks. The page's state stays for the next connection."""
+        """Ends the connection's tasks. The page's state, and what it has asked, stay for the next connection."""
         self._pages.detach(self._feed)
+        self._asked.disconnect(self._write)
         if self._page is not None:
             self._page.forget(self._dirty.set)
         for task in list(self._tasks):
@@ -119,7 +126,9 @@ class PageSession:
             await self._fail(request, FAILED, f"{method} did not work: {error}; the log has the details")
         else:
             if request is not None:
-                await self._write(json.dumps({"jsonrpc": "2.0", "id": request, "result": result}))
+                await self._asked.answer(
+                    request, json.dumps({"jsonrpc": "2.0", "id": request, "result": result})
+                )
 
     async def _call(self, method: str, params: dict[str, Any]) -> Any:
         if method == "ui.event":
@@ -141,7 +150,7 @@ class PageSession:
         error = {"code": code, "message": message}
         if data is not None:
             error["data"] = data
-        await self._write(json.dumps({"jsonrpc": "2.0", "id": request, "error": error}))
+        await self._asked.answer(request, json.dumps({"jsonrpc": "2.0", "id": request, "error": error}))
 
     # --- what is pushed ----------------------------------------------------------------------
     async def _reset(self) -> None:
