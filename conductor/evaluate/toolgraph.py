@@ -16,10 +16,11 @@ import torch
 
 from conductor.evaluate.chains import Chain, least_risk, mean_f1
 from conductor.evaluate.lines import read_json, read_lines, write_lines
-from conductor.training.composing import FIRST, Composer, Texts, epochs_for, read_texts, teach
-from conductor.training.experience import NEIGHBOURS, Experience
+from conductor.training.composing import FIRST, Composer, Texts, is_enough, read_texts
+from conductor.training.experience import SHARPNESS, Experience
 from conductor.training.layers import LAYERS, LowerLayers, sentence_vectors
 from conductor.training.pointer import LONGEST
+from conductor.training.teaching import epochs_for, teach
 from symphony.errors import BadInput
 
 Array = np.ndarray[Any, Any]
@@ -63,21 +64,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     lower = LowerLayers(options.encoder, (FIRST, LAYERS))
     (_, states), _ = lower.states(list(tools.values()))
     vectors = sentence_vectors(states)
-    texts = read_texts(lower, train.prompts)
-    asked = read_texts(lower, [prompt for _, prompt in test])
     in_slice = np.array([is_in_slice(one) for one in train.ids], dtype=bool)
     rest, tenth = np.flatnonzero(~in_slice), np.flatnonzero(in_slice)
+    whole = not is_enough(len(rest))
+    texts = read_texts(lower, train.prompts, whole=whole)
+    asked = read_texts(lower, [prompt for _, prompt in test], whole=whole)
     edges = read_edges(options.edges, tools)
     experience = Experience(vectors, texts.vectors[rest], [train.chains[k] for k in rest], edges)
     composer = Composer.new(experience, lower, options.seed)
     known = part_of(texts, rest)
-    chains = [train.chains[k] for k in rest]
-    done = teach(composer, known, chains, epochs=epochs_for(len(rest)), seed=options.seed, until=until)
+    done = teach(composer, known, epochs=epochs_for(len(rest)), seed=options.seed, until=until)
     scores = scores_on(composer, part_of(texts, tenth), [train.chains[k] for k in tenth])
-    composer.experience = Experience(vectors, texts.vectors, train.chains, edges)
+    composer.remember(Experience(vectors, texts.vectors, train.chains, edges), texts)
     if done and len(tenth):
         # One more epoch over all lines, the tenth among them, that was not to be seen before.
-        done = teach(composer, texts, train.chains, epochs=1, seed=options.seed, until=until, rate=0.3)
+        done = teach(composer, texts, epochs=1, seed=options.seed, until=until, rate=0.3)
     names = list(tools)
     plans = [
         plan_of(one, [names[tool] for tool in chain])
@@ -88,9 +89,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def compose(composer: Composer, texts: Texts) -> list[Chain]:
-    """For each prompt the chain of least risk among the likeliest."""
+    """For each prompt the chain of least risk among those composed and those recognised."""
     found = []
-    for proposals in composer.propose(texts):
+    for proposals in composer.weigh(texts):
         weights = np.exp([p.score - proposals[0].score for p in proposals])
         found.append(least_risk([p.chain for p in proposals], list(weights / weights.sum())))
     return found
@@ -101,8 +102,9 @@ def scores_on(composer: Composer, texts: Texts, right: Sequence[Chain]) -> dict[
     experience = composer.experience
     near, close = [], []
     for vector in texts.vectors:
-        rows, _ = experience.neighbours(vector)
-        near.append(least_risk([experience.chains[row] for row in rows], [1.0 / NEIGHBOURS] * len(rows)))
+        rows, likeness = experience.neighbours(vector)
+        weights = np.exp((likeness - likeness[0]) / SHARPNESS)
+        near.append(least_risk([experience.chains[row] for row in rows], list(weights / weights.sum())))
         order = np.argsort(-(experience.tools @ vector), kind="stable")[:2]
         close.append(tuple(int(tool) for tool in order))
     cloned = [proposals[0].chain for proposals in composer.propose(texts, width=1)]

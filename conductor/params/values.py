@@ -30,6 +30,7 @@ def same_value(text: str, value: Any) -> bool:
 
 _SENTENCE_ENDS = re.compile(r"[.!?]\s+[A-Z]")
 _QUOTE = re.compile(r"(?<!\w)'|'(?!\w)|[\"`“”]")
+_STOP_AFTER_QUOTE = re.compile(r"(?<=[\"'`“”‘’])\.$")
 
 
 def is_one_piece(text: str) -> bool:
@@ -44,10 +45,10 @@ def is_one_piece(text: str) -> bool:
 def typed_value(text: str, kind: str, name: str, description: str) -> Any:
     """A span of the prompt as a value of type `str`, `int`, `float` or `bool`; None when it is none.
 
-    Text loses the quotes and the stops around it. A date in words becomes `YYYY-MM-DD` where name or
-    description speak of a date and of that form or of none.
+    Text loses the quotes around it and the marks after it; a full stop within quotes is its own. A date in
+    words becomes `YYYY-MM-DD` where name or description speak of a date and of that form or of none.
     """
-    plain = " ".join(text.split()).strip("\"'`“”‘’ ").rstrip(".,;:\"'`“”‘’ ")
+    plain = _STOP_AFTER_QUOTE.sub("", " ".join(text.split())).strip("\"'`“”‘’ ").rstrip(",;:\"'`“”‘’ ")
     if not plain:
         return None
     if kind in ("int", "float"):

@@ -23,7 +23,9 @@ LEAST_STEPS, MOST_EPOCHS = 240, 60
 """Few lines are gone through more often, until so many steps are made or so many epochs."""
 RATE = 1.5e-3
 GIVEN = 0.5
-"""From this probability on an optional parameter counts as given."""
+"""From this probability on an optional parameter counts as without a value."""
+BROKEN = 1e-3
+"""A span that runs over a quote or the end of a sentence counts for so little."""
 
 
 def teach_choice(
@@ -153,15 +155,29 @@ def _values(
         one, choices = parameters[place], answers[place]
         if not one.required and choices[0].none > GIVEN:
             continue
-        free = [a for a in choices if a.span not in taken]
-        whole = [a for a in free if is_one_piece(_text_of(prompt, a.span))]
-        for answer in [*whole, *free, *choices]:
-            value = typed_value(_text_of(prompt, answer.span), one.kind, one.name, one.description)
-            if value is not None:
-                values[one.name] = value
-                taken.add(answer.span)
-                break
+        found = _readings(prompt, one, choices, taken) or _readings(prompt, one, choices, set())
+        if found:
+            spans, values[one.name] = max(found, key=lambda reading: sum(reading[0].values()))
+            taken.add(max(spans, key=lambda span: spans[span]))
     return {one.name: values[one.name] for one in parameters if one.name in values}
+
+
+def _readings(
+    prompt: Prompt, one: Parameter, choices: Sequence[Answer], taken: set[tuple[int, int]]
+) -> list[tuple[dict[tuple[int, int], float], Any]]:
+    """The values that free spans stand for, each with its spans and their probabilities.
+
+    One that stands at several places is as likely as these are together.
+    """
+    found: dict[str, tuple[dict[tuple[int, int], float], Any]] = {}
+    for answer in choices:
+        text = _text_of(prompt, answer.span)
+        value = typed_value(text, one.kind, one.name, one.description)
+        if answer.span in taken or value is None:
+            continue
+        likely = answer.likely if is_one_piece(text) else answer.likely * BROKEN
+        found.setdefault(str(value).lower(), ({}, value))[0][answer.span] = likely
+    return list(found.values())
 
 
 def _text_of(prompt: Prompt, span: tuple[int, int]) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from conductor.lexical import LexicalIndex
-from conductor.params.values import same_value
+from conductor.params.values import same_value, typed_value
+from conductor.training.cues import WRITTEN_DATE, Wording, cues_of, spoken_of
 from conductor.training.layers import LAYERS, LowerLayers, padded, sentence_vectors
 from conductor.training.pointer import LONGEST, Batch
 from conductor.training.spans import MOST_TOKENS, Page, Question, token_letters
@@ -193,18 +194,32 @@ class ToolCatalogue:
         """The questions of these calls' parameters; with `learn` the spans of the values, too."""
         places = prompt.places[:MOST_TOKENS]
         letters, starts, ends = token_letters(prompt.text, places)
+        wording = Wording(prompt.text, places)
+        clauses = prompt.clauses[prompt.coarse]
+        tools = [call.tool for call in calls]
+        own = spoken_of(
+            clauses @ self.does[tools].T + prompt.words[:, tools],
+            prompt.starts[prompt.coarse],
+            wording.relative,
+        )
         questions = []
         for number, call in enumerate(calls):
-            tool = self.tools[call.tool]
-            for one in tool.parameters:
-                spans = (
-                    spans_of(prompt.text, places, starts, ends, call.values.get(one.name), one)
-                    if learn
-                    else ()
-                )
-                vector = self._question(one)
+            parameters = self.tools[call.tool].parameters
+            described = [(plain_words(one.name), one.description, one.kind) for one in parameters]
+            cues = cues_of(wording, described, number, len(calls), own[number])
+            for one, facts in zip(parameters, cues, strict=True):
+                value = call.values.get(one.name)
+                spans = spans_of(prompt.text, places, starts, ends, value, one) if learn else ()
                 questions.append(
-                    Question(vector, self.does[call.tool], one.kind, one.required, number, spans)
+                    Question(
+                        self._question(one),
+                        self.does[call.tool],
+                        one.kind,
+                        one.required,
+                        number,
+                        facts,
+                        spans,
+                    )
                 )
         states = np.concatenate([prompt.states, prompt.last], axis=1)[:MOST_TOKENS].astype(np.float32)
         return Page(states, letters, starts, ends, questions)
@@ -236,6 +251,11 @@ def spans_of(
                 for last in range(row, min(row + 8, len(places))):
                     if starts[row] and ends[last] and same_value(text[a : places[last][1]], value):
                         found.append((row, last))
+        if not found and one.kind == "str" and re.fullmatch(r"\d{4}-\d\d-\d\d", wanted):
+            for match in WRITTEN_DATE.finditer(text):
+                known = match.start() in begins and match.end() in closes
+                if known and typed_value(match.group(), "str", "date", "") == wanted:
+                    found.append((begins[match.start()], closes[match.end()]))
     return tuple(found) or None
 
 

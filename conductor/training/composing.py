@@ -1,9 +1,9 @@
-"""Teaches the pointer network to compose chains of tools from prompts with their chains."""
+"""Composes chains of tools for prompts: freely by the pointer network, and as known by the recogniser."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +13,21 @@ from torch import Tensor, nn
 
 from conductor.training.experience import FACTS, Chain, Experience
 from conductor.training.layers import LowerLayers, UpperLayers, padded, sentence_vectors
-from conductor.training.pointer import LONGEST, Batch, Pointer, Proposal, propose
+from conductor.training.pointer import Batch, Pointer, Proposal, likelihoods, propose
+from conductor.training.recogniser import Recogniser
 from conductor.words import clauses_of
 
 Array = np.ndarray[Any, Any]
 
-FIRST = 4
+FIRST = 3
 """Layers of the encoder from this one on are trained further; those below run once for each text."""
+ENOUGH = 1200
+"""With fewer prompts to learn from, the encoder stays as it is: its layers would learn them by heart."""
 BATCH = 64
-RATE, UPPER_RATE = 1.5e-3, 1e-4
-SAMPLED = 0.7
-"""The share of tools that a batch may point at, beside the right ones."""
-STRANGE = 0.4
-"""So often a prompt is trained on as if none with the same set of tools were known."""
+WIDTH, RECOGNISED = 8, 12
+"""Chains that come into question: of the beam, and of those known."""
+VOTE = 0.5
+"""Weight of being recognised beside being composed; see `docs/conductor.md` for what it was chosen on."""
 
 
 @dataclass(slots=True)
@@ -37,36 +39,66 @@ class Texts:
     clauses: list[Array]
 
 
-def read_texts(lower: LowerLayers, prompts: Sequence[str]) -> Texts:
-    """`lower` answers with the states after `FIRST` and after all layers."""
+def read_texts(lower: LowerLayers, prompts: Sequence[str], *, whole: bool) -> Texts:
+    """`lower` answers with the states after `FIRST` and after all layers; `whole`: the latter are kept."""
     (states, last), _ = lower.states(prompts)
     pieces = [[c.text for c in clauses_of(prompt) if c.coarse] or [prompt] for prompt in prompts]
     (_, flat), _ = lower.states([piece for one in pieces for piece in one])
     ends = np.cumsum([len(one) for one in pieces])
     of_pieces = sentence_vectors(flat)
     clauses = np.split(of_pieces, ends[:-1]) if len(ends) else []
-    return Texts([s.astype(np.float16) for s in states], sentence_vectors(last), list(clauses))
+    kept = [s.astype(np.float16) for s in (last if whole else states)]
+    return Texts(kept, sentence_vectors(last), list(clauses))
 
 
 @dataclass(slots=True)
 class Composer:
-    """The pointer network with the encoder's upper layers and what past prompts tell."""
+    """The pointer network with the encoder's upper layers and what past prompts tell.
+
+    Without `upper` the texts' states are those of the last layer.
+    """
 
     experience: Experience
-    upper: UpperLayers
+    upper: UpperLayers | None
     network: Pointer
+    recogniser: Recogniser
     tools: Tensor
     own: Tensor
 
     @classmethod
     def new(cls, experience: Experience, lower: LowerLayers, seed: int) -> Composer:
-        """Untrained."""
+        """Untrained; its layers are to be trained where experience is enough."""
         torch.manual_seed(seed)
-        upper = UpperLayers(lower.model, FIRST)
+        upper = UpperLayers(lower.model, FIRST) if is_enough(len(experience.chains)) else None
         count = experience.count
         network = Pointer(FACTS, known=count)
         own = torch.where(torch.from_numpy(experience.seen()), torch.arange(1, count + 1), 0)
-        return cls(experience, upper, network, torch.from_numpy(experience.tools)[None], own[None])
+        recogniser = Recogniser(experience.vectors, experience.chains)
+        return cls(
+            experience, upper, network, recogniser, torch.from_numpy(experience.tools)[None], own[None]
+        )
+
+    def remember(self, experience: Experience, texts: Texts) -> None:
+        """From now on these are the past prompts, `texts` what was read of them."""
+        votes = Recogniser(experience.vectors, experience.chains)
+        votes.load_state_dict(self.recogniser.state_dict())
+        self.experience, self.recogniser = experience, votes
+        self.renew(texts)
+
+    def renew(self, texts: Texts) -> None:
+        """Reads all past prompts anew with the layers as they are now."""
+        if self.upper is None:
+            return
+        self.upper.eval()
+        with torch.no_grad():
+            parts = range(0, len(texts.states), BATCH)
+            read = [self.read(texts, range(k, min(k + BATCH, len(texts.states)))) for k in parts]
+        self.recogniser.memory = torch.cat([vectors_of(tokens, mask) for tokens, mask in read])
+
+    def read(self, texts: Texts, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """States of the last layer `[batch, tokens, 384]` and the mask of real tokens."""
+        states, mask = padded([texts.states[row] for row in rows])
+        return (states if self.upper is None else self.upper(states, mask)), mask
 
     def batch(
         self, texts: Texts, rows: Sequence[int], hidden: Sequence[Sequence[int]], among: Array | None = None
@@ -79,12 +111,12 @@ class Composer:
             self.experience.hint(texts.vectors[row], texts.clauses[row], away)
             for row, away in zip(rows, hidden, strict=True)
         ]
-        states, mask = padded([texts.states[row] for row in rows])
+        tokens, mask = self.read(texts, rows)
         places = np.arange(self.experience.count) if among is None else among
         starts = [*places, self.experience.count]
         after = np.stack([h.after[np.ix_(starts, places)] for h in hints])
         return Batch(
-            tokens=self.upper(states, mask),
+            tokens=tokens,
             mask=mask,
             tools=self.tools[:, places],
             own=self.own[:, places],
@@ -94,97 +126,61 @@ class Composer:
             chains=torch.zeros(len(rows), 0, dtype=torch.long),
         )
 
-    def propose(self, texts: Texts, width: int = 10, masked: bool = True) -> list[list[Proposal]]:
-        """For each prompt the likeliest chains, best first."""
-        self.network.eval()
-        self.upper.eval()
+    def propose(self, texts: Texts, *, width: int = WIDTH, masked: bool = True) -> list[list[Proposal]]:
+        """For each prompt the likeliest chains by free composition, best first."""
         found: list[list[Proposal]] = []
-        with torch.no_grad():
-            for start in range(0, len(texts.vectors), 32):
-                rows = range(start, min(start + 32, len(texts.vectors)))
-                batch = self.batch(texts, rows, [()] * len(rows))
-                found += propose(self.network, batch, width=width, masked=masked)
+        for batch in self._batches(texts):
+            found += propose(self.network, batch, width=width, masked=masked)
         return found
 
+    def weigh(self, texts: Texts) -> list[list[Proposal]]:
+        """For each prompt chains of free composition and known ones, weighed by both networks."""
+        found = []
+        for batch in self._batches(texts):
+            with torch.no_grad():
+                votes = self.recogniser(vectors_of(batch.tokens, batch.mask))
+            spread = votes.double().numpy()
+            known = self.recogniser.chains
+            likely = np.argsort(-spread[:, :-1], axis=1, kind="stable")[:, :RECOGNISED]
+            proposals = propose(self.network, batch, width=WIDTH)
+            recalled = [[known[int(k)] for k in row] for row in likely]
+            scores = likelihoods(self.network, batch, recalled)
+            for row, beam in enumerate(proposals):
+                composed = dict(zip(recalled[row], scores[row], strict=True))
+                composed |= {one.chain: one.score for one in beam}
+                found.append(self._joined(composed, spread[row]))
+        return found
 
-def epochs_for(lines: int) -> int:
-    """More for few lines: about as many steps, within bounds."""
-    return int(np.clip(round(20_000 / max(1, lines)), 6, 16))
+    def _joined(self, composed: dict[Chain, float], spread: Array) -> list[Proposal]:
+        """Chains scored by how likely they are composed and, as a feature, recognised."""
+        numbers = self.recogniser.numbers
+        none = math.exp(spread[-1])
+        joined = []
+        for chain, score in composed.items():
+            recognised = math.exp(spread[numbers[chain]]) if chain in numbers else 0.0
+            joined.append(
+                Proposal(chain, score + VOTE * math.log(recognised + none * math.exp(score) + 1e-6))
+            )
+        return sorted(joined, key=lambda one: -one.score)
 
-
-def teach(
-    composer: Composer,
-    texts: Texts,
-    chains: Sequence[Chain],
-    *,
-    epochs: int,
-    seed: int,
-    until: float,
-    offset: int = 0,
-    rate: float = 1.0,
-) -> bool:
-    """Trains in place on prompts whose chains are the rows from `offset` on of the composer's experience.
-
-    Answers whether all epochs were done before the monotonic time `until`.
-    """
-    dice = np.random.default_rng(seed)
-    torch.manual_seed(seed)
-    steps = epochs * (len(chains) // BATCH + 9)
-    groups = [{"params": composer.network.parameters()}, {"params": composer.upper.parameters()}]
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [rate * RATE, rate * UPPER_RATE], total_steps=steps, pct_start=0.15
-    )
-    lengths = np.array([len(one) for one in texts.states])
-    experience = composer.experience
-    for _ in range(epochs):
-        composer.network.train()
-        composer.upper.train()
-        for rows in _batches(lengths, dice):
-            if time.monotonic() > until:
-                return False
-            strange = dice.random(len(rows)) < STRANGE
-            hidden = [
-                experience.hidden_rows(offset + int(row), with_alike=bool(odd))
-                for row, odd in zip(rows, strange, strict=True)
-            ]
-            right = [chains[row] for row in rows]
-            among = _candidates(experience.seen(), right, dice)
-            batch = composer.batch(texts, [int(r) for r in rows], hidden, among)
-            places = {int(tool): place for place, tool in enumerate(among)}
-            batch.chains = _padded_chains([tuple(places[tool] for tool in chain) for chain in right])
-            loss = composer.network.loss(batch)
-            optimizer.zero_grad()
-            loss.backward()
-            for group in groups:
-                nn.utils.clip_grad_norm_(group["params"], 1.0)
-            optimizer.step()
-            schedule.step()
-    return True
+    def _batches(self, texts: Texts) -> Iterator[Batch]:
+        """All prompts, with nothing hidden, 32 at a time; the networks are as for use."""
+        self.network.eval()
+        if self.upper is not None:
+            self.upper.eval()
+        for start in range(0, len(texts.vectors), 32):
+            rows = range(start, min(start + 32, len(texts.vectors)))
+            with torch.no_grad():
+                batch = self.batch(texts, rows, [()] * len(rows))
+            yield batch
 
 
-def _batches(lengths: Array, dice: np.random.Generator) -> list[Array]:
-    """A shuffled epoch in which prompts of a batch are about equally long."""
-    order = dice.permutation(len(lengths))
-    parts = []
-    for start in range(0, len(order), 8 * BATCH):
-        group = order[start : start + 8 * BATCH]
-        group = group[np.argsort(lengths[group], kind="stable")]
-        parts += [group[k : k + BATCH] for k in range(0, len(group), BATCH)]
-    return [parts[k] for k in dice.permutation(len(parts))]
+def is_enough(prompts: int) -> bool:
+    """Whether so many prompts suffice to train the encoder's upper layers."""
+    return prompts >= ENOUGH
 
 
-def _candidates(seen: Array, right: Sequence[Chain], dice: np.random.Generator) -> Array:
-    """The tools of these chains and a part of the others that training shows.
-
-    One that no chain has is never among them: as a mere wrong answer it would be unlearnt.
-    """
-    chosen = seen & (dice.random(len(seen)) < SAMPLED)
-    chosen[[tool for chain in right for tool in chain]] = True
-    return np.flatnonzero(chosen)
-
-
-def _padded_chains(chains: Sequence[Chain]) -> Tensor:
-    longest = min(LONGEST, max(len(chain) for chain in chains))
-    rows = [[*chain[:longest], *[-1] * (longest - len(chain))] for chain in chains]
-    return torch.tensor(rows, dtype=torch.long)
+def vectors_of(tokens: Tensor, mask: Tensor) -> Tensor:
+    """Unit vectors `[batch, 384]`: the mean of the real tokens' states."""
+    summed = (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+    return nn.functional.normalize(summed, dim=-1)

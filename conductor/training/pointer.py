@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -163,6 +164,30 @@ class Proposal:
 
     chain: tuple[int, ...]
     score: float
+
+
+def padded_chains(chains: Sequence[Sequence[int]]) -> Tensor:
+    """Chains of different lengths as `[chains, longest]`, filled with -1."""
+    longest = min(LONGEST, max(len(chain) for chain in chains))
+    rows = [[*chain[:longest], *[-1] * (longest - len(chain))] for chain in chains]
+    return torch.tensor(rows, dtype=torch.long)
+
+
+def likelihoods(
+    network: Pointer, batch: Batch, chains: Sequence[Sequence[tuple[int, ...]]]
+) -> list[list[float]]:
+    """log P of given chains, equally many for each prompt."""
+    with torch.no_grad():
+        reading = network.read_prompt(batch).repeated(len(chains[0]))
+        given = padded_chains([chain for row in chains for chain in row])
+        spread = torch.log_softmax(network.steps(reading, given), dim=2)
+        lengths = (given >= 0).sum(1, keepdim=True)
+        target = torch.cat([given.clamp(min=0), torch.zeros(len(given), 1, dtype=torch.long)], dim=1)
+        target = target.scatter(1, lengths, spread.shape[2] - 1)
+        each = spread.gather(2, target[..., None])[..., 0]
+        counts = torch.arange(each.shape[1])[None, :] <= lengths
+        scores: list[list[float]] = (each * counts).sum(1).view(len(chains), -1).tolist()
+        return scores
 
 
 def propose(

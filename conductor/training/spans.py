@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from conductor.training.cues import CUES
+
 Array = np.ndarray[Any, Any]
 
 WIDTH = 384
@@ -35,7 +37,7 @@ class Question:
 
     Vectors are sentence vectors, of the parameter's name with its description and of the tool. `spans` are
     the places (first and last token) of its value, or None when the value is known and stands nowhere;
-    empty when the call does without the parameter.
+    empty when the call does without the parameter. `cues` are `[tokens, CUES]`.
     """
 
     vector: Array
@@ -43,6 +45,7 @@ class Question:
     kind: str
     required: bool
     call: int
+    cues: Array
     spans: tuple[tuple[int, int], ...] | None = ()
 
 
@@ -87,7 +90,7 @@ class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
         self.last = nn.Linear(INNER, INNER)
         self.opening = nn.Linear(INNER, AGREEMENT)
         self.closing = nn.Linear(INNER, AGREEMENT)
-        self.near = nn.Sequential(nn.Linear(NEAR, 16), nn.GELU(), nn.Linear(16, 2))
+        self.near = nn.Sequential(nn.Linear(NEAR + CUES, 32), nn.GELU(), nn.Linear(32, 2))
         self.none = nn.Linear(INNER, 1)
         self.dropout = nn.Dropout(dropout)
 
@@ -101,7 +104,7 @@ class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
         x, real, allowed = _tokens_of(pages, tokens)
         read = self.dropout(self.token(x[..., : 2 * WIDTH])) + self.letters(x[..., 2 * WIDTH :])
         read = read + self.place[:tokens]
-        vectors, asked, given = self._questions(pages, most)
+        vectors, asked, given, cues = self._questions(pages, most, tokens)
         state = self.done(
             self.layers(
                 torch.cat([read, asked], dim=1), src_key_padding_mask=~torch.cat([real, given], dim=1)
@@ -109,7 +112,7 @@ class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
         )
         text, question = state[:, :tokens], state[:, tokens:]
         scale = INNER**0.5
-        near = self.near(_nearness(x[..., WIDTH : 2 * WIDTH], real, vectors))
+        near = self.near(torch.cat([_nearness(x[..., WIDTH : 2 * WIDTH], real, vectors), cues], dim=3))
         first = question @ self.first(text).transpose(1, 2) / scale + near[..., 0]
         last = question @ self.last(text).transpose(1, 2) / scale + near[..., 1]
         agree = self.opening(text) @ self.closing(text).transpose(1, 2) / AGREEMENT**0.5
@@ -117,21 +120,25 @@ class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
         spans = spans.masked_fill(~allowed[:, None], NOT_ALLOWED).flatten(2)
         return torch.log_softmax(torch.cat([spans, self.none(question)], dim=2), dim=2)
 
-    def _questions(self, pages: Sequence[Page], most: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _questions(
+        self, pages: Sequence[Page], most: int, tokens: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         vectors = np.zeros((2, len(pages), most, WIDTH), dtype=np.float32)
         marks = np.zeros((3, len(pages), most), dtype=np.int64)
         given = np.zeros((len(pages), most), dtype=bool)
+        cues = np.zeros((len(pages), most, tokens, CUES), dtype=np.float32)
         for row, page in enumerate(pages):
             for place, one in enumerate(page.questions):
                 vectors[0, row, place], vectors[1, row, place] = one.vector, one.tool
                 kind = KINDS.index(one.kind) if one.kind in KINDS else 0
                 marks[:, row, place] = kind, one.required, min(one.call, MOST_CALLS - 1)
                 given[row, place] = True
+                cues[row, place, : len(one.cues)] = one.cues
         parameter, tool = both = torch.from_numpy(vectors)
         kinds, required, calls = torch.from_numpy(marks)
         asked = self.parameter(parameter) * 4.0 + self.tool(tool) * 4.0
         asked = asked + self.kind(kinds) + self.required(required) + self.call(calls)
-        return both, self.dropout(asked), torch.from_numpy(given)
+        return both, self.dropout(asked), torch.from_numpy(given), torch.from_numpy(cues)
 
     def loss(self, pages: Sequence[Page]) -> Tensor:
         """The mean of -log P of any right span, or of none where the call does without the parameter."""
@@ -161,7 +168,7 @@ class Answer:
     none: float
 
 
-def read_answers(reader: SpanReader, pages: Sequence[Page], most: int = 5) -> list[list[list[Answer]]]:
+def read_answers(reader: SpanReader, pages: Sequence[Page], most: int = 8) -> list[list[list[Answer]]]:
     """For each page and question the likeliest spans, best first."""
     reader.eval()
     found = []
