@@ -21,6 +21,7 @@ from symphony.app.learning.methods import LearningMethods
 from symphony.app.learning.service import Learning
 from symphony.app.local_models import LocalModels
 from symphony.app.lock import HomeLock
+from symphony.app.memory import give_back_what_is_free
 from symphony.app.meters import Meters
 from symphony.app.methods.changes import ChangeMethods
 from symphony.app.methods.extensions import ExtensionMethods
@@ -114,6 +115,7 @@ class Host(
 
     async def start(self) -> None:
         """Starts everything; on failure all that was started is stopped and the lock given back."""
+        give_back_what_is_free()
         try:
             await self._start()
         except OSError as error:
