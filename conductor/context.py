@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from conductor.learning.seen import Seen
+    from conductor.needs import Means
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class ComposeContext:
     now: datetime | None = None
     preferences: Mapping[str, Any] = field(default_factory=dict)
     answers: Mapping[str, str] = field(default_factory=dict)
+    means: Means | None = None
+    """Policies, measurements and this machine; None leaves nodes to the host's defaults."""
 
 
 @dataclass(slots=True)

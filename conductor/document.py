@@ -8,6 +8,7 @@ from typing import Any
 from conductor.assignment import assign
 from conductor.draft import Draft, DraftNode, gathers
 from conductor.episode import Episode
+from conductor.needs import Means, model_for, needs_of
 from conductor.params.fill import Filled
 from conductor.words import WORD, content_words, fold
 
@@ -56,14 +57,7 @@ def melody_of(
     filled = assign(episode)
     nodes, edges = [], []
     for name, node, parameters in zip(names, draft.nodes, filled, strict=True):
-        nodes.append(
-            {
-                "id": name,
-                "kind": node.spec.kind,
-                "player": node.spec.player,
-                "params": dict(parameters.params),
-            }
-        )
+        nodes.append(node_entry(name, node, parameters.params, episode.context.means))
         for port, sources in node.inputs.items():
             edges += [{"kind": "data", "from": f"{names[s]}.{o}", "to": f"{name}.{port}"} for s, o in sources]
     melody = {
@@ -76,7 +70,19 @@ def melody_of(
         "edges": edges,
     }
     explanations = [explain(episode, place, names, filled[place]) for place in range(len(names))]
+    means = episode.context.means
+    if means is not None:
+        seconds = {**{n.spec.player: means.seconds(n.spec) for n in draft.nodes}, **seconds}
     return melody, explanations, critical_seconds(draft.nodes, seconds)
+
+
+def node_entry(name: str, node: DraftNode, params: Mapping[str, Any], means: Means | None) -> dict[str, Any]:
+    """A node as the document writes it; with `means` also the model it asks and what it may take."""
+    given = dict(params)
+    if means is not None and (model := model_for(node.spec, given, means)) is not None:
+        given["model"] = model
+    needs = needs_of(node.spec, given, means) if means is not None else {}
+    return {"id": name, "kind": node.spec.kind, "player": node.spec.player, "params": given, **needs}
 
 
 def _tags(draft: Draft) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from conductor.assignment import assign
 from conductor.composer import SERVED, Chooser
 from conductor.context import Composition
-from conductor.document import critical_seconds, explain, melody_name, node_names, value_text
+from conductor.document import critical_seconds, explain, melody_name, node_entry, node_names, value_text
 from conductor.draft import Draft, DraftNode, Output, gathers
 from conductor.episode import CLEAR, UNSERVED, Episode, Table
 from conductor.negation import Unwanted
@@ -214,14 +214,8 @@ class Revision:
     def _write(self, episode: Episode, place: int, ids: Sequence[str], filled: Sequence[Filled]) -> None:
         """Puts a new node and its edges into the document."""
         node = episode.draft.nodes[place]
-        self.document["nodes"].append(
-            {
-                "id": ids[place],
-                "kind": node.spec.kind,
-                "player": node.spec.player,
-                "params": filled[place].params,
-            }
-        )
+        entry = node_entry(ids[place], node, filled[place].params, episode.context.means)
+        self.document["nodes"].append(entry)
         for port, sources in node.inputs.items():
             for source, output in sources:
                 self._join(f"{ids[source]}.{output}", f"{ids[place]}.{port}")

@@ -584,7 +584,7 @@ class Runtime:
       `decide(token, True)` when the store has it again, else `{"error": {"message", …}}`; its node runs then.
     - `failure` {token, run, node, attempt, error}, only for plans with `ask_failure`: answer
       `decide(token, {"action": "fail" | "retry" | "skip" | "fallback", "delay": seconds})` within 5 seconds, else the
-      node's retry policy holds.
+      node's retry policy holds, which the action `default` says at once.
     - `player` {key, extension, state, pid, reason}: loading, ready, unloaded. A `reason` means that it went
       wrong.
     - `call_done` {token, outputs | error}.

@@ -31,6 +31,7 @@ from symphony.app.methods.motifs import MotifMethods
 from symphony.app.methods.projects import ProjectMethods
 from symphony.app.methods.settings import SettingMethods
 from symphony.app.methods.tiers import TierMethods
+from symphony.app.orchestration import Orchestration, Rules
 from symphony.app.parts import LoopPart, Part
 from symphony.app.paths import (
     bundled_extensions,
@@ -200,6 +201,7 @@ class Host(
             scoring.follow(event)
             services.components.follow(event)
             learning.follow(event)
+            orchestration.ended(event)
             waits.follow(event)
             supervision.follow(event)
             services.trees.follow(event)
@@ -219,6 +221,14 @@ class Host(
                 recast()
 
         supervision = Supervision(home.path, configuration, disable, roster.knows, hub.emit, roster.find)
+        orchestration = Orchestration(
+            Rules(home, configuration),
+            home.path / "tries.json",
+            lambda: pit.arbiter.fairness(),
+            lambda: engine.figures,
+            history,
+            lambda: configuration.get("pit.pool.capacity") // 2 if configuration.get("pit.pool.predict") else 0,
+        )
         engine = Engine(
             pit.runtime,
             history,
@@ -233,6 +243,7 @@ class Host(
             bring_back=lambda id: tiers.bring_back(id),
             counts_nodes=pit.counts_nodes,
             grants=roster.granted_to,
+            decisions=orchestration,
         )
         tiers = Tiers(home, configuration, pit, history, engine)
         learning = Learning(
@@ -256,7 +267,9 @@ class Host(
             configuration=configuration,
             hub=hub,
             extensions=extensions,
-            planner=Planner(files, extensions.catalogue, models.encoder, learning.weights),
+            planner=Planner(
+                files, extensions.catalogue, models.encoder, learning.weights, orchestration.means
+            ),
             pit=pit,
             history=history,
             melodies=melodies,

@@ -10,6 +10,7 @@ from typing import Any
 from symphony.app.extensions import Extensions, open_catalogue
 from symphony.app.limits import findings_of, play_limits
 from symphony.app.methods.settings import row_of
+from symphony.app.orchestration import Rules
 from symphony.app.paths import conductor_files
 from symphony.app.planning import Planner
 from symphony.app.project import look_at, resolve_project
@@ -33,7 +34,8 @@ def compose_offline(
     home = Home.resolve()
     configuration = Configuration.load(home=home, project=place)
     catalogue = open_catalogue(home, configuration)
-    planner = Planner(conductor_files(home), lambda: catalogue)
+    rules = Rules(home, configuration)
+    planner = Planner(conductor_files(home), lambda: catalogue, means=rules.means)
     view = look_at(place)
     if melody is not None:
         return composition_json(planner.revise(melody, prompt, view))

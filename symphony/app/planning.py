@@ -22,6 +22,7 @@ from symphony.ports.component import HealthStatus
 if TYPE_CHECKING:
     from conductor import ComposeContext, Composition, Conductor
     from conductor.encoder.runtime import Embedder
+    from conductor.needs import Means
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,12 @@ class Planner:
         catalogue: Callable[[], Catalogue],
         open_encoder: Callable[[Path], Embedder] | None = None,
         weights: Callable[[], Path | None] | None = None,
+        means: Callable[[Path | None], Means] | None = None,
     ) -> None:
-        """`open_encoder` as of `Conductor.load`; `weights` tells which policy decides, the shipped one without it."""
+        """`open_encoder` as of `Conductor.load`; `weights` tells which policy decides, the shipped one without it;
+        `means` what a composition for a project may count on.
+        """
+        self._means = means
         self._files = files
         self._weights = weights or (lambda: files.weights)
         self._open_encoder = open_encoder
@@ -109,9 +114,8 @@ class Planner:
         with self._lock:
             return conductor.revise(words, melody, context)
 
-    @staticmethod
     def _context(
-        prompt: str, view: ProjectView | None, answers: Mapping[str, str] | None = None
+        self, prompt: str, view: ProjectView | None, answers: Mapping[str, str] | None = None
     ) -> tuple[str, ComposeContext]:
         """The prompt without surrounding space, and what the Conductor may know of the project."""
         from conductor import ComposeContext, ProjectFacts
@@ -137,7 +141,11 @@ class Planner:
                 columns=columns_of(view.path, view.files),
             )
         now = datetime.now().astimezone()
-        return words, ComposeContext(project=facts, now=now, answers=dict(answers or {}))
+        means = self._means(view.path if view is not None else None) if self._means is not None else None
+        preferences = means.policies.preferences if means is not None else {}
+        return words, ComposeContext(
+            project=facts, now=now, preferences=preferences, answers=dict(answers or {}), means=means
+        )
 
     def embed(self, texts: Sequence[str]) -> Any:
         """Sentence embeddings, one row a text."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from symphony.melody.telling import needs_in_words
+
 
 def show_composition(answer: dict[str, Any], *, to_stderr: bool = False) -> None:
     """Prints the nodes in order, what feeds them, and the reasons."""
@@ -27,7 +29,7 @@ def show_composition(answer: dict[str, Any], *, to_stderr: bool = False) -> None
         for name, value in node.get("params", {}).items():
             what.append(f" {name}={_short(value)}", style="yellow")
         after = ", ".join(dict.fromkeys(feeds.get(node["id"], [])))
-        why = [f"takes what {after} made" if after else "", str(reason.get("why", ""))]
+        why = [f"takes what {after} made" if after else "", str(reason.get("why", "")), needs_in_words(node)]
         table.add_row(Text(node["id"], style="cyan"), what)
         table.add_row("", Text("; ".join(part for part in why if part), style="dim"))
     console.print(table)

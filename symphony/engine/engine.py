@@ -23,6 +23,7 @@ from symphony.errors import BadInput, PlayerError, SymphonyError
 from symphony.melody.conditions import evaluate
 from symphony.melody.control import EXTENSION as CONTROL
 from symphony.melody.model import Melody
+from symphony.ports.conductor import PlayDecisions
 from symphony.types.players import FunctionSpec
 from symphony.types.port_types import TypeLattice
 from symphony.types.runs import NodeRun, RunInfo
@@ -57,6 +58,8 @@ class Runtime(Protocol):
 
     def decide(self, token: int, answer: Any) -> object: ...
 
+    def prewarm(self, keys: Sequence[str]) -> object: ...
+
     def outputs(self, run: str, node: str) -> Json: ...
 
 
@@ -79,10 +82,11 @@ class Engine:
         bring_back: Callable[[str], None],
         counts_nodes: bool = False,
         grants: Callable[[str], Iterable[str]] = lambda extension: (),
+        decisions: PlayDecisions | None = None,
     ) -> None:
         """`bring_back` fetches the content of an artifact from its tier, blocks, and raises a SymphonyError when it
         cannot. `counts_nodes` tells that the arbiter has places for nodes (`engine.max_parallel`), `grants` what an
-        extension was granted.
+        extension was granted, `decisions` who decides while a Melody plays; without one the plan alone holds.
         """
         self._runtime = runtime
         self._history = history
@@ -95,6 +99,8 @@ class Engine:
         self._counts_nodes = counts_nodes
         self._grants = grants
         self._bring_back = bring_back
+        self._decisions = decisions
+        self._plans: dict[str, Json] = {}
         self._playing: dict[str, RunRecord] = {}
         self._ended: dict[str, asyncio.Event] = {}
         self._calls: dict[int, asyncio.Future[Json]] = {}
@@ -121,6 +127,7 @@ class Engine:
             "withdrawn": lambda event: on_withdrawn(event["id"]),
             "control": self._on_control,
             "condition": self._on_condition,
+            "failure": self._on_failure,
             "recall": lambda event: self._spawn(self._recall(event)),
             "player": self._on_player,
             "call_done": self._on_call_done,
@@ -283,6 +290,9 @@ class Engine:
         )
         plan = compile_plan(melody, cast, run=run, run_dir=str(self._history.folder(run)))
         self._casts[run] = cast
+        if self._decisions is not None:
+            self._plans[run] = plan
+            self._runtime.prewarm(self._decisions.shape(plan, cast.project))
         return plan
 
     def _begin(self, record: RunRecord) -> None:
@@ -329,6 +339,8 @@ class Engine:
             node.artifacts = list(dict.fromkeys([*node.artifacts, *(a["id"] for a in made)]))
             if state == "succeeded" and record.is_last(node.id):
                 record.results.extend(_artifact_json(a, run, node.id) for a in made)
+        if self._decisions is not None and state in _DONE:
+            self._decisions.after_node(run, node.id, state)
         self._teller.changed(record, node)
         if state == "failed":
             said = (node.error or {}).get("message") or "it failed"
@@ -373,6 +385,7 @@ class Engine:
             self._figures.add(record.info)
         del self._playing[run]
         self._casts.pop(run, None)
+        self._plans.pop(run, None)
         self._ended.pop(run).set()
         info = record.info
         log.info(
@@ -470,6 +483,14 @@ class Engine:
             log.warning("condition %r: %s", when, error, extra={"run": event["run"], "node": event["to"]})
             holds = False
         self._runtime.decide(event["token"], holds)
+
+    def _on_failure(self, event: Json) -> None:
+        """Only plans that `decisions` has shaped ask."""
+        plan = self._plans.get(event["run"])
+        answer: Json = {"action": "default"}
+        if self._decisions is not None and plan is not None:
+            answer = self._decisions.after_failure(plan, event)
+        self._runtime.decide(event["token"], answer)
 
     async def _recall(self, event: Json) -> None:
         """Brings back what an earlier run made and this one needs."""

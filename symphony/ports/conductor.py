@@ -35,6 +35,27 @@ class ConductorStatus:
     detail: str = ""
 
 
+class PlayDecisions(Protocol):
+    """What the engine asks while a Melody plays. Answers are quick and raise nothing; where there is nothing to
+    decide, the plain default is the answer.
+    """
+
+    def shape(self, plan: dict[str, Any], project: str | None) -> list[str]:
+        """Changes a compiled plan before it starts, such as by letting its nodes play one after the other.
+
+        Answers with the pool's keys of Players that shall be made ready meanwhile.
+        """
+        ...
+
+    def after_failure(self, plan: dict[str, Any], failure: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a `failure` event of the run loop about a node of the plan."""
+        ...
+
+    def after_node(self, run: str, node: str, state: str) -> None:
+        """Hears that a node has ended, or begins again."""
+        ...
+
+
 class ConductorPort(Protocol):
     """Composing changes nothing: the same request gets the same answer while the Players stay the same."""
 

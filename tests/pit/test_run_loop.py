@@ -229,6 +229,20 @@ def test_python_may_decide_after_a_failure(theatre: Theatre) -> None:
     assert (theatre.nodes("run")["f"]["state"], theatre.nodes("run")["f"]["attempt"]) == ("skipped", 3)
 
 
+def test_the_plain_default_is_an_answer_after_a_failure(theatre: Theatre) -> None:
+    asked = []
+
+    def answer(event: Json) -> None:
+        asked.append(event["attempt"])
+        theatre.runtime.decide(event["token"], {"action": "default"})
+
+    theatre.answers["failure"] = answer
+    plan = theatre.plan([node("f", "fail", retry={"attempts": 2, "backoff": "none", "delay": 0.01})])
+    plan["ask_failure"] = True
+    assert theatre.play(plan)["state"] == "failed"
+    assert asked == [1, 2] and theatre.nodes("run")["f"]["attempt"] == 2
+
+
 def test_resources_that_do_not_exist_fail_the_node(theatre: Theatre) -> None:
     plan = theatre.plan([node("big", "echo", resources={"cpu": 99.0})])
     assert theatre.play(plan)["state"] == "failed"

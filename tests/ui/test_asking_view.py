@@ -56,3 +56,13 @@ async def test_a_new_prompt_forgets_the_question(page: Page) -> None:
     await do(page, "compose.form", "submit", {"prompt": "hotspots"})
     assert page.state.compose.melody is not None
     assert "Which file is “utils.py”?" not in titles(page)
+
+
+async def test_the_preview_says_what_a_step_may_take(page: Page) -> None:
+    await do(page, "compose.answer:0", "press")
+    melody = page.state.compose.melody
+    assert melody is not None
+    melody["nodes"][0].update(timeout="5m", retry={"attempts": 3}, resources={"cpu": 1.0, "memory": "256MiB"})
+    page.changed()
+    said = [child for node in find(page, "Text") for child in node["children"]]
+    assert "at most 5m, 3 tries, 1 core, 256MiB" in said

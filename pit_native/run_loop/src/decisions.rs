@@ -27,6 +27,8 @@ pub(crate) enum Question {
         inbox: Inbox,
         node: u32,
         attempt: u32,
+        /// What the node's retry policy says.
+        default: Verdict,
     },
 }
 
@@ -74,8 +76,9 @@ impl Decisions {
                 inbox,
                 node,
                 attempt,
+                default,
             } => {
-                let verdict = read_verdict(&answer);
+                let verdict = read_verdict(&answer, default);
                 inbox
                     .send(Message::Machine(Event::Decided {
                         node,
@@ -109,8 +112,9 @@ fn read_failure(answer: &Value) -> Option<String> {
     said.map(|why| why.unwrap_or("the host did not say why").to_owned())
 }
 
-fn read_verdict(answer: &Value) -> Option<Verdict> {
+fn read_verdict(answer: &Value, default: Verdict) -> Option<Verdict> {
     match field(answer, "action")?.as_str()? {
+        "default" => Some(default),
         "fail" => Some(Verdict::Fail),
         "skip" => Some(Verdict::Skip),
         "fallback" => Some(Verdict::Fallback),

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from symphony.errors import BadInput, PermissionDenied
+from symphony.melody.telling import needs_in_words
 from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
@@ -304,6 +305,7 @@ def _step(state: PageState, node: Json, why: Json, selected: bool) -> Node:
     fields = melody_graph.param_fields("compose.param", node, specs)
     confidence = why.get("confidence")
     set_now = node.get("params") or {}
+    takes = needs_in_words(node)
     brief = ", ".join(f"{name} {melody_graph.show_param(value)}" for name, value in set_now.items())
     return h(
         "Card",
@@ -314,6 +316,7 @@ def _step(state: PageState, node: Json, why: Json, selected: bool) -> Node:
             spread=True,
         ),
         h("Text", str(why.get("why") or spec.get("description") or ""), small=True, tone="muted"),
+        h("Text", takes, small=True, tone="muted", wide=True) if takes else None,
         h(
             "Disclosure",
             *fields,

@@ -19,6 +19,7 @@ impl Driver {
             inbox: self.inbox.clone(),
             node,
             attempt,
+            default,
         };
         let token = self.shared.decisions.ask(&self.plan.run, question);
         let error = self
