@@ -664,6 +664,9 @@ class Runtime:
         store are kept; all others are played. The kept are told in `node` events first. Waits for the
         journal to be read.
         """
+    def finished(self, run_dir: str, run: str) -> list[str]:
+        """The nodes of a run that have succeeded by the journal in `run_dir`, in no order; none where there is no
+        journal. Waits for it to be read. BadInput (code `damaged_journal`)."""
     def cancel(self, run: str) -> bool:
         """Stops a run in order. Players are told; one that does not answer within 2 seconds is ended.
         False when it does not play.

@@ -82,6 +82,8 @@ class Seen:
 class _Playing:
     """A run whose steps look at the project. `again` are those that have begun since `seen` was made."""
 
+    places: set[str]
+    """Steps of which changes are kept, of this host's life or an earlier one."""
     seen: Seen | None = None
     again: set[str] = field(default_factory=set)
     number: int = 0
@@ -115,11 +117,25 @@ class Changes:
         self.follower: Callable[[str], Awaitable[None]] | None = None
         """Told of a run that sees another project from now on."""
 
-    def begin(self, run: str, node: str) -> None:
-        """A step begins to play. Whatever it has changed when it played before is seen no more. On the loop."""
-        playing = self._runs.setdefault(run, _Playing())
+    def begin(self, run: str, node: str) -> bool:
+        """A step begins to play. Whatever it has changed when it played before is seen no more; whether there is
+        any. On the loop."""
+        playing = self._play(run)
+        if node not in playing.places:
+            return False
         playing.again.add(node)
         playing.forget()
+        return True
+
+    async def places(self, run: str) -> list[str]:
+        """The steps of a run of which changes are kept."""
+        return sorted({record.node for record in await asyncio.to_thread(self._records, run)})
+
+    def _play(self, run: str) -> _Playing:
+        playing = self._runs.get(run)
+        if playing is None:
+            playing = self._runs[run] = _Playing({record.node for record in self._records(run)})
+        return playing
 
     def end(self, run: str) -> None:
         """Nothing of the run plays any more: nobody looks through its view."""
@@ -132,7 +148,7 @@ class Changes:
         """The project as steps of a run see it that begin now; outside of a run as it is."""
         if not run or project is None:
             return Seen(View(), ())
-        playing = self._runs.setdefault(run, _Playing())
+        playing = self._play(run)
         async with playing.turn:
             return await self._seen(run, playing, project)
 
@@ -145,6 +161,7 @@ class Changes:
             async with playing.turn:
                 before = await self._seen(caller.run, playing, caller.project)
                 record = await asyncio.to_thread(self._put, caller, program, before.view.crossed(changes))
+                playing.places.add(caller.node)
                 playing.forget()
             await self._tell_follower(caller.run)
         else:

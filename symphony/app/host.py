@@ -240,6 +240,7 @@ class Host(
             on_ui=lambda event: services.components.shown(event),
             node_timeout=lambda: configuration.get("engine.node_timeout"),
             find_melody=lambda name, version: asyncio.to_thread(melodies.show, name, version),
+            on_step=lambda step: self._player_changes.step(step),
             bring_back=lambda id: tiers.bring_back(id),
             counts_nodes=pit.counts_nodes,
             grants=roster.granted_to,
@@ -261,7 +262,7 @@ class Host(
             learning.follow(event)
 
         changes = Changes(home.runs, AnyTier(pit.store, tiers), changed, configuration)
-        trees = RunTrees(lambda: pit.runtime, roster, changes, history)
+        trees = RunTrees(lambda: pit.runtime, roster, changes, history, engine.has_finished)
         services = Services(
             home=home,
             configuration=configuration,

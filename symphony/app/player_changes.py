@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from symphony.app.changes import Changes
 from symphony.app.run_trees import WHOLE, RunTrees
+from symphony.engine.steps import Step
 from symphony.errors import SymphonyError
 from symphony.stage.beneath import Beneath
 from symphony.stage.broker import Caller, Capability
@@ -86,16 +87,19 @@ class PlayerChanges:
         """Takes an event of the engine. On the host's loop."""
         if event.get("event") == "workflowComplete":
             self._spawn(self._forget(event["run"]["id"]))
+
+    def step(self, step: Step) -> None:
+        """A step has got another state. On the host's loop."""
+        self._trees.step(step)
+        if step.status not in _ENDED or step.is_cached:
             return
-        if event.get("event") != "taskProgress" or event["node"]["status"] not in _ENDED:
+        extension = step.player.partition("#")[0].partition("@")[0]
+        if WHOLE not in self._granted(extension):
             return
-        node = event["node"]
-        extension = str(node["player"]).partition("#")[0].partition("@")[0]
-        project = self._trees.project_of(event["run"])
-        if node["cached"] or not project or WHOLE not in self._granted(extension):
-            return
-        key = self._trees.key(extension, Path(project), event["run"])
-        self._spawn(self._keep(event["run"], node["id"], node["player"], key, node["status"] == "succeeded"))
+        project = self._trees.project_of(step.run)
+        if project:
+            key = self._trees.key(extension, Path(project), step.run)
+            self._spawn(self._keep(step.run, step.place, step.player, key, step.status == "succeeded"))
 
     async def called(self, extension: str, project: Path | None, node: str, *, succeeded: bool) -> None:
         """A call outside of runs has ended, whose place is `node`."""

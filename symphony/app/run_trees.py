@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from symphony.app.changes import Changes, Seen
 from symphony.engine.history import History
+from symphony.engine.steps import Step
 from symphony.errors import SymphonyError
 from symphony.melody.control import EXTENSION as CONTROL
 from symphony.melody.model import Melody
@@ -44,15 +45,18 @@ class RunTrees:
         roster: Roster,
         changes: Changes,
         history: History,
+        has_finished: Callable[[str, str], bool],
     ) -> None:
+        """`has_finished` tells of a run's step, by its place, whether it has succeeded; it blocks."""
         self._runtime = runtime
         self._roster = roster
         self._changes = changes
         self._history = history
+        self._has_finished = has_finished
         self._own: dict[str, bool] = {}
         self._views: dict[str, View] = {}
-        self._prepared: dict[str, Seen] = {}
-        self._begun: dict[tuple[str, str], tuple[int, float | None]] = {}
+        self._seen: dict[str, Seen] = {}
+        self._begun: dict[tuple[str, str], int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         changes.follower = self.changed
 
@@ -62,16 +66,26 @@ class RunTrees:
             self._own[run] = may_change(melody, self._granted)
         if not self._own[run]:
             return self._roster.key(extension, project)
-        seen = self._prepared.get(run, _NOTHING)
+        seen = self._seen.get(run, _NOTHING)
         key = self._roster.key(extension, project, run, seen.layers)
         self._views.setdefault(key, seen.view)
         return key
 
     async def prepare(self, run: str, project: Path | None, unfinished: Iterable[str]) -> None:
         """Before a run is resumed: what its steps have changed so far will be seen, but for those that play again."""
-        for node in unfinished:
-            self._changes.begin(run, node)
-        self._prepared[run] = await self._changes.seen(run, project)
+        again = set(unfinished)
+        for place in await self._changes.places(run):
+            if place in again or (
+                place.partition("/")[0] in again and not await asyncio.to_thread(self._is_kept, run, place)
+            ):
+                self._changes.begin(run, place)
+        self._seen[run] = await self._changes.seen(run, project)
+
+    def _is_kept(self, run: str, place: str) -> bool:
+        try:
+            return self._has_finished(run, place)
+        except SymphonyError:  # its run will say why it does not go on
+            return False
 
     def key(self, extension: str, project: Path, run: str) -> str:
         """The entry that `pool_key` gave to a run that still plays."""
@@ -87,16 +101,18 @@ class RunTrees:
 
     def follow(self, event: Json) -> None:
         """Takes an event of the engine. On the host's loop."""
-        if event.get("event") == "taskProgress" and event["node"]["status"] == "running":
-            run, node = event["run"], event["node"]
-            begun = node["attempts"], node["started"]
-            if self._own.get(run) and self._begun.get((run, node["id"])) != begun:
-                self._begun[run, node["id"]] = begun
-                self._changes.begin(run, node["id"])
-                # Its changes of an earlier attempt, or of before the run was resumed, may be in a view.
-                self._spawn(self.changed(run))
-        elif event.get("event") == "workflowComplete":
+        if event.get("event") == "workflowComplete":
             self._spawn(self._end(event["run"]["id"]))
+
+    def step(self, step: Step) -> None:
+        """A step has got another state. On the host's loop."""
+        place = step.run, step.place
+        if step.status != "running" or not self._own.get(step.run) or self._begun.get(place) == step.attempt:
+            return
+        self._begun[place] = step.attempt
+        if self._changes.begin(step.run, step.place):
+            # What it had changed in an earlier attempt, or before the run was resumed, may be in a view.
+            self._spawn(self.changed(step.run))
 
     async def changed(self, run: str) -> None:
         """Steps of the run that begin from now on see another project: Players that do not play start anew. One
@@ -109,6 +125,7 @@ class RunTrees:
         except SymphonyError as error:
             log.error("What the run changed cannot be shown to its steps: %s", error, extra={"run": run})
             raise
+        self._seen[run] = seen  # for entries that are made later, by melodies inside
         states = self._runtime().player_states()
         for key, layers in self._roster.of_run(run).items():
             writes = WHOLE in self._roster.who(key)[0].granted
@@ -123,7 +140,7 @@ class RunTrees:
 
     async def _end(self, run: str) -> None:
         self._begun = {place: begun for place, begun in self._begun.items() if place[0] != run}
-        self._prepared.pop(run, None)
+        self._seen.pop(run, None)
         for key in self._roster.of_run(run):
             self._views.pop(key, None)
         if self._own.pop(run, None):

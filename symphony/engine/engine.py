@@ -15,9 +15,10 @@ from symphony.engine.control import ControlPlayers
 from symphony.engine.control_call import ControlCall
 from symphony.engine.figures import Figures
 from symphony.engine.history import History
-from symphony.engine.nesting import FindMelody, NestedRuns, Progress, path_of, root_of
+from symphony.engine.nesting import FindMelody, NestedRuns, Progress, folder_of, path_of, root_of
 from symphony.engine.plan import Cast, compile_plan
 from symphony.engine.record import RunRecord
+from symphony.engine.steps import Step
 from symphony.engine.telling import Emit, Teller
 from symphony.errors import BadInput, PlayerError, SymphonyError
 from symphony.melody.conditions import evaluate
@@ -62,6 +63,8 @@ class Runtime(Protocol):
 
     def outputs(self, run: str, node: str) -> Json: ...
 
+    def finished(self, run_dir: str, run: str) -> list[str]: ...
+
 
 class Engine:
     """Plays melodies. All methods belong to the host's asyncio loop."""
@@ -77,6 +80,7 @@ class Engine:
         on_request: Callable[[Json], None],
         on_withdrawn: Callable[[int], None],
         on_ui: Callable[[Json], None],
+        on_step: Callable[[Step], None],
         node_timeout: Callable[[], float],
         find_melody: FindMelody,
         bring_back: Callable[[str], None],
@@ -84,7 +88,8 @@ class Engine:
         grants: Callable[[str], Iterable[str]] = lambda extension: (),
         decisions: PlayDecisions | None = None,
     ) -> None:
-        """`bring_back` fetches the content of an artifact from its tier, blocks, and raises a SymphonyError when it
+        """`on_step` is told of every step at once, before whatever it asks for is answered. `bring_back` fetches the
+        content of an artifact from its tier, blocks, and raises a SymphonyError when it
         cannot. `counts_nodes` tells that the arbiter has places for nodes (`engine.max_parallel`), `grants` what an
         extension was granted, `decisions` who decides while a Melody plays; without one the plan alone holds.
         """
@@ -93,6 +98,7 @@ class Engine:
         self._pool_key = pool_key
         self._versions = versions
         self._emit = emit
+        self._on_step = on_step
         self._teller = Teller(history, emit)
         self._figures: Figures | None = None
         self._node_timeout = node_timeout
@@ -225,6 +231,14 @@ class Engine:
             raise
         return info.id
 
+    def has_finished(self, run: str, place: str) -> bool:
+        """Whether a step of a run, nested or not, has succeeded, by its journal. Blocks. Raises BadInput when that is
+        damaged.
+        """
+        inner, _, node = place.rpartition("/")
+        of = f"{run}/{inner}" if inner else run
+        return node in self._runtime.finished(str(folder_of(self._history.folder, of)), of)
+
     @property
     def figures(self) -> Figures:
         """What nodes took in all runs that have ended."""
@@ -316,12 +330,14 @@ class Engine:
         if state in _DONE:
             self._drop_control(run, event["node"])
         if "/" in run:
+            self._tell_step(event, self._nested.player(run, event["node"]))
             self._nested.on_node(event)
             return
         record = self._playing.get(run)
         if record is None:
             return
         node = record.node(event["node"])
+        self._tell_step(event, node.player)
         node.status = state
         node.waits_for = ""
         node.attempts = event.get("attempt") or node.attempts
@@ -346,6 +362,13 @@ class Engine:
             said = (node.error or {}).get("message") or "it failed"
             log.error("%s: %s", node.player, said, extra={"run": run, "node": node.id})
             self._emit({"event": "taskError", "run": run, "node": node.to_json()})
+
+    def _tell_step(self, event: Json, player: str) -> None:
+        if not event.get("kept"):
+            run, place = root_of(event["run"]), path_of(event["run"], event["node"])
+            played = str(event.get("fallback") or player)
+            attempt, is_cached = int(event.get("attempt") or 0), "cached" in event
+            self._on_step(Step(run, place, played, event["state"], attempt, is_cached))
 
     def _nested_progress(self, progress: Progress) -> None:
         root, _, inner = progress.run.partition("/")

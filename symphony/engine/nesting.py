@@ -51,7 +51,8 @@ class Progress:
 
 @dataclass(slots=True)
 class _Child:
-    order: list[str]
+    players: dict[str, str]
+    """Of each node, in the order of the plan."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     state: str = "running"
     error: Json | None = None
@@ -70,6 +71,14 @@ def path_of(run: str, node: str) -> str:
     """A node's place in its root run: `NODE`, or `OUTER/…/NODE` in a nested run."""
     _, _, inner = run.partition("/")
     return f"{inner}/{node}" if inner else node
+
+
+def folder_of(folder: Callable[[str], Path], run: str) -> Path:
+    """Where the files of a run are, nested or not; `folder` tells those of root runs."""
+    root, _, inner = run.partition("/")
+    if not inner:
+        return folder(root)
+    return folder(f"{root}+{hashlib.sha256(inner.encode()).hexdigest()[:16]}")
 
 
 class NestedRuns:
@@ -143,6 +152,11 @@ class NestedRuns:
         return {"value": answered}
 
     # --- events ------------------------------------------------------------------------------------
+    def player(self, run: str, node: str) -> str:
+        """Who plays a node of a nested run that plays; empty when it does not."""
+        child = self._children.get(run)
+        return child.players.get(node, "") if child is not None else ""
+
     def on_node(self, event: Json) -> None:
         """A node of a nested run has a new state."""
         child = self._children.get(event["run"])
@@ -158,7 +172,7 @@ class NestedRuns:
             child.errors[node] = event.get("error") or {}
         child.done += 1
         child.artifacts += [a["id"] for a in event.get("artifacts") or []]
-        if child.done % (1 + len(child.order) // 100) == 0:
+        if child.done % (1 + len(child.players) // 100) == 0:
             self._tell(event["run"], child)
 
     def on_run(self, event: Json) -> None:
@@ -175,7 +189,7 @@ class NestedRuns:
     # --- inside --------------------------------------------------------------------------------------
     def _tell(self, run: str, child: _Child) -> None:
         made, child.artifacts = child.artifacts, []
-        self._progress(Progress(run, child.done, len(child.order), made))
+        self._progress(Progress(run, child.done, len(child.players), made))
 
     async def _mapped(self, call: ControlCall, cast: Cast) -> Melody:
         player = str(call.params.get("player") or "")
@@ -213,9 +227,8 @@ class NestedRuns:
         return melody
 
     def _plan(self, melody: Melody, cast: Cast, child: str) -> Json:
-        root, _, inner = child.partition("/")
-        digest = hashlib.sha256(inner.encode()).hexdigest()[:16]
-        folder = str(self._folder(f"{root}+{digest}"))
+        inner = child.partition("/")[2]
+        folder = str(folder_of(self._folder, child))
         return compile_plan(melody, cast, run=child, run_dir=folder, inside=inner)
 
     async def _once(self, parent: str, child: str, melody: Melody, cast: Cast, value: Any, words: str) -> Any:
@@ -246,7 +259,7 @@ class NestedRuns:
         earlier = self._children.get(child)
         if earlier is not None:  # the end of an attempt that was given up
             await earlier.ended.wait()
-        state = _Child([node["id"] for node in plan["nodes"]])
+        state = _Child({node["id"]: str(node["player"]) for node in plan["nodes"]})
         self._children[child], self._depths[child] = state, depth
         starting = asyncio.ensure_future(asyncio.to_thread(self._runtime.resume, plan["dir"], plan))
         try:
@@ -276,7 +289,7 @@ class NestedRuns:
 
 
 def _failure(child: _Child, explain: Callable[[str], str]) -> PlayerError | Cancelled:
-    for node in child.order:
+    for node in child.players:
         error = child.errors.get(node)
         if error is not None:
             others = len(child.errors) - 1

@@ -191,6 +191,11 @@ impl PyRuntime {
     ) -> PyResult<()> {
         let launch = read_launch(launch)?;
         // A Player of this key that runs is unloaded, which takes a moment.
+    fn finished(&self, py: Python<'_>, run_dir: PathBuf, run: &str) -> PyResult<Vec<String>> {
+        py.detach(|| run_loop::finished(&run_dir, run))
+            .map_err(|error| run_error(RunError::Journal(error)))
+    }
+
         py.detach(|| self.theatre.register(key.into(), launch));
         Ok(())
     }

@@ -208,6 +208,17 @@ impl Journal {
     }
 }
 
+/// The nodes of `run` that have succeeded by the journal in `folder`; none where there is no journal.
+pub fn finished(folder: &Path, run: &str) -> Result<Vec<String>, JournalError> {
+    let path = folder.join(JOURNAL);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let nodes = read_history(&path, run)?.nodes.into_iter();
+    let done = nodes.filter(|(_, past)| past.finished.is_some());
+    Ok(done.map(|(node, _)| node).collect())
+}
+
 /// Reads what earlier lives of `run` did. A torn tail is left out, anything else that is not as it was
 /// written is [`JournalError::Damaged`].
 pub fn read_history(path: &Path, run: &str) -> Result<History, JournalError> {

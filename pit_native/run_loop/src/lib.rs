@@ -38,7 +38,7 @@ pub use encoding::{Encoding, decode, encode, suffix};
 pub use event::{NodeEvent, NodeNotes, RunEvent, Values};
 pub use instructions::{Event, Fault, Instruction, NodeState, RunState, Verdict};
 pub use journal::{
-    History, JOURNAL, Journal, JournalError, JournalFile, Past, Record, read_history,
+    History, JOURNAL, Journal, JournalError, JournalFile, Past, Record, finished, read_history,
 };
 pub use lineage::{Lineage, Parts};
 pub use machine::Machine;
