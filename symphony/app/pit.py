@@ -159,6 +159,8 @@ class Pit:
                 f"The sandbox launcher {self._launcher} is missing", remedy="run `make build`"
             )
         self._home.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in self._home.sockets.glob("*.sock"):  # of a host that was killed: this one has the home's lock
+            left.unlink(missing_ok=True)
 
     def _bus_health(self) -> Health:
         if not os.access(self._home.sockets, os.W_OK):
