@@ -417,7 +417,7 @@ export interface Catalogue {
       /** the accessible name */
       label: string
       /** the method that answers with it */
-      method: 'exportMelody' | 'getArtifactContent'
+      method: 'exportMelody' | 'exportLearning' | 'getArtifactContent'
       /** that method's parameters */
       params: Record<string, unknown>
       /** the name that is proposed */
@@ -507,6 +507,17 @@ export interface Catalogue {
     }
     events: {
       select: string
+    }
+  }
+  /** A small curve of numbers over steps. */
+  Curve: {
+    props: {
+      /** the accessible name */
+      label: string
+      /** the numbers, the first step first */
+      values: number[]
+    }
+    events: {
     }
   }
   /** What changes in text files, line by line. */

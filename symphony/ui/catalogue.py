@@ -274,7 +274,9 @@ COMPONENTS: dict[str, Component] = {
         "Fetches a file from the host and saves it.",
         {
             "label": _LABEL,
-            "method": need("'exportMelody' | 'getArtifactContent'", "the method that answers with it"),
+            "method": need(
+                "'exportMelody' | 'exportLearning' | 'getArtifactContent'", "the method that answers with it"
+            ),
             "params": need("Record<string, unknown>", "that method's parameters"),
             "filename": need("string", "the name that is proposed"),
         },
@@ -323,6 +325,11 @@ COMPONENTS: dict[str, Component] = {
             "current": may("string", "id of the row that is shown elsewhere"),
         },
         {"select": "string"},
+    ),
+    "Curve": Component(
+        "A small curve of numbers over steps.",
+        {"label": _LABEL, "values": need("number[]", "the numbers, the first step first")},
+        {},
     ),
     "Difference": Component(
         "What changes in text files, line by line.",

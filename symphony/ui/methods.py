@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +107,12 @@ def _answers(params: Json) -> dict[str, str] | None:
     return given
 
 
+async def _export_learning(host: HostPort, _params: Json) -> Json:
+    rows = (await host.export_learning())["runs"]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return {"name": "learning.jsonl", "content": base64.b64encode(lines.encode()).decode("ascii")}
+
+
 METHODS: dict[str, Method] = {
     "submitPrompt": Method(
         "Composes a Melody: {prompt, answers?}",
@@ -132,6 +139,7 @@ METHODS: dict[str, Method] = {
         lambda host, p: host.diff_artifacts(text(p, "old"), p.get("new")),
     ),
     "exportMelody": Method("A saved Melody as a file, base64: {melody, format?}", _export),
+    "exportLearning": Method("All that is kept of runs to learn from, base64", _export_learning),
     "installExtension": Method("Installs an extension: {name, agreed?}", _install),
     "getTaskLogs": Method(
         "Log records of a run or node: {run, node?, limit?}",

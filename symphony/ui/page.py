@@ -196,6 +196,8 @@ class Page:
         elif kind == "settings":
             self.spawn(shell.load_theme(self), "theme")
             self._outdated("settings")
+        elif kind == "learning":
+            self._outdated("learning")
         elif kind == "component":
             panels.notice(self, str(event["id"]))
         elif kind == "extensions":
@@ -246,7 +248,7 @@ class Page:
             await panels.close_all(self)
 
 
-_LISTS = {"runs": "board", "changes": "board", "melodies": "store", "artifacts": "artifacts"}
+_LISTS = {"runs": "board", "changes": "board", "melodies": "store", "artifacts": "artifacts", "learning": "learning"}
 
 
 class Pages:

@@ -131,6 +131,15 @@ class SettingsState:
     health: Json | None = None
 
 
+@dataclass(slots=True)
+class LearningState:
+    """What is known of learning, which kept run is shown, and what was said of runs on this page."""
+
+    shown: Json | None = None
+    run: str = ""
+    ratings: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class OpenComponent:
     """A component that is open: its id at the host, its player, and what it is called."""
@@ -181,4 +190,5 @@ class PageState:
     store: StoreState = field(default_factory=StoreState)
     market: MarketState = field(default_factory=MarketState)
     settings: SettingsState = field(default_factory=SettingsState)
+    learning: LearningState = field(default_factory=LearningState)
     motifs: MotifState = field(default_factory=MotifState)

@@ -3,6 +3,7 @@ import { lazy, createElement, Suspense, type ComponentType } from 'react'
 import type { ElementOf, Kind } from '@/element'
 import { ArtifactView } from '@/components/artifact-view'
 import { Button, Dialog, Disclosure, Link, Segments } from '@/components/controls'
+import { Curve } from '@/components/curve'
 import { Difference } from '@/components/difference'
 import { Download } from '@/components/download'
 import { FilePicker, Form, Select, Switch, TextBox } from '@/components/fields'
@@ -33,6 +34,7 @@ export const COMPONENTS: { [K in Kind]: ComponentType<ElementOf<K>> } = {
   Bullets,
   Button,
   Card,
+  Curve,
   Dialog,
   Difference,
   Disclosure,

@@ -15,7 +15,7 @@ export function Download({ props }: ElementOf<'Download'>) {
     setBusy(true)
     setProblem('')
     try {
-      if (props.method === 'exportMelody') {
+      if (props.method !== 'getArtifactContent') {
         const file = await page.connection.request<{ name: string; content: string }>(
           props.method,
           props.params,

@@ -9,7 +9,7 @@ from symphony.ui import foreign, words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import BoardState, Json, PageState, Question
-from symphony.ui.views import artifacts, changes, consent, melody_graph, panels
+from symphony.ui.views import artifacts, changes, consent, learning_rating, melody_graph, panels
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -106,6 +106,7 @@ def _run(state: PageState) -> Node:
         ),
         _selected(state, run) if board.selected else None,
         changes.section(state),
+        learning_rating.section(state, detail),
         _results(detail.get("artifacts") or []),
         h(
             "Segments",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from symphony.ui.node import Node
 from symphony.ui.state import PageState, Question
-from symphony.ui.views import artifacts, board, compose, market, panels, settings, store
+from symphony.ui.views import artifacts, board, compose, learning, market, panels, settings, store
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -25,6 +25,8 @@ class View:
     dialogs: Mapping[str, Callable[[Question], Node]]
     leave: Callable[[Page], Awaitable[None]] | None = None
     """What is done when another view is opened."""
+    is_linked: bool = True
+    """Whether the navigation leads to it; the command palette leads to every view."""
 
 
 VIEWS: dict[str, View] = {
@@ -35,4 +37,7 @@ VIEWS: dict[str, View] = {
     "market": View("Marketplace", "Marketplace", market.render, market.load, market.DIALOGS),
     "panels": View("Panels", "Panels", panels.render, panels.load, {}, panels.leave),
     "settings": View("Settings", "Settings", settings.render, settings.load, {}),
+    "learning": View(
+        "Learning", "Learning", learning.render, learning.load, learning.DIALOGS, is_linked=False
+    ),
 }

@@ -51,6 +51,16 @@ def render(state: PageState) -> Node:
             title="Appearance",
             quiet=True,
         ),
+        h(
+            "Line",
+            h("Button", key="settings.learning", label="Learning", variant="secondary"),
+            h(
+                "Text",
+                "What the Conductor learns from your runs, and what of it is kept.",
+                small=True,
+                tone="muted",
+            ),
+        ),
         _health(settings.health),
         h(
             "TextBox",

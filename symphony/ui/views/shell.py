@@ -31,7 +31,7 @@ def render(state: PageState) -> Node:
             "badge": running if name == "board" else 0,
         }
         for name in dict.fromkeys([*layout["order"], *VIEWS])
-        if name != "panels" or panels.panels_of(state.motifs)
+        if VIEWS[name].is_linked and (name != "panels" or panels.panels_of(state.motifs))
     ]
     project = state.project or {}
     return h(
