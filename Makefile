@@ -144,10 +144,11 @@ test: system-packages build $(STAMPS)/test $(STAMPS)/azurite $(STAMPS)/mcp ## th
 	$(PY) -m pytest -n 2 --dist loadgroup
 
 .PHONY: nightly
-nightly: build $(STAMPS)/test $(STAMPS)/azurite ## the crash tests at length: SYMPHONY_KILLS kills of each writer, 500 without it, and of Players, 1,000
+nightly: build $(STAMPS)/test $(STAMPS)/azurite ## the crash tests at length: SYMPHONY_KILLS kills of each writer, 500 without it, and of Players, 1,000; 20 minutes of soak
 	SYMPHONY_KILLS=$${SYMPHONY_KILLS:-500} cargo test --locked -p artifact_store -p run_loop --test crash
 	SYMPHONY_KILLS=$${SYMPHONY_KILLS:-500} $(PY) -m pytest -n 2 --dist loadgroup tests/pit/test_store_crash.py tests/tiers
 	SYMPHONY_KILLS=$${SYMPHONY_KILLS:-1000} $(PY) -m pytest tests/stage/test_kills.py
+	$(PY) -m tests.soak --seconds $${SYMPHONY_SOAK:-1200} --json build/soak.json
 
 FUZZ_TARGETS := $(notdir $(basename $(wildcard pit_native/fuzz/fuzz_targets/*.rs)))
 .PHONY: fuzz
