@@ -209,6 +209,8 @@ class ArtifactStore:
         was); `damaged`, or `unknown`."""
     def remote(self) -> builtins.list[str]:
         """The contents whose bytes were evicted."""
+    def ids(self, after: str = "", limit: int = 10_000) -> builtins.list[str]:
+        """The ids behind `after`, in their order: for those that go through all, page by page."""
     def hold(self, id: str, reason: str) -> bool:
         """Holds a content, durably: until `lift_hold` neither `remove` nor `gc` removes it. False when
         it is held for that reason already. Raises NotFound."""
@@ -336,6 +338,15 @@ class StaleManager:
     def register(self, id: str, size: int, created: float, value: float) -> None:
         """Adds an artifact of `size` bytes, created at `created` (seconds since the epoch), worth
         `value` (0 to 1); of a known one all else stays, and the later time counts."""
+    def register_all(
+        self, store: ArtifactStore, worth: dict[str, float], share: float = 0.5
+    ) -> list[tuple[str, int, float, float]]:
+        """Registers every artifact that the store has the bytes of, from its index alone, as active and held or not.
+        Its value is the greatest of its listed entries: what `worth` says of the run that made one (of the
+        beginning of its name, up to a slash), or `share` of its quality. Answers those whose bytes are not there, as
+        id, bytes, created and value: where they are is to be found out. A million take about a second."""
+    def forget_others(self) -> None:
+        """Drops what has not been registered since `register_all` began."""
     def pin(self, id: str) -> None:
         """Keeps an artifact where it is. Raises NotFound."""
     def unpin(self, id: str) -> None:

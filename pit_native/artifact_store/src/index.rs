@@ -213,9 +213,12 @@ impl Index {
         let Some(row) = self.content_row(id)? else {
             return Ok(false);
         };
-        Ok(!self.damaged.contains(&row)
-            && !self.remote.contains(&row)
-            && self.content_at(row)?.place != LOST)
+        Ok(self.is_sound_at(row, &self.content_at(row)?))
+    }
+
+    /// The same of a content that was found.
+    pub(crate) fn is_sound_at(&self, row: u32, content: &Content) -> bool {
+        !self.damaged.contains(&row) && !self.remote.contains(&row) && content.place != LOST
     }
 
     /// Whether the bytes of a content are kept elsewhere.

@@ -28,6 +28,7 @@ mod ledger;
 mod log;
 mod marks;
 mod outbox;
+mod outline;
 mod pack;
 pub mod quality;
 mod query;
@@ -54,6 +55,7 @@ pub use keys::{Cost, Key};
 pub use read::Cursor;
 pub use store::Store;
 pub use types::{
-    ArtifactId, Collected, Encryption, Filter, Finding, Hit, Info, Options, Put, Stats, Whereabouts,
+    ArtifactId, Collected, Encryption, Filter, Finding, Hit, Info, Options, Outlined, Put, Stats,
+    Whereabouts,
 };
 pub use write::Writer;

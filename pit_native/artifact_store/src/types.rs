@@ -152,6 +152,23 @@ pub struct Hit {
     pub snippet: String,
 }
 
+/// What planning needs to know of a content; all of it stands in the index.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outlined {
+    /// Which.
+    pub id: ArtifactId,
+    /// Bytes of the plain content.
+    pub bytes: u64,
+    /// When it was put last, in seconds since the epoch.
+    pub created: f64,
+    /// The greatest worth of its listed entries.
+    pub worth: f64,
+    /// Whether the bytes are here, and nothing is known against them.
+    pub is_local: bool,
+    /// Whether it is held.
+    pub is_held: bool,
+}
+
 /// The store in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Stats {

@@ -1,13 +1,21 @@
 //! The Python face of `stale_manager`.
 
-use crate::errors::{bad_input, not_found, policy_error, raise};
+use crate::errors::{bad_input, not_found, policy_error, raise, store_error};
 use crate::json::{serialised, to_map};
+use crate::store::{PyArtifactStore, rounded};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use serde_json::Value;
 use stale_manager::{Policy, RunFacts, StaleManager, Tier, assess};
+use std::collections::HashMap;
 use std::sync::Arc;
+
+/// Registrations that are made with one lock: the runs that play register, too.
+const AT_ONCE: usize = 4096;
+
+/// Id, bytes, creation and value of an artifact.
+type Away = (String, u64, f64, f64);
 
 /// See `pit_native.pyi`.
 #[pyclass(name = "StaleManager", module = "pit_native", frozen)]
@@ -58,6 +66,46 @@ impl PyStaleManager {
 
     fn register(&self, id: &str, size: u64, created: f64, value: f64) {
         self.manager.lock().register(id, size, created, value);
+    }
+
+    #[pyo3(signature = (store, worth, share=0.5))]
+    fn register_all(
+        &self,
+        py: Python<'_>,
+        store: &Bound<'_, PyArtifactStore>,
+        worth: HashMap<String, f64>,
+        share: f64,
+    ) -> PyResult<Vec<Away>> {
+        let store = store.get().inner();
+        let manager = Arc::clone(&self.manager);
+        py.detach(|| {
+            manager.lock().begin_round();
+            let all = store.outline(|run, quality| {
+                let run = run.split('/').next().unwrap_or_default();
+                let of_run = worth.get(run).copied().unwrap_or(0.0);
+                of_run.max(rounded(quality) * share)
+            })?;
+            let mut away = Vec::new();
+            for some in all.chunks(AT_ONCE) {
+                let mut manager = manager.lock();
+                for one in some {
+                    let id = one.id.to_string();
+                    if one.is_local {
+                        manager.register(&id, one.bytes, one.created, one.worth);
+                        manager.moved(&id, Tier::Active);
+                        manager.set_hold(&id, one.is_held);
+                    } else {
+                        away.push((id, one.bytes, one.created, one.worth));
+                    }
+                }
+            }
+            Ok(away)
+        })
+        .map_err(store_error)
+    }
+
+    fn forget_others(&self, py: Python<'_>) {
+        py.detach(|| self.manager.lock().end_round());
     }
 
     fn pin(&self, id: &str) -> PyResult<()> {

@@ -210,6 +210,17 @@ impl PyArtifactStore {
         Ok(ids.iter().map(ArtifactId::to_string).collect())
     }
 
+    #[pyo3(signature = (after="", limit=10_000))]
+    fn ids(&self, py: Python<'_>, after: &str, limit: usize) -> PyResult<Vec<String>> {
+        let after = (!after.is_empty()).then(|| parse(after)).transpose()?;
+        let ids = py.detach(|| self.store.ids(after.as_ref(), limit));
+        Ok(ids
+            .map_err(store_error)?
+            .iter()
+            .map(ArtifactId::to_string)
+            .collect())
+    }
+
     fn hold(&self, py: Python<'_>, id: &str, reason: &str) -> PyResult<bool> {
         let id = parse(id)?;
         py.detach(|| self.store.hold(&id, reason))
@@ -337,7 +348,7 @@ fn info_dict<'py>(py: Python<'py>, info: &Info) -> PyResult<Bound<'py, PyDict>> 
 }
 
 /// Four digits, so that 0.7 does not read 0.699999988079071.
-fn rounded(quality: f32) -> f64 {
+pub(crate) fn rounded(quality: f32) -> f64 {
     (f64::from(quality) * 10_000.0).round() / 10_000.0
 }
 

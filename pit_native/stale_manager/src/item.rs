@@ -46,6 +46,9 @@ pub struct Item {
     pub is_pinned: bool,
     /// A held item is never deleted.
     pub is_held: bool,
+    /// When it was registered last, see [`crate::StaleManager::begin_round`].
+    #[serde(skip)]
+    pub(crate) round: u32,
 }
 
 impl Item {

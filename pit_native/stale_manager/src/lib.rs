@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 pub struct StaleManager {
     policy: Policy,
     items: FxHashMap<String, Item>,
+    #[serde(skip)]
+    round: u32,
 }
 
 impl StaleManager {
@@ -32,6 +34,7 @@ impl StaleManager {
         Self {
             policy,
             items: FxHashMap::default(),
+            round: 0,
         }
     }
 
@@ -57,6 +60,7 @@ impl StaleManager {
                 item.size = size;
                 item.created = item.created.max(created);
                 item.value = value;
+                item.round = self.round;
             }
             None => {
                 let item = Item {
@@ -67,10 +71,21 @@ impl StaleManager {
                     tier: Tier::Active,
                     is_pinned: false,
                     is_held: false,
+                    round: self.round,
                 };
                 self.items.insert(id.to_owned(), item);
             }
         }
+    }
+
+    /// From here on it is noted what is registered, for [`Self::end_round`].
+    pub fn begin_round(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    /// Drops what was not registered since the round began: it is gone.
+    pub fn end_round(&mut self) {
+        self.items.retain(|_, item| item.round == self.round);
     }
 
     /// Keeps an artifact where it is, or lets the policy decide again. False when it is not registered.
