@@ -34,9 +34,9 @@ export function Curve({ props }: ElementOf<'Curve'>) {
           vectorEffect="non-scaling-stroke"
         />
       </svg>
-      <span aria-hidden className="flex justify-between font-mono text-xs text-muted tabular-nums">
-        <span>{short(Math.min(...values))}</span>
-        <span>{short(Math.max(...values))}</span>
+      <span aria-hidden className="flex justify-between text-xs text-muted tabular-nums">
+        <span>least {short(Math.min(...values))}</span>
+        <span>most {short(Math.max(...values))}</span>
       </span>
     </figure>
   )

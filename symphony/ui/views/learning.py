@@ -108,7 +108,7 @@ def _lesson(lesson: Json) -> Node:
             ),
             h("Text", lesson["reason"], small=True),
         ),
-        h("Grid", *curves, least=12) if curves else None,
+        h("Grid", *curves, least=15, roomy=True) if curves else None,
         h("Text", f"From {lesson['decisions']:,} decisions, {lesson['version'] or 'no weights'}.", small=True,
           tone="muted"),
         key=f"learning.lesson:{lesson['at']}",
