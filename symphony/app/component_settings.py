@@ -8,6 +8,7 @@ from symphony.errors import InvalidConfig
 
 SECTIONS = {
     "configuration": "host",
+    "settings": "host",
     "extensions": "registry",
     "stage bus": "stage",
     "pool manager": "pit.pool",

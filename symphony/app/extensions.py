@@ -45,6 +45,10 @@ class Extensions:
             return Registry(None, trusted=trusted)
         return Registry.open(get("registry.folder") or registry_files(), trusted=trusted)
 
+    def reopen_registry(self) -> None:
+        """Takes another registry, or its new content, from now on."""
+        self.__dict__.pop("registry", None)
+
     def open(self) -> None:
         """Finishes or undoes what a killed host left."""
         self.installer.recover()

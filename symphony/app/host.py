@@ -45,6 +45,7 @@ from symphony.app.planning import Planner
 from symphony.app.player_changes import PlayerChanges
 from symphony.app.player_template import WarmTemplate
 from symphony.app.project import look_at
+from symphony.app.reconfiguration import Reconfiguration
 from symphony.app.rehearsal_stages import sweep
 from symphony.app.repertoire import Repertoire
 from symphony.app.run_trees import RunTrees
@@ -266,6 +267,7 @@ class Host(
         services = Services(
             home=home,
             configuration=configuration,
+            reconfiguration=Reconfiguration(configuration, extensions, recast, hub.emit),
             hub=hub,
             extensions=extensions,
             planner=Planner(
@@ -307,6 +309,7 @@ class Host(
         surface: list[AsyncComponent] = [
             self._template,
             LoopPart("broker", self._broker),
+            LoopPart("settings", services.reconfiguration),
             LoopPart("socket", WireServer(self, self._home.socket)),
         ]
         if self._page_at is not None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from symphony.app.extensions import Extensions
     from symphony.app.learning.service import Learning
     from symphony.app.pit import Pit
+    from symphony.app.reconfiguration import Reconfiguration
     from symphony.app.repertoire import Repertoire
     from symphony.app.run_trees import RunTrees
     from symphony.app.supervision import Supervision
@@ -39,6 +40,7 @@ class Services:
 
     home: Home
     configuration: Configuration
+    reconfiguration: Reconfiguration
     hub: Hub
     extensions: Extensions
     planner: Planner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,19 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from symphony.config.schema import Settings
+
+AT_ONCE = re.compile(
+    r"""
+    (?: ui | logging | model | registry | extensions ) (?: \. .* )?
+    | conductor\.(?: confidence | learning\..* )
+    | engine\.(?: node_timeout | max_nodes | max_edges )
+    | stage\.(?: changes | budget\..* | crashes\..* )
+    | pit\.stale\.(?: interval | cloud\.scheduled )
+    | .*\.metrics_enabled
+    """,
+    re.VERBOSE,
+)
+"""Settings that are read whenever they are needed. The others are read when their component starts."""
 
 _TYPE_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
@@ -27,6 +41,11 @@ class SettingSpec:
     is_secret: bool = False
     is_for_projects: bool = False
     """Whether a project's own file may set it."""
+
+
+def holds_at_once(key: str) -> bool:
+    """Whether a change of the setting holds without a restart of the host."""
+    return AT_ONCE.fullmatch(key) is not None
 
 
 @lru_cache(maxsize=1)
@@ -64,8 +83,12 @@ def _spec(key: str, field: FieldInfo, default: Any) -> SettingSpec:
         key=key,
         type=name,
         default=default,
-        description=field.description or "",
+        description=_described(key, field.description or ""),
         choices=choices,
         is_secret=bool(marks.get("secret")),
         is_for_projects=bool(marks.get("project")),
     )
+
+
+def _described(key: str, description: str) -> str:
+    return description if holds_at_once(key) else f"{description}; a change holds from the next start"

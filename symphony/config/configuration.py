@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ class Configuration:
         """The merged settings, typed."""
         self._sources: dict[str, str] = {}
         self._values: dict[str, Any] = {}
+        self._reading = threading.RLock()
+        """Held while layers are read or written: the host follows the files while a method changes them."""
 
     @classmethod
     def load(
@@ -80,6 +83,10 @@ class Configuration:
 
         On an error, which names what is wrong, the settings of before stay.
         """
+        with self._reading:
+            return self._reload()
+
+    def _reload(self) -> list[str]:
         layers = self._layers()
         sources: dict[str, str] = {}
         merged: dict[str, Any] = {}
@@ -131,8 +138,8 @@ class Configuration:
                 rows.append({**_row(spec), "value": shown, "source": self.source(key)})
         return rows
 
-    def set(self, key: str, value: Any, scope: str = "user") -> None:
-        """Writes a setting into the user's or the project's file and reloads; None removes it there.
+    def set(self, key: str, value: Any, scope: str = "user") -> list[str]:
+        """Writes a setting into the user's or the project's file and reloads, answering as that; None removes it there.
 
         Raises InvalidConfig when the key is unknown, the value does not fit, or the scope may not set it;
         then nothing has been written.
@@ -149,8 +156,9 @@ class Configuration:
             _put(document, path, value)
             _validate(Layer(scope, str(file), document))
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_setting(file, path, value)
-        self.reload()
+        with self._reading:
+            write_setting(file, path, value)
+            return self.reload()
 
     def _file(self, scope: str) -> Path:
         if scope == "user":

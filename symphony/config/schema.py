@@ -192,8 +192,7 @@ class StoreSettings(_Component):
 
     encryption: Literal["off", "keyring", "passphrase"] = Field(
         default="off",
-        description="where the key of the store comes from: the platform's keyring or a passphrase;"
-        " a change holds from the next start",
+        description="where the key of the store comes from: the platform's keyring or a passphrase",
     )
     passphrase_file: str = Field(
         default="",

@@ -190,7 +190,7 @@ class Page:
         elif kind == "taskError":
             self.announce(f"{event.get('node', 'A step')} failed")
         elif kind == "notice":
-            self.announce(str(event.get("message", "")))
+            self.announce(str(event.get("message", "")), show=bool(event.get("show")))
         elif kind == "project":
             self.spawn(shell.load_project(self), "project")
         elif kind == "settings":

@@ -27,8 +27,7 @@ class SettingMethods:
     async def set_setting(self, key: str, value: Any, scope: str = "user") -> Json:
         """Changes a setting and answers with its row."""
         configuration = self.services.configuration
-        await asyncio.to_thread(configuration.set, key, value, scope)
-        self.services.hub.emit({"event": "settings"})
+        self.services.reconfiguration.changed(await asyncio.to_thread(configuration.set, key, value, scope))
         return row_of(await asyncio.to_thread(self._rows), key)
 
     def _rows(self) -> list[Json]:

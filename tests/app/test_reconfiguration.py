@@ -1,0 +1,142 @@
+"""The files of the settings are followed: what is good holds, what is bad changes nothing and is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from symphony.app.host import Host
+from symphony.config.catalogue import catalogue, holds_at_once
+from tests.hosting import hosted
+
+Json = dict[str, Any]
+
+
+@asynccontextmanager
+async def watched(host: Host) -> AsyncIterator[asyncio.Queue[Json]]:
+    """All events of a host, from now on."""
+    events: asyncio.Queue[Json] = asyncio.Queue()
+
+    async def follow() -> None:
+        async for event in host.watch():
+            events.put_nowait(event)
+
+    task = asyncio.create_task(follow())
+    await asyncio.sleep(0)
+    try:
+        yield events
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def told(events: asyncio.Queue[Json], kind: str, words: str = "") -> Json:
+    """The next event of a kind that says these words."""
+    while True:
+        event = await asyncio.wait_for(events.get(), 30)
+        if event["event"] == kind and words in str(event.get("message", "")):
+            return event
+
+
+async def value(host: Host, key: str) -> Any:
+    rows = (await host.settings())["settings"]
+    return next(row["value"] for row in rows if row["key"] == key)
+
+
+async def test_an_edit_of_the_users_file_holds_without_a_restart(home: Path) -> None:
+    async with hosted(home, '[logging]\nlevel = "info"\n') as host, watched(host) as events:
+        (home / "config.toml").write_text('[ui]\ntheme = "dark"\n[logging]\nlevel = "debug"\n')
+        await told(events, "settings")
+        assert await value(host, "ui.theme") == "dark"
+        assert logging.getLogger("symphony").level == logging.DEBUG
+        (home / "config.toml").unlink()
+        await told(events, "settings")
+        assert await value(host, "ui.theme") == "system"
+        assert logging.getLogger("symphony").level == logging.INFO
+
+
+async def test_an_edit_of_the_projects_file_holds_and_one_of_another_project_does_not(
+    home: Path, tmp_path: Path
+) -> None:
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    mine.mkdir()
+    other.mkdir()
+    async with hosted(home, project=mine) as host, watched(host) as events:
+        (other / "conductor.yaml").write_text("engine: {max_nodes: 3}\n")
+        (mine / "conductor.yaml").write_text("engine: {max_nodes: 7}\n")
+        await told(events, "settings")
+        assert await value(host, "engine.max_nodes") == 7
+        await host.open_project(str(other))
+        assert await value(host, "engine.max_nodes") == 3
+        (other / "conductor.yaml").write_text("engine: {max_nodes: 30}\n")
+        await told(events, "settings")
+        assert await value(host, "engine.max_nodes") == 30
+
+
+async def test_a_bad_edit_keeps_the_old_and_says_where_and_why(home: Path) -> None:
+    async with hosted(home, '[ui]\ntheme = "dark"\n') as host, watched(host) as events:
+        file = home / "config.toml"
+        file.write_text('[ui]\ntheme = "dark"\n\n[engine]\nmax_nodes = "many"\n')
+        notice = await told(events, "notice", "stay")
+        assert f"{file}:5:" in notice["message"] and notice["show"]
+        assert await value(host, "ui.theme") == "dark"
+        assert await value(host, "engine.max_nodes") == 10_000
+        own = {status.name: status for status in await host.services.health()}
+        assert own["configuration"].status == "degraded" and ":5:" in own["configuration"].detail
+        lines = [json.loads(line) for line in (home / "logs" / "host.jsonl").read_text().splitlines()]
+        assert any(line["level"] == "error" and f"{file}:5:" in line["message"] for line in lines)
+        file.write_text('[ui]\ntheme = "light"\n')
+        await told(events, "notice", "again")
+        assert await value(host, "ui.theme") == "light"
+
+
+async def test_what_holds_from_the_next_start_is_told(home: Path) -> None:
+    async with hosted(home) as host, watched(host) as events:
+        (home / "config.toml").write_text('[pit.pool]\ncapacity = 9\n[ui]\ntheme = "dark"\n')
+        notice = await told(events, "notice", "next start")
+        assert "pit.pool.capacity holds" in notice["message"] and "ui.theme" not in notice["message"]
+        await host.set_setting("host.port", 8123)
+        assert "host.port holds" in (await told(events, "notice", "next start"))["message"]
+        (home / "config.toml").write_text("[engine]\nenabled = false\n")
+        assert "engine.enabled is false" in (await told(events, "notice", "will fail"))["message"]
+
+
+async def test_a_setting_of_an_extension_reaches_its_next_activation(home: Path) -> None:
+    async with hosted(home) as host, watched(host) as events:
+        before = host.services.roster.find("symphony/git")
+        assert before is not None and before.configuration.get("unknown") is None
+        (home / "config.toml").write_text('[extensions."symphony/git"]\nunknown = 1\n')
+        await told(events, "extensions")
+
+
+async def test_another_registry_is_offered_at_once(home: Path, tmp_path: Path) -> None:
+    async with hosted(home) as host, watched(host) as events:
+        assert host.services.extensions.registry.names()
+        (home / "config.toml").write_text(f'[registry]\nfolder = "{tmp_path / "nothing"}"\n')
+        await told(events, "settings")
+        assert host.services.extensions.registry.names() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "at_once"),
+    [
+        ("ui.theme", True),
+        ("model.endpoint", True),
+        ("stage.crashes.limit", True),
+        ("engine.node_timeout", True),
+        ("host.port", False),
+        ("stage.player.memory", False),
+        ("pit.store.encryption", False),
+        ("engine.max_parallel", False),
+    ],
+)
+def test_the_description_says_what_waits_for_a_start(key: str, at_once: bool) -> None:
+    assert holds_at_once(key) is at_once
+    assert catalogue()[key].description.endswith("a change holds from the next start") is not at_once
