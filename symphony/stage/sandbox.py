@@ -214,8 +214,8 @@ def _show_granted(layout: _Layout, grants: Sequence[str], project: Path | None) 
     for folder, mode in modes.items():
         if folder == root:
             for beside in repository_folders(root):
-                layout.show(beside)
-        layout.show(folder, mode=mode)
+                layout.show(beside, is_granted=True)
+        layout.show(folder, mode=mode, is_granted=True)
     return root in modes
 
 
@@ -239,31 +239,34 @@ def _folder(path: Path) -> Path:
     return place
 
 
-def _mount(source: Path, target: str, mode: str) -> dict[str, str]:
-    return {"source": str(source), "target": target, "mode": mode}
+def _mount(source: Path, target: str, mode: str, *, plain: bool = False) -> dict[str, Any]:
+    return {"source": str(source), "target": target, "mode": mode, "plain": plain}
 
 
 class _Layout:
     """Collects mounts, links and search path; a later mount at the same place takes over from an earlier one."""
 
     def __init__(self) -> None:
-        self._mounts: dict[str, dict[str, str]] = {}
+        self._mounts: dict[str, dict[str, Any]] = {}
         self.links: list[dict[str, str]] = []
         self.path: list[str] = []
 
     @property
-    def mounts(self) -> list[dict[str, str]]:
+    def mounts(self) -> list[dict[str, Any]]:
         """In the order in which they were first shown."""
         return list(self._mounts.values())
 
-    def show(self, source: Path, *, at: str | None = None, mode: str = "read_only") -> None:
-        """Shows `source` at `at`, by default its own path."""
+    def show(
+        self, source: Path, *, at: str | None = None, mode: str = "read_only", is_granted: bool = False
+    ) -> None:
+        """Shows `source` at `at`, by default its own path. Of what is granted for reading only files, folders and
+        links: behind a named pipe or a socket there is a process of the host."""
         target = at or str(source)
         if target == "/" or any(target == p or target.startswith(p + "/") for p in PRIVATE):
             raise BadInput(
                 f"{target} cannot be shown in a sandbox", remedy="grant the folder that is needed instead"
             )
-        self._mounts[target] = _mount(source, target, mode)
+        self._mounts[target] = _mount(source, target, mode, plain=is_granted and mode == "read_only")
 
     def show_python(self) -> None:
         """The base interpreter's installation, where it is not the system's."""

@@ -51,22 +51,39 @@ print('OPENED')
         changes_granted,
         READ,
     ),
-    Attack(
-        "write into a named pipe of the host under a grant of writing",
-        "os.write(os.open(facts['fifo'], os.O_WRONLY | os.O_NONBLOCK), b'another')",
-        disturbs,
-        WRITE,
-    ),
-    Attack(
-        "empty a named pipe of the host under a grant of writing",
-        "os.read(os.open(facts['fifo'], os.O_RDONLY | os.O_NONBLOCK), 1000)",
-        disturbs,
-        WRITE,
-    ),
-    Attack(
-        "connect to a socket in a folder under a grant of writing",
-        "s = socket.socket(socket.AF_UNIX); s.connect(facts['inner']); s.sendall(facts['mark'].encode())",
-        reaches,
-        WRITE,
+    *(
+        attack
+        for kind, grants in (("reading", READ), ("writing", WRITE))
+        for attack in (
+            Attack(
+                f"write into a named pipe of the host under a grant of {kind}",
+                "os.write(os.open(facts['fifo'], os.O_WRONLY | os.O_NONBLOCK), b'another')",
+                disturbs,
+                grants,
+            ),
+            Attack(
+                f"empty a named pipe of the host under a grant of {kind}",
+                "os.read(os.open(facts['fifo'], os.O_RDONLY | os.O_NONBLOCK), 1000)",
+                disturbs,
+                grants,
+            ),
+            Attack(
+                f"connect to a socket in a folder under a grant of {kind}",
+                """
+s = socket.socket(socket.AF_UNIX); s.connect(facts['inner']); s.sendall(facts['mark'].encode())
+""",
+                reaches,
+                grants,
+            ),
+            Attack(
+                f"connect to a socket deep in a folder under a grant of {kind}",
+                """
+s = socket.socket(socket.AF_UNIX); s.connect(facts['project'] + '/deep/er/socket')
+s.sendall(facts['mark'].encode())
+""",
+                reaches,
+                grants,
+            ),
+        )
     ),
 ]

@@ -91,13 +91,17 @@ class World:
         self.inner = str(self.project / "socket")
         inner.bind(self.inner)
         Path(self.inner).chmod(0o777)
+        deep = self.project / "deep" / "er"
+        deep.mkdir(parents=True)
+        (deep / "socket").hardlink_to(self.inner)
         abstract = socket.socket(socket.AF_UNIX)
         abstract.bind("\0" + self.abstract)
         self.tcp_port, self.udp_port = tcp.getsockname()[1], udp.getsockname()[1]
         for listener in (path, inner, abstract):
             listener.listen()
         self._sockets = [tcp, udp, path, inner, abstract]
-        for listener in (tcp, path, inner, abstract):
+        self._listeners = [tcp, path, inner, abstract]
+        for listener in self._listeners:
             threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
         self._udp = udp
         # As a program of the host that waits for orders, and has some under way.
@@ -113,10 +117,17 @@ class World:
                     self.messages.append(connection.recv(100))
 
     def received(self) -> bool:
-        """Whether any listener heard the attacker."""
-        with contextlib.suppress(BlockingIOError):
-            self._udp.setblocking(False)
-            self.messages.append(self._udp.recv(100))
+        """Whether any listener heard the attacker. Each hears a last word of ours first, which comes after all that
+        was sent before it: what is still on its way is not taken for silence."""
+        last = secrets.token_hex(16).encode()
+        self._udp.sendto(last, self._udp.getsockname())
+        while (message := self._udp.recv(100)) != last:
+            self.messages.append(message)
+        for listener in self._listeners:
+            with socket.socket(listener.family) as ours:
+                ours.connect(listener.getsockname())
+                ours.sendall(last)
+                assert ours.recv(1) == b"", "a listener hears, and closes"
         return any(self.mark.encode() in message for message in self.messages)
 
     def orders(self) -> bytes:

@@ -72,7 +72,14 @@ impl ControlGroup {
     /// # Errors
     /// The system's answer when groups exist but this one cannot be made.
     pub fn create(limits: &Limits) -> io::Result<Option<Self>> {
-        let Ok(place) = place() else { return Ok(None) };
+        place()
+            .as_ref()
+            .ok()
+            .map(|place| Self::create_in(place, limits))
+            .transpose()
+    }
+
+    fn create_in(place: &Place, limits: &Limits) -> io::Result<Self> {
         let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let name = format!("symphony-{}-{sequence}", std::process::id());
         let folders: Vec<PathBuf> = place
@@ -88,7 +95,7 @@ impl ControlGroup {
             fs::create_dir(folder)?;
         }
         group.limit(limits)?;
-        Ok(Some(group))
+        Ok(group)
     }
 
     fn limit(&self, limits: &Limits) -> io::Result<()> {
@@ -344,6 +351,112 @@ mod tests {
                 .expect_err("none")
                 .contains("delegated")
         );
+    }
+
+    /// What the kernel would find in a group of version 2: which files are written, and with what.
+    #[test]
+    fn version_2_gets_its_limits_in_its_own_files() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let place = Place::Unified {
+            parent: parent.path().into(),
+        };
+        let limits = Limits {
+            memory: 64 << 20,
+            processes: 7,
+            cpu: Some(0.5),
+            ..Limits::default()
+        };
+        let group = ControlGroup::create_in(&place, &limits).expect("a group");
+        let folder = group.folders[0].clone();
+        assert_eq!(folder.parent(), Some(parent.path()));
+        let written: std::collections::BTreeMap<String, String> = fs::read_dir(&folder)
+            .expect("its files")
+            .flatten()
+            .map(|file| {
+                let name = file.file_name().to_string_lossy().into_owned();
+                (name, fs::read_to_string(file.path()).expect("text"))
+            })
+            .collect();
+        let wanted = [
+            ("cpu.max", "50000 100000"),
+            ("memory.max", "67108864"),
+            ("memory.swap.max", "0"),
+            ("pids.max", "8"),
+        ];
+        assert!(
+            written
+                .iter()
+                .map(|(name, text)| (name.as_str(), text.as_str()))
+                .eq(wanted)
+        );
+        fs::write(folder.join("memory.events"), "low 0\noom 1\noom_kill 0\n").expect("written");
+        assert!(!group.has_run_out_of_memory());
+        fs::write(folder.join("memory.events"), "low 0\noom 1\noom_kill 2\n").expect("written");
+        assert!(group.has_run_out_of_memory());
+        fs::write(folder.join("memory.current"), "4096\n").expect("written");
+        assert_eq!(group.memory_in_use(), Some(4096));
+        group
+            .doors()
+            .expect_err("without the kernel's file nobody joins");
+        fs::write(folder.join("cgroup.procs"), "").expect("written");
+        assert_eq!(group.doors().expect("one door").len(), 1);
+    }
+
+    #[test]
+    fn controllers_are_handed_on_where_that_can_be_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(!enable_controllers(folder.path()));
+        let control = folder.path().join("cgroup.subtree_control");
+        fs::write(&control, "cpu memory pids\n").expect("written");
+        assert!(enable_controllers(folder.path()));
+    }
+
+    const IN_NAMESPACE: &str = "SYMPHONY_TEST_UNIFIED";
+
+    /// The kernel's own version 2, mounted where no other process sees it. A controller that version 1 holds has no
+    /// files there, so that only what needs none is tried: a process joins, is found in the group, and leaves it.
+    #[test]
+    fn a_process_joins_a_group_of_the_real_version_2() {
+        if let Ok(mounted) = std::env::var(IN_NAMESPACE) {
+            let folder = Path::new(&mounted).join("symphony-1-0");
+            fs::create_dir(&folder).expect("a group");
+            let group = ControlGroup {
+                folders: vec![folder.clone()],
+                unified: true,
+            };
+            let mut doors = group.doors().expect("its door");
+            io::Write::write_all(&mut doors[0], b"0").expect("joined");
+            let own = fs::read_to_string("/proc/self/cgroup").expect("text");
+            assert!(
+                own.lines().any(|line| line.ends_with("/symphony-1-0")),
+                "{own}"
+            );
+            fs::write(Path::new(&mounted).join("cgroup.procs"), "0").expect("left");
+            drop(group);
+            assert!(!folder.exists());
+            return;
+        }
+        let mounted = tempfile::tempdir().expect("a folder");
+        let script = "mount -t cgroup2 none \"$1\" && shift && exec \"$@\"";
+        let done = std::process::Command::new("unshare")
+            .args(["--mount", "--cgroup", "sh", "-c", script, "sh"])
+            .arg(mounted.path())
+            .arg(std::env::current_exe().expect("this test"))
+            .args([
+                "--exact",
+                "control_groups::tests::a_process_joins_a_group_of_the_real_version_2",
+            ])
+            .env(IN_NAMESPACE, mounted.path())
+            .output();
+        match done {
+            Ok(done) if done.status.success() => {}
+            // Only the superuser may mount it, and not in every container.
+            Ok(done)
+                if String::from_utf8_lossy(&done.stderr).contains("unshare:")
+                    || String::from_utf8_lossy(&done.stderr).contains("mount:") => {}
+            Ok(done) => panic!("{}", String::from_utf8_lossy(&done.stdout)),
+            Err(_) => {} // no `unshare` on this machine
+        }
     }
 
     #[test]

@@ -61,6 +61,10 @@ pub struct Mount {
     /// What may be done with it.
     #[serde(default)]
     pub mode: Mode,
+    /// Hides the named pipes and sockets that are there when the sandbox begins: behind them are processes of the
+    /// host. For what is shown read-only; a layer has none of the host's.
+    #[serde(default)]
+    pub plain: bool,
     /// Folders of the host that are seen over `source`, the uppermost first, as overlayfs keeps its layers: what
     /// others have changed and nobody has taken over yet. They are never written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -321,6 +325,7 @@ mod tests {
             source: "/usr".into(),
             target: target.into(),
             mode: Mode::ReadOnly,
+            plain: false,
             layers: Vec::new(),
         };
         let changes: [(&str, Change); 6] = [

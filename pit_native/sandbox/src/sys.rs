@@ -20,6 +20,7 @@ pub mod attribute {
 
 const OPEN_TREE_CLONE: libc::c_uint = 1;
 const MOVE_MOUNT_FROM_EMPTY_PATH: libc::c_uint = 0x4;
+const MOVE_MOUNT_TO_EMPTY_PATH: libc::c_uint = 0x40;
 const RESOLVE_IN_ROOT: u64 = 0x10;
 
 #[repr(C)]
@@ -118,6 +119,23 @@ pub fn attach_mount(fd: RawFd, target: &CStr) -> io::Result<()> {
             libc::AT_FDCWD,
             target.as_ptr(),
             MOVE_MOUNT_FROM_EMPTY_PATH,
+        )
+    })
+    .map(drop)
+}
+
+/// Attaches the detached mount `fd` over what `target` names, whatever its path is by now.
+pub fn attach_mount_over(fd: RawFd, target: RawFd) -> io::Result<()> {
+    let flags = MOVE_MOUNT_FROM_EMPTY_PATH | MOVE_MOUNT_TO_EMPTY_PATH;
+    // SAFETY: both paths are constants.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            fd,
+            c"".as_ptr(),
+            target,
+            c"".as_ptr(),
+            flags,
         )
     })
     .map(drop)

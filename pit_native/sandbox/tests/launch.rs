@@ -76,6 +76,7 @@ fn a_missing_mount_is_named() {
         source: source.into(),
         target: source.into(),
         mode: sandbox::Mode::ReadOnly,
+        plain: false,
         layers: Vec::new(),
     });
     let error = spawn(launcher(), &spec).expect_err("missing").to_string();

@@ -6,6 +6,7 @@
 
 pub mod filter;
 mod init;
+mod masks;
 mod privileges;
 mod root;
 pub mod template;

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
+use super::masks::hide_channels;
 use super::{Failure, c_path};
 use crate::clone::INNER_ID;
 use crate::spec::{Mode, Mount, Scratch, Spec};
@@ -346,7 +347,9 @@ impl Builder {
                     self.layered(source.as_raw_fd(), mount).map_err(denied)?;
                     Ok(())
                 }
-                Mode::ReadOnly => self.bind_opened(source.as_raw_fd(), &mount.target, SHOWN),
+                Mode::ReadOnly => self
+                    .bind_opened(source.as_raw_fd(), &mount.target, SHOWN)
+                    .and_then(|()| keep_plain(source.as_raw_fd(), mount)),
                 Mode::ReadWrite => self.bind_opened(
                     source.as_raw_fd(),
                     &mount.target,
@@ -424,12 +427,27 @@ impl Builder {
     }
 }
 
+/// Hides what is neither file, folder nor link where the mount wants that.
+fn keep_plain(source: RawFd, mount: &Mount) -> io::Result<()> {
+    if !mount.plain {
+        return Ok(());
+    }
+    match kind_of(source)? {
+        libc::S_IFDIR => {
+            let shown = sys::open_path(&c_path(&mount.target)?)?;
+            hide_channels(shown.as_raw_fd())
+        }
+        libc::S_IFREG => Ok(()),
+        _ => Err(io::Error::other("it is neither a file nor a folder")),
+    }
+}
+
 fn is_folder(fd: RawFd) -> io::Result<bool> {
     Ok(kind_of(fd)? == libc::S_IFDIR)
 }
 
 /// The bits of the mode that tell a folder from a device and so on.
-fn kind_of(fd: RawFd) -> io::Result<libc::mode_t> {
+pub(super) fn kind_of(fd: RawFd) -> io::Result<libc::mode_t> {
     // SAFETY: `status` has room for the answer.
     unsafe {
         let mut status: libc::stat = std::mem::zeroed();
