@@ -54,6 +54,7 @@ impl Door {
             source: path,
             target: SOCKET.into(),
             mode: Mode::ReadWrite,
+            plain: false,
             layers: Vec::new(),
         });
         Ok(Door::Socket(listener))
