@@ -427,6 +427,10 @@ class DagTracker(Generic[_Id]):
         node_ids: Iterable[_Id] | int, edges: Iterable[Sequence[_Id]] | Buffer
     ) -> tuple[list[dict[str, Any]], DagTracker[_Id] | None]:
         """What `validate` answers, and the tracker when no finding is an error. The graph is read once."""
+    @staticmethod
+    def sortable(node_ids: Iterable[_Id] | int, edges: Iterable[Sequence[_Id]] | Buffer) -> list[_Id]:
+        """The ids in an order in which each comes after its sources, without those in a cycle or behind one.
+        Arguments and BadInput as of the constructor."""
     def topological_order(self) -> list[_Id]:
         """All ids, each after its sources."""
     def critical_path(self, weights: Mapping[_Id, float] | Sequence[float]) -> list[_Id]:

@@ -1,8 +1,8 @@
-"""How a melody hangs together: the order of its nodes and the types that flow along its edges. Without recursion."""
+"""How a melody hangs together: who plays its nodes, and the types that flow along its edges. Without recursion."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from symphony.melody.control import CONTROL_PLAYERS, EXTENSION, PASSES_VALUE
 from symphony.melody.model import Edge, Melody, Node
@@ -17,31 +17,14 @@ def spec_of(node: Node, catalogue: Catalogue) -> FunctionSpec | None:
     return catalogue.get(node.player_name) or CONTROL_PLAYERS.get(node.player_name)
 
 
-def order(ids: Iterable[str], pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Ids in an order in which each comes after its sources; those in or behind a cycle are left out.
-
-    The DAG Tracker orders whole graphs only; here what can be ordered of a broken one still is.
-    """
-    waits_for = dict.fromkeys(ids, 0)
-    followers: dict[str, list[str]] = {node_id: [] for node_id in waits_for}
-    for source, target in pairs:
-        waits_for[target] += 1
-        followers[source].append(target)
-    ready = [node_id for node_id, count in waits_for.items() if count == 0]
-    for node_id in ready:  # grows while it is walked
-        for target in followers[node_id]:
-            waits_for[target] -= 1
-            if waits_for[target] == 0:
-                ready.append(target)
-    return ready
-
-
 def output_types(melody: Melody, catalogue: Catalogue) -> dict[tuple[str, str], str]:
     """The type of every output port, by node and port.
 
     That of a control Player follows from what is connected to it: `if` passes on what it gets, `join`
     makes a list of it, `map` a list of what its Player answers. Unknown Players have no ports.
     """
+    from pit_native import DagTracker
+
     nodes = {node.id: node for node in melody.nodes}
     incoming: dict[str, list[Edge]] = {}
     for edge in melody.edges:
@@ -49,7 +32,7 @@ def output_types(melody: Melody, catalogue: Catalogue) -> dict[tuple[str, str], 
             incoming.setdefault(edge.target_node, []).append(edge)
     pairs = [(e.source_node, e.target_node) for edges in incoming.values() for e in edges]
     types: dict[tuple[str, str], str] = {}
-    ordered = order(nodes, pairs)
+    ordered = DagTracker.sortable(list(nodes), pairs)
     for node_id in dict.fromkeys((*ordered, *nodes)):  # those in cycles last
         spec = spec_of(nodes[node_id], catalogue)
         if spec is None:

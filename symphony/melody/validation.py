@@ -13,7 +13,7 @@ from symphony.melody.conditions import evaluate
 from symphony.melody.edge_checks import check_edges
 from symphony.melody.fallback_checks import check_fallbacks
 from symphony.melody.findings import Finding, Limits
-from symphony.melody.flow import Catalogue, order
+from symphony.melody.flow import Catalogue
 from symphony.melody.formats import from_document
 from symphony.melody.model import Edge, Melody
 from symphony.melody.node_checks import check_node
@@ -103,16 +103,13 @@ def _check_graph(melody: Melody) -> Iterator[Finding]:
             for node_id in nodes:
                 message = f"{node_id} is connected to nothing"
                 yield Finding("orphan", message, "connect or remove it", node=node_id, severity="warning")
-    yield from _check_reach(ids, edges, in_cycles)
-
-
-def _check_reach(ids: list[str], edges: list[Edge], in_cycles: set[str]) -> Iterator[Finding]:
-    """Nodes that can never play: behind a cycle, or behind a condition that never holds."""
     # An edge from a node to itself never lets its target become ready.
-    pairs = [
-        (e.target_node, e.target_node) if _never_holds(e) else (e.source_node, e.target_node) for e in edges
-    ]
-    reached = set(order(ids, pairs))
+    pairs = [(e.target_node if _never_holds(e) else e.source_node, e.target_node) for e in edges]
+    yield from _check_reach(ids, set(DagTracker.sortable(ids, pairs)), in_cycles)
+
+
+def _check_reach(ids: list[str], reached: set[str], in_cycles: set[str]) -> Iterator[Finding]:
+    """Nodes that can never play: behind a cycle, or behind a condition that never holds."""
     for node_id in ids:
         if node_id not in reached and node_id not in in_cycles:
             message = f"{node_id} can never play: what it waits for never comes"

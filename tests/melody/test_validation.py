@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pit_native import DagTracker
 from symphony.melody import Melody, WorkflowBuilder
-from symphony.melody.flow import order, output_types
+from symphony.melody.flow import output_types
 from symphony.melody.formats import from_document
 from symphony.melody.validation import Limits, is_valid, validate
 from symphony.types.port_types import TypeLattice
@@ -234,7 +235,7 @@ def test_cycles_are_found_exactly_when_there_are_some(pairs: list[tuple[str, str
     assert {f.node for f in found if f.message.endswith("waits for itself")} == loops
     alone = {node_id for node_id in _ids if graph.degree(node_id) == 0}
     assert {f.node for f in found if f.code == "orphan"} == alone
-    ordered = order(_ids, pairs)
+    ordered = DagTracker.sortable(_ids, pairs)
     assert all(ordered.index(a) < ordered.index(b) for a, b in pairs if a in ordered and b in ordered)
     assert (len(ordered) == len(_ids)) == (not knots and not loops)
 

@@ -367,3 +367,11 @@ def test_validation_agrees_with_networkx(graph: tuple[int, list[tuple[int, int]]
     assert nodes_of("orphan") == (sorted(networkx.isolates(peer)) if n > 1 else [])
     refused = any(f["severity"] == "error" for f in findings)
     assert refused == (not networkx.is_directed_acyclic_graph(peer))
+
+
+def test_what_can_be_ordered_of_a_broken_graph_is() -> None:
+    pairs = [("a", "b"), ("b", "c"), ("c", "b"), ("c", "d"), ("e", "f"), ("f", "f")]
+    assert DagTracker.sortable("abcdef", pairs) == ["a", "e"]
+    assert DagTracker.sortable(3, [(2, 1), (1, 0)]) == [2, 1, 0]
+    with pytest.raises(BadInput, match="nowhere"):
+        DagTracker.sortable(["a"], [("a", "nowhere")])

@@ -100,6 +100,19 @@ impl PyDagTracker {
         ))
     }
 
+    #[staticmethod]
+    fn sortable<'py>(
+        py: Python<'py>,
+        node_ids: &Bound<'py, PyAny>,
+        edges: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let ids = Ids::read_distinct(node_ids)?;
+        let edges = ids.edges(edges)?;
+        let order = py.detach(|| Graph::new(ids.len(), &edges.pairs).map(|graph| graph.sortable()));
+        let order = order.map_err(|error| graph_error(py, &error, &edges))?;
+        ids.list(py, &order)
+    }
+
     fn topological_order<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let order = self.inner.lock().tracker.order().to_vec();
         self.ids.list(py, &order)

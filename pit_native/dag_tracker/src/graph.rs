@@ -131,6 +131,11 @@ impl Graph {
         }
     }
 
+    /// The nodes that can be put in order, each after its sources: all but those in a cycle and behind one.
+    pub fn sortable(&self) -> Vec<u32> {
+        self.sort().0
+    }
+
     /// The nodes that can be put in order, and for each node how many of its edges come from others.
     pub(crate) fn sort(&self) -> (Vec<u32>, Vec<u32>) {
         let mut waiting = self.in_degrees.clone();
@@ -232,8 +237,10 @@ mod tests {
     fn a_cycle_is_named_in_order() {
         let graph = Graph::new(5, &[(0, 1), (1, 2), (2, 3), (3, 1), (3, 4)]).unwrap();
         assert_eq!(graph.topological_order(), Err(Cycle(vec![1, 2, 3, 1])));
+        assert_eq!(graph.sortable(), [0]);
         let own = Graph::new(1, &[(0, 0)]).unwrap();
         assert_eq!(own.topological_order(), Err(Cycle(vec![0, 0])));
+        assert_eq!(own.sortable(), []);
     }
 
     #[test]
