@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 
 from conductor.policy import BASIS, MATCH, STATE
+from conductor.quest.curriculum import Curriculum
 from conductor.quest.episode import QuestEpisode, QuestTable
 from conductor.quest.level import Truth
 
@@ -75,11 +76,14 @@ class World:
 
 
 class QuestEnvironment(gymnasium.Env[Any, Any]):  # type: ignore[misc]
-    """Plays levels in an order that the seed gives; `tables` are the levels with their vectors."""
+    """Plays levels in an order that the seed gives, or that a curriculum chooses; `tables` are the levels with their
+    vectors.
+    """
 
     metadata: dict[str, Any] = {"render_modes": []}
 
-    def __init__(self, tables: Sequence[QuestTable]) -> None:
+    def __init__(self, tables: Sequence[QuestTable], curriculum: Curriculum | None = None) -> None:
+        self._curriculum, self._place, self._earned = curriculum, 0, 0.0
         self.observation_space = gymnasium.spaces.Box(-1e3, 1e3, (WIDTH,), np.float32)
         self.action_space = gymnasium.spaces.Discrete(SHOWN)
         self._tables = tables
@@ -89,7 +93,11 @@ class QuestEnvironment(gymnasium.Env[Any, Any]):  # type: ignore[misc]
     ) -> tuple[Array, dict[str, Any]]:
         """A level from its start, with luck of its own."""
         super().reset(seed=seed)
-        table = self._tables[int(self.np_random.integers(len(self._tables)))]
+        if self._curriculum is None:
+            table = self._tables[int(self.np_random.integers(len(self._tables)))]
+        else:
+            self._place, table = self._curriculum.draw(self.np_random)
+        self._earned = 0.0
         self._episode, self._world = QuestEpisode(table), World(table, self.np_random)
         seen, self._actions = observe(self._episode)
         return seen, {"level": table.level.id}
@@ -100,4 +108,8 @@ class QuestEnvironment(gymnasium.Env[Any, Any]):  # type: ignore[misc]
             return np.zeros(WIDTH, dtype=np.float32), 0.0, True, False, {}
         self._episode.step(self._actions[int(action)])
         seen, self._actions = observe(self._episode)
-        return seen, self._world.reward(self._episode), not self._actions, False, {}
+        reward = self._world.reward(self._episode)
+        self._earned += reward
+        if not self._actions and self._curriculum is not None:
+            self._curriculum.ended(self._place, self._earned)
+        return seen, reward, not self._actions, False, {}

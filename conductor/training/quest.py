@@ -24,10 +24,12 @@ from conductor.encoder.memory import Memory
 from conductor.encoder.runtime import Encoder
 from conductor.policy import BASIS, FORMAT, MATCH, STATE, Policy, expected_shapes, save
 from conductor.quest.agents import composing
+from conductor.quest.curriculum import Curriculum
 from conductor.quest.env import SHOWN, QuestEnvironment, observe
 from conductor.quest.episode import QuestEpisode, QuestTable
 from conductor.quest.generator import LIBRARY, SMALL, VERSION, generate
 from conductor.quest.graph import chance
+from conductor.quest.level import Level
 from conductor.quest.search import a_star
 from conductor.training.__main__ import basis_of
 from conductor.training.clone import Networks, run_layers
@@ -141,10 +143,10 @@ def _doubt(network: QuestNetwork, observations: Tensor) -> Tensor:
     return -((log_probs * allowed).sum(1) / allowed.sum(1).clamp(min=1.0)).mean()
 
 
-def environments_of(tables: Sequence[QuestTable]) -> Any:
-    """Copies that play these levels."""
+def environments_of(tables: Sequence[QuestTable], curriculum: Curriculum | None = None) -> Any:
+    """Copies that play these levels, in the order of one curriculum or by chance."""
     return gymnasium.vector.SyncVectorEnv(
-        [lambda: QuestEnvironment(tables)] * COPIES,
+        [lambda: QuestEnvironment(tables, curriculum)] * COPIES,
         autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP,
     )
 
@@ -198,7 +200,7 @@ class Schooling:
     """The levels of one training with their vectors, and what two networks make of them."""
 
     def __init__(self, encoder: Path, levels: int, held: int, seed: int) -> None:
-        embed = Memory(Encoder(encoder))
+        self._embed = embed = Memory(Encoder(encoder))
         drawn = [generate(s, split=f"train-{seed}", shape=SMALL) for s in range(levels)]
         tried = [generate(s, split="held", shape=SMALL) for s in range(held)]
         embed([*texts_of_library(), *(level.prompt for level in drawn)])
@@ -211,13 +213,21 @@ class Schooling:
         """Sentence vectors in the networks' 128 directions."""
         return np.asarray((vectors - self.centre) @ self.basis, dtype=np.float32)
 
+    def open_level(self, level: Level) -> QuestTable:
+        """The table of a level that a curriculum has made."""
+        return QuestTable(level, self._embed, self.project)
+
     def policy(self, network: QuestNetwork, facts: dict[str, Any]) -> Policy:
         """A network as the host runs it."""
         return Policy(arrays_of(network, self.basis, self.centre), facts)
 
 
-def learn(school: Schooling, seed: int, steps: int, epochs: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Clones, then plays: arrays of both networks, and the facts of the training."""
+def learn(
+    school: Schooling, seed: int, steps: int, epochs: int, *, by_progress: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Clones, then plays: arrays of both networks, and the facts of the training. `by_progress` lets a curriculum
+    choose the levels.
+    """
     torch.manual_seed(seed)
     network = QuestNetwork(Networks())
     shown, expansions = demonstrate(school.tables)
@@ -232,8 +242,9 @@ def learn(school: Schooling, seed: int, steps: int, epochs: int) -> tuple[dict[s
             print({k: round(v, 4) for k, v in row.items()}, flush=True)
         return True
 
+    curriculum = Curriculum(school.tables, school.open_level, seed) if by_progress else None
     history = ppo.train(
-        environments_of(school.tables), network, replace(TUNING, steps=steps), seed=seed,
+        environments_of(school.tables, curriculum), network, replace(TUNING, steps=steps), seed=seed,
         demonstrations=shown, on_update=report,
     )  # fmt: skip
     after = measure(school.policy(network, {}), school.held)
@@ -246,6 +257,7 @@ def learn(school: Schooling, seed: int, steps: int, epochs: int) -> tuple[dict[s
         "levels_sha256": school.digest,
         "teacher_expansions": expansions,
         "demonstrations": len(shown.observations),
+        "curriculum": None if curriculum is None else {"edited_levels": curriculum.edits},
         "environment_steps": int(history.curve[-1]["steps"]),
         "settings": asdict(replace(TUNING, steps=steps)),
         "cloning": curve,
@@ -270,12 +282,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--held", type=int, default=HELD)
     parser.add_argument("--steps", type=int, default=TUNING.steps)
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument(
+        "--curriculum",
+        action="store_true",
+        help="levels by learning progress, and edits of them, not by chance",
+    )
     chosen = parser.parse_args(arguments)
     began = time.monotonic()
     torch.set_num_threads(1)
     school = Schooling(chosen.encoder, chosen.levels, chosen.held, chosen.seed)
     print(f"{chosen.levels} levels after {time.monotonic() - began:.0f} s", flush=True)
-    arrays, facts = learn(school, chosen.seed, chosen.steps, chosen.epochs)
+    arrays, facts = learn(school, chosen.seed, chosen.steps, chosen.epochs, by_progress=chosen.curriculum)
     chosen.out.mkdir(parents=True, exist_ok=True)
     for name, file, kind in (("policy", "quest", "ppo"), ("cloned", "quest_cloned", "bc")):
         digest = hashlib.sha256(b"".join(arrays[name][a].tobytes() for a in sorted(arrays[name])))

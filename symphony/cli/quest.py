@@ -7,16 +7,21 @@ import importlib.util
 import random
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from symphony.cli.connection import ask
 from symphony.cli.output import Mode, common, note
-from symphony.errors import BadInput, EnvironmentLacks, SymphonyError
+from symphony.config.home import Home
+from symphony.errors import BadInput, EnvironmentLacks, NotFound, SymphonyError
 
 if TYPE_CHECKING:
+    from conductor.quest.level import Level
     from conductor.quest.session import Score, Session
+    from symphony.ports.host import HostPort
 
 
 @click.group()
@@ -29,14 +34,19 @@ def quest() -> None:
 @click.option(
     "--level", "file", type=click.Path(path_type=Path), help="A file of levels; the first is played."
 )
+@click.option("--melody", help="A saved Melody, a run or a Melody file as the level.")
 @common
-def play_level(mode: Mode, seed: int | None, file: Path | None) -> None:
+def play_level(mode: Mode, seed: int | None, file: Path | None, melody: str | None) -> None:
     """Play a level: add functions until every goal is made. Par is what A* makes of it."""
     from conductor.quest.generator import generate
     from conductor.quest.level import read_levels
     from conductor.quest.session import Session
 
-    if file is not None:
+    if sum(given is not None for given in (seed, file, melody)) > 1:
+        raise BadInput("Give one of --seed, --level and --melody", remedy="such as --melody review-risk")
+    if melody is not None:
+        level = _levels_of([melody])[0]
+    elif file is not None:
         try:
             levels = read_levels(file)
         except (OSError, UnicodeDecodeError) as error:
@@ -52,6 +62,69 @@ def play_level(mode: Mode, seed: int | None, file: Path | None) -> None:
     score = session.score()
     mode.show(_document(session, score), lambda: _tell(score))
     sys.exit(0 if score.outcome.success else 1)
+
+
+@quest.command("levels")
+@click.argument("melodies", nargs=-1, required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the levels are written.")
+@common
+def write_levels_of(mode: Mode, melodies: tuple[str, ...], out: Path) -> None:
+    """Make levels of MELODIES: saved ones, runs, or files. `quest play --level` and `quest evaluate --levels` take
+    them.
+    """
+    from conductor.quest.level import write_levels
+
+    levels = _levels_of(melodies)
+    try:
+        write_levels(out, levels)
+    except OSError as error:
+        raise BadInput(f"{out} cannot be written ({error})", remedy="name another file") from error
+    done = {"levels": [level.id for level in levels], "file": str(out)}
+    mode.show(done, lambda: click.echo(f"wrote {len(levels)} levels to {out}"))
+
+
+def _levels_of(names: Sequence[str]) -> list[Level]:
+    """Real Melodies as levels over the Players that are installed, with what was measured of these."""
+    from conductor.quest.melodies import level_of
+    from symphony.app.extensions import open_catalogue
+    from symphony.config import Configuration
+    from symphony.melody.formats import load
+
+    home = Home.resolve()
+    catalogue = open_catalogue(home, Configuration.load(home=home, project=None))
+    files = {name: load(Path(name)).to_document() for name in names if Path(name).is_file()}
+    kept, metrics = ask(lambda port: _documents(port, [name for name in names if name not in files]))
+    found = kept | {name: (document, "") for name, document in files.items()}
+    measured = {
+        player: (float(row["average"]), 0.0)
+        for player, row in metrics["by_player"].items()
+        if row.get("average")
+    }
+    return [
+        level_of(
+            found[name][0],
+            catalogue.players,
+            catalogue.lattice,
+            name=name,
+            prompt=found[name][1],
+            measured=measured,
+        )
+        for name in names
+    ]
+
+
+async def _documents(
+    port: HostPort, names: Sequence[str]
+) -> tuple[dict[str, tuple[dict[str, Any], str]], dict[str, Any]]:
+    """Runs and saved Melodies as documents with the prompts they came from, and what the host has measured."""
+    found = {}
+    for name in names:
+        try:
+            run = await port.get_run(name)
+            found[name] = (run["melody"], str(run["run"]["prompt"]))
+        except NotFound:
+            found[name] = (await port.get_melody(name), "")
+    return found, await port.metrics()
 
 
 def _introduce(session: Session) -> None:

@@ -73,3 +73,21 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
             (tmp_path / name).write_text(content)
         done = played("--level", str(tmp_path / name), given="")
         assert isinstance(done.exception, BadInput) and name in str(done.exception)
+
+
+def test_a_real_melody_is_played_and_written_as_a_level(tmp_path: Path, home: Path) -> None:
+    file = tmp_path / "history.yaml"
+    file.write_text(
+        "format: symphony.melody/1\nname: history\nversion: 1.0.0\nnodes:\n"
+        "  - {id: log, kind: operator, player: symphony/git#log}\n"
+        "  - {id: count, kind: operator, player: symphony/data#count}\n"
+        "edges:\n  - {kind: data, from: log.commits, to: count.items}\n"
+    )
+    done = played("--melody", str(file), "--json", given="1\n" * 24)
+    assert "list<git/commit>" in done.stderr and json.loads(done.stdout)["par"]["nodes"] >= 2
+    written = CliRunner().invoke(quest, ["levels", str(file), "--out", str(tmp_path / "levels.jsonl")])
+    assert written.exit_code == 0
+    assert played("--level", str(tmp_path / "levels.jsonl"), given="q\n").stdout.startswith("Lost")
+    wrong = played("--melody", str(file), "--seed", "3", given="")
+    assert isinstance(wrong.exception, BadInput)
+    assert played("--melody", "nowhere", given="").exception is not None

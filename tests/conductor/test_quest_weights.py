@@ -16,6 +16,7 @@ from conductor.quest.agents import composing, searching
 from conductor.quest.episode import QuestTable
 from conductor.quest.generator import SMALL, generate
 from conductor.quest.graph import chance
+from conductor.quest.packs import HARD_ENOUGH, PACKS, VALIDATION, Pack, easiness
 
 from .conftest import ENCODER
 
@@ -28,8 +29,12 @@ def shipped() -> Policy:
 
 
 @pytest.fixture(scope="module")
-def tables(shipped: Policy) -> list[QuestTable]:
-    embed = Memory(Encoder(ENCODER))
+def embed() -> Memory:
+    return Memory(Encoder(ENCODER))
+
+
+@pytest.fixture(scope="module")
+def tables(shipped: Policy, embed: Memory) -> list[QuestTable]:
     levels = (generate(seed, split="weights", shape=SMALL) for seed in range(LEVELS))
     return [QuestTable(level, embed, shipped.project) for level in levels]
 
@@ -49,6 +54,25 @@ def test_play_has_taught_what_is_declared_nowhere(shipped: Policy, tables: list[
     par = float(np.mean([chance(table.level, searching(table)[0]) for table in tables]))
     learned = rate(shipped, tables)
     assert learned > par + 0.04 and learned > rate(cloned, tables) + 0.04
+
+
+@pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.name)
+def test_a_shipped_pack_is_hard_for_plain_players(pack: Pack, embed: Memory) -> None:
+    found = easiness([QuestTable(level, embed) for level in pack.levels(40)])
+    for name, most in HARD_ENOUGH.items():
+        assert found[name] <= most, found
+
+
+def test_the_policy_keeps_a_tenth_of_the_states_that_a_star_pops(shipped: Policy, embed: Memory) -> None:
+    """On levels as large as those that are published; both keep to the same masks."""
+    agent, kept, popped, chances = composing(by_policy(shipped), shipped), 0, 0, [0.0, 0.0]
+    for level in VALIDATION.levels(25):
+        opened = QuestTable(level, embed, shipped.project)
+        for place, player in enumerate((agent, searching)):
+            graph, states = player(opened)
+            chances[place] += chance(level, graph) / 25
+            kept, popped = (kept + states, popped) if place == 0 else (kept, popped + states)
+    assert popped >= 10 * kept and chances[0] >= chances[1] - 0.02
 
 
 def test_with_corrupted_weights_fewer_compositions_succeed(shipped: Policy, tables: list[QuestTable]) -> None:
