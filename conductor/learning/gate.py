@@ -49,15 +49,16 @@ def paired(candidate: Array, other: Array) -> Bound:
     return Bound(mean, mean - QUANTILE * error)
 
 
-def judge(candidate: Array, incumbent: Array, shipped: Array) -> Verdict:
+def judge(candidate: Array, incumbent: Array, shipped: Array, *, fewest: int = FEWEST_LEVELS) -> Verdict:
     """Promotes only who is shown to lose less than one point against the incumbent and against the shipped policy.
 
-    The comparison with the shipped policy keeps a chain of small losses from adding up.
+    The comparison with the shipped policy keeps a chain of small losses from adding up. `fewest` is lower in
+    simulations alone.
     """
     one, two = paired(candidate, incumbent), paired(candidate, shipped)
     count = len(candidate)
-    if count < FEWEST_LEVELS:
-        return Verdict(False, f"{count} levels are too few, {FEWEST_LEVELS} are needed", one, two, count)
+    if count < fewest:
+        return Verdict(False, f"{count} levels are too few, {fewest} are needed", one, two, count)
     for name, bound in (("the policy in use", one), ("the shipped policy", two)):
         if bound.lower < -MARGIN:
             reason = (

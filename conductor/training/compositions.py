@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+import conductor
 from conductor.composer import Chooser, by_policy
 from conductor.episode import Table
 from conductor.learning.gate import FEWEST_LEVELS
@@ -96,8 +97,12 @@ class Gauge:
     def __init__(self, extensions: Path, embed: Embed, cache: Path | None = None) -> None:
         self._functions, self._lattice = bundled(extensions)
         self._embed, self._cache = embed, cache
+        # What was measured holds for these Players and for this code of the masks.
         said = "\n".join(map(repr, self._functions))
-        self._digest = hashlib.sha256(f"{VERSION}\n{said}".encode()).hexdigest()[:16]
+        hashed = hashlib.sha256(f"{VERSION}\n{said}".encode())
+        for source in sorted(Path(conductor.__file__).parent.glob("*.py")):
+            hashed.update(source.read_bytes())
+        self._digest = hashed.hexdigest()[:16]
 
     def success(self, pack: Pack, policies: Sequence[Policy]) -> list[Array]:
         """Whether each policy adds just the right Players to each level, `[levels]` of 0 and 1 for each policy.

@@ -49,16 +49,20 @@ class Settings:
 def networks_of(policy: Policy) -> Networks:
     """Networks in torch with a policy's weights."""
     networks = Networks()
+    _restore(networks, {name: policy.array(name) for name in expected_shapes()})
+    return networks
+
+
+def _restore(networks: Networks, arrays: Mapping[str, Array]) -> None:
     with torch.no_grad():
         for name, layers in (("policy", networks.policy), ("value", networks.value)):
             for place, layer in enumerate(layers):
                 assert isinstance(layer, nn.Linear)
-                layer.weight.copy_(torch.from_numpy(policy.array(f"{name}.{place}.weight")))
-                layer.bias.copy_(torch.from_numpy(policy.array(f"{name}.{place}.bias")))
+                layer.weight.copy_(torch.from_numpy(arrays[f"{name}.{place}.weight"]))
+                layer.bias.copy_(torch.from_numpy(arrays[f"{name}.{place}.bias"]))
         for name, part in (("key", networks.key), ("match", networks.match), ("stop", networks.stop)):
-            part.weight.copy_(torch.from_numpy(policy.array(f"{name}.weight")))
-        networks.stop_key.copy_(torch.from_numpy(policy.array("stop.key")))
-    return networks
+            part.weight.copy_(torch.from_numpy(arrays[f"{name}.weight"]))
+        networks.stop_key.copy_(torch.from_numpy(arrays["stop.key"]))
 
 
 @dataclass(slots=True)
@@ -157,7 +161,8 @@ def improve(
     networks = networks_of(incumbent)
     with torch.no_grad():
         before = whole.log_probs(networks)
-    optimizer = torch.optim.Adam(networks.parameters(), lr=settings.learning_rate)
+    rate = settings.learning_rate
+    optimizer = torch.optim.Adam(networks.parameters(), lr=rate)
     dice = np.random.default_rng(seed)
     curve: list[dict[str, float]] = []
     kept = networks.arrays()
@@ -175,7 +180,11 @@ def improve(
             "return": _worth(whole, after),
         }
         if row["kl_divergence"] > settings.most_divergence:
-            break  # what counts are the weights of the last epoch within the bound
+            # Too far: back to where it was within the bound, and on in smaller steps.
+            _restore(networks, kept)
+            rate /= 2.0
+            optimizer = torch.optim.Adam(networks.parameters(), lr=rate)
+            continue
         kept = networks.arrays()
         curve.append({name: round(value, 5) for name, value in row.items()})
     arrays = {name: incumbent.array(name) for name in expected_shapes()} | kept
