@@ -67,6 +67,11 @@ def _scope(episode: Episode, home: int, mentions: Sequence[Mention], topic: str 
     return Scope(episode.prompt, clause, mentions, context.project, episode.now, context.preferences, topic)
 
 
+def scope_of(episode: Episode) -> Scope:
+    """The whole prompt, for what stands for all of it."""
+    return _scope(episode, -1, episode.mentions)
+
+
 def _home(episode: Episode, place: int) -> int:
     """The coarse clause that a node serves; a step that nobody asked for serves its best clause, too."""
     node = episode.draft.nodes[place]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from conductor.learning.seen import Seen
     from conductor.policy import Policy
     from conductor.refusal import Judge
+    from conductor.templates import Shelf
+    from symphony.melody.templates import Template
 
 WEIGHTS = Path(__file__).parent / "weights" / "policy.npz"
 """The weights that this repository ships."""
@@ -43,6 +45,7 @@ class Conductor:
         self._table: Table | None = None
         self._judge: Judge | None = None
         self._seconds: dict[str, float] = {}
+        self._shelf: Shelf | None = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -105,6 +108,16 @@ class Conductor:
         with self._lock:
             self._table, self._judge = table, judge
 
+    def shelve(self, templates: Mapping[str, Template], cache_dir: Path | None = None) -> None:
+        """Makes these templates of `workflows.yaml` the ones that compositions may propose, by name."""
+        from conductor.templates import Shelf
+
+        encoder = self._encoder
+        embed = encoder.embed_all if encoder is not None else None
+        shelf = Shelf(templates, embed, cache_dir, encoder.version if encoder is not None else "")
+        with self._lock:
+            self._shelf = shelf
+
     def observe(self, seconds: Mapping[str, float]) -> None:
         """Durations measured for Players; predictions use them in the place of the declared ones."""
         with self._lock:
@@ -119,11 +132,14 @@ class Conductor:
         """
         from conductor import composer
         from conductor.episode import Episode
+        from conductor.guards import guards_in, put, without_guards
+        from conductor.twins import repeat
 
         prompt = checked_prompt(prompt)
         table, judge, seconds = self._indexed()
         embed = self._encoder.embed if self._encoder is not None else None
-        episode = Episode(table, prompt, embed, context)
+        guards = guards_in(prompt)
+        episode = Episode(table, without_guards(prompt, guards), embed, context)
         policy = self._policy if table.learned is not None and embed is not None else None
         seen: list[Seen] = []
         chooser: composer.Chooser
@@ -133,7 +149,14 @@ class Conductor:
             chooser = composer.by_cosine
         else:
             chooser = composer.chooser_of(policy if arm == "policy" else None, seen.append)
-        made = composer.compose(episode, chooser, judge, policy, seconds)
+        shelf = self._shelf if arm == "policy" else None
+        proposed = shelf.propose(episode) if shelf is not None else None
+        made = proposed or composer.compose(episode, chooser, judge, policy, seconds)
+        if made.melody is not None and proposed is None:
+            repeated = repeat(episode, made.melody, made.explanations)
+            made.missing = [m for m in made.missing if not any(words in m for words in repeated)]
+            made.missing += put(guards, episode, made.melody, made.explanations)
+            made.melody["description"] = prompt[:500]
         return self._signed(made, seen, policy)
 
     def revise(self, prompt: str, melody: dict[str, Any], context: ComposeContext) -> Composition:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from conductor.context import ComposeContext
 from conductor.draft import Draft, DraftNode, Typing, gathers, optional_inputs, required_inputs
+from conductor.leaning import describe, leaning, within_budget
 from conductor.params.fill import Filled, Scope, fill, is_file
 from conductor.params.mentions import Mention
 from conductor.policy import MATCH, MOST_CANDIDATES, STATE
@@ -20,6 +21,9 @@ from conductor.rules import TELLING, by_rules
 from conductor.search import Plans, TypeIndex, cheapest_plans
 from conductor.words import content_words, one_sentence
 from symphony.types.players import FunctionSpec
+
+if TYPE_CHECKING:
+    from conductor.needs import Means
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -124,6 +128,10 @@ class Episode:
         self.vectors, self.scores, self.evidence = reading.vectors, reading.scores, reading.evidence
         self.only_details = reading.only_details
         self.usable = np.array([spec.available for spec in table.functions], dtype=bool)
+        if context.means is not None:
+            lean, fits = leaning(table.functions, context.means)
+            self.scores = self.scores + lean
+            self.usable &= fits
         self.whole = self.scores[0]
         self.by_clause = self.scores[1:] if len(self.scores) > 1 else self.scores
         if len(self.clauses) and not self.only_details.all():
@@ -196,6 +204,8 @@ class Episode:
         if len(self.draft.nodes) >= MOST_NODES:
             return []
         found = [f for f in self.retrieved if f in self.plans.cost and not self.draft.has(f)]
+        if (means := self.context.means) is not None:
+            found = [f for f in found if self._is_affordable(f, means)]
         if joining := [f for f in found if self._joins(f)]:
             return joining
         if self.spoken(found):
@@ -203,6 +213,16 @@ class Episode:
             roles = self.table.roles
             found = [f for f in found if not roles[f].presents and not roles[f].is_gatherer] or found
         return found
+
+    def _is_affordable(self, function: int, means: Means) -> bool:
+        """Whether a Player and the steps before it stay within the budget of the policies."""
+        nodes = list(self.draft.nodes)
+        for step in self.plans.steps(function):
+            if not self.draft.has(step):
+                if not within_budget(nodes, self.table.functions[step], means):
+                    return False
+                nodes.append(DraftNode(step, self.table.functions[step]))
+        return within_budget(nodes, self.table.functions[function], means)
 
     def _joins(self, function: int) -> bool:
         """Whether a Player of the prompt's field takes two results that one sentence asked for, and no others."""
@@ -385,8 +405,8 @@ class Episode:
         """The 512 numbers that the networks see.
 
         128 of the prompt, 128 of what is still open in it, 128 of the Players chosen, 128 of facts: the
-        graph so far, the project, resources, and what is in reach. `project_vectors` reduces sentence
-        vectors to 128 numbers; without an encoder the first 384 stay zero.
+        graph so far, the project, resources, quality, history, preferences, and what is in reach.
+        `project_vectors` reduces sentence vectors to 128 numbers; without an encoder the first 384 stay zero.
         """
         state = np.zeros(STATE, dtype=np.float32)
         coverage = self.coverage()
@@ -420,5 +440,6 @@ class Episode:
             facts[80], facts[81] = 1.0, float(project.is_git)
             for language in project.languages:
                 facts[88 + zlib.crc32(language.lower().encode()) % 24] = 1.0
+        describe(facts, nodes, int(self.usable.sum()), self.context)
         facts[112:120] = coverage[:8] if len(coverage) >= 8 else np.pad(coverage, (0, 8 - len(coverage)))
         return state

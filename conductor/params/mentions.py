@@ -80,6 +80,10 @@ _AUTHOR = re.compile(
     r"\b(?:by|from|of|von|par|de|por|did|has|committed by|author(?:ed by)?|autor)\s+"
     r"(?P<v>[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*|[\w.+-]+@[\w-]+\.[\w.]+)"
 )
+_AND_PERSON = re.compile(
+    r"\s*(?:,|,?\s*\b(?:and|und|et|y|or|vs\.?|versus)\b)\s+(?:by\s+)?(?P<v>[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*)(?!\w)"
+)
+"""A further name behind one: `by Ada and Bob`."""
 _NO_PERSON = word_list("no_names.txt")
 _BY_COLUMN = re.compile(
     r"\b(?:by|per|each|for each|every|group(?:ed)? by|pro|je|nach|par|por)\s+(?:the\s+|their\s+|its\s+)?"
@@ -119,6 +123,8 @@ _DESCENDING = re.compile(
 _CODE = re.compile(
     r"\b(?:[a-z]+_[a-z0-9_]+|[A-Z]+_[A-Z0-9_]+|[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*|\w+\(\)?)(?=\W|$)"
 )
+_PRODUCTS = word_list("product_names.txt")
+"""GitHub is written like a name in code, and is none."""
 _FILE_IN_FOLDER = re.compile(
     r"(?<![\w:/@])(?:[\w.@-]+/)*[\w@+-]+\.(?P<ending>[A-Za-z][A-Za-z0-9]{0,5})(?![\w/.])"
 )
@@ -170,7 +176,9 @@ def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> lis
     found += [Mention("order", True, m.start(), m.end()) for m in _DESCENDING.finditer(timeless)]
     found += [Mention("text", m.group(), m.start(), m.end()) for m in _URL.finditer(bare)]
     found += [
-        Mention("code", m.group().removesuffix("()"), m.start(), m.end()) for m in _CODE.finditer(timeless)
+        Mention("code", m.group().removesuffix("()"), m.start(), m.end())
+        for m in _CODE.finditer(timeless)
+        if m.group().lower() not in _PRODUCTS
     ]
     return with_columns(sorted(found, key=lambda m: (m.start, m.end)), project)
 
@@ -184,7 +192,9 @@ def plain_request(text: str) -> str:
     for pattern in _COUNTS:
         bare = pattern.sub(lambda m: m.group().replace(m.group("n"), " "), bare)
     bare = re.sub(r"^\W*(?:the\s+)?top\s+", "", " ".join(bare.split()), flags=re.IGNORECASE)
-    bare = _CODE.sub("name", _QUOTED.sub("'text'", bare))
+    bare = _CODE.sub(
+        lambda m: m.group() if m.group().lower() in _PRODUCTS else "name", _QUOTED.sub("'text'", bare)
+    )
     bare = _FILE_IN_FOLDER.sub(r"file.\g<ending>", bare)
     bare = _SOME_FOLDER.sub(" ", bare)
     bare = " ".join(bare.split())
@@ -233,11 +243,16 @@ def _counts(text: str) -> list[Mention]:
 
 
 def _people(text: str) -> list[Mention]:
-    return [
-        Mention("person", m.group("v"), m.start("v"), m.end("v"))
-        for m in _AUTHOR.finditer(text)
-        if fold(m.group("v").split()[0]) not in _NO_PERSON and not m.group("v").isupper()
-    ]
+    found = []
+    for first in _AUTHOR.finditer(text):
+        match: re.Match[str] | None = first
+        while match is not None:
+            name = match.group("v")
+            if fold(name.split()[0]) in _NO_PERSON or name.isupper():
+                break
+            found.append(Mention("person", name, *match.span("v")))
+            match = _AND_PERSON.match(text, match.end("v"))
+    return found
 
 
 def _revisions(text: str, project: ProjectFacts | None) -> list[Mention]:

@@ -33,6 +33,12 @@ _ENDING = re.compile(
     r"(?<![\w.*])\.(?P<v>[a-z][a-z0-9]{0,5})\s+(?:files?|dateien?|fichiers|archivos)\b", re.IGNORECASE
 )
 
+_BESIDE = re.compile(
+    r"\s*(?:,|\band\b|\bor\b|\bwith\b|\bvs\.?|\bversus\b|\bund\b|\bmit\b|\bet\b|\bavec\b|\by\b|\bcon\b|&)\s*"
+    r"(?:the\s+|of\s+|in\s+)*(?P<name>[\w./-]*\w)",
+    re.IGNORECASE,
+)
+"""What stands beside a folder or file and may be another: `src and docs`."""
 _WRITTEN_TO = re.compile(
     r"\b(?:to|into|as|called|named|nach|als|vers|comme|como)\s+(?:the\s+|a\s+)?(?:file\s+)?[`'\"]?$",
     re.IGNORECASE,
@@ -122,6 +128,14 @@ def path_mentions(prompt: str, project: ProjectFacts | None) -> list[PathMention
             add("path", by_name[name], match.start(group), match.end(group))
         elif len(name) >= 4 and name in by_stem and _is_document(match.group(group), by_stem[name]):
             add("path", by_stem[name], match.start(group), match.end(group))
+    for match in _BESIDE.finditer(prompt):
+        if not any(p.kind != "glob" and p.end == match.start() for p in found):
+            continue
+        name = match.group("name").strip("./")
+        if name in folders:
+            add("folder", name, *match.span("name"))
+        elif name in files or fold(name) in by_name:
+            add("path", name if name in files else by_name[fold(name)], *match.span("name"))
     return sorted(found, key=lambda p: p.start)
 
 

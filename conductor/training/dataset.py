@@ -15,6 +15,7 @@ from conductor.composer import Chooser
 from conductor.context import ComposeContext, ProjectFacts
 from conductor.draft import Typing
 from conductor.episode import Episode, Table
+from conductor.needs import Means, Measured
 from conductor.retrieval import Catalogue, Embed
 from conductor.rules import STOP
 from conductor.training.levels import Level, LevelMaker, World
@@ -78,10 +79,34 @@ def draw_levels(world: World, count: int, dice: random.Random) -> list[Level]:
     return list(found.values())
 
 
-def episode_of(table: Table, level: Level, embed: Embed) -> Episode:
-    """The start of a level."""
+def episode_of(table: Table, level: Level, embed: Embed, dice: random.Random | None = None) -> Episode:
+    """The start of a level; with `dice` in every second one on a machine and with a history that are drawn."""
     context = ComposeContext(project=PROJECT, now=NOW)
+    if dice is not None and dice.random() < 0.5:
+        likings = {"since": dice.choice(("30d", "90d")), "audience": dice.choice(("me", "all"))}
+        means, preferences = (
+            drawn_means(table, dice),
+            dict(dice.sample(sorted(likings.items()), dice.randrange(3))),
+        )
+        context = ComposeContext(project=PROJECT, now=NOW, means=means, preferences=preferences)
     return Episode(table, level.prompt, embed, context)
+
+
+def drawn_means(table: Table, dice: random.Random) -> Means:
+    """A machine with something free on it, and what its Players did so far."""
+    measured = {
+        spec.player: Measured(
+            runs=int(dice.expovariate(1 / 20)),
+            failed=int(dice.expovariate(2)),
+            seconds=spec.seconds * dice.uniform(0.3, 3.0),
+            quality=dice.uniform(0.5, 1.0),
+        )
+        for spec in table.functions
+        if dice.random() < 0.6
+    }
+    capacity = {"cpu": 64.0, "memory": float(1 << 40), "gpu": 8.0}
+    free = {name: amount * dice.random() for name, amount in capacity.items()}
+    return Means(measured=measured, free=free, capacity=capacity)
 
 
 def right_actions(episode: Episode, level: Level, candidates: Sequence[int]) -> set[int] | None:
@@ -102,7 +127,7 @@ def decisions_of(
     table: Table, level: Level, embed: Embed, reduce: Callable[[Array], Array], dice: random.Random
 ) -> list[Decision]:
     """Every decision of a level played right; empty when the masks rule it out."""
-    episode = episode_of(table, level, embed)
+    episode = episode_of(table, level, embed, dice)
     decisions: list[Decision] = []
     while True:
         candidates = episode.candidates()

@@ -271,7 +271,12 @@ class Host(
             hub=hub,
             extensions=extensions,
             planner=Planner(
-                files, extensions.catalogue, models.encoder, learning.weights, orchestration.means
+                files,
+                extensions.catalogue,
+                models.encoder,
+                learning.weights,
+                orchestration.means,
+                orchestration.rules.templates,
             ),
             pit=pit,
             history=history,

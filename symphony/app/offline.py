@@ -35,7 +35,7 @@ def compose_offline(
     configuration = Configuration.load(home=home, project=place)
     catalogue = open_catalogue(home, configuration)
     rules = Rules(home, configuration)
-    planner = Planner(conductor_files(home), lambda: catalogue, means=rules.means)
+    planner = Planner(conductor_files(home), lambda: catalogue, means=rules.means, templates=rules.templates)
     view = look_at(place)
     if melody is not None:
         return composition_json(planner.revise(melody, prompt, view))

@@ -31,6 +31,7 @@ from symphony.engine.figures import Figures
 from symphony.engine.history import History
 from symphony.errors import SymphonyError
 from symphony.melody.control import EXTENSION as CONTROL
+from symphony.melody.templates import Template, Workflows
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +42,12 @@ LATEST = 500
 
 
 class Rules:
-    """`policies.yaml` and `models.yaml` of a home and of the projects that are worked on."""
+    """`policies.yaml`, `models.yaml` and `workflows.yaml` of a home and of the projects that are worked on."""
 
     def __init__(self, home: Home, configuration: Configuration) -> None:
         self._policies = Documents("policies.yaml", Policies, home.path)
         self._models = Documents("models.yaml", Models, home.path)
+        self._workflows = Documents("workflows.yaml", Workflows, home.path)
         self._configuration = configuration
 
     def policies(self, project: Path | None) -> Policies:
@@ -55,6 +57,10 @@ class Rules:
     def models(self) -> Models:
         """Raises InvalidConfig with the place of what is wrong."""
         return self._models.get()
+
+    def templates(self, project: Path | None) -> Mapping[str, Template]:
+        """The templates by name, the same object while nothing changes. Raises InvalidConfig."""
+        return self._workflows.get(project).templates
 
     def means(self, project: Path | None) -> Means:
         """What a composition may count on where nothing was measured yet. Raises InvalidConfig."""

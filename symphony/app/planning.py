@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from conductor import ComposeContext, Composition, Conductor
     from conductor.encoder.runtime import Embedder
     from conductor.needs import Means
+    from symphony.melody.templates import Template
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +52,13 @@ class Planner:
         open_encoder: Callable[[Path], Embedder] | None = None,
         weights: Callable[[], Path | None] | None = None,
         means: Callable[[Path | None], Means] | None = None,
+        templates: Callable[[Path | None], Mapping[str, Template]] = lambda project: {},
     ) -> None:
         """`open_encoder` as of `Conductor.load`; `weights` tells which policy decides, the shipped one without it;
-        `means` what a composition for a project may count on.
+        `means` what a composition for a project may count on, `templates` which it may propose there.
         """
+        self._templates = templates
+        self._shelved: Mapping[str, Template] = {}
         self._means = means
         self._files = files
         self._weights = weights or (lambda: files.weights)
@@ -104,7 +108,11 @@ class Planner:
         """
         words, context = self._context(prompt, view, answers)
         conductor = self._ready()
+        templates = self._templates(view.path if view is not None else None)
         with self._lock:
+            if templates is not self._shelved:
+                conductor.shelve(templates, self._files.cache)
+                self._shelved = templates
             return conductor.compose(words, context)
 
     def revise(self, melody: dict[str, Any], prompt: str, view: ProjectView | None) -> Composition:
