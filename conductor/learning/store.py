@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -279,13 +279,18 @@ class ReplayStore:
                 for row in found
             ]
 
-    def buffer(self) -> ReplayBuffer:
-        """All runs that have ended, as the learner draws from them; a decision's `state` is `COMPOSITION/PLACE`."""
+    def buffer(self, knows: Callable[[str], bool] = lambda policy: True) -> ReplayBuffer:
+        """All runs that have ended, as the learner draws from them; a decision's `state` is `COMPOSITION/PLACE`.
+
+        `knows` tells of the version of a policy whether its numbers mean what they mean to the learner.
+        """
         buffer = ReplayBuffer(self._capacity)
         with self._reading() as base:
             for row in base.execute(
                 f"{_RUNS} WHERE r.status != 'running' ORDER BY r.created, r.run"
             ).fetchall():
+                if not knows(row["policy"]):
+                    continue
                 decisions = [_decision(d, row) for d in _decisions(base, row["composition"])]
                 wanted = json.loads(row["corrected"] or row["players"])
                 buffer.add(decisions, _ending(row, _labels(decisions, json.loads(row["made"]), wanted)))

@@ -13,6 +13,13 @@ from conductor.policy import Policy, WeightsInvalid
 from symphony.errors import BadInput
 
 SHIPPED = "shipped"
+
+
+def learnt_from(shipped: str) -> str:
+    """What the versions begin with that were learnt from these shipped weights."""
+    return f"online-{shipped.rpartition('-')[2]}-"
+
+
 MOST_EVENTS = 500
 KEPT = 5
 """Weights of so many versions stay on disk; the one in use and the one before it always do."""
@@ -124,14 +131,19 @@ class Versions:
 
     def _decider(self) -> tuple[Policy, str, str]:
         troubles = [self.trouble] if self.trouble else []
-        for version in dict.fromkeys((self.record.current, self.record.previous or SHIPPED)):
+        shipped = Policy.load(self._shipped)
+        for version in (self.record.current, self.record.previous or SHIPPED):
+            if version == SHIPPED:
+                break
             try:
-                return Policy.load(self.weights(version)), version, "; ".join(troubles)
+                policy = Policy.load(self.weights(version))
             except WeightsInvalid as error:
                 troubles.append(error.message)
-                if version == SHIPPED:
-                    raise
-        return Policy.load(self._shipped), SHIPPED, "; ".join(troubles)
+                continue
+            if policy.facts.get("shipped", shipped.version) == shipped.version:
+                return policy, version, "; ".join(troubles)
+            troubles.append(f"{version} was learnt from other weights than those that are shipped by now")
+        return shipped, SHIPPED, "; ".join(troubles)
 
     def judged(self, version: str, verdict: Verdict) -> None:
         """Writes down what the gate said. The weights must lie in the folder before they are promoted."""

@@ -24,6 +24,7 @@ from conductor.encoder.memory import Memory
 from conductor.encoder.runtime import Encoder
 from conductor.learning.gate import audit, judge
 from conductor.learning.store import ReplayStore
+from conductor.learning.versions import learnt_from
 from conductor.policy import FORMAT, Policy, expected_shapes, save
 from conductor.training.compositions import AUDIT, CANARY, Gauge, Pack, bundled
 from conductor.training.dataset import Decision, decisions_of, draw_levels, open_world
@@ -83,7 +84,8 @@ def learn(options: argparse.Namespace) -> dict[str, Any]:
     say("reading what was kept")
     store = ReplayStore(options.folder / "replay.sqlite")
     try:
-        buffer = store.buffer()
+        # What older weights saw of a composition may mean another thing by now.
+        buffer = store.buffer(lambda v: v == shipped.version or v.startswith(learnt_from(shipped.version)))
         numbers = store.numbers(s.decision.state for s in buffer.samples({}))
     finally:
         store.close()
@@ -98,10 +100,10 @@ def learn(options: argparse.Namespace) -> dict[str, Any]:
     say("learning")
     arrays, curve = improve(incumbent, buffer, numbers, shown, seed=options.seed)
     digest = hashlib.sha256(b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
-    version = f"online-{digest[:12]}"
+    version = f"{learnt_from(shipped.version)}{digest[:12]}"
     facts = {
-        "format": FORMAT, "version": version, "parent": incumbent.version, "seed": options.seed,
-        "samples": len(numbers), "curve": curve,
+        "format": FORMAT, "version": version, "parent": incumbent.version, "shipped": shipped.version,
+        "seed": options.seed, "samples": len(numbers), "curve": curve,
     }  # fmt: skip
     file = options.folder / "policies" / f"{version}.npz"
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -147,3 +147,16 @@ def test_old_weights_are_dropped(shipped: Path) -> None:
         versions.judged(f"v{number}", GOOD)
     left = {file.stem for file in (shipped.parent / "policies").glob("*.npz")}
     assert {"v9", "v8"} <= left and len(left) <= 7
+
+
+def test_what_was_learnt_from_other_shipped_weights_does_not_decide(shipped: Path) -> None:
+    folder, offer = shipped.parent / "policies", copied(shipped)
+    offer("older")
+    arrays = {name: np.zeros(shape, dtype=np.float32) for name, shape in expected_shapes().items()}
+    facts = {"format": "symphony.policy/1", "version": "online-1", "shipped": "weights-of-last-year"}
+    save(folder / "online-1.npz", arrays, facts)
+    versions = Versions(folder, shipped)
+    versions.judged("online-1", GOOD)
+    assert versions.usable()[1] == SHIPPED and "shipped by now" in versions.usable()[2]
+    save(folder / "online-1.npz", arrays, {**facts, "shipped": "shipped-weights"})
+    assert versions.usable()[1:] == ("online-1", "")

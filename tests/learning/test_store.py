@@ -142,6 +142,12 @@ def test_a_run_that_goes_on_keeps_one_end(store: ReplayStore) -> None:
     assert store.counts()["runs"] == 1 and store.ended_since(0.0) == 2 and store.ended_since(4e9) == 0
 
 
+def test_only_what_the_learner_understands_is_learnt_from(store: ReplayStore) -> None:
+    played(store, "r1", composed("a/a#one"))
+    assert len(store.buffer(lambda policy: policy == "bc-1")) == 2
+    assert len(store.buffer(lambda policy: policy == "bc-2")) == 0
+
+
 def test_the_planners_choices_are_kept_though_no_network_can_learn_from_them(store: ReplayStore) -> None:
     made = Composition(
         True, {"nodes": []}, seen=[Seen(PLAYERS, np.array([True] * 4), 3, 1.0)], policy="planner"
