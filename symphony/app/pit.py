@@ -62,11 +62,8 @@ class Pit:
 
     def register_artifacts(self) -> None:
         """Tells the Stale Manager of everything that was kept by earlier hosts."""
-        away = set(self.store.remote())
-        for artifact in self.store.list(limit=1_000_000):
-            if artifact["id"] in away:
-                continue  # where it is, the first plan finds out
-            self.stale.register(artifact["id"], artifact["bytes"], artifact["created"], artifact["quality"])
+        # Where those are whose bytes are away, the first plan finds out.
+        self.stale.register_all(self.store, {}, share=1.0)
 
     def declare_types(self, declarations: Iterable[Mapping[str, Iterable[str]]]) -> None:
         """Has outputs held against what extensions declare of their types; of two declarations the first counts."""
@@ -159,7 +156,9 @@ class Pit:
                 f"The sandbox launcher {self._launcher} is missing", remedy="run `make build`"
             )
         self._home.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for left in self._home.sockets.glob("*.sock"):  # of a host that was killed: this one has the home's lock
+        for left in self._home.sockets.glob(
+            "*.sock"
+        ):  # of a host that was killed: this one has the home's lock
             left.unlink(missing_ok=True)
 
     def _bus_health(self) -> Health:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symphony.errors import DamagedArtifact, NotFound
 from symphony.tiers.catalogue import Catalogue
 from symphony.tiers.tiering import ACTIVE, Recovered, Tiering
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pit_native import ArtifactStore, StaleManager
 
 Json = dict[str, Any]
-_ALL = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,47 +61,47 @@ class Retention:
         self._store, self._stale, self._catalogue, self.tiering = store, stale, catalogue, tiering
         self._folder, self._values = folder, values
         self._lock = threading.Lock()
-        self._known: set[str] = set()
+        self._pinned: set[str] = set()
 
-    def refresh(self) -> dict[str, str]:
-        """Tells the Stale Manager all that counts for a plan. Answers the artifacts' names by their ids."""
+    def refresh(self) -> None:
+        """Tells the Stale Manager all that counts for a plan. Of what is in the store it learns from the store's own
+        index: a million artifacts take about a second.
+        """
         with self._lock:
-            names: dict[str, str] = {}
-            worth = self._values()
-            for entry in self._store.list(limit=_ALL):
-                id = entry["id"]
-                value = max(entry["quality"] / 2, worth.get(entry["run"].partition("/")[0], 0.0))
-                if id in names:
-                    # Of several entries the most valuable counts.
-                    value = max(value, (self._stale.item(id) or {"value": 0.0})["value"])
-                self._stale.register(id, entry["bytes"], entry["created"], value)
-                names.setdefault(id, entry["name"])
-            for gone in self._known - names.keys():
-                self._stale.forget(gone)
-            self._known = set(names)
-            held, pins, uses = self._store.held(), self._catalogue.pins(), self._catalogue.uses()
-            for id, place in self.tiering.places(names).items():
-                if place == "lost":
-                    self._stale.forget(id)
-                    continue
-                self._stale.moved(id, place)
-                self._stale.set_hold(id, id in held)
-                name = self.tiering.object_of(id)
-                (self._stale.pin if name in pins else self._stale.unpin)(id)
-                if name in uses:
-                    self._stale.used(id, uses[name])
-            return names
+            away = self._stale.register_all(self._store, dict(self._values()))
+            places = self.tiering.places(id for id, *_ in away)
+            held = self._store.held()
+            for id, size, created, value in away:
+                if places[id] != "lost":
+                    self._stale.register(id, size, created, value)
+                    self._stale.moved(id, places[id])
+                    self._stale.set_hold(id, id in held)
+            self._stale.forget_others()
+            pins, uses = self._catalogue.pins(), self._catalogue.uses()
+            ids = self.tiering.ids_of(pins | uses.keys())
+            pinned = {ids[name] for name in pins if name in ids}
+            for id in self._pinned | pinned:
+                if self._stale.item(id) is not None:
+                    (self._stale.pin if id in pinned else self._stale.unpin)(id)
+            self._pinned = pinned
+            for name, at in uses.items():
+                if name in ids and self._stale.item(ids[name]) is not None:
+                    self._stale.used(ids[name], at)
 
     def plan(self, now: float | None = None) -> list[Action]:
         """What is due now, with its reasons. Nothing changes."""
-        names = self.refresh()
+        self.refresh()
         free = shutil.disk_usage(self._folder).free
-        due = self._stale.plan(time.time() if now is None else now, free)
-        return [
-            Action(a["action"], a["id"], names[a["id"]], a["from"], a["bytes"], a["reason"])
-            for a in due
-            if a["id"] in names
-        ]
+        actions = []
+        for due in self._stale.plan(time.time() if now is None else now, free):
+            try:
+                name = self._store.info(due["id"])["name"]
+            except NotFound:
+                continue  # it went meanwhile
+            except DamagedArtifact:
+                name = due["id"]  # its bytes may be whole
+            actions.append(Action(due["action"], due["id"], name, due["from"], due["bytes"], due["reason"]))
+        return actions
 
     def execute(self, action: Action) -> None:
         """One step, unless the artifact has been pinned since. Raises what Tiering raises."""
@@ -144,4 +144,4 @@ class Retention:
 
     def recover(self) -> Recovered:
         """Ends or takes back what a crash has interrupted."""
-        return self.tiering.recover([entry["id"] for entry in self._store.list(limit=_ALL)])
+        return self.tiering.recover()

@@ -17,7 +17,7 @@ import hmac
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol, TypeVar
@@ -42,6 +42,9 @@ ACTIVE = "active"
 COLDER = ("archive", "cloud")
 """From warm to cold."""
 
+_PAGE = 50_000
+"""Ids that are in memory at once where all are gone through."""
+
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Bytes that have arrived, and bytes in all."""
@@ -65,6 +68,10 @@ class Store(Protocol):
     def remove(self, id: str) -> bool: ...
 
     def held(self) -> dict[str, str]: ...
+
+    def whereabouts(self, id: str) -> tuple[str, str | None]: ...
+
+    def ids(self, after: str = "", limit: int = 10_000) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,28 @@ class Tiering:
         if self._secret is None:
             return (plain,)
         return (hmac.new(self._secret, b"name" + bytes.fromhex(plain), "sha256").hexdigest(), plain)
+
+    def ids_of(self, names: Iterable[str]) -> dict[str, str]:
+        """The artifacts that the store knows, by those of these names under which tiers keep them."""
+        wanted = set(names)
+        found = {}
+        for name in wanted:
+            id = f"sha256:{name}"
+            if self._store.whereabouts(id)[0] != "unknown":
+                found[name] = id
+        if self._secret is not None and wanted - found.keys():
+            # Such a name tells nothing: it can only be made anew from each of them.
+            for id in self._ids():
+                name = self.object_of(id)
+                if name in wanted:
+                    found[name] = id
+        return found
+
+    def _ids(self) -> Iterator[str]:
+        after = ""
+        while page := self._store.ids(after, _PAGE):
+            yield from page
+            after = page[-1]
 
     # --- where things are ------------------------------------------------------------------------------
     def places(self, ids: Iterable[str]) -> dict[str, str]:
@@ -352,17 +381,14 @@ class Tiering:
             self._catalogue.forget(names)
 
     # --- after a crash -----------------------------------------------------------------------------------
-    def recover(self, ids: Sequence[str]) -> Recovered:
-        """Ends or takes back what was interrupted; `ids` are all that the store has entries of. What
-        cannot be asked now is left for the next time.
-        """
+    def recover(self) -> Recovered:
+        """Ends or takes back what was interrupted. What cannot be asked now is left for the next time."""
         removed = taken_back = 0
         with self._moving:
-            known = {name: id for id in ids for name in self._names(id)}
-            for copy in self._catalogue.copies():
+            halves = [copy for copy in self._catalogue.copies() if copy.state != "held"]
+            known = self.ids_of(copy.object for copy in halves)
+            for copy in halves:
                 id = known.get(copy.object)
-                if copy.state == "held":
-                    continue
                 if copy.state == "leaving" and id is not None and not self._is_safe_without(id, copy):
                     self._catalogue.set_copy(copy.object, copy.tier, "held", copy.bytes)
                     taken_back += 1

@@ -97,7 +97,7 @@ def test_no_step_of_tiering_loses_anything_when_the_process_ends_there(place: Pa
         kill_at += 1
     assert kill_at > 20
     with opened(place) as now:
-        now.tiering.recover(now.ids())
+        now.tiering.recover()
         kept = set(contents) - {doomed}
         assert set(now.ids()) == kept
         objects = [set(tier.keys()) for tier in now.tiers.values()]

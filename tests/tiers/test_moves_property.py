@@ -71,10 +71,10 @@ class Fragile(World):
         tiers = {"archive": archive, "cloud": cloud}
         return Tiering(store, catalogue, tiers, clock=lambda: 1000.0)  # type: ignore[arg-type]
 
-    def live_again(self, ids: list[str]) -> None:
+    def live_again(self) -> None:
         """Another host finds what the dead one has left."""
         self.tiering = self.made()
-        self.tiering.recover(ids)
+        self.tiering.recover()
 
 
 @contextlib.contextmanager
@@ -111,12 +111,12 @@ def test_what_is_kept_can_be_read_and_nothing_else_is_left(plan: list[tuple[tupl
                 with contextlib.suppress(TierUnreachable):
                     take(world, kind, target, ids, kept)
             except Died:
-                world.live_again([ids[number] for number in kept if is_known(world, ids[number])])
+                world.live_again()
             world.fuse.left = 0
             # A deletion that had begun may be done or not; only the store says which.
             kept &= {number for number in kept if kind != "delete" or is_known(world, ids[number])}
         world.cloud.is_away = False
-        world.live_again([ids[number] for number in kept])
+        world.live_again()
         assert all(world.place(ids[number]) != "lost" for number in kept)
         for number in kept:
             assert world.tiering.read(ids[number]) == CONTENTS[number].encode()

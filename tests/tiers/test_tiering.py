@@ -132,7 +132,7 @@ def test_what_was_written_wrong_is_not_committed(world: World) -> None:
     with pytest.raises(DamagedArtifact, match="archive"):
         world.tiering.move(id, "archive")
     assert world.place(id) == "active" and world.store.get(id) == content
-    assert world.tiering.recover([id]).removed == 1
+    assert world.tiering.recover().removed == 1
     assert world.objects() == (0, 0) and world.catalogue.copies() == []
 
 
@@ -218,9 +218,9 @@ def test_what_cannot_be_removed_now_is_removed_later(world: World) -> None:
     world.cloud.is_away = True
     world.tiering.delete(gone)
     assert [copy.state for copy in world.catalogue.copies()].count("leaving") == 1
-    assert world.tiering.recover([kept]).removed == 0
+    assert world.tiering.recover().removed == 0
     world.cloud.is_away = False
-    assert world.tiering.recover([kept]).removed == 1
+    assert world.tiering.recover().removed == 1
     assert world.objects() == (0, 1) and world.tiering.read(kept) == content
 
 
@@ -230,7 +230,7 @@ def test_a_deletion_that_was_interrupted_before_its_commit_is_taken_back(world: 
     world.catalogue.set_states([world.tiering.object_of(id)], "leaving", of="held")
     assert world.tiering.read(id) == content, "also before anybody recovers"
     world.store.evict(id)
-    assert world.tiering.recover([id]).taken_back == 1
+    assert world.tiering.recover().taken_back == 1
     assert world.tiering.read(id) == content
 
 

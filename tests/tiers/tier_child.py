@@ -127,7 +127,7 @@ class Worker:
 def tour(home: Path, kill_at: int) -> None:
     """Takes what `ids` lists through all tiers, and deletes the first of them. Exits with 0 at the end."""
     worker = Worker(home, kill_at)
-    worker.tiering.recover(worker.known())
+    worker.tiering.recover()
     doomed, *ids = json.loads((home / "ids").read_text())
     for id in ids:
         for target in ("archive", "cloud", "active", "archive"):
@@ -147,7 +147,7 @@ def wander(home: Path, seed: int) -> None:
     def tell(word: str, number: int) -> None:
         os.write(told, f"{word} {number}\n".encode())
 
-    worker.tiering.recover(worker.known())
+    worker.tiering.recover()
     tell("ready", 0)
     while True:
         number, step = chance.randrange(40), chance.randrange(6)
