@@ -102,3 +102,6 @@ impl<T: Clone + Send + Sync + 'static> Shared<T> {
         pause.max(Duration::from_millis(5))
     }
 }
+
+#[cfg(test)]
+mod tests;
