@@ -312,6 +312,7 @@ class Changes:
         meta = {"run": caller.run, "node": caller.node, "player": caller.member.name}
         name = f"{caller.node.rpartition('/')[2] or 'call'}.changes"
         artifact = self._store.put(encode(changes), name=name, type=TYPE, meta=meta)
+        before = self._records(caller.run or _OUTSIDE)  # their order holds when the clock is set back, too
         record = Record(
             id=secrets.token_hex(4),
             run=caller.run,
@@ -320,7 +321,7 @@ class Changes:
             program=applying.shown(program)[:200],
             project=str(caller.project),
             artifact=artifact,
-            created=time.time(),
+            created=max(time.time(), before[0].created + 1e-6) if before else time.time(),
             counts=changes.counts(),
             refused=[{"path": applying.shown(r.path), "reason": r.reason} for r in changes.refused],
         )

@@ -17,7 +17,7 @@ def run_facts(history: History) -> list[dict[str, Any]]:
     """
     first: dict[str, str] = {}
     facts = []
-    for record in sorted(history.newest(1_000_000), key=lambda record: record.info.created):
+    for record in reversed(list(history.newest(1_000_000))):
         prompt, shape = record.info.prompt, _shape(record.melody)
         is_changed = bool(prompt) and first.setdefault(prompt, shape) != shape
         facts.append(_facts(record, is_changed))

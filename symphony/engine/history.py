@@ -82,6 +82,7 @@ class History:
     def add(self, record: RunRecord) -> None:
         """Keeps a new run, durable when it returns. Raises StorageFull; then there is no such run."""
         folder = self.folder(record.info.id)
+        record.order = max((known.order for known in self._all().values()), default=0) + 1
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._write(record, durable=True)
@@ -114,7 +115,7 @@ class History:
 
     def newest(self, limit: int) -> Iterator[RunRecord]:
         """The newest runs first."""
-        ordered = sorted(self._all().values(), key=lambda r: r.info.created, reverse=True)
+        ordered = sorted(self._all().values(), key=lambda r: (r.order, r.info.created), reverse=True)
         yield from ordered[:limit]
 
     def remove(self, run: str) -> None:
@@ -144,4 +145,4 @@ def _read(path: Path) -> RunRecord:
     body = json.loads(path.read_text(encoding="utf-8"))
     run = dict(body["run"])
     run["nodes"] = [NodeRun(**node) for node in run["nodes"]]
-    return RunRecord(RunInfo(**run), body["melody"], body["artifacts"], body.get("agreed", []))
+    return RunRecord(RunInfo(**run), body["melody"], body["artifacts"], body.get("agreed", []), body.get("order", 0))

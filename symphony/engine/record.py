@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,10 @@ class RunRecord:
     """ArtifactInfo of what the run's last nodes made."""
     agreed: list[str] = field(default_factory=list)
     """What the user agreed to when it was started: the questions that its Players' grants raise."""
+    order: int = 0
+    """Rises with each run of a home: a clock that is set back does not turn their order round."""
+    begun: float = field(default_factory=time.monotonic, compare=False)
+    """When it began to play, for the last time, by the clock that nobody sets."""
     _nodes: dict[str, NodeRun] = field(default_factory=dict, repr=False, compare=False)
     _givers: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     _melody_text: str = field(default="", repr=False, compare=False)
@@ -34,6 +39,7 @@ class RunRecord:
 
     def begin_again(self, nodes: Iterable[NodeRun], melody: Json) -> None:
         """Starts over with these nodes and this Melody; what the run has made is found anew."""
+        self.begun = time.monotonic()
         self.info.nodes = list(nodes)
         self.melody = melody
         self.results.clear()
@@ -60,7 +66,7 @@ class RunRecord:
         return {"melody": self.melody, "run": self.info.to_json(), "artifacts": self.results}
 
     def to_text(self) -> str:
-        """The summary as JSON: `to_json` and what was agreed to.
+        """The summary as JSON: `to_json`, what was agreed to, and the order.
 
         Costs little more than the nodes that `touch` named since the last time.
         """
@@ -77,7 +83,8 @@ class RunRecord:
         run = f'{head[:-1]}, "nodes": [{nodes}]}}'
         agreed = _dump(self.agreed)
         return (
-            f'{{"melody": {self._melody_text}, "run": {run}, "artifacts": [{results}], "agreed": {agreed}}}'
+            f'{{"melody": {self._melody_text}, "run": {run}, "artifacts": [{results}], "agreed": {agreed}, '
+            f'"order": {self.order}}}'
         )
 
     def forget_texts(self) -> None:

@@ -48,9 +48,9 @@ class Teller:
             self._turn.cancel()
             self._turn = None
         changed, self._changed = self._changed, {}
-        now = time.time()
+        now = time.monotonic()
         for (run, node_id), (record, node) in changed.items():
-            record.info.seconds = now - record.info.created
+            record.info.seconds = now - record.begun
             record.touch(node_id)
             self._dirty[run] = record
             self._emit({"event": "taskProgress", "run": run, "node": node.to_json()})

@@ -96,14 +96,14 @@ class PolyphonyStore:
     def list(self) -> Rows:
         """A row for each melody, the latest saved first."""
         with self._transaction() as database:
-            rows = database.execute(f"{_NEWEST} ORDER BY v.saved DESC").fetchall()
+            rows = database.execute(f"{_NEWEST} ORDER BY v.rowid DESC").fetchall()
         return [_row(row) for row in rows]
 
     def search(self, query: str) -> Rows:
         """The melodies that have every word of `query` in name, description, tags or Players; best first."""
         words = query.lower().split()
         with self._transaction() as database:
-            rows = database.execute(f"{_NEWEST} ORDER BY v.saved DESC").fetchall()
+            rows = database.execute(f"{_NEWEST} ORDER BY v.rowid DESC").fetchall()
         hits = [row for row in rows if all(word in row[5] for word in words)]
         in_name = [sum(word in row[1].lower() for word in words) for row in hits]
         best = sorted(zip(in_name, hits, strict=True), key=lambda pair: -pair[0])
