@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from typing import Any
 
 import mcp_types as types
@@ -13,6 +15,7 @@ from mcp.shared.exceptions import MCPError
 from symphony import __version__
 from symphony.errors import SymphonyError
 from symphony.mcp.person import Context
+from symphony.mcp.subscriptions import ARTIFACTS, RUNS, Subscriptions
 from symphony.mcp.tools import TOOLS, Door, call_tool, contents, mime_type, uri
 
 Json = dict[str, Any]
@@ -26,11 +29,10 @@ LEVELS_KEPT = 1000
 """Sessions whose log level is remembered; one that is forgotten has the usual level again."""
 LISTED = 100
 """Resources of one page of the list."""
-ARTIFACTS, RUNS = "symphony://artifacts/", "symphony://runs/"
 
 
 def build_server(door: Door) -> Server[Any]:
-    """The server over a host. It holds no state but the log level of each session."""
+    """The server over a host. It holds no state but the log level and the subscriptions of each session."""
     surface = _Surface(door)
     server: Server[Any] = Server(
         "symphony",
@@ -42,6 +44,10 @@ def build_server(door: Door) -> Server[Any]:
         on_list_resources=surface.list_resources,
         on_list_resource_templates=surface.list_templates,
         on_read_resource=surface.read_resource,
+        on_subscribe_resource=surface.subscribe,
+        on_unsubscribe_resource=surface.unsubscribe,
+        on_subscriptions_listen=surface.subscriptions.listen,
+        lifespan=surface.lifespan,
         on_list_prompts=surface.list_prompts,
         on_get_prompt=surface.get_prompt,
         on_completion=surface.complete,
@@ -54,6 +60,14 @@ class _Surface:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._levels: OrderedDict[str, str] = OrderedDict()
+        self.subscriptions = Subscriptions(door.port)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _server: object) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await self.subscriptions.close()
 
     async def list_tools(self, ctx: Context, params: object) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[entry.tool(name) for name, entry in TOOLS.items()])
@@ -120,6 +134,14 @@ class _Surface:
         else:
             raise MCPError(types.INVALID_PARAMS, f"There is no resource {address}")
         return types.ReadResourceResult(contents=[held])
+
+    async def subscribe(self, ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
+        await self.subscriptions.subscribe(_session(ctx), ctx, str(params.uri))
+        return types.EmptyResult()
+
+    async def unsubscribe(self, ctx: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
+        self.subscriptions.unsubscribe(_session(ctx), str(params.uri))
+        return types.EmptyResult()
 
     async def list_prompts(self, ctx: Context, params: object) -> types.ListPromptsResult:
         task = types.PromptArgument(name="task", description="What is to be done", required=True)

@@ -9,9 +9,21 @@ from typing import Any
 
 from symphony.errors import EnvironmentLacks
 from symphony.stage.manifest import Manifest
-from symphony.stage.sandbox import EXTENSION, LIBRARY, SCRATCH, SOCKET, executables_of, player_spec, spec_for
+from symphony.stage.sandbox import (
+    EXTENSION,
+    LIBRARY,
+    SCRATCH,
+    SOCKET,
+    base_python,
+    executables_of,
+    player_spec,
+    spec_for,
+)
 
 ADAPTER = f"{LIBRARY}/symphony/sdk/mcp/player.py"
+PROGRAM = f"{LIBRARY}/symphony/sdk/mcp/program.py"
+"""What stands inside for programs that the host runs; it begins with the name `PYTHON`."""
+PROGRAMS, PYTHON = "/opt/symphony/bin", "/opt/symphony/python"
 
 
 def launch_spec(
@@ -51,12 +63,14 @@ def _mcp_spec(
     program: str, grants: Iterable[object], *, extension_dir: Path, **options: Any
 ) -> dict[str, Any]:
     """The SDK's adapter as the Player; it may execute its server, too."""
-    spec = player_spec(grants, extension_dir=extension_dir, **options)
+    written = [str(grant) for grant in grants]
+    spec = player_spec(written, extension_dir=extension_dir, **options)
     spec["env"] = [
         *((name, value) for name, value in spec["env"] if name != "SYMPHONY_ENTRY"),
         ("SYMPHONY_ENTRY", ADAPTER),
         ("SYMPHONY_MCP", EXTENSION),
     ]
+    _show_programs(spec, written)
     if program == "python":
         return spec
     if (extension_dir / program).is_file():
@@ -73,3 +87,21 @@ def _mcp_spec(
     if not place.startswith(("/usr/", "/bin/", "/lib")):
         spec["mounts"].append({"source": place, "target": place, "mode": "read_only"})
     return spec
+
+
+def _show_programs(spec: dict[str, Any], grants: Iterable[str]) -> None:
+    """Puts what stands for each program that was granted by name on the PATH: the host runs it, in a sandbox of its
+    own. A server knows of no other way to ask for a program than to start it."""
+    named = [name for kind, _, name in (grant.partition(":") for grant in grants) if kind == "exec"]
+    names = [name for name in named if "*" not in name and "/" not in name]
+    if not names:
+        return
+    spec["links"].append({"path": PYTHON, "target": str(base_python())})
+    spec["links"] += [{"path": f"{PROGRAMS}/{name}", "target": PROGRAM} for name in names]
+    spec["executables"].append(PROGRAM)
+    path = next(value for name, value in spec["env"] if name == "PATH")
+    spec["env"] = [
+        *((name, value) for name, value in spec["env"] if name != "PATH"),
+        ("PATH", f"{PROGRAMS}:{path}"),
+        ("SYMPHONY_PROGRAMS", f"{SCRATCH}/.programs"),
+    ]

@@ -71,6 +71,33 @@ async def test_a_tool_that_is_no_longer_what_was_agreed_to_is_not_called(home: P
             await call(host, "tests/tiny#stopped", tmp_path / "gone")
 
 
+async def test_a_server_starts_the_programs_that_were_granted(
+    home: Path, repository: Path, tmp_path: Path
+) -> None:
+    """By their names, as it would without a sandbox; each is run by the host, is checked, and is in the audit log."""
+    async with installed(home, pinned("gitty", SERVERS, tmp_path), tmp_path) as host:
+
+        async def start(*words: str, given: str = "") -> str:
+            answer = await call(host, "tests/gitty#start", repository, words=list(words), given=given)
+            return str(answer["text"])
+
+        code, out, _ = (await start("git", "rev-parse", "--show-toplevel")).split("|")
+        assert code == "0" and out.strip() == str(repository)
+        code, out, _ = (await start("git", "hash-object", "--stdin", given="hello")).split("|")
+        assert out.strip() == "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
+        code, _, told = (await start("git", "no-such-command")).split("|")
+        assert code == "1" and "no-such-command" in told
+        used = [e for e in (await host.audit("tests/gitty"))["entries"] if e["capability"] == "exec"]
+        assert len(used) == 3 and all(entry["allowed"] for entry in used)
+        assert "git hash-object --stdin" in [entry["detail"] for entry in used]
+        await host.revoke_permission("tests/gitty", "exec:git")
+        # What is left is the machine's own git, which a Player may not execute where the kernel can say so.
+        assert "/opt/symphony" not in await start("git", "--version")
+        assert (
+            len([e for e in (await host.audit("tests/gitty"))["entries"] if e["capability"] == "exec"]) == 3
+        )
+
+
 def test_the_rules_from_schemas_to_ports() -> None:
     schema = {
         "type": "object",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -95,6 +96,54 @@ async def test_a_prompt_is_composed_played_and_read(home: Path, repository: Path
         assert links[0].name in named.completion.values
         prompt = await session.get_prompt("delegate", {"task": PROMPT})
         assert PROMPT in str(prompt.messages[0].content)
+
+
+@pytest.mark.filterwarnings("ignore:resources/.*subscribe is removed")
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_who_subscribed_hears_of_a_new_version(home: Path, repository: Path, mode: str) -> None:
+    """Of an artifact's name that is not there yet, of its next version, and of nothing after the end of it."""
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    async def hear(message: object) -> None:
+        if isinstance(message, types.ResourceUpdatedNotification):
+            await told.put(str(message.params.uri))
+
+    async def next_told() -> str:
+        return await asyncio.wait_for(told.get(), 30)
+
+    async with client(home, repository, mode=mode, message_handler=hear) as session:
+        first = document(await session.call_tool("run", {"prompt": PROMPT}))
+        name = first["artifacts"][0]["name"]
+        uri, absent = f"symphony://artifacts/{name}", "symphony://artifacts/not-there"
+
+        async def change() -> None:
+            project = repository / "CHANGED.md"
+            project.write_text(secrets.token_hex(8))
+            for command in (
+                ["add", "-A"],
+                ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"],
+            ):
+                git = await asyncio.create_subprocess_exec("git", "-C", str(repository), *command)
+                assert await git.wait() == 0
+            played = document(await session.call_tool("run", {"prompt": PROMPT}))
+            assert played["run"]["status"] == "succeeded"
+
+        if mode == "legacy":
+            resources = session.server_capabilities.resources
+            assert resources is not None and resources.subscribe
+            await session.subscribe_resource(uri)
+            await session.subscribe_resource(absent)
+            await change()
+            assert await next_told() == uri
+            await session.unsubscribe_resource(uri)
+            await session.subscribe_resource(f"symphony://runs/{first['run']['id']}")
+            await change()
+            assert told.empty()
+        else:
+            async with session.listen(resource_subscriptions=[uri, absent]) as stream:
+                await change()
+                event = await asyncio.wait_for(anext(aiter(stream)), 30)
+                assert getattr(event, "uri", None) == uri
 
 
 async def test_what_cannot_be_done_is_an_answer_that_says_why(home: Path, repository: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 VERSION = "2025-06-18"
 PATIENCE = 60.0
 """Seconds within which a server must have started and have answered what is not the call of a tool."""
+
+PROGRAMS = "SYMPHONY_PROGRAMS"
+"""Names in the environment where programs are asked for; only where the extension was granted one."""
 
 # How long a cancelled call may wait before it is seen.
 _LOOK = 0.05
@@ -48,16 +52,23 @@ class Client:
         self._sending = threading.Lock()
         self._count = 0
         self._is_over = False
+        reading, writing = os.pipe()
+        # A program that the server starts inherits its input, and must not take it for its own.
+        around = {**env, "SYMPHONY_SERVER_INPUT": str(os.fstat(reading).st_ino)} if PROGRAMS in env else env
+        self._input = os.fdopen(writing, "wb")
         try:
             self._process = subprocess.Popen(
-                list(command), cwd=cwd, env=dict(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                list(command), cwd=cwd, env=dict(around), stdin=reading, stdout=subprocess.PIPE
             )
         except OSError as error:
+            self._input.close()
             raise PlayerFailure(
                 f"the server {command[0]} cannot be started: {error.strerror or error}",
                 remedy="check [mcp] command of the manifest",
                 code="unavailable",
             ) from error
+        finally:
+            os.close(reading)
         threading.Thread(target=self._read, daemon=True).start()
         hello = {
             "protocolVersion": VERSION,
@@ -139,7 +150,7 @@ class Client:
         self._is_over = True
         self._process.kill()
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
+        for stream in (self._input, self._process.stdout):
             if stream is not None:
                 try:
                     stream.close()
@@ -153,11 +164,10 @@ class Client:
 
     def _send(self, message: Message) -> None:
         line = json.dumps({"jsonrpc": "2.0", **message}, ensure_ascii=False).encode("utf-8", "replace")
-        assert self._process.stdin is not None
         with self._sending:
             try:
-                self._process.stdin.write(line + b"\n")
-                self._process.stdin.flush()
+                self._input.write(line + b"\n")
+                self._input.flush()
             except (OSError, ValueError):
                 self._is_over = True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import sys
@@ -20,6 +21,7 @@ from symphony.sdk.mcp.definitions import (
     drift,
     function_name,
 )
+from symphony.sdk.mcp.programs import Programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Extension:
         self._starting = threading.Lock()
         self._client: Client | None = None
         self._drift: dict[str, str] = {}
+        path = os.environ.get("SYMPHONY_PROGRAMS")
+        self._programs = Programs(path) if path else None
 
     def call(self, ctx: Context, pin: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """Calls one tool. Raises PermissionDenied when its definition is no longer the one that was pinned."""
@@ -65,12 +69,13 @@ class Extension:
             for key, value in given.items()
             if value is not None or names.get(key, key) in required
         }
-        result = client.request(
-            "tools/call",
-            {"name": name, "arguments": arguments},
-            is_cancelled=lambda: ctx.cancelled,
-            notice=lambda method, params: _tell(ctx, method, params),
-        )
+        with self._programs.during(ctx) if self._programs is not None else contextlib.nullcontext():
+            result = client.request(
+                "tools/call",
+                {"name": name, "arguments": arguments},
+                is_cancelled=lambda: ctx.cancelled,
+                notice=lambda method, params: _tell(ctx, method, params),
+            )
         return _outputs(pin, result)
 
     def _running(self, ctx: Context) -> Client:
@@ -97,7 +102,7 @@ class Extension:
             return client
 
     def _environment(self) -> dict[str, str]:
-        names = ("HOME", "LANG", "PATH", "TMPDIR", "USER")
+        names = ("HOME", "LANG", "PATH", "TMPDIR", "USER", "SYMPHONY_PROGRAMS")
         environment = {name: os.environ[name] for name in names if name in os.environ}
         environment["PYTHONPATH"] = os.path.join(self._folder, "vendor")  # noqa: PTH118
         environment["PYTHONUNBUFFERED"] = "1"
