@@ -76,6 +76,7 @@ class Role:
         self.transforms = takes_rows and any(typing.is_rows(t) for t in spec.outputs.values())
         self.presents = not any(typing.is_rows(t) for t in spec.outputs.values()) and bool(needed)
         self.generic = any(spec.inputs[p] in ("list<record>", "text", "any", "list<any>") for p in needed)
+        self.has_required = any(p.required for p in spec.params.values())
         self.takes_file = bool(self.optional) and any(map(is_file, spec.params.values()))
         self.is_timeless = self.is_source and not any(
             p.type in ("duration", "date") for p in spec.params.values()
@@ -90,7 +91,7 @@ class Role:
     def _facts(self, spec: FunctionSpec) -> Array:
         """The facts about a candidate that hold in every state (see `Episode.matches`)."""
         facts = np.zeros(MATCH, dtype=np.float32)
-        facts[13] = any(p.required for p in spec.params.values())
+        facts[13] = self.has_required
         facts[18], facts[19], facts[20] = self.is_source, self.transforms, self.presents
         facts[21], facts[22], facts[23] = self.is_gatherer, self.is_merger, self.generic
         facts[24], facts[25] = spec.effects, spec.kind == "instrument"
@@ -160,9 +161,9 @@ class Episode:
 
     def _can_run(self, function: int) -> bool:
         """Whether its parameters can be filled and, when all its inputs are optional, it has one or a file."""
-        if not self.usable[function] or self.filled(function).missing:
-            return False
         spec, role = self.table.functions[function], self.table.roles[function]
+        if not self.usable[function] or (role.has_required and self.filled(function).missing):
+            return False
         if role.takes_file and role.is_source:
             return self._has_file(function) or any(
                 self.draft.fresh_providers(spec.inputs[p]) for p in role.optional
@@ -362,7 +363,9 @@ class Episode:
     def _structure(self, function: int, used: set[Mention]) -> tuple[float, ...]:
         """The facts that come from parameters and the graph so far, in the order of `DYNAMIC`."""
         spec, role = self.table.functions[function], self.table.roles[function]
-        mentions, steps = self.filled(function).used, self.plans.steps(function)
+        # Without a mention no parameter is filled by one.
+        mentions = self.filled(function).used if self.mentions else []
+        steps = self.plans.steps(function)
         fresh = [
             found[0][0]
             for port in role.required or role.optional

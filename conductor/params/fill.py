@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from conductor.context import ProjectFacts
@@ -48,6 +49,12 @@ _SYNONYMS = {"average": "mean", "total": "sum", "durchschnitt": "mean", "summe":
              "golang": "go", "add": "sum", "adds": "sum", "moyenne": "mean", "promedio": "mean", "suma": "sum",
              "highest": "max", "lowest": "min", "horizontal": "barh", "points": "scatter"}  # fmt: skip
 """Everyday words for values that programs call otherwise."""
+
+
+@lru_cache(maxsize=8192)
+def _says(pattern: re.Pattern[str], description: str) -> bool:
+    """Whether a description speaks of what a pattern finds; there are few, and each prompt asks them all."""
+    return pattern.search(description) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ def fill(spec: FunctionSpec, scope: Scope) -> Filled:
 
 def is_count(name: str, param: ParamSpec) -> bool:
     """Whether an integer parameter says how many results there shall be."""
-    return param.type == "integer" and bool(_MANY.search(param.description))
+    return param.type == "integer" and _says(_MANY, param.description)
 
 
 def is_file(param: ParamSpec) -> bool:
@@ -109,7 +116,7 @@ def is_file(param: ParamSpec) -> bool:
 
 def is_title(param: ParamSpec) -> bool:
     """Whether a text parameter is a headline."""
-    return param.type == "string" and bool(_TITLE.search(param.description.lower()))
+    return param.type == "string" and _says(_TITLE, param.description.lower())
 
 
 def is_glob(name: str, param: ParamSpec) -> bool:
@@ -140,9 +147,9 @@ def _value(
 
 def _time(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
     """A window in time. Where the parameter takes dates, a date stays one; else it is counted back from now."""
-    if not _WINDOW.search(param.description):
+    if not _says(_WINDOW, param.description):
         return None, None
-    is_end = bool(_END.search(param.description))
+    is_end = _says(_END, param.description)
     mentions = scope.of("until") if is_end else scope.of("duration", "date")
     if not mentions:
         return None, None
@@ -257,7 +264,7 @@ def _text(name: str, param: ParamSpec, scope: Scope, revisions: list[str]) -> tu
         return (people[0].value, people[0]) if people else (None, None)
     if "revision" in words or "branch" in words:
         return (revisions.pop(0), scope.of("revision")[0]) if revisions else (None, None)
-    if "regular expression" in words and param.required and not _SOUGHT.search(words):
+    if "regular expression" in words and param.required and not _says(_SOUGHT, words):
         quoted = scope.of("text")
         return (quoted[0].value, quoted[0]) if quoted else (named_pattern(scope.prompt), None)
     if "condition" in words:
@@ -273,13 +280,13 @@ def _text(name: str, param: ParamSpec, scope: Scope, revisions: list[str]) -> tu
         given = [m for m in scope.of("text") if _TITLED.search(scope.prompt[: m.start])]
         if given:
             return given[0].value, given[0]
-        return (scope.topic or None) if _ASKED.search(words) else None, None
-    if _FREE.search(words):
+        return (scope.topic or None) if _says(_ASKED, words) else None, None
+    if _says(_FREE, words):
         return (scope.prompt.strip() if param.required else None), None
     if "message" in words:
         texts = scope.of("text")
         return (texts[0].value, texts[0]) if texts else (None, None)
-    if param.required and _SOUGHT.search(words):
+    if param.required and _says(_SOUGHT, words):
         exact = scope.of("text", "code")
         if exact:
             return exact[0].value, exact[0]
