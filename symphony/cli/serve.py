@@ -11,7 +11,7 @@ import click
 
 from symphony.cli.output import Mode, common, print_json
 from symphony.config.home import Home
-from symphony.errors import BadInput, HostBusy
+from symphony.errors import BadInput
 
 
 @click.command()
@@ -30,19 +30,14 @@ def serve(mode: Mode, bind: str, port: int, project: Path | None) -> None:
 
 
 async def _serve(mode: Mode, bind: str, port: int, project: Path | None) -> None:
-    from symphony.app.lock import HomeLock
+    from symphony.app.lock import HomeLock, page_of_other
     from symphony.app.project import resolve_project
 
     place = resolve_project(project) if project is not None else None
     home = Home.resolve()
     lock = HomeLock(home.lock)
-    if not lock.acquire():
-        address = home.address()
-        if address is None:
-            raise HostBusy(
-                f"A host without a page (process {lock.holder()}) works on {home.path}",
-                remedy="wait until its run has ended",
-            )
+    address = page_of_other(home, lock)
+    if address is not None:
         _announce(mode, address)
         return
     from symphony.app.host import Host

@@ -27,14 +27,15 @@ from symphony.config.home import Home
 @common
 def app(mode: Mode, project: Path | None, browser: bool) -> None:
     """Open the desktop application; without a display, print the page's address."""
-    from symphony.app.lock import HomeLock
+    from symphony.app.lock import HomeLock, page_of_other
     from symphony.app.project import resolve_project
 
     place = resolve_project(project) if project is not None else None
     home = Home.resolve()
     lock = HomeLock(home.lock)
-    if not lock.acquire():
-        _open_running(home, lock, browser)
+    other = page_of_other(home, lock)
+    if other is not None:
+        _open_running(other, browser)
         return
     host = _HostThread(home, lock, place)
     address = host.started()
@@ -47,15 +48,7 @@ def app(mode: Mode, project: Path | None, browser: bool) -> None:
         host.stop()
 
 
-def _open_running(home: Home, lock: Any, browser: bool) -> None:
-    from symphony.errors import HostBusy
-
-    address = home.address()
-    if address is None:
-        raise HostBusy(
-            f"A host without a page (process {lock.holder()}) works on {home.path}",
-            remedy="wait until its run has ended",
-        )
+def _open_running(address: str, browser: bool) -> None:
     if browser or not has_display() or not has_toolkit():
         print(address, flush=True)
         if browser:

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from symphony.app.lock import HomeLock
 
 Run = Callable[..., Any]
 SYMPHONY = str(Path(sys.prefix) / "bin" / "symphony")
@@ -171,6 +173,21 @@ def test_a_second_host_prints_the_page_of_the_first(symphony: Run, home: Path) -
         assert answer == {"runs": []}
         process.send_signal(signal.SIGTERM)
         assert process.wait(LONG) == 0
+
+
+def test_of_hosts_that_start_at_once_one_serves_and_all_know_its_page(home: Path) -> None:
+    with ExitStack() as stack:
+        hosts = [stack.enter_context(started(home, "serve")) for _ in range(4)]
+        addresses = set()
+        for host in hosts:
+            assert host.stdout is not None
+            addresses.add(host.stdout.readline().strip())
+        assert len(addresses) == 1 and addresses.pop().startswith("http://127.0.0.1:")
+        until(lambda: sum(host.poll() is None for host in hosts) == 1, "the end of those that serve not")
+        assert sorted(host.returncode or 0 for host in hosts) == [0] * 4
+        lock = HomeLock(home / "lock")
+        assert not lock.acquire() and lock.is_for_page()
+        assert lock.holder() in [host.pid for host in hosts if host.poll() is None]
 
 
 def test_the_page_of_a_killed_host_is_not_shown(symphony: Run, home: Path, tmp_path: Path) -> None:
