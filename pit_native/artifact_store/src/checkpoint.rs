@@ -236,12 +236,12 @@ impl Writer<'_> {
                 self.layout.word_fences.push(*key);
             }
             let length = self.index.words.text(*row)?.len() as u32;
-            let newest = self.index.newest_of_name(*row)?;
+            let newest = self.index.newest_of_word(*row)?;
             let word = Word {
                 key: *key,
                 at,
                 length,
-                newest: newest.map_or(NONE, |(row, _)| self.moved(row)),
+                newest: self.moved_link(newest, OF_NAME)?,
             };
             self.out.row(&word.encode())?;
             self.words[*row as usize] = number as u32;

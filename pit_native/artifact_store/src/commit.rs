@@ -6,6 +6,9 @@
 //! only, drops what it could not write, and calls the next sync a success: so syncs exclude each other,
 //! and after a failure there is no other. And nobody sees what may still be lost: what was written is
 //! published, in its order, after the sync that covers it and before anybody is told of that.
+//!
+//! Of those who wait, the ones that the sync under way covers wait apart from the others: at its end they all go,
+//! and of the others one is woken, to lead the next. Woken together, most would only wait again.
 
 /// Up to where the log has been written, or is on the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +28,21 @@ pub(crate) struct State {
     has_leader: bool,
     is_syncing: bool,
     failure: Option<String>,
+    /// The last batch that the sync under way covers, or the last one has.
+    covering: u64,
+    /// Where those wait that it covers, of the two rooms for who waits to be covered.
+    covered_room: usize,
+}
+
+/// Rooms to wait in: two by turns for those who wait to be covered, one for who waits to sync.
+pub(crate) const ROOMS: usize = 3;
+const TO_SYNC: usize = 2;
+
+/// Who is woken by a change in a room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wake {
+    One,
+    All,
 }
 
 impl State {
@@ -35,36 +53,57 @@ impl State {
             ..Self::default()
         }
     }
+
+    /// Where the writer of a batch waits.
+    fn room_of(&self, batch: u64) -> usize {
+        match batch <= self.covering {
+            true => self.covered_room,
+            false => 1 - self.covered_room,
+        }
+    }
+
+    /// A sync begins. Who waits in the room of those that come is covered by it, but for a few who wrote in this moment.
+    fn cover(&mut self, mark: Mark) {
+        self.is_syncing = true;
+        self.covering = mark.batch;
+        self.covered_room = 1 - self.covered_room;
+    }
 }
 
-/// A lock around the state with one condition to wait for.
+/// A lock around the state with rooms to wait in.
 pub(crate) trait Monitor {
-    /// Runs `step` with the lock held, again after each change, until it returns something.
-    fn until<R>(&self, step: impl FnMut(&mut State) -> Option<R>) -> R;
-    /// Changes the state and wakes all who wait.
-    fn change(&self, change: impl FnOnce(&mut State));
+    /// Runs `step` with the lock held, again each time that it is woken in the room that it names, until it returns
+    /// something.
+    fn until<R>(&self, step: impl FnMut(&mut State) -> Result<R, usize>) -> R;
+    /// Changes the state and wakes those that it says.
+    fn change(&self, change: impl FnOnce(&mut State) -> [Wake; ROOMS]);
 }
 
 /// The monitor of production.
 pub(crate) struct Parking {
     state: parking_lot::Mutex<State>,
-    changed: parking_lot::Condvar,
+    rooms: [parking_lot::Condvar; ROOMS],
 }
 
 impl Monitor for Parking {
-    fn until<R>(&self, mut step: impl FnMut(&mut State) -> Option<R>) -> R {
+    fn until<R>(&self, mut step: impl FnMut(&mut State) -> Result<R, usize>) -> R {
         let mut state = self.state.lock();
         loop {
-            if let Some(result) = step(&mut state) {
-                return result;
+            match step(&mut state) {
+                Ok(result) => return result,
+                Err(room) => self.rooms[room].wait(&mut state),
             }
-            self.changed.wait(&mut state);
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock());
-        self.changed.notify_all();
+    fn change(&self, change: impl FnOnce(&mut State) -> [Wake; ROOMS]) {
+        let wakes = change(&mut self.state.lock());
+        for (room, wake) in self.rooms.iter().zip(wakes) {
+            match wake {
+                Wake::One => _ = room.notify_one(),
+                Wake::All => _ = room.notify_all(),
+            }
+        }
     }
 }
 
@@ -90,7 +129,7 @@ impl GroupCommit<Parking> {
     pub(crate) fn new(synced: Mark) -> Self {
         Self(Parking {
             state: parking_lot::Mutex::new(State::at(synced)),
-            changed: parking_lot::Condvar::new(),
+            rooms: std::array::from_fn(|_| parking_lot::Condvar::new()),
         })
     }
 }
@@ -107,16 +146,16 @@ impl<M: Monitor> GroupCommit<M> {
     ) -> Result<(), Failed<E>> {
         let turn = self.0.until(|state| {
             if state.synced.batch >= batch {
-                return Some(Ok(Turn::Covered));
+                return Ok(Ok(Turn::Covered));
             }
             if let Some(failure) = &state.failure {
-                return Some(Err(Failed::Before(failure.clone())));
+                return Ok(Err(Failed::Before(failure.clone())));
             }
             if state.has_leader {
-                return None;
+                return Err(state.room_of(batch));
             }
             state.has_leader = true;
-            Some(Ok(Turn::Mine))
+            Ok(Ok(Turn::Mine))
         });
         match turn? {
             Turn::Covered => Ok(()),
@@ -146,16 +185,16 @@ impl<M: Monitor> GroupCommit<M> {
     ) -> Result<(), Failed<E>> {
         let turn = self.0.until(|state| {
             if let Some(failure) = &state.failure {
-                return Some(Err(Failed::Before(failure.clone())));
+                return Ok(Err(Failed::Before(failure.clone())));
             }
             if state.synced.batch >= mark.batch {
-                return Some(Ok(Turn::Covered));
+                return Ok(Ok(Turn::Covered));
             }
             if state.is_syncing {
-                return None;
+                return Err(TO_SYNC);
             }
-            state.is_syncing = true;
-            Some(Ok(Turn::Mine))
+            state.cover(mark);
+            Ok(Ok(Turn::Mine))
         });
         let outcome = match &turn {
             Ok(Turn::Mine) => Some(sync().and_then(|()| publish(mark))),
@@ -170,6 +209,12 @@ impl<M: Monitor> GroupCommit<M> {
                 Some(Err(error)) => state.failure = Some(error.to_string()),
                 None => {}
             }
+            if !leads || state.failure.is_some() {
+                return [Wake::All; ROOMS];
+            }
+            let mut wakes = [Wake::One, Wake::One, Wake::All];
+            wakes[state.covered_room] = Wake::All;
+            wakes
         });
         match outcome {
             Some(outcome) => outcome.map_err(Failed::Now),
@@ -179,12 +224,15 @@ impl<M: Monitor> GroupCommit<M> {
 
     /// Notes that the log goes on elsewhere, synced: in a new segment.
     pub(crate) fn moved(&self, mark: Mark) {
-        self.0.change(|state| state.synced = mark);
+        self.0.change(|state| {
+            state.synced = mark;
+            [Wake::All; ROOMS]
+        });
     }
 
     /// How far the log is on the disk.
     pub(crate) fn synced(&self) -> Mark {
-        self.0.until(|state| Some(state.synced))
+        self.0.until(|state| Ok(state.synced))
     }
 }
 

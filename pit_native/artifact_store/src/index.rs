@@ -327,7 +327,7 @@ impl Index {
     }
 
     /// The newest row of a name, with those that are gone, or [`NONE`].
-    fn newest_of_word(&self, word: u32) -> Result<u32> {
+    pub(crate) fn newest_of_word(&self, word: u32) -> Result<u32> {
         match (self.newest_of_name.get(&word), &self.base) {
             (Some(row), _) => Ok(*row),
             (None, Some(base)) if word < base.layout.words.rows => base.newest_of_name(word),

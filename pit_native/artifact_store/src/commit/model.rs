@@ -1,30 +1,35 @@
 //! The protocol in every order that a scheduler can make: callers that put, one that syncs with the
 //! log's end held, one that reads, and a disk that fails once in the way that Linux does.
 
-use super::{Failed, GroupCommit, Mark, Monitor, State};
+use super::{Failed, GroupCommit, Mark, Monitor, ROOMS, State, Wake};
 use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler};
 use shuttle::sync::{Arc, Condvar, Mutex};
 use shuttle::{Config, Runner, thread};
 
 struct Model {
     state: Mutex<State>,
-    changed: Condvar,
+    rooms: [Condvar; ROOMS],
 }
 
 impl Monitor for Model {
-    fn until<R>(&self, mut step: impl FnMut(&mut State) -> Option<R>) -> R {
+    fn until<R>(&self, mut step: impl FnMut(&mut State) -> Result<R, usize>) -> R {
         let mut state = self.state.lock().expect("locked");
         loop {
-            if let Some(result) = step(&mut state) {
-                return result;
+            match step(&mut state) {
+                Ok(result) => return result,
+                Err(room) => state = self.rooms[room].wait(state).expect("woken"),
             }
-            state = self.changed.wait(state).expect("woken");
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().expect("locked"));
-        self.changed.notify_all();
+    fn change(&self, change: impl FnOnce(&mut State) -> [Wake; ROOMS]) {
+        let wakes = change(&mut self.state.lock().expect("locked"));
+        for (room, wake) in self.rooms.iter().zip(wakes) {
+            match wake {
+                Wake::One => room.notify_one(),
+                Wake::All => room.notify_all(),
+            }
+        }
     }
 }
 
@@ -53,7 +58,7 @@ impl Log {
         Arc::new(Self {
             group: GroupCommit(Model {
                 state: Mutex::new(State::at(Mark::default())),
-                changed: Condvar::new(),
+                rooms: std::array::from_fn(|_| Condvar::new()),
             }),
             end: Mutex::new((0, false)),
             disk: Mutex::new(Disk::default()),
@@ -199,6 +204,9 @@ fn a_commit_returns_only_after_a_sync_that_covers_it() {
         Runner::new(random, Config::default()).run(move || play(3, 2, fails_at));
         let rare = PctScheduler::new_from_seed(11, 3, 200);
         Runner::new(rare, Config::default()).run(move || play(4, 1, fails_at));
+        // Many who wait for the same leader: whoever is not woken must not be forgotten.
+        let crowd = RandomScheduler::new_from_seed(13, 200);
+        Runner::new(crowd, Config::default()).run(move || play(6, 2, fails_at));
     }
 }
 
