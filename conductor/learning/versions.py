@@ -113,7 +113,10 @@ class Versions:
         return self._folder / f"{version}.npz"
 
     def load(self) -> tuple[Policy, str]:
-        """The policy that decides now, and its version; a version that cannot be read gives way to the one before."""
+        """The policy that decides now, and its version; a version that cannot be read gives way to the one before.
+
+        Raises WeightsInvalid when not even the shipped one can be read.
+        """
         policy, version, _ = self._decider()
         return policy, version
 
@@ -131,7 +134,12 @@ class Versions:
 
     def _decider(self) -> tuple[Policy, str, str]:
         troubles = [self.trouble] if self.trouble else []
-        shipped = Policy.load(self._shipped)
+        shipped, damage = None, None
+        try:
+            shipped = Policy.load(self._shipped)
+        except WeightsInvalid as error:
+            damage = error
+            troubles.append(error.message)
         for version in (self.record.current, self.record.previous or SHIPPED):
             if version == SHIPPED:
                 break
@@ -140,9 +148,12 @@ class Versions:
             except WeightsInvalid as error:
                 troubles.append(error.message)
                 continue
-            if policy.facts.get("shipped", shipped.version) == shipped.version:
+            if shipped is None or policy.facts.get("shipped", shipped.version) == shipped.version:
                 return policy, version, "; ".join(troubles)
             troubles.append(f"{version} was learnt from other weights than those that are shipped by now")
+        if shipped is None:
+            assert damage is not None
+            raise damage
         return shipped, SHIPPED, "; ".join(troubles)
 
     def judged(self, version: str, verdict: Verdict) -> None:

@@ -30,6 +30,7 @@ def examine(home: Home) -> list[HealthStatus]:
         _page,
         _window,
         _conductor,
+        _learning,
         _registry,
         _files,
         _players,
@@ -143,6 +144,14 @@ def _conductor(home: Home) -> list[HealthStatus]:
             )
         ]
     return [HealthStatus("encoder", "ok", "", ""), HealthStatus("policy", "ok", files.weights.name, "")]
+
+
+def _learning(home: Home) -> list[HealthStatus]:
+    """Which policy decides, where one was ever promoted."""
+    from symphony.app.learning.service import deciding
+
+    weights = paths.conductor_files(home).weights
+    return [] if weights is None else [deciding(home.learning, weights)]
 
 
 def _registry(_: Home) -> list[HealthStatus]:

@@ -12,9 +12,14 @@ import pytest
 
 from conductor.core import WEIGHTS
 from conductor.learning.gate import FEWEST_LEVELS, judge
+from conductor.learning.versions import Versions
 from conductor.policy import Policy, expected_shapes, save
+from symphony.app import doctor
+from symphony.app import host as host_module
 from symphony.app.host import Host
 from symphony.app.learning import learner, service
+from symphony.app.paths import encoder_files
+from symphony.app.planning import ConductorFiles
 from symphony.config.home import Home
 from symphony.errors import BadInput, EnvironmentLacks, NotFound
 
@@ -142,6 +147,7 @@ async def test_damaged_weights_give_way_and_the_health_says_so(tmp_path: Path, p
             and "online-1 decides" in row["detail"]
         )
         assert "rollback" in row["remedy"]
+    assert "online-1 decides" in doctor._learning(Home(tmp_path / "home"))[0].detail
     (policies / "online-1.npz").unlink()
     async with hosted(tmp_path / "home", project=project) as host:
         assert (await host.learning_of_run(await played(host)))["kept"]["policy"] == Policy.load(
@@ -151,6 +157,22 @@ async def test_damaged_weights_give_way_and_the_health_says_so(tmp_path: Path, p
     async with hosted(tmp_path / "home", project=project) as host:
         row = next(c for c in (await host.health())["components"] if c["name"] == "learning")
         assert row["status"] == "degraded" and "record.json" in row["detail"]
+
+
+async def test_when_no_weights_can_be_read_the_planner_decides(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, damaged = Home(tmp_path / "home"), tmp_path / "policy.npz"
+    damaged.write_bytes(b"not any more")
+    another(home.learning / "policies", "online-1")
+    Versions(home.learning / "policies", WEIGHTS).judged("online-1", GOOD)
+    (home.learning / "policies" / "online-1.npz").write_bytes(b"nor this")
+    files = ConductorFiles(encoder_files(), damaged, home.cache)
+    monkeypatch.setattr(host_module, "conductor_files", lambda *_: files)
+    async with hosted(tmp_path / "home", project=project) as host:
+        assert (await host.learning_of_run(await played(host)))["kept"]["policy"] == "planner"
+        row = next(c for c in (await host.health())["components"] if c["name"] == "learning")
+        assert row["status"] == "degraded" and "typed planner decides" in row["detail"]
 
 
 async def test_a_damaged_replay_is_no_trouble_of_a_composition(tmp_path: Path, project: Path) -> None:

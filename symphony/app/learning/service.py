@@ -37,6 +37,24 @@ NO_TORCH = "Learning needs torch, which is not installed"
 GET_TORCH = "run `make learn` in Symphony's folder; everything else works without"
 
 
+def deciding(folder: Path, shipped: Path) -> HealthStatus:
+    """Which policy decides, and whether it is the one that was promoted. It blocks."""
+    if not (folder / "policies" / "record.json").exists():
+        return HealthStatus("learning", "ok")  # nothing was ever promoted; numpy need not be loaded for that
+    from conductor.learning.versions import Versions
+
+    try:
+        _, version, trouble = Versions(folder / "policies", shipped).usable()
+    except EnvironmentLacks as error:
+        return HealthStatus(
+            "learning", "degraded", f"{error.message}; the typed planner decides", error.remedy
+        )
+    if trouble:
+        remedy = "run `symphony learning rollback`, or learn anew"
+        return HealthStatus("learning", "degraded", f"{trouble}; {version} decides", remedy)
+    return HealthStatus("learning", "ok", f"{version} decides")
+
+
 class Learning:
     """The component `learning`. Blocking work is done in threads; the replay opens when it is first needed."""
 
@@ -89,13 +107,9 @@ class Learning:
 
     async def health_check(self) -> HealthStatus:
         """Degraded when a promoted policy cannot be read and another decides in its place."""
-        if not (self._folder / "policies" / "record.json").exists():
-            return HealthStatus(self.name, "ok")
-        _, version, trouble = await asyncio.to_thread(lambda: self.versions.usable())
-        if trouble:
-            remedy = "run `symphony learning rollback`, or learn anew"
-            return HealthStatus(self.name, "degraded", f"{trouble}; {version} decides", remedy)
-        return HealthStatus(self.name, "ok", f"{version} decides")
+        if self._shipped is None:
+            return HealthStatus(self.name, "absent", "there are no weights", "run `make conductor-weights`")
+        return await asyncio.to_thread(deciding, self._folder, self._shipped)
 
     @property
     def is_on(self) -> bool:
@@ -126,10 +140,15 @@ class Learning:
         return self._versions
 
     def weights(self) -> Path | None:
-        """The file of the policy that decides now. For the planner, in its thread."""
+        """The file of the policy that decides now. For the planner, in its thread: it does without one that cannot
+        be read.
+        """
         if self._shipped is None or not (self._folder / "policies" / "record.json").exists():
             return self._shipped
-        return self.versions.usable()[0]
+        try:
+            return self.versions.usable()[0]
+        except EnvironmentLacks:
+            return self._shipped
 
     # --- what happens ----------------------------------------------------------------------------
     def composed(self, prompt: str, composition: Composition, corrects: str = "") -> None:
