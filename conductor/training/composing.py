@@ -27,7 +27,7 @@ BATCH = 64
 WIDTH, RECOGNISED = 8, 12
 """Chains that come into question: of the beam, and of those known."""
 VOTE = 0.5
-"""Weight of being recognised beside being composed; see `docs/conductor.md` for what it was chosen on."""
+"""The recogniser's share in the probability of a chain; what it was chosen on stands in `docs/conductor.md`."""
 
 
 @dataclass(slots=True)
@@ -152,15 +152,13 @@ class Composer:
         return found
 
     def _joined(self, composed: dict[Chain, float], spread: Array) -> list[Proposal]:
-        """Chains scored by how likely they are composed and, as a feature, recognised."""
+        """Chains scored by both networks; as much as the recogniser abstains, the other alone decides."""
         numbers = self.recogniser.numbers
-        none = math.exp(spread[-1])
+        alone = 1.0 - VOTE * (1.0 - math.exp(spread[-1]))
         joined = []
         for chain, score in composed.items():
             recognised = math.exp(spread[numbers[chain]]) if chain in numbers else 0.0
-            joined.append(
-                Proposal(chain, score + VOTE * math.log(recognised + none * math.exp(score) + 1e-6))
-            )
+            joined.append(Proposal(chain, math.log(alone * math.exp(score) + VOTE * recognised + 1e-12)))
         return sorted(joined, key=lambda one: -one.score)
 
     def _batches(self, texts: Texts) -> Iterator[Batch]:

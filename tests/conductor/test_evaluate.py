@@ -17,6 +17,8 @@ from .conftest import ENCODER
 
 pytest.importorskip("torch")
 
+from conductor.training import composing
+
 PLACES = ("Oslo", "Lima", "Riga", "Bern", "Cairo", "Quito", "Turin", "Malmö")
 TOOLS = {
     "weather_lookup": "Tells the weather of a place",
@@ -61,8 +63,10 @@ def toolgraph(tmp_path: Path, out: str, *more: str) -> list[str]:
 
 
 def test_toolgraph_learns_the_chains_the_same_way_twice(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As with many lines: the encoder's upper layers are trained, too.
+    monkeypatch.setattr(composing, "ENOUGH", 10)
     assert main(toolgraph(tmp_path, "a.jsonl")) == 0
     printed = json.loads(capsys.readouterr().out)
     assert set(printed["slice"]) == {"policy", "knn15", "cosine", "behaviour_cloning", "no_mask"}
@@ -73,6 +77,17 @@ def test_toolgraph_learns_the_chains_the_same_way_twice(
     assert plans[0]["task_links"] == [{"source": "weather_lookup", "target": "boat_rental"}]
     assert main(toolgraph(tmp_path, "b.jsonl")) == 0
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+
+
+def test_toolgraph_learns_from_few_lines_with_the_encoder_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(composing, "UpperLayers")
+    assert main(toolgraph(tmp_path, "a.jsonl")) == 0
+    printed = json.loads(capsys.readouterr().out)["slice"]
+    assert printed["policy"]["link_f1"] > printed["cosine"]["link_f1"]
+    plans = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text("utf-8").splitlines()]
+    assert [[n["task"] for n in p["task_nodes"]] for p in plans] == [tools for _, tools in WORDED]
 
 
 def test_toolgraph_says_that_the_clock_stopped_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
