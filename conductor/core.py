@@ -201,6 +201,15 @@ class Conductor:
             raise SymphonyError("The Conductor knows no Players yet", remedy="try again in a moment")
         return table, judge, seconds
 
+    def ranked(self, prompt: str) -> tuple[list[FunctionSpec], TypeLattice]:
+        """The available Players, those that fit the prompt best first, and their types. Raises as `compose` does."""
+        from conductor.episode import Episode
+
+        table, _, _ = self._indexed()
+        embed = self._encoder.embed if self._encoder is not None else None
+        episode = Episode(table, checked_prompt(prompt), embed, ComposeContext())
+        return [table.functions[f] for f in episode.retrieved], table.typing.lattice
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Sentence vectors `[len(texts), 384]` of length 1. Raises EncoderMissing without an encoder."""
         if self._encoder is None:

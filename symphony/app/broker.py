@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from symphony.app.paths import launcher
+from symphony.app.proposing import endpoint_of
 from symphony.app.services import Services
 from symphony.app.tiering import AnyTier
 from symphony.stage.broker import Broker, Capability
-from symphony.stage.capabilities import artifacts, extensions, files, http, models, programs, websocket
+from symphony.stage.capabilities import artifacts, extensions, files, http, models, programs, tools, websocket
 
 CallOther = Callable[[str, Any, Any, Path | None], Awaitable[dict[str, Any]]]
 
@@ -18,18 +19,6 @@ CallOther = Callable[[str, Any, Any, Path | None], Awaitable[dict[str, Any]]]
 def build_broker(services: Services, call_other: CallOther, more: Mapping[str, Capability]) -> Broker:
     """The broker with every capability that this host offers; `more` are those of parts that nobody else needs."""
     get = services.configuration.get
-
-    def endpoint() -> models.Endpoint | None:
-        url = get("model.endpoint")
-        if not url or not get("model.enabled"):
-            return None
-        return models.Endpoint(
-            url,
-            get("model.name"),
-            get("model.api_key") or "",
-            get("model.timeout"),
-            (get("model.price_input"), get("model.price_output")),
-        )
 
     def emit(run: str, node: str, piece: str) -> None:
         if run:
@@ -39,7 +28,12 @@ def build_broker(services: Services, call_other: CallOther, more: Mapping[str, C
         **files.capabilities(services.home.path / "output", services.changes.seen),
         **http.capabilities(),
         **websocket.capabilities(),
-        **models.capabilities(endpoint, services.planner.embed, emit, services.supervision.ledger),
+        **models.capabilities(
+            lambda: endpoint_of(services.configuration),
+            services.planner.embed,
+            emit,
+            services.supervision.ledger,
+        ),
         **artifacts.capabilities(AnyTier(services.pit.store, services.tiers)),
         **extensions.capabilities(call_other),
         **programs.capabilities(
@@ -48,6 +42,7 @@ def build_broker(services: Services, call_other: CallOther, more: Mapping[str, C
             services.changes.keep,
             services.changes.seen,
         ),
+        **tools.capabilities(services.extensions.installer.ask_about_tool, services.hub.emit),
         **more,
     }
     runtime = services.pit.runtime

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from conductor.encoder.runtime import Embedder
     from conductor.needs import Means
     from symphony.melody.templates import Template
+    from symphony.types.players import FunctionSpec
+    from symphony.types.port_types import TypeLattice
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +156,12 @@ class Planner:
         return words, ComposeContext(
             project=facts, now=now, preferences=preferences, answers=dict(answers or {}), means=means
         )
+
+    def offer(self, prompt: str) -> tuple[list[FunctionSpec], TypeLattice]:
+        """The Players that fit a prompt, best first, and their types. Blocks as `compose` does."""
+        conductor = self._ready()
+        with self._lock:
+            return conductor.ranked(prompt)
 
     def embed(self, texts: Sequence[str]) -> Any:
         """Sentence embeddings, one row a text."""

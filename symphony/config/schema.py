@@ -314,6 +314,11 @@ class ConductorSettings(_Component):
     encoder: str = Field(
         default="", description="folder of another sentence encoder; empty takes the built one"
     )
+    language_model: bool = Field(
+        default=False,
+        description="whether the model of model.endpoint may propose a Melody where the Conductor finds none or is "
+        "unsure; it is sent the prompt, names of files and the Players, and its plan is checked as any other",
+    )
 
 
 class ModelSettings(_Component):

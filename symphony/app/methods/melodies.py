@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from symphony.app.learning.service import MARK
 from symphony.app.offline import composition_json
 from symphony.app.project import ProjectView, look_at
+from symphony.app.proposing import is_wanted, propose
 from symphony.app.services import Services
 from symphony.errors import NotPossible
 from symphony.melody.formats import from_document
@@ -29,7 +30,8 @@ class MelodyMethods:
         self, prompt: str, project: str | None = None, answers: Mapping[str, str] | None = None
     ) -> Json:
         """Composes a Melody and keeps it as a draft. `answers` as of `HostPort.submit_prompt`."""
-        return await self._composed(partial(self.services.planner.compose, answers=answers), prompt, project)
+        work = partial(self.services.planner.compose, answers=answers)
+        return await self._composed(work, prompt, project, is_new=True)
 
     async def revise_melody(self, melody: str | Json, prompt: str, project: str | None = None) -> Json:
         """Changes a draft or a document as the prompt wants it; what was there stays a draft, too."""
@@ -44,10 +46,13 @@ class MelodyMethods:
         prompt: str,
         project: str | None,
         corrects: str = "",
+        *,
+        is_new: bool = False,
     ) -> Json:
         """The answer of a composition that the planner makes in a thread; its Melody is kept as a draft.
 
-        `corrects` is the mark of the composition that this one changes.
+        `corrects` is the mark of the composition that this one changes; of a new one the language model may
+        propose another, where the user allows that.
         """
         services = self.services
         if not services.configuration.get("conductor.enabled"):
@@ -63,6 +68,8 @@ class MelodyMethods:
             composition = await asyncio.to_thread(work, prompt, view)
         await asyncio.to_thread(services.learning.composed, prompt, composition, corrects)
         answer = composition_json(composition, services.configuration.get("conductor.confidence"))
+        if is_new and is_wanted(services.configuration, answer):
+            answer = await propose(services.configuration, services.planner.offer, prompt, view) or answer
         if answer["possible"]:
             answer["draft"] = services.repertoire.keep_draft(answer["melody"], prompt)
         return answer

@@ -83,8 +83,14 @@ class _Models:
             request["max_tokens"] = min(asked, left) if isinstance(asked, int) and asked > 0 else left
         said: list[str] = []
         answer: dict[str, Any] = {}
+
+        def tell(text: str) -> None:
+            self._emit(caller.run, caller.node, text)
+            if body.get("stream"):
+                caller.piece({"text": text})
+
         try:
-            answer = await self._stream(endpoint, request, caller, said, to_player=bool(body.get("stream")))
+            answer = await chat(endpoint, request, said, tell)
         finally:
             # Also of an answer that broke off: what came was paid for.
             if answer or said:
@@ -104,59 +110,6 @@ class _Models:
         cost = (given * endpoint.price[0] + made * endpoint.price[1]) / 1e6
         self._ledger.charge(caller.member.name, tokens=given + made, cost=cost)
 
-    async def _stream(
-        self,
-        endpoint: Endpoint,
-        request: dict[str, Any],
-        caller: Caller,
-        pieces: list[str],
-        *,
-        to_player: bool,
-    ) -> dict[str, Any]:
-        import httpx2
-
-        headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-        url = endpoint.url.rstrip("/") + "/chat/completions"
-        usage: dict[str, Any] = {}
-        try:
-            async with (
-                httpx2.AsyncClient(trust_env=False, timeout=endpoint.timeout) as client,
-                client.stream("POST", url, json=request, headers=headers) as response,
-            ):
-                if response.status_code != 200:
-                    detail = (await response.aread()).decode(errors="replace")[:300]
-                    raise _refused(endpoint, response.status_code, detail)
-                if "text/event-stream" not in response.headers.get("content-type", ""):
-                    whole = json.loads(await response.aread())
-                    return {
-                        "text": whole["choices"][0]["message"]["content"] or "",
-                        "model": whole.get("model", request["model"]),
-                        "usage": whole.get("usage") or {},
-                    }
-                async for line in response.aiter_lines():
-                    if not line.startswith("data:") or line[5:].strip() == "[DONE]":
-                        continue
-                    chunk = json.loads(line[5:])
-                    usage = chunk.get("usage") or usage
-                    for choice in chunk.get("choices", ()):
-                        text = (choice.get("delta") or {}).get("content")
-                        if text:
-                            pieces.append(text)
-                            self._emit(caller.run, caller.node, text)
-                            if to_player:
-                                caller.piece({"text": text})
-        except httpx2.HTTPError as error:
-            raise PlayerError(
-                f"The model endpoint {endpoint.url} did not answer: {error}",
-                code="unavailable",
-                remedy="check that the server runs, or change model.endpoint",
-            ) from error
-        except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise PlayerError(
-                f"{endpoint.url} does not answer as an OpenAI-compatible endpoint does", code="failed"
-            ) from error
-        return {"text": "".join(pieces), "model": request["model"], "usage": usage}
-
     async def embed(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         """Sentence embeddings from the encoder that the Conductor uses; needs no grant, for nothing leaves."""
         texts = body.get("texts")
@@ -166,6 +119,59 @@ class _Models:
             raise BadInput(f"model.embed takes at most {EMBED_LIMIT} texts at once")
         vectors = await asyncio.to_thread(self._embed, texts)
         return {"vectors": [[float(x) for x in vector] for vector in vectors]}
+
+
+async def chat(
+    endpoint: Endpoint,
+    request: dict[str, Any],
+    pieces: list[str],
+    tell: Callable[[str], object] = lambda text: None,
+) -> dict[str, Any]:
+    """Sends a chat request: `{"text", "model", "usage"}`. Streamed text is added to `pieces` and told as it comes.
+
+    Raises PlayerError when the endpoint does not answer, refuses, or answers otherwise than such endpoints do.
+    """
+    import httpx2
+
+    headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+    url = endpoint.url.rstrip("/") + "/chat/completions"
+    usage: dict[str, Any] = {}
+    try:
+        async with (
+            httpx2.AsyncClient(trust_env=False, timeout=endpoint.timeout) as client,
+            client.stream("POST", url, json=request, headers=headers) as response,
+        ):
+            if response.status_code != 200:
+                detail = (await response.aread()).decode(errors="replace")[:300]
+                raise _refused(endpoint, response.status_code, detail)
+            if "text/event-stream" not in response.headers.get("content-type", ""):
+                whole = json.loads(await response.aread())
+                return {
+                    "text": whole["choices"][0]["message"]["content"] or "",
+                    "model": whole.get("model", request["model"]),
+                    "usage": whole.get("usage") or {},
+                }
+            async for line in response.aiter_lines():
+                if not line.startswith("data:") or line[5:].strip() == "[DONE]":
+                    continue
+                chunk = json.loads(line[5:])
+                usage = chunk.get("usage") or usage
+                for choice in chunk.get("choices", ()):
+                    text = (choice.get("delta") or {}).get("content")
+                    if text:
+                        pieces.append(text)
+                        tell(text)
+    except httpx2.HTTPError as error:
+        raise PlayerError(
+            f"The model endpoint {endpoint.url} did not answer: {error}",
+            code="unavailable",
+            remedy="check that the server runs, or change model.endpoint",
+        ) from error
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise PlayerError(
+            f"{endpoint.url} does not answer as an OpenAI-compatible endpoint does", code="failed"
+        ) from error
+    return {"text": "".join(pieces), "model": request["model"], "usage": usage}
 
 
 def _count(said: Any, otherwise: int) -> int:
