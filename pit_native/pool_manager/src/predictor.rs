@@ -83,8 +83,12 @@ pub struct Predictor {
     pauses: IdleTimes,
     /// When the last prompt ended.
     ended: f64,
-    /// When this session began.
-    opened: f64,
+    /// When this session began, while its first prompt is still to come.
+    #[serde(default)]
+    awaited: Option<f64>,
+    /// Times between the beginning of a session and its first prompt.
+    #[serde(default)]
+    openings: IdleTimes,
     /// What was expected when the prompt that runs began, and is still to come.
     outlook: Vec<String>,
     accuracy: Accuracy,
@@ -97,13 +101,15 @@ pub struct Predictor {
 impl Predictor {
     /// A session begins.
     pub fn opened(&mut self, now: f64) {
-        self.opened = now;
+        self.awaited = Some(now);
     }
 
     /// A prompt begins to run.
     pub fn began(&mut self, now: f64) {
-        if self.ended > 0.0 {
-            self.pauses.note(now - self.ended);
+        match self.awaited.take() {
+            Some(opened) => self.openings.note(now - opened),
+            None if self.ended > 0.0 => self.pauses.note(now - self.ended),
+            None => {}
         }
         self.accuracy.unused += self.outlook.len() as u64;
         let likely = self.likely(now);
@@ -210,12 +216,15 @@ impl Predictor {
         }
         // A session that has just begun was begun for something. Without a pattern of its own a prompt may
         // come at any moment for a while.
-        let is_soon = |since: f64| (0.0..SOON).contains(&(now - since));
-        let is_due = match self.pauses.window() {
-            Some(window) => window.contains(now - self.ended),
-            None => is_soon(self.ended),
+        let (pattern, since) = match self.awaited {
+            Some(opened) => (self.openings.window(), now - opened),
+            None => (self.pauses.window(), now - self.ended),
         };
-        if is_due || is_soon(self.opened) {
+        let is_due = match pattern {
+            Some(window) => window.contains(since),
+            None => (0.0..SOON).contains(&since),
+        };
+        if is_due {
             for (key, p) in self.likely(now) {
                 let known = wanted.entry(key).or_insert(0.0);
                 *known = known.max(p);

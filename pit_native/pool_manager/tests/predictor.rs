@@ -293,3 +293,42 @@ fn a_model_is_expected_when_its_pauses_have_a_pattern_and_is_no_part_of_prompts(
     assert!(predictor.likely(last).is_empty());
     assert_eq!(predictor.accuracy().misses, 0);
 }
+
+#[test]
+fn how_soon_a_session_s_first_prompt_comes_is_learned() {
+    let mut predictor = Predictor::default();
+    let start = 100.0 * DAY + 9.0 * 3600.0;
+    // Without a pattern it is expected for ten minutes; it comes within two.
+    for number in 0..8 {
+        let opened = start + f64::from(number) * DAY;
+        predictor.opened(opened);
+        if number > 0 {
+            assert_eq!(predictor.wanted(opened + 1.0).len(), 1, "session {number}");
+        }
+        if (1..5).contains(&number) {
+            assert_eq!(
+                predictor.wanted(opened + 590.0).len(),
+                1,
+                "session {number}"
+            );
+        }
+        let at = opened + 30.0 + 10.0 * f64::from(number);
+        play(&mut predictor, &Prompt { at, keys: &["git"] });
+    }
+    let opened = start + 8.0 * DAY;
+    predictor.opened(opened);
+    assert_eq!(predictor.wanted(opened + 60.0).len(), 1);
+    assert_eq!(predictor.wanted(opened + 300.0), [], "nobody has asked");
+    // What was learned survives, and a session whose first prompt has come follows the pauses.
+    let mut again = Predictor::from_bytes(&predictor.to_bytes()).expect("sound");
+    again.opened(opened + DAY);
+    assert_eq!(again.wanted(opened + DAY + 300.0), []);
+    play(
+        &mut again,
+        &Prompt {
+            at: opened + DAY + 400.0,
+            keys: &["git"],
+        },
+    );
+    assert_eq!(again.wanted(opened + DAY + 500.0).len(), 1);
+}
