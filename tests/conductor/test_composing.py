@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,6 @@ pytest.importorskip("torch")
 
 import torch
 
-from conductor.training import teaching
 from conductor.training.calls import Parameter, spans_of
 from conductor.training.cues import Wording, cues_of, spoken_of
 from conductor.training.pointer import Batch, Pointer, likelihoods, propose
@@ -100,7 +101,7 @@ def test_the_clock_shortens_the_training_and_its_rates_still_end_at_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(teaching.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     rates = []
     slow, quick = Pace(0.01, 0.0, until=50.0), Pace(0.01, 0.0, until=500.0)
     for pace in (slow, quick):
@@ -119,8 +120,6 @@ TEXT = "Rent a boat for 31 days in Oslo, the boat ID is 'B7x'. Then tell me the 
 
 def tokens_of(text: str) -> list[tuple[int, int]]:
     """Each word and each mark a token, after one of no length as the encoder has."""
-    import re
-
     return [(0, 0), *((m.start(), m.end()) for m in re.finditer(r"\w+|[^\w\s]", text))]
 
 
