@@ -19,6 +19,7 @@ from symphony.app.hub import Hub
 from symphony.app.learning.learner import Learner
 from symphony.app.learning.methods import LearningMethods
 from symphony.app.learning.service import Learning
+from symphony.app.leftovers import sweep
 from symphony.app.local_models import LocalModels
 from symphony.app.lock import HomeLock
 from symphony.app.memory import give_back_what_is_free
@@ -46,7 +47,6 @@ from symphony.app.player_changes import PlayerChanges
 from symphony.app.player_template import WarmTemplate
 from symphony.app.project import look_at
 from symphony.app.reconfiguration import Reconfiguration
-from symphony.app.rehearsal_stages import sweep
 from symphony.app.repertoire import Repertoire
 from symphony.app.run_trees import RunTrees
 from symphony.app.scoring import Scoring

@@ -11,8 +11,8 @@ from pathlib import Path
 from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager
 from symphony.app.extensions import Extensions
 from symphony.app.host import player_limits
+from symphony.app.leftovers import stages_of, sweep_rehearsals
 from symphony.app.paths import launcher
-from symphony.app.rehearsal_stages import stages_of, sweep
 from symphony.config import Configuration
 from symphony.config.home import Home
 from symphony.stage.roster import CastMember, PlayerLimits, Roster
@@ -38,7 +38,11 @@ def rehearse(home: Home) -> dict[str, str]:
     finally:
         extensions.close()
     limits = player_limits(configuration)
-    cast = (str(home.path), str(limits), *(f"{member.name} {member.version} {member.directory}" for member in members))
+    cast = (
+        str(home.path),
+        str(limits),
+        *(f"{member.name} {member.version} {member.directory}" for member in members),
+    )
     with _alone:
         if time.monotonic() - _went_well.get(cast, -BELIEVED) < BELIEVED:
             return {member.name: "" for member in members}
@@ -50,7 +54,7 @@ def rehearse(home: Home) -> dict[str, str]:
 
 
 def _start_all(home: Home, limits: PlayerLimits, members: list[CastMember]) -> dict[str, str]:
-    sweep(home)
+    sweep_rehearsals(home)
     stages = stages_of(home)
     stages.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=stages) as folder:

@@ -48,6 +48,7 @@ class History:
                 log.warning("%s cannot be read: %s", path, error, extra={"component": "history"})
                 continue
             if record.info.status == "running":
+                path.with_suffix(".new").unlink(missing_ok=True)
                 record.info.status = "interrupted"
                 for node in record.info.nodes:
                     if node.status in ("running", "ready", "waiting"):
@@ -145,4 +146,6 @@ def _read(path: Path) -> RunRecord:
     body = json.loads(path.read_text(encoding="utf-8"))
     run = dict(body["run"])
     run["nodes"] = [NodeRun(**node) for node in run["nodes"]]
-    return RunRecord(RunInfo(**run), body["melody"], body["artifacts"], body.get("agreed", []), body.get("order", 0))
+    return RunRecord(
+        RunInfo(**run), body["melody"], body["artifacts"], body.get("agreed", []), body.get("order", 0)
+    )

@@ -34,6 +34,7 @@ class AuditLog:
     def __init__(self, path: Path, source: Source = key_in_file) -> None:
         """`source` gives the key. Raises EnvironmentLacks when it is there and cannot be used."""
         self._path = path
+        former = _put_former_aside(path, source)
         key = audit_key(key_folder(path), source=source)
         assert key is not None
         self._key = key
@@ -53,6 +54,9 @@ class AuditLog:
         # What was done to the log while no host ran stays to be seen.
         self._keeps_head = is_intact
         self._write_head()
+        if former is not None:
+            detail = f"the log of before seals is {former}, unsealed"
+            self.record("symphony", "audit", detail, allowed=True)
 
     def record(
         self,
@@ -128,6 +132,30 @@ class AuditLog:
                 self._write_head()
             os.close(self._file)
             self._file = -1
+
+
+def _put_former_aside(path: Path, source: Source) -> str | None:
+    """Puts a log that a former Symphony wrote, whose lines fit each other and were never sealed, beside the new one;
+    answers with its name and digest. One that does not fit stays, to be told of.
+    """
+    lines = _complete_lines(path)
+    if not lines or audit_key(key_folder(path), source=source, make=False) is not None:
+        return None
+    last = _START
+    for line in lines:
+        entry = _entry(line)
+        if entry is None:
+            return None
+        body = json.dumps({k: v for k, v in entry.items() if k != "hash"}, sort_keys=True)
+        last = hashlib.sha256((last + body).encode()).hexdigest()
+        if entry.get("hash") != last:
+            return None
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    aside = path.with_name(f"{path.stem}-unsealed{path.suffix}")
+    if aside.exists():
+        return None
+    path.rename(aside)
+    return f"{aside.name} with {len(lines)} lines (SHA-256 {digest})"
 
 
 def key_folder(path: Path) -> Path:

@@ -289,7 +289,7 @@ class Acts:
             await page.do("artifacts.search", "change", chance.choice(("", "report", "chart")))
         await asyncio.sleep(chance.uniform(0.0, 0.2))
 
-    async def compare(self, page: Page, tries: int = 5) -> str:
+    async def compare(self, page: Page, tries: int = 20) -> str:
         """Says what is wrong when the patched tree is not the drawn one. While things happen a patch may be on its
         way, so that one equal pair of several is enough.
         """
