@@ -248,10 +248,29 @@ def call(mode: Mode, player: str, params: tuple[str, ...], project: Path | None)
 
     place = resolve_project(project or Path.cwd())
     values = dict(_parameter(text) for text in params)
-    answer = ask(lambda port: port.call_function(player, values, None, str(place), mode.yes))
+    try:
+        answer = ask(lambda port: port.call_function(player, values, None, str(place), mode.yes))
+    except SymphonyError as error:
+        if error.code != "definitions_changed" or not _agrees_to_definitions(player, error):
+            raise
+        answer = ask(lambda port: port.call_function(player, values, None, str(place), mode.yes))
     mode.show(answer, lambda: click.echo(_readable(answer["outputs"])))
     for kept in filter(is_waiting, answer["changes"]):
         waiting(kept)
+
+
+def _agrees_to_definitions(player: str, error: SymphonyError) -> bool:
+    """Asks about a tool that is not what was agreed to. `--yes` is no answer: it was given before the question."""
+    from symphony.kit.definitions import PREFIX
+
+    grant = next((word for word in error.remedy.split() if word.startswith(PREFIX)), "").rstrip(",")
+    if not grant or not sys.stdin.isatty():
+        return False
+    note(error.message)
+    if not click.confirm("Allow it as it is now?", err=True):
+        return False
+    ask(lambda port: port.allow_permission(player.partition("#")[0], grant))
+    return True
 
 
 def _parameter(text: str) -> tuple[str, Any]:

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from symphony import __version__
 from symphony.errors import BadInput, InvalidManifest, NotFound, PermissionDenied
+from symphony.kit import agreements
 from symphony.kit.bundled import bundled_folder, find_extensions
 from symphony.kit.definitions import PREFIX, agreement, changed_definitions
 from symphony.kit.package import SUFFIX, Package, load
@@ -26,6 +27,7 @@ from symphony.stage.permissions import Grants, parse_grant
 from symphony.types.versions import VersionRange, version
 
 log = logging.getLogger(__name__)
+Made = TypeVar("Made")
 
 VERSIONS_KEPT = 3
 """Versions of an extension that stay on disk, for rollback."""
@@ -210,6 +212,9 @@ class Installer:
 
         Raises NotFound when it is not granted.
         """
+        if grant.startswith(PREFIX):
+            self._with_active(name, lambda active: agreements.take_back(active, grant))
+            return
         with self._lock:
             found = self.find(name)
             if grant not in found.granted:
@@ -219,7 +224,11 @@ class Installer:
             self._set_grants(name, [other for other in found.granted if other != grant])
 
     def allow(self, name: str, grant: str) -> None:
-        """Gives a grant again that was taken back. Raises NotFound for one that the extension does not ask for."""
+        """Gives a grant again that was taken back, or agrees to what `ask_about_tool` asked. Raises NotFound for one
+        that the extension does not ask for."""
+        if grant.startswith(PREFIX):
+            self._with_active(name, lambda active: agreements.agree(active, grant))
+            return
         with self._lock:
             found = self.find(name)
             if grant not in found.refused:
@@ -229,6 +238,12 @@ class Installer:
                 )
             given = {*found.granted, grant}
             self._set_grants(name, [other for other in found.manifest.grants() if other in given])
+
+    def ask_about_tool(self, name: str, tool: object) -> agreements.Question | None:
+        """What a user has to agree to before this tool of an MCP server may be called; None when to nothing."""
+        return self._with_active(
+            name, lambda active: agreements.ask(active, self._root / active.folder, tool)
+        )
 
     def set_allowance(self, name: str, allowance: Allowance) -> None:
         """Sets the limits of one extension; an empty allowance goes back to the general settings."""
@@ -241,6 +256,21 @@ class Installer:
             self._write(state)
 
     # --- within ----------------------------------------------------------------------------------
+    def _with_active(self, name: str, work: Callable[[VersionRecord], Made]) -> Made:
+        """What `work` makes of the version that plays; what it changed of it is kept."""
+        with self._lock:
+            state = InstallState.read(self._root)
+            record = state.extensions.get(name)
+            if record is None:
+                raise NotFound(
+                    f"The extension {name} is not installed", remedy="`symphony ext list` shows what is"
+                )
+            before = record.active.model_copy(deep=True)
+            made = work(record.active)
+            if record.active != before:
+                self._write(state)
+            return made
+
     def _bring_in(
         self,
         state: InstallState,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -27,6 +27,10 @@ class VersionRecord(_Record):
     key: str
     granted: list[str]
     installed: float
+    agreed_tools: dict[str, dict[str, Any]] = {}
+    """Tools of an MCP server whose definitions changed, as the user agreed to them since: name → definition."""
+    asked_tools: dict[str, dict[str, Any]] = {}
+    """Definitions that the user was asked about and has not agreed to: what agrees to it → definition."""
 
 
 class ExtensionRecord(_Record):

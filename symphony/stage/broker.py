@@ -178,7 +178,7 @@ class Broker:
             return await capability.handler(caller, body)
         except SymphonyError as error:
             # A link that leads out of its folder is refused by the kernel, after the grant was found.
-            allowed = error.code != "permission_denied"
+            allowed = not isinstance(error, PermissionDenied) and error.code != "permission_denied"
             raise
         finally:
             if capability.is_use:

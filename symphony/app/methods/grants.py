@@ -10,6 +10,7 @@ from typing import Any
 
 from symphony.app.methods.extensions import permissions_of
 from symphony.app.services import Services
+from symphony.kit.definitions import PREFIX as DEFINITIONS
 from symphony.stage.broker import Broker
 
 Json = dict[str, Any]
@@ -27,6 +28,8 @@ class GrantMethods:
         states = services.pit.player_states().values()
         running = [int(s["pid"]) for s in states if s["extension"] == name and s["pid"]]
         await asyncio.to_thread(services.extensions.installer.revoke, name, grant)
+        if grant.startswith(DEFINITIONS):  # its Players ask before each call of a tool that has changed
+            return permissions_of(await asyncio.to_thread(services.extensions.installer.find, name))
         services.extensions.changed()
         services.recast()
         self._broker.revoke(name)

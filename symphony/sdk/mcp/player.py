@@ -18,6 +18,7 @@ from symphony.sdk.mcp.definitions import (
     RESULT,
     TEXT,
     argument_names,
+    defining,
     drift,
     function_name,
 )
@@ -50,6 +51,7 @@ class Extension:
         self._starting = threading.Lock()
         self._client: Client | None = None
         self._drift: dict[str, str] = {}
+        self._found: dict[Any, Mapping[str, Any]] = {}
         path = os.environ.get("SYMPHONY_PROGRAMS")
         self._programs = Programs(path) if path else None
 
@@ -58,10 +60,7 @@ class Extension:
         client = self._running(ctx)
         name = pin["name"]
         if self._drift[name]:
-            raise PermissionDenied(
-                f"the tool {name} {self._drift[name]} than when you agreed to it, so it was not called",
-                remedy="install a version of the extension with these definitions; you are asked again then",
-            )
+            self._ask_for(ctx, name)
         required = set((pin.get("inputSchema") or {}).get("required") or ())
         names = argument_names(pin)
         arguments = {
@@ -77,6 +76,16 @@ class Extension:
                 notice=lambda method, params: _tell(ctx, method, params),
             )
         return _outputs(pin, result)
+
+    def _ask_for(self, ctx: Context, name: str) -> None:
+        """Whether the user has agreed to the tool as it is now, the host knows. Raises PermissionDenied when not."""
+        found = self._found.get(name)
+        if found is None:
+            raise PermissionDenied(
+                f"the tool {name} {self._drift[name]} than when you agreed to it, so it was not called",
+                remedy="install a version of the extension without it",
+            )
+        ctx._ask("tools.agree", {"tool": defining(found)})
 
     def _running(self, ctx: Context) -> Client:
         with self._starting:
@@ -96,8 +105,8 @@ class Extension:
                 env=self._environment(),
                 roots=[ctx.project] if ctx.project else [],
             )
-            found = {tool.get("name"): tool for tool in client.tools()}
-            self._drift = {pin["name"]: drift(pin, found.get(pin["name"])) for pin in self.pins}
+            self._found = {tool.get("name"): tool for tool in client.tools()}
+            self._drift = {pin["name"]: drift(pin, self._found.get(pin["name"])) for pin in self.pins}
             self._client = client
             return client
 

@@ -306,7 +306,30 @@ def _permissions_dialog(question: Question) -> Node:
     )
 
 
-DIALOGS = {"market.permissions": _permissions_dialog}
+def _definitions_dialog(question: Question) -> Node:
+    name = question.data["extension"]
+    return h(
+        "Dialog",
+        h("Bullets", items=[str(said) for said in question.data["differences"]]),
+        h(
+            "Text",
+            "Nothing was called. What a tool says of itself is read by the model that uses it, and may be meant to "
+            "mislead it.",
+            small=True,
+            tone="muted",
+        ),
+        h(
+            "Line",
+            h("Button", key="definitions.go", label="Allow and go on", variant="primary"),
+            h("Button", key="definitions.cancel", label="Cancel", variant="ghost"),
+        ),
+        key="dialog.definitions",
+        title="Permissions",
+        text=f"A tool of {name} is not what you agreed to:",
+    )
+
+
+DIALOGS = {"market.permissions": _permissions_dialog, "market.definitions": _definitions_dialog}
 
 
 async def load(page: Page) -> None:
@@ -386,6 +409,26 @@ async def _allow(page: Page, _argument: str, _value: Any) -> None:
 async def _refuse(page: Page, _argument: str, _value: Any) -> None:
     page.answered()
     page.announce("Nothing was installed", show=True)
+
+
+@on("definitions.go")
+async def _agree(page: Page, _argument: str, _value: Any) -> None:
+    asked = page.answered()
+    await page.host.allow_permission(asked["extension"], asked["grant"])
+    if not asked["run"]:
+        page.announce(f"{asked['extension']} may be called as it is now", show=True)
+        return
+    run = (await page.host.get_run(asked["run"]))["run"]
+    if run["status"] != "running":  # else another try of the step finds that it may
+        await page.host.resume_run(asked["run"], agreed=True)
+    await page.load("board")
+
+
+@on("definitions.cancel")
+@on("dialog.definitions", "close")
+async def _disagree(page: Page, _argument: str, _value: Any) -> None:
+    page.answered()
+    page.announce("The tool was not called", show=True)
 
 
 @on("market.remove")
