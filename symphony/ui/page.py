@@ -198,6 +198,10 @@ class Page:
             self._outdated("settings")
         elif kind == "learning":
             self._outdated("learning")
+        elif kind == "question":
+            # A dialog that is open stays: nobody's click is to land on another question than the one that was read.
+            if self.state.question is None:
+                self.ask("market.definitions", **event)
         elif kind == "component":
             panels.notice(self, str(event["id"]))
         elif kind == "extensions":
