@@ -355,7 +355,7 @@ class Tiering:
         self._catalogue.set_copy(copy.object, copy.tier, "leaving", copy.bytes)
         try:
             self.tier(copy.tier).remove(copy.object)
-        except TierUnreachable as error:
+        except (TierUnreachable, StorageFull) as error:
             log.warning("An object in the %s tier is removed later: %s", copy.tier, error)
             return False
         self._catalogue.drop_copy(copy.object, copy.tier)
