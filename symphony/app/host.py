@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symphony.app.assembly import casting, learning_of, orchestration_of, told_of_changes
 from symphony.app.audit_keys import audit_source
 from symphony.app.bootstrap import Bootstrap, Phase, StartPolicy
 from symphony.app.broker import build_broker
@@ -16,9 +17,7 @@ from symphony.app.component_settings import SECTIONS, check_enabled, start_polic
 from symphony.app.components import Components, nodes_that_play
 from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
-from symphony.app.learning.learner import Learner
 from symphony.app.learning.methods import LearningMethods
-from symphony.app.learning.service import Learning
 from symphony.app.leftovers import sweep
 from symphony.app.local_models import LocalModels
 from symphony.app.lock import HomeLock
@@ -32,10 +31,8 @@ from symphony.app.methods.motifs import MotifMethods
 from symphony.app.methods.projects import ProjectMethods
 from symphony.app.methods.settings import SettingMethods
 from symphony.app.methods.tiers import TierMethods
-from symphony.app.orchestration import Orchestration, Rules
 from symphony.app.parts import LoopPart, Part
 from symphony.app.paths import (
-    bundled_extensions,
     conductor_files,
     launcher,
     page_files,
@@ -208,28 +205,9 @@ class Host(
             services.trees.follow(event)
             self._player_changes.follow(event)
 
-        def recast() -> None:
-            members = [m for m in extensions.cast() if not supervision.is_barred(m.name)]
-            roster.cast(members)
-            pit.declare_types(member.manifest.types for member in members)
-            hub.emit({"event": "extensions"})
-
-        def disable(extension: str) -> None:
-            try:
-                extensions.installer.disable(extension)
-            finally:
-                extensions.changed()
-                recast()
-
+        recast, disable = casting(extensions, roster, pit, hub, lambda name: supervision.is_barred(name))
         supervision = Supervision(home.path, configuration, disable, roster.knows, hub.emit, roster.find)
-        orchestration = Orchestration(
-            Rules(home, configuration),
-            home.path / "tries.json",
-            lambda: pit.arbiter.fairness(),
-            lambda: engine.figures,
-            history,
-            lambda: configuration.get("pit.pool.capacity") // 2 if configuration.get("pit.pool.predict") else 0,
-        )
+        orchestration = orchestration_of(home, configuration, pit, history, lambda: engine.figures)
         engine = Engine(
             pit.runtime,
             history,
@@ -248,36 +226,18 @@ class Host(
             decisions=orchestration,
         )
         tiers = Tiers(home, configuration, pit, history, engine)
-        learning = Learning(
-            home.learning,
-            files.weights,
-            configuration,
-            history,
-            hub.emit,
-            Learner(bundled_extensions(), files.encoder),
-            lambda: bool(engine.playing()),
-        )
-
-        def changed(event: dict[str, Any]) -> None:
-            hub.emit(event)
-            learning.follow(event)
-
-        changes = Changes(home.runs, AnyTier(pit.store, tiers), changed, configuration)
+        learning = learning_of(home, configuration, files, history, hub, engine)
+        changes = Changes(home.runs, AnyTier(pit.store, tiers), told_of_changes(hub, learning), configuration)
         trees = RunTrees(lambda: pit.runtime, roster, changes, history, engine.has_finished)
+        means, templates = orchestration.means, orchestration.rules.templates
+        planner = Planner(files, extensions.catalogue, models.encoder, learning.weights, means, templates)
         services = Services(
             home=home,
             configuration=configuration,
             reconfiguration=Reconfiguration(configuration, extensions, recast, hub.emit),
             hub=hub,
             extensions=extensions,
-            planner=Planner(
-                files,
-                extensions.catalogue,
-                models.encoder,
-                learning.weights,
-                orchestration.means,
-                orchestration.rules.templates,
-            ),
+            planner=planner,
             pit=pit,
             history=history,
             melodies=melodies,
@@ -319,7 +279,9 @@ class Host(
         ]
         if self._page_at is not None:
             surface.append(self._make_page(get("host.port")))
-        conductor = [Phase("Conductor", [services.planner, services.learning])] if get("conductor.enabled") else []
+        conductor = (
+            [Phase("Conductor", [services.planner, services.learning])] if get("conductor.enabled") else []
+        )
         return [Phase("engine", engine), *conductor, Phase("health and page", surface)]
 
     async def _begin_planning(self) -> None:

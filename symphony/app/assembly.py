@@ -1,0 +1,85 @@
+"""Parts of the host that are put together from several others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from symphony.app.extensions import Extensions
+from symphony.app.hub import Hub
+from symphony.app.learning.learner import Learner
+from symphony.app.learning.service import Learning
+from symphony.app.orchestration import Orchestration, Rules
+from symphony.app.paths import bundled_extensions
+from symphony.app.pit import Pit
+from symphony.app.planning import ConductorFiles
+from symphony.config import Configuration
+from symphony.config.home import Home
+from symphony.engine.engine import Engine
+from symphony.engine.figures import Figures
+from symphony.engine.history import History
+from symphony.stage.roster import Roster
+
+
+def orchestration_of(
+    home: Home, configuration: Configuration, pit: Pit, history: History, figures: Callable[[], Figures]
+) -> Orchestration:
+    """The decisions while Melodies play, with the documents that they are made from."""
+    get = configuration.get
+
+    def room() -> int:
+        return int(get("pit.pool.capacity")) // 2 if get("pit.pool.predict") else 0
+
+    rules, tries = Rules(home, configuration), home.path / "tries.json"
+    return Orchestration(rules, tries, lambda: pit.arbiter.fairness(), figures, history, room)
+
+
+def learning_of(
+    home: Home,
+    configuration: Configuration,
+    files: ConductorFiles,
+    history: History,
+    hub: Hub,
+    engine: Engine,
+) -> Learning:
+    """What learns from decisions while nothing plays."""
+    return Learning(
+        home.learning,
+        files.weights,
+        configuration,
+        history,
+        hub.emit,
+        Learner(bundled_extensions(), files.encoder),
+        lambda: bool(engine.playing()),
+    )
+
+
+def casting(
+    extensions: Extensions, roster: Roster, pit: Pit, hub: Hub, is_barred: Callable[[str], bool]
+) -> tuple[Callable[[], None], Callable[[str], None]]:
+    """Tells roster and Pit who may play now; and switches an extension off, which tells them, too."""
+
+    def recast() -> None:
+        members = [m for m in extensions.cast() if not is_barred(m.name)]
+        roster.cast(members)
+        pit.declare_types(member.manifest.types for member in members)
+        hub.emit({"event": "extensions"})
+
+    def disable(extension: str) -> None:
+        try:
+            extensions.installer.disable(extension)
+        finally:
+            extensions.changed()
+            recast()
+
+    return recast, disable
+
+
+def told_of_changes(hub: Hub, learning: Learning) -> Callable[[dict[str, Any]], None]:
+    """Tells watchers and the learner what became of changes to a project."""
+
+    def changed(event: dict[str, Any]) -> None:
+        hub.emit(event)
+        learning.follow(event)
+
+    return changed
