@@ -55,6 +55,12 @@ export interface Connection {
   from: string
   to: string
 }
+export interface Command {
+  id: string
+  label: string
+  group: string
+  hint: string
+}
 export interface PickedFile {
   name: string
   content: string
@@ -86,6 +92,20 @@ export interface Catalogue {
       navigate: string
       project: null
       theme: 'system' | 'light' | 'dark'
+      commands: null
+    }
+  }
+  /** The command palette: everything that can be done, found by a few letters. */
+  Commands: {
+    props: {
+      /** the commands, those of the open view first */
+      items: Command[]
+      /** whether more of them are still being fetched */
+      busy?: boolean
+    }
+    events: {
+      run: string
+      close: null
     }
   }
   /** Says a change of status to assistive tools, politely; to the eye as well where it is asked to. */

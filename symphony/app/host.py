@@ -31,6 +31,7 @@ from symphony.app.methods.motifs import MotifMethods
 from symphony.app.methods.projects import ProjectMethods
 from symphony.app.methods.settings import SettingMethods
 from symphony.app.methods.tiers import TierMethods
+from symphony.app.orchestration import Rules
 from symphony.app.parts import LoopPart, Part
 from symphony.app.paths import (
     conductor_files,
@@ -186,7 +187,8 @@ class Host(
         history, melodies = History(home.runs), PolyphonyStore(home.state)
         audit = AuditLog(home.audit, audit_source(configuration.get("pit.store.encryption")))
         files = conductor_files(home, configuration.get("conductor.encoder"))
-        models = LocalModels(pit.runtime, configuration.get("pit.pool.model_idle"))
+        rules = Rules(home, configuration)
+        models = LocalModels(pit.runtime, configuration.get("pit.pool.model_idle"), rules.local_models)
         self._template = WarmTemplate(configuration, launcher(), template_library())
         roster = Roster(pit.runtime, lambda: player_limits(configuration), self._template.native)
 
@@ -207,7 +209,7 @@ class Host(
 
         recast, disable = casting(extensions, roster, pit, hub, lambda name: supervision.is_barred(name))
         supervision = Supervision(home.path, configuration, disable, roster.knows, hub.emit, roster.find)
-        orchestration = orchestration_of(home, configuration, pit, history, lambda: engine.figures)
+        orchestration = orchestration_of(home, rules, configuration, pit, history, lambda: engine.figures)
         engine = Engine(
             pit.runtime,
             history,
@@ -217,9 +219,9 @@ class Host(
             on_request=lambda event: self._broker.handle(event),
             on_withdrawn=lambda request: self._broker.withdraw(request),
             on_ui=lambda event: services.components.shown(event),
+            on_step=lambda step: self._player_changes.step(step),
             node_timeout=lambda: configuration.get("engine.node_timeout"),
             find_melody=lambda name, version: asyncio.to_thread(melodies.show, name, version),
-            on_step=lambda step: self._player_changes.step(step),
             bring_back=lambda id: tiers.bring_back(id),
             counts_nodes=pit.counts_nodes,
             grants=roster.granted_to,
@@ -309,12 +311,13 @@ class Host(
             await self.services.engine.ended(run)
 
     def _make_page(self, usual_port: int) -> PageServer:
+        from symphony.app.page_memory import SqlitePageMemory
         from symphony.app.server import PageServer
         from symphony.ui.page import Pages
 
         assert self._page_at is not None
         bind, port = self._page_at
-        self._pages = Pages(self)
+        self._pages = Pages(self, SqlitePageMemory(self._home.pages))
         self._page = PageServer(
             self._pages, page_files(), bind=bind, port=port or usual_port, shown=self._template.warm
         )

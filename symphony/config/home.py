@@ -57,6 +57,11 @@ class Home:
         return self.path / "runs"
 
     @property
+    def pages(self) -> Path:
+        """What of the page outlives the host."""
+        return self.path / "pages.sqlite"
+
+    @property
     def logs(self) -> Path:
         """Structured logs, rotated."""
         return self.path / "logs"

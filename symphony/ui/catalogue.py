@@ -65,6 +65,7 @@ SHAPES: dict[str, dict[str, str]] = {
     "Column": {"id": "string", "label": "string", "mono?": "boolean", "end?": "boolean"},
     "Row": {"id": "string", "cells": "string[]", "tone?": "Tone"},
     "Connection": {"from": "string", "to": "string"},
+    "Command": {"id": "string", "label": "string", "group": "string", "hint": "string"},
     "PickedFile": {"name": "string", "content": "string"},
     "Colors": {"light?": "Record<string, string>", "dark?": "Record<string, string>"},
 }
@@ -90,7 +91,20 @@ COMPONENTS: dict[str, Component] = {
             "colors": may("Colors", "colours that a Motif brings, by their name in the style sheet"),
             "dense": may("boolean", "whether things stand closer together"),
         },
-        {"navigate": "string", "project": "null", "theme": "'system' | 'light' | 'dark'"},
+        {
+            "navigate": "string",
+            "project": "null",
+            "theme": "'system' | 'light' | 'dark'",
+            "commands": "null",
+        },
+    ),
+    "Commands": Component(
+        "The command palette: everything that can be done, found by a few letters.",
+        {
+            "items": need("Command[]", "the commands, those of the open view first"),
+            "busy": may("boolean", "whether more of them are still being fetched"),
+        },
+        {"run": "string", "close": "null"},
     ),
     "LiveRegion": Component(
         "Says a change of status to assistive tools, politely; to the eye as well where it is asked to.",

@@ -7,14 +7,16 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from symphony.errors import BadInput, SymphonyError
 from symphony.ports.host import HostPort
-from symphony.ui import words
+from symphony.ui import memory, words
 from symphony.ui.actions import ACTIONS
 from symphony.ui.conversation import Conversation
 from symphony.ui.live import Feed
+from symphony.ui.memory import KeptPage, PageMemory
 from symphony.ui.state import Json, PageState, Problem, Question
 from symphony.ui.views import VIEWS, panels, shell
 
@@ -29,13 +31,21 @@ LEFT_PAUSE = 60.0
 KEPT_PAGES = 32
 """How many pages' states are kept for a reload; the one unused for longest goes first."""
 
+KEEP_PAUSE = 1.0
+"""Seconds after a change until what outlives the host is written down."""
+
 
 class Page:
     """The state of one page and the tasks that change it; it outlives the connection for a reload."""
 
-    def __init__(self, host: HostPort, state: PageState | None = None) -> None:
+    def __init__(self, host: HostPort, state: PageState | None = None, kept: KeptPage | None = None) -> None:
         self.host = host
         self.state = state or PageState()
+        self.keeper: Callable[[], None] | None = None
+        """Told of each change, so that what outlives the host is written down."""
+        self._kept = kept
+        if kept is not None:
+            memory.begin(self.state, kept)
         self._listeners: set[Callable[[], None]] = set()
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._reloads: set[str] = set()
@@ -47,6 +57,8 @@ class Page:
         """Says that the state is not what was drawn last."""
         for listener in self._listeners:
             listener()
+        if self.keeper is not None:
+            self.keeper()
 
     def announce(self, text: str, show: bool = False) -> None:
         """Says a change of status to assistive tools, and with `show` to the eye as well."""
@@ -175,6 +187,9 @@ class Page:
         if self.state.is_fresh and first:
             self.state.view = first
         await shell.load_nodes(self)
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            await memory.reopen(self, kept)
         await self.load("board")
         if self.state.view != "board":
             await self.load(self.state.view)
@@ -196,8 +211,6 @@ class Page:
         elif kind == "settings":
             self.spawn(shell.load_theme(self), "theme")
             self._outdated("settings")
-        elif kind == "learning":
-            self._outdated("learning")
         elif kind == "question":
             # A dialog that is open stays: nobody's click is to land on another question than the one that was read.
             if self.state.question is None:
@@ -252,14 +265,27 @@ class Page:
             await panels.close_all(self)
 
 
-_LISTS = {"runs": "board", "changes": "board", "melodies": "store", "artifacts": "artifacts", "learning": "learning"}
+_LISTS = {
+    "runs": "board",
+    "changes": "board",
+    "melodies": "store",
+    "artifacts": "artifacts",
+    "learning": "learning",
+}
 
 
 class Pages:
-    """All open pages of a host, and the one stream of its events that feeds them."""
+    """All open pages of a host, and the one stream of its events that feeds them.
 
-    def __init__(self, host: HostPort) -> None:
+    With a memory, the first page takes up where the last one of the host before was left.
+    """
+
+    def __init__(self, host: HostPort, memory: PageMemory | None = None) -> None:
         self.host = host
+        self._memory = memory
+        self._written: dict[str, str] = {}
+        self._changed: set[str] = set()
+        self._keeping: asyncio.Task[None] | None = None
         self.shown = asyncio.Event()
         """Set once a page has its first tree."""
         self._pages: OrderedDict[str, Page] = OrderedDict()
@@ -268,7 +294,7 @@ class Pages:
 
     def page(self, name: str) -> Page:
         """The page that calls itself `name` (a word that the page keeps across reloads), or a new one."""
-        page = self._pages.pop(name, None) or Page(self.host)
+        page = self._pages.pop(name, None) or self._new(name)
         self._pages[name] = page
         while len(self._pages) > KEPT_PAGES:
             self._pages.popitem(last=False)
@@ -279,6 +305,37 @@ class Pages:
         name = params.get("page")
         page = self._pages.get(name) if isinstance(name, str) else None
         return page is not None and page.knows(params.get("load"))
+
+    def _new(self, name: str) -> Page:
+        if self._memory is None:
+            return Page(self.host)
+        kept = self._memory.read(name, or_latest=not self._written)
+        page = Page(self.host, kept=memory.recall(kept) if kept else None)
+        self._written[name] = kept or ""
+        page.keeper = partial(self._outdated, name)
+        return page
+
+    def _outdated(self, name: str) -> None:
+        self._changed.add(name)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.get_running_loop().create_task(self._keep_soon(), name="pages keep")
+
+    async def _keep_soon(self) -> None:
+        while self._changed:
+            await asyncio.sleep(KEEP_PAUSE)
+            await asyncio.to_thread(self._keep, self._news())
+
+    def _news(self) -> dict[str, str]:
+        """What is to be written of the pages that changed."""
+        names, self._changed = self._changed, set()
+        texts = {name: memory.keep(self._pages[name].state) for name in names if name in self._pages}
+        return {name: text for name, text in texts.items() if text != self._written.get(name)}
+
+    def _keep(self, texts: dict[str, str]) -> None:
+        assert self._memory is not None
+        for name, text in texts.items():
+            self._memory.write(name, text)
+            self._written[name] = text
 
     def attach(self, feed: Feed) -> None:
         """Feeds a connection with the events of the host."""
@@ -295,6 +352,10 @@ class Pages:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        self._keep(self._news())
         for page in self._pages.values():
             await page.close()
 

@@ -2,6 +2,7 @@
 import { lazy, createElement, Suspense, type ComponentType } from 'react'
 import type { ElementOf, Kind } from '@/element'
 import { ArtifactView } from '@/components/artifact-view'
+import { Commands } from '@/components/commands'
 import { Button, Dialog, Disclosure, Link, Segments } from '@/components/controls'
 import { Curve } from '@/components/curve'
 import { Difference } from '@/components/difference'
@@ -34,6 +35,7 @@ export const COMPONENTS: { [K in Kind]: ComponentType<ElementOf<K>> } = {
   Bullets,
   Button,
   Card,
+  Commands,
   Curve,
   Dialog,
   Difference,

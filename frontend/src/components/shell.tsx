@@ -2,6 +2,7 @@
 import { useEffect } from 'react'
 import {
   Activity,
+  Command,
   FolderGit2,
   FolderOpen,
   Files,
@@ -29,6 +30,9 @@ const ICONS = {
   settings: Settings,
 } as Record<string, typeof Sparkles>
 
+/** The keys that open the palette, as this system writes them. */
+const KEYS = /mac/i.test(navigator.platform) ? '⌘K' : 'Ctrl K'
+
 const NEXT_THEME = { system: 'light', light: 'dark', dark: 'system' } as const
 const THEME_ICONS = { system: Monitor, light: Sun, dark: Moon }
 const THEME_WORDS = { system: 'system', light: 'light', dark: 'dark' }
@@ -41,6 +45,15 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
     document.title = title ? `${title} · Symphony` : 'Symphony'
     document.getElementById('view')?.scrollTo(0, 0)
   }, [view, views])
+  useEffect(() => {
+    const open = (event: KeyboardEvent) => {
+      if (event.key.toLowerCase() !== 'k' || !(event.ctrlKey || event.metaKey) || event.altKey) return
+      event.preventDefault()
+      send('commands', null)
+    }
+    window.addEventListener('keydown', open)
+    return () => window.removeEventListener('keydown', open)
+  }, [send])
   const ThemeIcon = THEME_ICONS[theme]
   const ProjectIcon = project && project.git ? FolderGit2 : FolderOpen
   return (
@@ -98,6 +111,19 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
           })}
         </nav>
         <div className="mt-auto hidden md:block">
+          <Tooltip text={`Commands: ${KEYS}`} side="right">
+            <button
+              type="button"
+              aria-label="Commands"
+              aria-keyshortcuts="Control+K Meta+K"
+              onClick={() => send('commands', null)}
+              className="flex h-8 w-full items-center justify-center gap-2.5 rounded-md px-2 text-sm text-muted hover:bg-background hover:text-foreground lg:justify-start"
+            >
+              <Command aria-hidden className="size-4" />
+              <span className="hidden lg:inline">Commands</span>
+              <kbd className="ml-auto hidden font-sans text-xs lg:inline">{KEYS}</kbd>
+            </button>
+          </Tooltip>
           <Tooltip text={`Theme: ${THEME_WORDS[theme]}`} side="right">
             <button
               type="button"
@@ -120,6 +146,14 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
             project={project}
             onPress={() => send('project', null)}
           />
+          <button
+            type="button"
+            aria-label="Commands"
+            onClick={() => send('commands', null)}
+            className="grid size-9 shrink-0 place-items-center rounded-md text-muted hover:bg-background hover:text-foreground"
+          >
+            <Command aria-hidden className="size-4.5" />
+          </button>
         </div>
         {busy && <Waiting label={busy} />}
         <main

@@ -9,7 +9,7 @@ from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import Json, PageState, Question
-from symphony.ui.views import VIEWS, panels
+from symphony.ui.views import VIEWS, commands, panels
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -83,6 +83,8 @@ def _dialog(state: PageState) -> Node | None:
     question = state.question
     if question is None:
         return None
+    if question.kind == commands.KIND:
+        return commands.dialog(state, question)
     draw = next(
         (view.dialogs[question.kind] for view in VIEWS.values() if question.kind in view.dialogs), None
     )

@@ -1,0 +1,83 @@
+"""The command palette holds every action of every view, and runs it where it belongs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from symphony.ui.page import Page
+from symphony.ui.state import PageState
+from symphony.ui.views import VIEWS, commands
+from tests.ui.fake_host import FakeHost
+from tests.ui.test_views import do, find, labels
+
+
+@pytest.fixture
+async def page() -> Any:
+    page = Page(FakeHost())
+    await page.begin()
+    await do(page, "shell", "commands")
+    yield page
+    await page.close()
+
+
+def wanted(state: PageState, label: str) -> str:
+    return next(command.id for command in commands.commands(state) if command.label == label)
+
+
+async def test_every_button_of_every_view_is_a_command(page: Page) -> None:
+    for name in VIEWS:
+        await page.load(name)
+    shown = {command["label"] for command in find(page, "Commands")[0]["props"]["items"]}
+    await do(page, "commands", "close")
+    for name in VIEWS:
+        await do(page, "shell", "navigate", name)
+        buttons = [node["props"] for node in find(page, "Button")]
+        usable = {
+            props["label"] for props in buttons if not props.get("disabled") and not props.get("submit")
+        }
+        assert usable <= shown, name
+
+
+async def test_a_command_of_another_view_goes_there_and_does_it(page: Page) -> None:
+    await do(page, "commands", "run", wanted(page.state, "Theme: Dark"))
+    assert page.state.view == "settings" and page.state.theme == "dark" and page.state.question is None
+
+
+async def test_views_projects_and_settings_are_found(page: Page) -> None:
+    await do(page, "commands", "run", wanted(page.state, "Go to Marketplace"))
+    assert page.state.view == "market"
+    await do(page, "shell", "commands")
+    setting = str(page.state.settings.rows[0]["key"])
+    await do(page, "commands", "run", wanted(page.state, f"Setting {setting}"))
+    assert page.state.view == "settings" and page.state.settings.query == setting
+    await do(page, "shell", "commands")
+    await do(page, "commands", "run", wanted(page.state, "Open a project"))
+    assert page.state.question is not None and page.state.question.kind == "project"
+
+
+async def test_what_is_asked_comes_first(page: Page) -> None:
+    await do(page, "commands", "close")
+    page.ask("project", path="/somewhere")
+    await do(page, "shell", "commands")
+    assert page.state.question is not None and page.state.question.kind == "project"
+
+
+async def test_a_command_that_is_gone_is_refused(page: Page) -> None:
+    await do(page, "commands", "run", "nothing\nof\nthe\nkind")
+    assert page.state.problem is not None and "any more" in page.state.problem.title
+
+
+async def test_what_a_motif_shows_is_never_a_command_of_the_host() -> None:
+    button = {"type": "Button", "key": "evil", "props": {"label": "Allow everything"}, "children": []}
+    tree = {"type": "View", "key": "v", "props": {"title": "t"}, "children": [
+        {"type": "Foreign", "key": "f", "props": {}, "children": [button]}, {**button, "props": {"label": "Own"}},
+    ]}  # fmt: skip
+    assert [command.label for command in commands._of_view("panels", "Panels", tree)] == ["Own"]
+
+
+async def test_the_palette_draws_nothing_that_the_catalogue_does_not_know(page: Page) -> None:
+    assert labels(page)
+    items = find(page, "Commands")[0]["props"]["items"]
+    assert len({item["id"] for item in items}) == len(items) > 30
