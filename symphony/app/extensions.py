@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from symphony.app.catalogue import Catalogue, build_catalogue
@@ -19,6 +20,10 @@ from symphony.ports.component import Status
 from symphony.stage.manifest import Manifest
 from symphony.stage.permissions import Grants
 from symphony.stage.roster import CastMember
+from symphony.types.versions import version
+
+LISTED = 300
+"""How many extensions on offer are listed at once: more are found by further words, not by scrolling."""
 
 Json = dict[str, Any]
 
@@ -127,23 +132,24 @@ class Extensions:
         ]
 
     def rows(self, query: str, *, installed_only: bool) -> list[Json]:
-        """One row an extension, installed ones first."""
+        """One row an extension, installed ones first; of those on offer the first LISTED that match."""
         installed = {i.name: i for i in self.installer.list()}
-        offered = {m.name: m for m in self.registry.newest()}
-        if query.strip():
-            found = [m.name for m in self.registry.search(query)]
-            words = query.lower().split()
-            matching = [n for n, i in installed.items() if all(w in _text(i.manifest) for w in words)]
-            names = list(dict.fromkeys([*matching, *found]))
-        else:
-            names = list(dict.fromkeys([*sorted(installed), *sorted(offered)]))
-        rows = []
-        for name in names:
-            if name in installed:
-                rows.append(_installed_row(installed[name], offered.get(name)))
-            elif not installed_only and name in offered:
-                rows.append(_offered_row(offered[name]))
+        found = self.registry.find(query)
+        words = query.lower().split()
+        matching = [n for n, i in installed.items() if all(w in _text(i.manifest) for w in words)]
+        also = [entry.name for entry in found if entry.name in installed] if words else []
+        shown = dict.fromkeys([*matching, *also]) if words else sorted(installed)
+        rows = [_installed_row(installed[name], self._newer(installed[name])) for name in shown]
+        if not installed_only:
+            offered = (entry.manifest for entry in found if entry.name not in installed)
+            rows += [_offered_row(manifest) for manifest in islice(offered, LISTED)]
         return rows
+
+    def _newer(self, installed: Installed) -> str | None:
+        """The version on offer that is above the installed one."""
+        entry = self.registry.newest_entry(installed.name)
+        is_newer = entry is not None and version(entry.version) > version(installed.version)
+        return entry.version if entry is not None and is_newer else None
 
     def _configured(self, manifest: Manifest) -> Json:
         """Configuration values of an extension, without secrets, which stay with the host."""
@@ -201,12 +207,7 @@ def _brings(manifest: Manifest) -> list[str]:
     return [*(word for word, table in looks if table), *(c.title for c in manifest.components)]
 
 
-def _installed_row(installed: Installed, offered: Manifest | None) -> Json:
-    import semver
-
-    newer = offered is not None and semver.Version.parse(offered.version) > semver.Version.parse(
-        installed.version
-    )
+def _installed_row(installed: Installed, update: str | None) -> Json:
     return {
         **_row(installed.manifest, list(installed.granted)),
         "granted": list(installed.granted),
@@ -215,7 +216,7 @@ def _installed_row(installed: Installed, offered: Manifest | None) -> Json:
         "installed": True,
         "enabled": installed.enabled,
         "bundled": installed.bundled,
-        "update": offered.version if offered is not None and newer else None,
+        "update": update,
         "state": "activated" if installed.enabled else "installed",
     }
 

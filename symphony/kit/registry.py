@@ -123,16 +123,24 @@ class Registry:
 
     def newest(self) -> list[Manifest]:
         """The manifest of the newest version of every extension, by name."""
-        found = [self.newest_entry(name) for name in self.names()]
-        return [entry.manifest for entry in found if entry is not None]
+        return [entry.manifest for entry in self._newest]
+
+    @cached_property
+    def _newest(self) -> list[Entry]:
+        """The newest version of every extension, by name. What is on offer does not change."""
+        found = (self.newest_entry(name) for name in self.names())
+        return [entry for entry in found if entry is not None]
 
     def search(self, query: str) -> list[Manifest]:
         """The newest versions that have every word of `query`; those with a word in the name come first."""
+        return [entry.manifest for entry in self.find(query)]
+
+    def find(self, query: str) -> list[Entry]:
+        """As `search`, all without words; no manifest is read for it."""
         words = query.lower().split()
-        entries = [entry for name in self.names() if (entry := self.newest_entry(name)) is not None]
-        hits = [entry for entry in entries if all(word in entry.words for word in words)]
+        hits = [entry for entry in self._newest if all(word in entry.words for word in words)]
         hits.sort(key=lambda entry: -sum(word in entry.name for word in words))
-        return [entry.manifest for entry in hits]
+        return hits
 
     def package(self, entry: Entry) -> Package:
         """The package of an entry, checked against the index and the trusted keys.
