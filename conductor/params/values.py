@@ -30,6 +30,9 @@ def same_value(text: str, value: Any) -> bool:
 
 _SENTENCE_ENDS = re.compile(r"[.!?]\s+[A-Z]")
 _QUOTE = re.compile(r"(?<!\w)'|'(?!\w)|[\"`“”]")
+_SERIES = re.compile(
+    r"^(?P<items>(?:[^\s,.]+(?: [^\s,.]+){0,3}, )*[^\s,.]+(?: [^\s,.]+){0,3}), and (?P<last>[^,.]+)$"
+)
 _STOP_AFTER_QUOTE = re.compile(r"(?<=[\"'`“”‘’])\.$")
 
 
@@ -46,7 +49,8 @@ def typed_value(text: str, kind: str, name: str, description: str) -> Any:
     """A span of the prompt as a value of type `str`, `int`, `float` or `bool`; None when it is none.
 
     Text loses the quotes around it and the marks after it; a full stop within quotes is its own. A date in
-    words becomes `YYYY-MM-DD` where name or description speak of a date and of that form or of none.
+    words becomes `YYYY-MM-DD` where name or description speak of a date and of that form or of none. A series
+    of short things, `a, b, and c`, becomes `a, b, c`.
     """
     plain = _STOP_AFTER_QUOTE.sub("", " ".join(text.split())).strip("\"'`“”‘’ ").rstrip(",;:\"'`“”‘’ ")
     if not plain:
@@ -61,7 +65,7 @@ def typed_value(text: str, kind: str, name: str, description: str) -> Any:
         return True if word in _YES else False if word in _NO else None
     if "date" in f"{name} {description}".lower():
         return _written_date(plain) or plain
-    return plain
+    return _SERIES.sub(r"\g<items>, \g<last>", plain)
 
 
 def _written_date(text: str) -> str | None:

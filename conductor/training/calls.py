@@ -242,7 +242,8 @@ def spans_of(
     if wanted:
         begins = {a: row for row, (a, b) in enumerate(places) if b > a and starts[row]}
         closes = {b: row for row, (a, b) in enumerate(places) if b > a and ends[row]}
-        pattern = re.escape(wanted).replace("\\ ", r"\s+")
+        # `a, b, and c` in a prompt is the value `a, b, c`.
+        pattern = re.escape(wanted).replace(",\\ ", r",\s+(?:and\s+)?").replace("\\ ", r"\s+")
         for match in re.finditer(pattern, text, re.IGNORECASE):
             if match.start() in begins and match.end() in closes:
                 found.append((begins[match.start()], closes[match.end()]))

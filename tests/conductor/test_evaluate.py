@@ -210,6 +210,15 @@ def test_the_chain_of_least_risk_agrees_with_most() -> None:
         ("next week", "str", "start_date", "next week"),
         ("'Get 20% off!'", "str", "message", "Get 20% off!"),
         ("without", "bool", "verbose", False),
+        ("Apple Inc.", "str", "company", "Apple Inc."),
+        ("fever, cough, and sore throat", "str", "symptoms", "fever, cough, sore throat"),
+        ("salt and pepper", "str", "seasoning", "salt and pepper"),
+        (
+            "We came, we saw what was there to see, and left.",
+            "str",
+            "text",
+            "We came, we saw what was there to see, and left.",
+        ),
         ("from 3 to 5", "int", "days", None),
     ],
 )
