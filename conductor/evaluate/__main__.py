@@ -1,4 +1,4 @@
-"""`python -m conductor.evaluate toolgraph|slots|prompts|quest|gym …`: each prints one JSON document."""
+"""`python -m conductor.evaluate toolgraph|slots|prompts|quest|month|gym …`: each prints one JSON document."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ MEASUREMENTS = {
     "slots": "calls with their parameters over a catalogue of typed tools",
     "prompts": "natural prompts over the bundled Players",
     "quest": "levels of Function Quest, played by the policy and by baselines",
+    "month": "a simulated month of learning from use, with the gate and without",
     "gym": "the same PPO on an environment of gymnasium",
 }
 """Each is a module of this package, loaded only when it is called: some need torch."""
