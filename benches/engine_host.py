@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benches.stage import await_event
+from benches.stage import await_event, make_ready
 from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager
 from symphony.app.paths import launcher
 from symphony.stage.sandbox import player_spec
@@ -104,9 +104,7 @@ def start_steps(runtime: Runtime, folder: str, key: str = "steps") -> None:
         "memory": 256 << 20,
         "idle": 600.0,
     }
-    runtime.register_player(key, launch)
-    runtime.prewarm([key])
-    await_event(runtime, lambda e: e["event"] == "player" and e["state"] == "ready", key)
+    make_ready(runtime, key, launch)
 
 
 def append(node: str, line: str, text: dict[str, Any], cache_key: str | None = None) -> dict[str, Any]:

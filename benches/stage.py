@@ -403,13 +403,18 @@ def hand_over(name: str) -> Row:
         return compare(name, ours, theirs, lambda: trips(1), unit="ms", scale=1e3, how=how)
 
 
+def make_ready(runtime: Runtime, key: str, launch: dict[str, Any]) -> None:
+    """Starts a Player and waits until it is ready."""
+    runtime.register_player(key, launch)
+    runtime.prewarm([key])
+    await_event(runtime, lambda e: e["event"] == "player" and e["key"] == key and e["state"] == "ready", key)
+
+
 def _start(runtime: Runtime, launch: dict[str, Any]) -> float:
     """Seconds from nothing to a Player that is ready. It is gone afterwards."""
     key = f"echo-{uuid.uuid4()}"
-    runtime.register_player(key, launch)
     began = time.perf_counter()
-    runtime.prewarm([key])
-    await_event(runtime, lambda e: e["event"] == "player" and e["key"] == key and e["state"] == "ready", key)
+    make_ready(runtime, key, launch)
     took = time.perf_counter() - began
     runtime.unregister_player(key)
     return took
@@ -487,13 +492,7 @@ def idle_memory(name: str) -> Row:
             keys = [f"echo-{uuid.uuid4()}" for _ in range(PLAYERS)]
             sizes = [_proportional_size([template_pid])]
             for key in keys:
-                runtime.register_player(key, launch)
-                runtime.prewarm([key])
-                await_event(
-                    runtime,
-                    lambda e, key=key: e["event"] == "player" and e["key"] == key and e["state"] == "ready",
-                    key,
-                )
+                make_ready(runtime, key, launch)
             states = runtime.player_states()
             players = [states[key]["pid"] for key in keys]
             sizes.append(_proportional_size([template_pid, *players, *map(_parent, players)]))

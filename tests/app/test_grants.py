@@ -8,6 +8,7 @@ import json
 import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,10 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from symphony.app.host import Host
-from symphony.app.lock import HomeLock
-from symphony.config.home import Home
 from symphony.errors import BadInput, NotFound, PermissionDenied, SymphonyError
 from symphony.kit.embed import embed
 from symphony.telemetry import read_logs
+from tests.hosting import hosted
 
 MANIFEST = """
 [extension]
@@ -133,27 +133,17 @@ def source(place: Path, version: str, *network: str) -> Path:
 @pytest.fixture
 async def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: int) -> AsyncIterator[Any]:
     """Starts a host whose registry offers the given versions."""
-    hosts: list[Host] = []
-    home = Home(tmp_path / "home").create()
     (tmp_path / "bundled").mkdir()
     monkeypatch.setenv("SYMPHONY_BUNDLED", str(tmp_path / "bundled"))
 
     async def start(settings: str = "", **versions: tuple[str, ...]) -> Host:
         sources = [source(tmp_path / "sources", v.replace("_", ".")[1:], *n) for v, n in versions.items()]
         embed(tmp_path / "registry", sources)
-        home.config.write_text(
-            f'[registry]\nfolder = "{tmp_path / "registry"}"\n[conductor]\nenabled = false\n{settings}'
-        )
-        lock = HomeLock(home.lock)
-        assert lock.acquire()
-        host = Host(home, lock=lock)
-        await host.start()
-        hosts.append(host)
-        return host
+        registry = f'[registry]\nfolder = "{tmp_path / "registry"}"\n[conductor]\nenabled = false\n'
+        return await hosts.enter_async_context(hosted(tmp_path / "home", registry + settings))
 
-    yield start
-    for host in hosts:
-        await host.stop()
+    async with AsyncExitStack() as hosts:
+        yield start
 
 
 async def agreed_to(host: Host) -> list[str]:

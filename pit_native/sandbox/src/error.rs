@@ -63,6 +63,7 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
+    #[cfg(any(target_os = "linux", target_os = "windows"))]
     pub(crate) fn host(operation: &'static str) -> Self {
         Self::Host {
             operation,

@@ -3,27 +3,46 @@
 //! The host side ([`spawn`]) clones a process with all namespaces and executes `symphony-launcher` in it;
 //! the launcher side ([`inside`]) builds the private root, gives up every privilege, starts the program and
 //! stays as pid 1. A layer that cannot be applied refuses the launch unless its name was waived.
+//!
+//! That is Linux. What other systems are asked for is in [`elsewhere`].
 
-mod child;
-mod clone;
-mod control_groups;
+#[cfg(any(not(target_os = "linux"), test))]
+pub mod elsewhere;
 mod error;
-pub mod inside;
-mod keeper;
-mod layers;
-mod spawn;
 mod spec;
+
+pub use error::SandboxError;
+pub use spec::{Limits, Link, Mode, Mount, Scratch, Spec, Stdio};
+
+#[cfg(target_os = "linux")]
+mod child;
+#[cfg(target_os = "linux")]
+mod clone;
+#[cfg(target_os = "linux")]
+mod control_groups;
+#[cfg(target_os = "linux")]
+pub mod inside;
+#[cfg(target_os = "linux")]
+mod keeper;
+#[cfg(target_os = "linux")]
+mod layers;
+#[cfg(target_os = "linux")]
+mod spawn;
+#[cfg(target_os = "linux")]
 mod streams;
+#[cfg(target_os = "linux")]
 mod sys;
+#[cfg(target_os = "linux")]
 mod template;
+#[cfg(target_os = "linux")]
 mod wire;
 
-pub use child::{Cause, Child, Exit, Overlay, Used};
-pub use error::SandboxError;
-pub use inside::template::serve as serve_template;
-
-pub use keeper::{Keeper, Origin, Status};
-pub use layers::{Layer, layers};
-pub use spawn::spawn;
-pub use spec::{Limits, Link, Mode, Mount, Scratch, Spec, Stdio};
-pub use template::Template;
+#[cfg(target_os = "linux")]
+pub use self::{
+    child::{Cause, Child, Exit, Overlay, Used},
+    inside::template::serve as serve_template,
+    keeper::{Keeper, Origin, Status},
+    layers::{Layer, layers},
+    spawn::spawn,
+    template::Template,
+};
