@@ -9,10 +9,11 @@ from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
 from symphony.app.learning.learner import Learner
 from symphony.app.learning.service import Learning
+from symphony.app.local_models import LocalModels
 from symphony.app.orchestration import Orchestration, Rules
 from symphony.app.paths import bundled_extensions
 from symphony.app.pit import Pit
-from symphony.app.planning import ConductorFiles
+from symphony.app.planning import ConductorFiles, Planner
 from symphony.config import Configuration
 from symphony.config.home import Home
 from symphony.engine.engine import Engine
@@ -32,6 +33,18 @@ def orchestration_of(
 
     rules, tries = Rules(home, configuration), home.path / "tries.json"
     return Orchestration(rules, tries, lambda: pit.arbiter.fairness(), figures, history, room)
+
+
+def planner_of(
+    files: ConductorFiles,
+    extensions: Extensions,
+    models: LocalModels,
+    learning: Learning,
+    orchestration: Orchestration,
+) -> Planner:
+    """What composes, with all that it may count on."""
+    means, templates = orchestration.means, orchestration.rules.templates
+    return Planner(files, extensions.catalogue, models.encoder, learning.weights, means, templates)
 
 
 def learning_of(

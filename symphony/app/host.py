@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symphony.app.assembly import casting, learning_of, orchestration_of, told_of_changes
+from symphony.app.assembly import casting, learning_of, orchestration_of, planner_of, told_of_changes
 from symphony.app.audit_keys import audit_source
 from symphony.app.bootstrap import Bootstrap, Phase, StartPolicy
 from symphony.app.broker import build_broker
@@ -31,7 +31,6 @@ from symphony.app.methods.motifs import MotifMethods
 from symphony.app.methods.projects import ProjectMethods
 from symphony.app.methods.settings import SettingMethods
 from symphony.app.methods.tiers import TierMethods
-from symphony.app.orchestration import Rules
 from symphony.app.parts import LoopPart, Part
 from symphony.app.paths import (
     conductor_files,
@@ -40,7 +39,6 @@ from symphony.app.paths import (
     template_library,
 )
 from symphony.app.pit import Pit
-from symphony.app.planning import Planner
 from symphony.app.player_changes import PlayerChanges
 from symphony.app.player_template import WarmTemplate
 from symphony.app.project import look_at
@@ -187,8 +185,8 @@ class Host(
         history, melodies = History(home.runs), PolyphonyStore(home.state)
         audit = AuditLog(home.audit, audit_source(configuration.get("pit.store.encryption")))
         files = conductor_files(home, configuration.get("conductor.encoder"))
-        rules = Rules(home, configuration)
-        models = LocalModels(pit.runtime, configuration.get("pit.pool.model_idle"), rules.local_models)
+        idle = configuration.get("pit.pool.model_idle")
+        models = LocalModels(pit.runtime, idle, lambda: orchestration.rules.local_models())
         self._template = WarmTemplate(configuration, launcher(), template_library())
         roster = Roster(pit.runtime, lambda: player_limits(configuration), self._template.native)
 
@@ -209,7 +207,7 @@ class Host(
 
         recast, disable = casting(extensions, roster, pit, hub, lambda name: supervision.is_barred(name))
         supervision = Supervision(home.path, configuration, disable, roster.knows, hub.emit, roster.find)
-        orchestration = orchestration_of(home, rules, configuration, pit, history, lambda: engine.figures)
+        orchestration = orchestration_of(home, configuration, pit, history, lambda: engine.figures)
         engine = Engine(
             pit.runtime,
             history,
@@ -231,8 +229,7 @@ class Host(
         learning = learning_of(home, configuration, files, history, hub, engine)
         changes = Changes(home.runs, AnyTier(pit.store, tiers), told_of_changes(hub, learning), configuration)
         trees = RunTrees(lambda: pit.runtime, roster, changes, history, engine.has_finished)
-        means, templates = orchestration.means, orchestration.rules.templates
-        planner = Planner(files, extensions.catalogue, models.encoder, learning.weights, means, templates)
+        planner = planner_of(files, extensions, models, learning, orchestration)
         services = Services(
             home=home,
             configuration=configuration,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from symphony.config.orchestration import LocalModel
 from symphony.errors import SymphonyError
 
 if TYPE_CHECKING:
@@ -26,21 +27,32 @@ class ModelPool(Protocol):
 
 
 class LocalModels:
-    """Makes the models known that live in the host. `idle`: a model unused for so many seconds is unloaded."""
+    """Makes the models known that live in the host. `idle`: a model unused for so many seconds is unloaded, unless
+    its entry in `models.yaml`, which `rules` gives by name, says otherwise.
+    """
 
-    def __init__(self, pool: ModelPool, idle: float) -> None:
+    def __init__(
+        self, pool: ModelPool, idle: float, rules: Callable[[], Mapping[str, LocalModel]] = dict
+    ) -> None:
         self._pool = pool
         self._idle = idle
+        self._rules = rules
 
     def encoder(self, folder: Path) -> PooledEncoder:
-        """The sentence encoder of a folder, loaded. Raises SymphonyError when it cannot be."""
+        """The sentence encoder of a folder, loaded unless `models.yaml` says otherwise. Raises SymphonyError when it
+        cannot be.
+        """
         from conductor.encoder.runtime import encoder_files, encoder_version
 
         declared = sum(file.stat().st_size for file in encoder_files(folder))
+        rule = self._rules().get(ENCODER, LocalModel())
         self._pool.register_model(
-            ENCODER, lambda _: _LoadedEncoder(folder, declared), memory=declared, idle=self._idle
+            ENCODER, lambda _: _LoadedEncoder(folder, declared), memory=declared, idle=rule.idle or self._idle
         )
-        return PooledEncoder(self._pool, encoder_version(folder))
+        encoder = PooledEncoder(self._pool, encoder_version(folder))
+        if rule.prewarm:
+            encoder.load()
+        return encoder
 
 
 class PooledEncoder:
@@ -49,6 +61,9 @@ class PooledEncoder:
     def __init__(self, pool: ModelPool, version: str) -> None:
         self._pool = pool
         self.version = version
+
+    def load(self) -> None:
+        """Has it loaded before it is needed."""
         with self._hold():
             pass
 

@@ -26,7 +26,7 @@ from symphony.config import Configuration
 from symphony.config.documents import Documents
 from symphony.config.files import write_atomically
 from symphony.config.home import Home
-from symphony.config.orchestration import Models, Policies
+from symphony.config.orchestration import LocalModel, Models, Policies
 from symphony.engine.figures import Figures
 from symphony.engine.history import History
 from symphony.errors import SymphonyError
@@ -57,6 +57,10 @@ class Rules:
     def models(self) -> Models:
         """Raises InvalidConfig with the place of what is wrong."""
         return self._models.get()
+
+    def local_models(self) -> Mapping[str, LocalModel]:
+        """How long models of the host live, by name. Raises InvalidConfig."""
+        return self._models.get().local
 
     def templates(self, project: Path | None) -> Mapping[str, Template]:
         """The templates by name, the same object while nothing changes. Raises InvalidConfig."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from symphony.app.local_models import LocalModels
+from symphony.app.paths import encoder_files
 from symphony.config.documents import PROJECT_FOLDER, Documents
 from symphony.config.orchestration import Models, Policies
 from symphony.errors import InvalidConfig
@@ -85,3 +89,34 @@ def test_a_project_decides_neither_whom_is_paid_nor_how_much(home: Path, project
     models = Documents("models.yaml", Models, home).get()
     assert list(models.of("acme/tool#run")) == ["dear"] and models.of("other/tool#run") == {}
     assert models.local["encoder"].idle == 300.0
+
+
+class Pool:
+    """A pool that keeps what it was told of a model, and counts how often one was held."""
+
+    def __init__(self) -> None:
+        self.idle: float | None = None
+        self.held = 0
+
+    def register_model(self, id: str, loader: Any, *, memory: int = 0, idle: float | None = None) -> None:
+        self.idle = idle
+
+    def hold_model(self, id: str, timeout: float | None = None) -> nullcontext[Any]:
+        self.held += 1
+        return nullcontext()
+
+
+@pytest.mark.parametrize(
+    ("text", "idle", "held"),
+    [
+        ("", 900.0, 1),
+        ("local: {sentence encoder: {idle: 5m}}\n", 300.0, 1),
+        ("local: {sentence encoder: {prewarm: false}}\n", 900.0, 0),
+    ],
+)
+def test_the_life_of_a_local_model_is_its_own(home: Path, text: str, idle: float, held: int) -> None:
+    write(home, text, "models.yaml")
+    pool = Pool()
+    documents = Documents("models.yaml", Models, home)
+    LocalModels(pool, 900.0, lambda: documents.get().local).encoder(encoder_files())
+    assert (pool.idle, pool.held) == (idle, held)
