@@ -46,6 +46,12 @@ impl Bus {
         self
     }
 
+    /// Where its sessions run. A connection is accepted or made on this runtime: the one whose driver first meets a
+    /// descriptor goes on watching it.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// The settings of its transports.
     pub fn transport(&self) -> &TransportSettings {
         &self.transport

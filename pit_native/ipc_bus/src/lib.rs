@@ -21,6 +21,7 @@ mod reader;
 mod requests;
 pub mod ring;
 mod scan;
+mod schema;
 mod session;
 pub mod topics;
 pub mod transport;
@@ -37,6 +38,7 @@ pub use listener::Listener;
 pub use peer::Credentials;
 pub use rate::TokenBucket;
 pub use scan::check_value;
+pub use schema::check_body;
 pub use session::{Session, SessionStats};
 
 pub use rmpv::Value;

@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use payload::Parcel;
-use tokio::io::Interest;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -203,9 +202,7 @@ fn write(stream: &Wire, frame: &mut Frame, start: usize) -> io::Result<usize> {
         Some(socket) if start == 0 && !frame.descriptors.is_empty() => socket,
         _ => return stream.try_write(&frame.bytes[start..]),
     };
-    let count = socket.try_io(Interest::WRITABLE, || {
-        payload::send(socket.as_fd(), &frame.bytes, &frame.descriptors)
-    })?;
+    let count = socket.send(&frame.bytes, &frame.descriptors)?;
     frame.descriptors.clear();
     Ok(count)
 }

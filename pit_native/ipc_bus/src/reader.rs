@@ -1,6 +1,5 @@
 //! Reads one session: cuts frames, checks them, and sends each where it belongs.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -8,7 +7,6 @@ use std::time::{Duration, Instant};
 use bytes::BufMut;
 use payload::{Fault, Receiver};
 use rmpv::Value;
-use tokio::io::Interest;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::calls::{Answered, MessageId, Reference};
@@ -76,7 +74,10 @@ fn is_hangup(error: &std::io::Error) -> bool {
 }
 
 /// After so many frames it is another session's turn: one that floods must not hold a thread.
-const FRAMES_A_TURN: u32 = 64;
+const FRAMES_A_TURN: u32 = 16;
+
+/// A frame that is longer is not read where others wait for the thread.
+const LONG: usize = 64 << 10;
 
 struct Reader {
     session: Arc<Inner>,
@@ -124,17 +125,22 @@ impl Reader {
     /// The envelope of a frame, whatever of it lies beside it copied out, and how many bytes those were.
     fn read(&mut self, frame: &[u8]) -> Result<(Envelope, usize), Malformed> {
         let limits = &self.session.limits;
+        let waits = self
+            .beside
+            .as_ref()
+            .is_some_and(|beside| beside.waiting() > 0);
+        let is_threaded = || Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+        // To check a long frame, or to copy a large file, takes longer than other tasks of this thread should wait.
+        let is_long = (frame.len() > LONG || waits) && is_threaded();
+        let read = |read: &mut dyn FnMut() -> Result<Envelope, Malformed>| match is_long {
+            true => tokio::task::block_in_place(read),
+            false => read(),
+        };
         let Some(beside) = &mut self.beside else {
-            return Ok((Envelope::from_bytes(frame, limits)?, 0));
+            return Ok((read(&mut || Envelope::from_bytes(frame, limits))?, 0));
         };
         let end = self.arrived - self.frames.unread() as u64;
-        let is_threaded = || Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-        let envelope = if beside.waiting() > 0 && is_threaded() {
-            // To copy a large file takes longer than other tasks of this thread should wait.
-            tokio::task::block_in_place(|| Envelope::from_bytes_beside(frame, limits, beside))
-        } else {
-            Envelope::from_bytes_beside(frame, limits, beside)
-        };
+        let envelope = read(&mut || Envelope::from_bytes_beside(frame, limits, beside));
         let envelope = envelope?;
         let named = beside.end_frame(end)?;
         Ok((envelope, named as usize))
@@ -165,9 +171,7 @@ impl Reader {
         let Some(socket) = stream.socket() else {
             return Ok(stream.try_read_buf(space)?);
         };
-        let arrival = socket.try_io(Interest::READABLE, || {
-            payload::receive(socket.as_fd(), space.spare_capacity_mut())
-        })?;
+        let arrival = socket.receive(space.spare_capacity_mut())?;
         // SAFETY: the kernel has written so many bytes there.
         unsafe { space.advance_mut(arrival.bytes) };
         self.arrived += arrival.bytes as u64;

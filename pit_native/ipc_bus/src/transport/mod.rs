@@ -3,6 +3,7 @@
 mod memory;
 mod named;
 mod settings;
+mod socket;
 mod wire;
 
 pub use memory::{Mapped, offer_ring, take_ring};

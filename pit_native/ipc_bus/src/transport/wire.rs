@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::memory::RingWire;
 use super::settings::TransportSettings;
+use super::socket::Socket;
 use crate::ring::{Consumer, Producer};
 
 /// One connection. None of its methods but [`Wire::readable`] and [`Wire::writable`] waits.
@@ -21,7 +22,7 @@ pub struct Wire(Way);
 #[derive(Debug)]
 enum Way {
     /// A Unix socket; on Linux that is also what a named pipe is.
-    Socket(UnixStream),
+    Socket(Socket),
     /// Two pipes, as they are standard input and output of a process.
     Pipes(Pipes),
     /// Two rings of shared memory; boxed, for it is many times larger than the others.
@@ -37,16 +38,16 @@ struct Pipes {
 }
 
 impl Wire {
-    /// A connected Unix socket.
+    /// A connected Unix socket. Needs a Tokio runtime around it.
     ///
     /// # Errors
-    /// When the system does not take the buffer's size.
+    /// When the system does not take the buffer's size, or cannot watch it.
     pub fn from_socket(stream: UnixStream, settings: &TransportSettings) -> io::Result<Wire> {
         if settings.buffer_size > 0 {
             rustix::net::sockopt::set_socket_send_buffer_size(&stream, settings.buffer_size)?;
             rustix::net::sockopt::set_socket_recv_buffer_size(&stream, settings.buffer_size)?;
         }
-        Ok(Wire(Way::Socket(stream)))
+        Ok(Wire(Way::Socket(Socket::new(stream)?)))
     }
 
     /// Two pipes: `input` is read from, `output` written to. Needs a Tokio runtime around it.
@@ -75,7 +76,7 @@ impl Wire {
     }
 
     /// The socket, where this is one: only through a socket can descriptors be handed over.
-    pub fn socket(&self) -> Option<&UnixStream> {
+    pub(crate) fn socket(&self) -> Option<&Socket> {
         match &self.0 {
             Way::Socket(socket) => Some(socket),
             Way::Pipes(_) | Way::Ring(_) => None,
@@ -140,7 +141,14 @@ impl Wire {
     /// `WouldBlock` when nothing is there; else the connection's.
     pub fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         match &self.0 {
-            Way::Socket(socket) => socket.try_read_buf(buffer),
+            Way::Socket(socket) => {
+                // SAFETY: nothing but what the kernel writes there is ever read.
+                let room = unsafe { buffer.chunk_mut().as_uninit_slice_mut() };
+                let arrival = socket.receive(room)?;
+                // SAFETY: the kernel has written so many bytes there.
+                unsafe { buffer.advance_mut(arrival.bytes) };
+                Ok(arrival.bytes)
+            }
             Way::Pipes(pipes) => {
                 if *pipes.ended.borrow() {
                     return Ok(0);
@@ -157,7 +165,7 @@ impl Wire {
     /// `WouldBlock` when there is none; else the connection's.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.0 {
-            Way::Socket(socket) => socket.try_write(bytes),
+            Way::Socket(socket) => socket.send(bytes, &[]),
             Way::Pipes(pipes) => match &*pipes.output.lock() {
                 Some(output) => output.try_write(bytes),
                 None => Err(io::ErrorKind::BrokenPipe.into()),
@@ -169,10 +177,7 @@ impl Wire {
     /// Ends both directions; who waits here or there learns of it.
     pub fn shutdown(&self) {
         match &self.0 {
-            // The socket may be gone already, which is what is wanted.
-            Way::Socket(socket) => {
-                let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
-            }
+            Way::Socket(socket) => socket.shutdown(),
             Way::Pipes(pipes) => {
                 drop(pipes.output.lock().take());
                 pipes.ended.send_replace(true);
@@ -187,10 +192,9 @@ impl Wire {
     /// The connection's.
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            self.writable().await?;
             match self.try_write(bytes) {
                 Ok(count) => bytes = &bytes[count..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
                 Err(error) => return Err(error),
             }
         }
