@@ -97,6 +97,6 @@ def _wrong(file: Path, path: tuple[str | int, ...], message: str) -> InvalidConf
     finding = {"file": str(file), "line": line, "column": column, "key": key, "message": message}
     return InvalidConfig(
         f"{file}:{line}:{column}: {key}: {message}",
-        remedy="correct the file; docs/configuration.md describes it",
+        remedy="correct the file; docs/orchestration.md describes it",
         findings=[finding],
     )
