@@ -185,6 +185,10 @@ $(STAMPS)/bench: requirements/bench.lock $(STAMPS)/test
 bench: build $(STAMPS)/bench ## the benchmarks, each beside its peer; writes bench.json and docs/benchmarks.md
 	$(PY) -m benches --json bench.json --markdown docs/benchmarks.md
 
+.PHONY: pictures
+pictures: system-packages build $(STAMPS)/test ## the pictures of the documentation, of every view in both themes, from a real run
+	$(PY) -m tests.browser.pictures docs/pictures
+
 .PHONY: conductor-weights
 conductor-weights: learn ## train the Conductor's policy again from the levels in this repository
 	$(PY) -m conductor.training --out conductor/weights
