@@ -135,3 +135,52 @@ impl Outbox {
         self.pending.fetch_sub(entries, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, Put, Store};
+
+    fn named(name: &str) -> Put {
+        Put {
+            name: name.into(),
+            kind: "text/plain".into(),
+            ..Put::default()
+        }
+    }
+
+    fn found(store: &Store, words: &str) -> usize {
+        store.flush_search().expect("flushed");
+        store.search(words, 100).expect("searched").len()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_found_in_the_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path(), Options::default()).expect("opened");
+        assert_eq!(found(&store, "zebra"), 0);
+        let core = store.core();
+        // As if so much waited already.
+        core.outbox.waiting.fetch_add(WAITING, Ordering::Relaxed);
+        let put = |number: u32, name: &str| {
+            let text = format!("zebra number{number}");
+            store.put(text.as_bytes(), &named(name)).expect("put")
+        };
+        let ids: Vec<ArtifactId> = (0..40).map(|number| put(number, "first")).collect();
+        assert_eq!(found(&store, "zebra"), 40);
+        // Removed and put again, both before the thread looks.
+        for id in &ids[..2] {
+            assert!(store.remove(id).expect("removed"));
+        }
+        put(0, "second");
+        assert_eq!(found(&store, "zebra"), 39);
+        assert_eq!(found(&store, "name:second"), 1);
+        assert_eq!(found(&store, "name:first number0"), 0);
+        core.outbox.waiting.fetch_sub(WAITING, Ordering::Relaxed);
+        put(1, "third");
+        assert_eq!(found(&store, "zebra"), 40);
+        assert_eq!(found(&store, "name:third"), 1);
+        assert_eq!((core.outbox.pending(), core.outbox.unsent()), (0, 0));
+        assert_eq!(core.outbox.waiting.load(Ordering::Relaxed), 0);
+    }
+}
