@@ -1,19 +1,26 @@
-"""The Grand Stage in trouble: Players that are killed, and one that floods the bus."""
+"""The Grand Stage under load: a Player that says much, Players that are killed, and one that floods the bus."""
 
 from __future__ import annotations
 
 import os
 import select
 import signal
+import socket
 import statistics
+import struct
+import subprocess
+import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgpack
+
 from benches.measure import Row, compare
-from benches.stage import await_event, call, echo_launch, stage
+from benches.stage import await_event, call, call_body, echo_launch, stage
 from pit_native import Runtime
 
 PLAYERS = 50
@@ -36,6 +43,80 @@ def flood(ctx):
 
 player.serve()
 """
+
+
+TALKER = """
+from symphony.sdk import player
+
+
+@player.function
+def talk(ctx, text, count):
+    for _ in range(count):
+        ctx.output(text)
+    return {}
+
+
+player.serve()
+"""
+MESSAGES = 20_000
+WRITER = """
+import socket, struct, sys, msgpack
+s = socket.socket(socket.AF_UNIX); s.connect({path!r})
+while s.recv(1):
+    for _ in range({count}):
+        out = msgpack.packb({{"text": "x" * 64}}); s.sendall(struct.pack("<I", len(out)) + out)
+"""
+
+
+@contextmanager
+def _python_writer(folder: str) -> Iterator[Callable[[], float]]:
+    """Seconds a message from a Python process that packs and sends to one that reads and unpacks."""
+    path = f"{folder}/writer.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        process = subprocess.Popen([sys.executable, "-c", WRITER.format(path=path, count=MESSAGES)])
+        connection, _ = listener.accept()
+    with connection, connection.makefile("rb") as file:
+
+        def read() -> float:
+            began = time.perf_counter()
+            connection.sendall(b".")
+            for _ in range(MESSAGES):
+                msgpack.unpackb(file.read(struct.unpack("<I", file.read(4))[0]))
+            return (time.perf_counter() - began) / MESSAGES
+
+        yield read
+    process.wait()
+
+
+def one_way(name: str) -> Row:
+    """Pieces that a sandboxed Player sends one after another, until Python has been told of each."""
+    with stage() as (runtime, folder), _python_writer(folder) as theirs:
+        (Path(folder) / "echo" / "player.py").write_text(TALKER)
+        token = 0
+
+        def ours() -> float:
+            nonlocal token
+            token += 1
+            inputs = {"text": "x" * 64, "count": MESSAGES if token > 1 else 1}
+            began = time.perf_counter()
+            runtime.call_player(token, "echo", call_body("talk", inputs), 60.0)
+            told, is_done = 0, False
+            while not is_done:
+                select.select([runtime.fileno()], [], [], 30)
+                for event in runtime.drain(1024):
+                    told += event["event"] == "output"
+                    is_done |= event["event"] == "call_done"
+            if told != inputs["count"]:
+                raise RuntimeError(f"{told} messages of {inputs['count']} came")
+            return (time.perf_counter() - began) / told
+
+        how = (
+            f"one of {MESSAGES:,} pieces of 64 bytes that a function sends with the SDK, validated, counted against the"
+            " rate and told to Python as events; the peer packs, sends, reads and unpacks; promised: 100,000/s"
+        )
+        return compare(name, ours, "Python socket + msgpack", theirs, unit="µs", scale=1e6, how=how)
 
 
 def recovery(name: str) -> Row:
@@ -121,6 +202,7 @@ def flooded(name: str) -> Row:
 
 
 ROWS: dict[str, Callable[[str], Row]] = {
+    "stage.messages one way": one_way,
     "stage.kill -9 of one of 50 Players": recovery,
     "stage.neighbour of a flood": flooded,
 }
