@@ -27,6 +27,8 @@ MODULES = (
     "stage_trouble",
     "conductor",
     "application",
+    "application_page",
+    "application_host",
 )
 
 

@@ -1,0 +1,179 @@
+"""The page's side of the host: one change of the tree, status events, and a marketplace of ten thousand."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benches.measure import Row, compare, seconds
+from benches.registry_entries import write_registry
+
+CHANGES = 20
+"""Changes that one measurement takes the mean of."""
+EVENTS, EVENT_SECONDS = 500, 4.0
+
+
+def _rows(size: int) -> list[dict[str, Any]]:
+    from symphony.ui.node import h
+
+    return [h("Text", f"text {index}", key=f"row:{index}") for index in range(size)]
+
+
+def _one_change(size: int) -> Callable[[str], Row]:
+    """One text changes; the view renders what holds it, and the patch's bytes are made."""
+
+    def measure(name: str) -> Row:
+        import jsonpatch
+
+        from pit_native import VirtualDom
+        from symphony.ui.node import h
+
+        dom, base, counter = VirtualDom(), _rows(size), iter(range(1 << 40))
+        dom.render(None, h("Stack", *base, key="list"))
+        longest = 0
+
+        def ours() -> float:
+            nonlocal longest
+            began = time.perf_counter()
+            for _ in range(CHANGES):
+                patch = dom.render(
+                    f"row:{size // 2}", h("Text", f"changed {next(counter)}", key=f"row:{size // 2}")
+                )
+                assert patch is not None
+                longest = max(longest, len(patch))
+            return (time.perf_counter() - began) / CHANGES
+
+        before = h("Stack", *base, key="list")
+        after = copy.deepcopy(before)
+
+        def theirs() -> float:
+            after["children"][size // 2]["children"][0] = f"changed {next(counter)}"
+            return seconds(lambda: jsonpatch.make_patch(before, after).to_string())
+
+        row = compare(
+            name,
+            ours,
+            "Python jsonpatch, whole trees",
+            theirs,
+            unit="ms",
+            scale=1e3,
+            how=f"one text among {size:,} elements, rendered by its key, to the bytes of the patch",
+            repeats=11 if size <= 1_000 else 3,
+        )
+        assert longest <= 100, longest
+        row.how += f"; the longest patch has {longest} bytes"
+        return row
+
+    return measure
+
+
+def whole_tree(name: str) -> Row:
+    """The same when the view renders all of its 1,000 elements and the trees are compared: what a page does."""
+    from symphony.ui.node import h
+    from symphony.ui.tree import TreeStream
+
+    stream, counter = TreeStream(), iter(range(1 << 40))
+    base = _rows(1_000)
+    stream.patch(h("Stack", *base, key="list"))
+
+    def ours() -> float:
+        rows = list(base)
+        rows[500] = h("Text", f"changed {next(counter)}", key="row:500")
+        began = time.perf_counter()
+        assert stream.patch(h("Stack", *rows, key="list"))
+        return time.perf_counter() - began
+
+    how = "the whole tree of 1,000 elements compared with the one before, to the notification's text"
+    return compare(name, ours, "none", None, unit="ms", scale=1e3, how=how)
+
+
+def status_events(name: str) -> Row:
+    """CPU time of the host's side for 500 events a second of a run of 1,000 nodes, to the text on the socket."""
+    from symphony.ui.live import Feed
+    from symphony.ui.session import FLUSH_PAUSE
+
+    async def play() -> float:
+        feed, sent = Feed(), 0
+        feed.runs.add("run")
+
+        async def flush() -> None:
+            nonlocal sent
+            while True:
+                await feed.waiting.wait()
+                await asyncio.sleep(FLUSH_PAUSE)
+                for method, params in feed.drain():
+                    sent += len(json.dumps({"jsonrpc": "2.0", "method": method, "params": params}))
+
+        task = asyncio.create_task(flush())
+        node = {
+            "player": "symphony/shell#run",
+            "status": "running",
+            "attempts": 1,
+            "cached": False,
+            "started": 0.1,
+        }
+        cpu, began, told = time.process_time(), time.monotonic(), 0
+        while (passed := time.monotonic() - began) < EVENT_SECONDS:
+            while told < passed * EVENTS:
+                feed.push({"event": "taskProgress", "run": "run", "node": {**node, "id": f"n{told % 1000}"}})
+                told += 1
+            await asyncio.sleep(0.01)
+        task.cancel()
+        assert sent > 0
+        return (time.process_time() - cpu) / EVENT_SECONDS
+
+    how = f"{EVENTS} node states a second, gathered and written as a session does: share of a core"
+    return compare(name, lambda: asyncio.run(play()), "none", None, unit="%", scale=100.0, how=how, repeats=3)
+
+
+def marketplace(name: str) -> Row:
+    """A search among 10,000 offers, to the rows that the page shows."""
+    from symphony.app.extensions import Extensions
+    from symphony.config import Configuration
+    from symphony.config.home import Home
+
+    with tempfile.TemporaryDirectory() as folder:
+        registry = write_registry(Path(folder) / "registry", 10_000)
+        home = Home(Path(folder) / "home").create()
+        home.config.write_text(f'[registry]\nfolder = "{registry}"\n')
+        offer = Extensions(home, Configuration.load(home))
+        database = sqlite3.connect(":memory:")
+        database.execute("CREATE VIRTUAL TABLE entries USING fts5(name, words)")
+        entries = [(entry.name, entry.words) for entry in offer.registry.find("")]
+        database.executemany("INSERT INTO entries VALUES (?, ?)", entries)
+        words = "release7 chart"
+        found = database.execute("SELECT count(*) FROM entries WHERE entries MATCH ?", (words,)).fetchone()[0]
+
+        def theirs() -> float:
+            query = "SELECT name, words FROM entries WHERE entries MATCH ? LIMIT 300"
+            return seconds(lambda: database.execute(query, (words,)).fetchall())
+
+        try:
+            return compare(
+                name,
+                lambda: seconds(lambda: offer.rows(words, installed_only=False)),
+                "SQLite FTS5, names and texts alone",
+                theirs,
+                unit="ms",
+                scale=1e3,
+                how=f"10,000 signed entries, {found} match; ours answers whole rows with functions and permissions",
+            )
+        finally:
+            offer.close()
+            database.close()
+
+
+ROWS: dict[str, Callable[[str], Row]] = {
+    "application.virtual DOM, one change among 1,000": _one_change(1_000),
+    "application.virtual DOM, one change among 10,000": _one_change(10_000),
+    "application.virtual DOM, whole tree of 1,000": whole_tree,
+    "application.500 status events a second": status_events,
+    "application.marketplace, search among 10,000": marketplace,
+}
