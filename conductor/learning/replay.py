@@ -1,13 +1,12 @@
-"""The replay buffer: decisions of real runs with how likely they were, what the masks allowed, and how it went."""
+"""The replay buffer: decisions of real runs with how likely they were, what the masks allowed, and how it went. Pure;
+on the disk it is `conductor.learning.store`.
+"""
 
 from __future__ import annotations
 
-import json
-import random
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 CAPACITY = 100_000
@@ -131,47 +130,6 @@ class ReplayBuffer:
                 elif reward is not None:
                     now = probability_now.get((decision.state, decision.action), decision.probability)
                     yield Sample(decision, reward, min(CLIP, now / decision.probability))
-
-    def draw(
-        self, count: int, dice: random.Random, probability_now: dict[tuple[str, str], float]
-    ) -> list[Sample]:
-        """A batch, each with a chance in proportion to its weight."""
-        found = list(self.samples(probability_now))
-        if not found:
-            return []
-        return dice.choices(found, [max(1e-6, s.weight) for s in found], k=count)
-
-    def export(self) -> list[dict[str, Any]]:
-        """All that is kept, for whoever it is about."""
-        return [
-            {"run": run, "decisions": [_fields(d) for d in decisions], "ending": asdict(ending)}
-            for run, (decisions, ending) in self._runs.items()
-        ]
-
-    def save(self, file: Path) -> None:
-        """Writes all runs, replacing the file in one step."""
-        temporary = file.with_suffix(".new")
-        with temporary.open("w", encoding="utf-8") as opened:
-            for row in self.export():
-                opened.write(json.dumps(row) + "\n")
-        temporary.replace(file)
-
-    @classmethod
-    def load(cls, file: Path, capacity: int = CAPACITY) -> ReplayBuffer:
-        """Reads what `save` wrote; a line that cannot be read costs that run alone."""
-        found = cls(capacity)
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        for line in lines:
-            try:
-                row = json.loads(line)
-                decisions = [
-                    Decision(**(d | {"candidates": tuple(d["candidates"])})) for d in row["decisions"]
-                ]
-                labels = tuple((str(s), str(a)) for s, a in row["ending"]["labels"])
-                found.add(decisions, Ending(**(row["ending"] | {"labels": labels})))
-            except (ValueError, KeyError, TypeError):
-                continue
-        return found
 
 
 def _fields(decision: Decision) -> dict[str, Any]:

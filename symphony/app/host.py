@@ -269,6 +269,7 @@ class Host(
             LoopPart("engine", services.engine),
             LoopPart("components", services.components),
             LoopPart("tiers", services.tiers),
+            services.learning,
         ]
         surface: list[AsyncComponent] = [
             self._template,
@@ -279,7 +280,7 @@ class Host(
         if self._page_at is not None:
             surface.append(self._make_page(get("host.port")))
         conductor = (
-            [Phase("Conductor", [services.planner, services.learning])] if get("conductor.enabled") else []
+            [Phase("Conductor", [services.planner])] if get("conductor.enabled") else []
         )
         return [Phase("engine", engine), *conductor, Phase("health and page", surface)]
 

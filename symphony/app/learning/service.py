@@ -83,6 +83,7 @@ class Learning:
         self._watch: asyncio.Task[None] | None = None
         self._lesson: asyncio.Task[Json] | None = None
         self._quiet_since = time.monotonic()
+        self._is_stopped = False
         self.adopted: Callable[[], None] = lambda: None
         """Called in a thread when another policy decides."""
 
@@ -92,7 +93,10 @@ class Learning:
         self._watch = asyncio.create_task(self._look_now_and_then(), name="learning")
 
     async def stop(self) -> None:
-        """Ends the learner and lets go of the replay. What runs have just told is written first."""
+        """Ends the learner and lets go of the replay. What runs have just told is written first; what they tell from
+        now on, because the host ends under them, says nothing of their worth.
+        """
+        self._is_stopped = True
         for task in (self._watch, self._lesson):
             if task is not None:
                 task.cancel()
@@ -196,6 +200,8 @@ class Learning:
 
     def _later(self, work: Callable[[], Any]) -> None:
         """Does blocking work in order, beside the loop."""
+        if self._is_stopped:
+            return
         before = list(self._tasks)
 
         async def done() -> None:
@@ -364,7 +370,9 @@ class Learning:
         get = self._configuration.get
         while True:
             await asyncio.sleep(LOOKED)
-            if not get("conductor.learning.train") or not torch_is_there() or self._is_busy():
+            if not get("conductor.enabled") or not get("conductor.learning.train") or self._is_busy():
+                continue
+            if not torch_is_there():
                 continue
             if time.monotonic() - self._quiet_since < get("conductor.learning.idle"):
                 continue
