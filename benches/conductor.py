@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,4 +56,56 @@ def compose(name: str) -> Row:
     return compare(name, ours, "embedding + nearest Player", theirs, unit="ms", scale=1e3, how=how)
 
 
-ROWS: dict[str, Callable[[str], Row]] = {"conductor.compose": compose}
+MANY = 4_000
+"""Players of the row on single decisions."""
+
+
+def decide(name: str) -> Row:
+    """One choice among many Players: retrieval, masks, facts and network; the peer is the network alone."""
+    from conductor.composer import by_policy
+    from conductor.context import ComposeContext
+    from conductor.core import WEIGHTS
+    from conductor.draft import Typing
+    from conductor.episode import Episode, Table
+    from conductor.policy import STATE, Policy
+    from conductor.retrieval import Catalogue
+    from symphony.types.players import FunctionSpec
+    from symphony.types.port_types import TypeLattice
+
+    dice = np.random.default_rng(0)
+    texts = [f"{verb} the {noun} {n}" for n in range(MANY // 40) for verb in "abcde" for noun in "stuvwxyz"]
+    functions = [
+        FunctionSpec(
+            f"acme/tools#f{n}", "operator", text, {"given": f"t/{n % 97}"}, {"made": f"t/{(n + 1) % 97}"}
+        )
+        for n, text in enumerate(texts)
+    ]
+
+    def embed(of: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        vectors = dice.standard_normal((len(of), 384)).astype(np.float32)
+        unit: np.ndarray[Any, np.dtype[np.float32]] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
+
+    policy = Policy.load(WEIGHTS)
+    catalogue = Catalogue(
+        [replace(f, inputs={}) if n % 7 == 0 else f for n, f in enumerate(functions)], embed
+    )
+    assert catalogue.means is not None
+    reduced = policy.project(catalogue.means)
+    table = Table(catalogue, Typing(TypeLattice()), reduced)
+    table.learned = keys = policy.learned_keys(reduced)
+    episode = Episode(table, PROMPTS[0], embed, ComposeContext())
+    choose = by_policy(policy)
+    state = np.zeros(STATE, dtype=np.float32)
+
+    def ours() -> float:
+        return seconds(lambda: choose(episode, episode.candidates()))
+
+    def theirs() -> float:
+        return seconds(lambda: policy.logits(state, keys[:127], np.zeros((127, 32), np.float32), state[:32]))
+
+    how = f"{len(functions)} Players, {len(episode.candidates())} of them candidates; aim 0.1 ms"
+    return compare(name, ours, "the network alone", theirs, unit="ms", scale=1e3, how=how)
+
+
+ROWS: dict[str, Callable[[str], Row]] = {"conductor.compose": compose, "conductor.decide": decide}

@@ -20,6 +20,7 @@ from conductor.retrieval import Catalogue, Embed
 from conductor.rules import TELLING, by_rules
 from conductor.search import Plans, TypeIndex, cheapest_plans
 from conductor.words import content_words, one_sentence
+from symphony.config.orchestration import Budget
 from symphony.types.players import FunctionSpec
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ CALCULATIONS = frozenset(("measure", "condition"))
 SPOKEN = 0.3
 """From this score on a Player that takes such a mention is the one that it asks for."""
 MOST_NODES = 24
+_ANY = Budget()
 DYNAMIC = (12, 14, 15, 16, 17, 26, 27)
 """Columns of a candidate's facts that change with the graph; the others of 12 to 28 hold in every state."""
 
@@ -54,6 +56,9 @@ class Table:
         self.facts: Array = np.zeros((len(self.roles), MATCH), dtype=np.float32)
         for row, role in enumerate(self.roles):
             self.facts[row] = role.facts
+        self.mergers = frozenset(
+            f for f, role in enumerate(self.roles) if role.is_merger and not role.generic
+        )
         self.step_costs = np.array([role.step_cost for role in self.roles])
         self.sources = np.array([role.is_source for role in self.roles], dtype=bool)
 
@@ -142,6 +147,7 @@ class Episode:
         masked = np.where(self.usable, self.by_clause, -1.0)
         self.clause_best = masked.max(axis=1)
         self.clause_second = np.sort(masked, axis=1)[:, -2] if masked.shape[1] > 1 else self.clause_best
+        self._overall: list[float] = self.overall.tolist()
         self.draft = Draft(table.typing, frozenset(content_words(prompt)))
         self._filled: dict[int, Filled] = {}
         self._coverage: Array | None = None
@@ -204,10 +210,12 @@ class Episode:
         """
         if len(self.draft.nodes) >= MOST_NODES:
             return []
-        found = [f for f in self.retrieved if f in self.plans.cost and not self.draft.has(f)]
-        if (means := self.context.means) is not None:
+        there = {node.function for node in self.draft.nodes}
+        found = [f for f in self.retrieved if f in self.plans.cost and f not in there]
+        means = self.context.means
+        if means is not None and means.policies.budget != _ANY:
             found = [f for f in found if self._is_affordable(f, means)]
-        if joining := [f for f in found if self._joins(f)]:
+        if joining := self._joining(found):
             return joining
         if self.spoken(found):
             # What shows results comes after what calculates them.
@@ -225,10 +233,16 @@ class Episode:
                 nodes.append(DraftNode(step, self.table.functions[step]))
         return within_budget(nodes, self.table.functions[function], means)
 
+    def _joining(self, functions: Sequence[int]) -> list[int]:
+        """Those of the Players that join what the draft has."""
+        if len(self.draft.nodes) < 2:
+            return []
+        return [f for f in functions if f in self.table.mergers and self._joins(f)]
+
     def _joins(self, function: int) -> bool:
         """Whether a Player of the prompt's field takes two results that one sentence asked for, and no others."""
-        role, spec = self.table.roles[function], self.table.functions[function]
-        if not role.is_merger or role.generic or self.whole[function] < JOINING:
+        spec = self.table.functions[function]
+        if self.whole[function] < JOINING:
             return False
         feeders = []
         for port in required_inputs(spec):
@@ -244,7 +258,8 @@ class Episode:
         """The candidates that a clause or a word clearly asks for which nothing in the draft answers."""
         coverage = self.coverage()
         evidence = self.open_evidence()
-        found = [c for c in candidates if evidence[c] >= TELLING or self._joins(c)] + self.spoken(candidates)
+        found = [c for c in candidates if evidence[c] >= TELLING]
+        found += self._joining(candidates) + self.spoken(candidates)
         for clause in np.where(coverage < UNSERVED)[0]:
             floor = max(CLEAR, 0.97 * float(self.clause_best[clause]))
             clear = (self.by_clause[clause] >= floor) & (self.best_clause == clause)
@@ -366,6 +381,9 @@ class Episode:
         # Without a mention no parameter is filled by one.
         mentions = self.filled(function).used if self.mentions else []
         steps = self.plans.steps(function)
+        if not self.draft.nodes and not mentions:
+            near = sum(self._overall[s] for s in steps) / len(steps) if steps else 1.0
+            return 0.0, len(steps) / 3.0, near, False, False, 0.0, False
         fresh = [
             found[0][0]
             for port in role.required or role.optional
@@ -374,7 +392,7 @@ class Episode:
         return (
             min(3, sum(m not in used for m in mentions)) / 3.0 if mentions else 0.0,
             len(steps) / 3.0,
-            sum(float(self.overall[s]) for s in steps) / len(steps) if steps else 1.0,
+            sum(self._overall[s] for s in steps) / len(steps) if steps else 1.0,
             bool(fresh),
             any(score >= 6.5 for score in fresh),
             (sum(map(self.draft.has, steps)) if steps else len(fresh)) / 3.0,

@@ -22,18 +22,17 @@ class Plans:
     cost: dict[int, float] = field(default_factory=dict)
     feeders: dict[int, list[int]] = field(default_factory=dict)
     expansions: int = 0
+    _steps: dict[int, list[int]] = field(default_factory=dict)
 
     def steps(self, function: int) -> list[int]:
         """The Players to add before `function`, in order, each once."""
+        known = self._steps.get(function)
+        if known is not None:
+            return known
         ordered: list[int] = []
-
-        def visit(current: int) -> None:
-            for feeder in self.feeders.get(current, []):
-                visit(feeder)
-                if feeder not in ordered:
-                    ordered.append(feeder)
-
-        visit(function)
+        for feeder in self.feeders.get(function, ()):
+            ordered += [step for step in (*self.steps(feeder), feeder) if step not in ordered]
+        self._steps[function] = ordered
         return ordered
 
 
