@@ -86,15 +86,15 @@ class Roster:
         self._of_runs: dict[str, dict[str, tuple[str, ...]]] = {}
 
     def cast(self, members: Sequence[CastMember]) -> None:
-        """Sets who may play. Entries of extensions that changed or went are unloaded; those of an extension under
-        development retire: what plays goes on with them until `unload_retired`.
+        """Sets who may play. Entries of extensions that went, or may do less, are unloaded; those of one that has
+        another version retire: what plays goes on with them until `unload_retired`.
         """
         wanted = {**{member.name: member for member in members}, **self._added}
         for key, (member, _) in list(self._keys.items()):
             new = wanted.get(member.name)
             if new == member:
                 continue
-            if new is not None and new.is_developed and new.granted == member.granted:
+            if new is not None and _may_go_on(member, new):
                 self._retired.add(key)
                 continue
             del self._keys[key]
@@ -103,7 +103,7 @@ class Roster:
         self._members = wanted
 
     def retired(self) -> frozenset[str]:
-        """The entries of former states of extensions under development."""
+        """The entries of former versions, and of former states of extensions under development."""
         return frozenset(self._retired)
 
     def unload_retired(self, keys: Iterable[str]) -> None:
@@ -224,6 +224,13 @@ class Roster:
             "idle": limits.idle,
             "template": None if _is_alone(member.manifest) else self._template(),
         }
+
+
+def _may_go_on(former: CastMember, new: CastMember) -> bool:
+    """Whether what plays with the former version may end with it: nothing that it may do was taken back."""
+    if new.version == former.version or (former.is_developed and not new.is_developed):
+        return False
+    return set(former.granted) <= set(new.granted)
 
 
 def show_layers(spec: dict[str, Any], project: Path | None, layers: Sequence[str]) -> None:

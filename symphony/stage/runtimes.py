@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +32,8 @@ def launch_spec(
 ) -> dict[str, Any]:
     """The spec of the Player of an extension; `options` are those of `player_spec`.
 
-    Raises EnvironmentLacks when this machine has not the program that an MCP server is started with.
+    Raises EnvironmentLacks when this machine has not the program that an MCP server is started with, or cannot
+    execute what stands for those that it was granted.
     """
     if manifest.extension.runtime == "process":
         return _process_spec(manifest, grants, extension_dir=extension_dir, **options)
@@ -96,6 +98,12 @@ def _show_programs(spec: dict[str, Any], grants: Iterable[str]) -> None:
     names = [name for name in named if "*" not in name and "/" not in name]
     if not names:
         return
+    stands_in = Path(__file__).parents[1] / "sdk" / "mcp" / "program.py"
+    if not os.access(stands_in, os.X_OK):
+        raise EnvironmentLacks(
+            f"{stands_in}, which stands for programs in the sandbox, cannot be executed",
+            remedy=f"chmod +x {stands_in}",
+        )
     spec["links"].append({"path": PYTHON, "target": str(base_python())})
     spec["links"] += [{"path": f"{PROGRAMS}/{name}", "target": PROGRAM} for name in names]
     spec["executables"].append(PROGRAM)

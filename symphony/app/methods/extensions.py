@@ -68,17 +68,6 @@ class ExtensionMethods:
         development = services.extensions.development
         member = await asyncio.to_thread(development.take, Path(folder), agreed)
         self._changed()
-        former = services.roster.retired()
-
-        async def unload() -> None:
-            # A run that plays was planned with the former state.
-            for run in services.engine.playing():
-                await services.engine.ended(run)
-            services.roster.unload_retired(former)
-
-        task = asyncio.create_task(unload())
-        development.tasks.add(task)
-        task.add_done_callback(development.tasks.discard)
         return {"name": member.name, "version": member.version}
 
     async def end_development(self, name: str) -> Json:
@@ -189,8 +178,24 @@ class ExtensionMethods:
         return {"name": installed.name, "version": installed.version}
 
     def _changed(self) -> None:
-        self.services.extensions.changed()
-        self.services.recast()
+        """Others may play from now on. What plays with a former version ends with it; then that is unloaded."""
+        services = self.services
+        services.extensions.changed()
+        services.recast()
+        former = services.roster.retired()
+        if not former:
+            return
+
+        async def unload() -> None:
+            # A run that plays was planned with the former version.
+            for run in services.engine.playing():
+                await services.engine.ended(run)
+            services.roster.unload_retired(former)
+
+        tasks = services.extensions.development.tasks
+        task = asyncio.create_task(unload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
 
 def permissions_of(installed: Installed) -> Json:
