@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from symphony.config.home import Home
+from symphony.stage.audit import AuditLog
 from tests.hosting import hosted
 
 Json = dict[str, Any]
@@ -93,3 +94,41 @@ async def test_what_was_interrupted_goes_on_and_new_runs_stand_before_old_ones(
     async with hosted(home) as host:
         assert [r["id"] for r in (await host.list_runs())["runs"]] == listed
         assert (await host.verify_artifacts())["findings"] == []
+
+
+def plain_log(path: Path, details: list[str]) -> None:
+    """A log as it was written before there were seals: anybody can write one."""
+    last = "0" * 64
+    with path.open("w") as file:
+        for detail in details:
+            entry: Json = {
+                "time": 1.0,
+                "extension": "a/b",
+                "capability": "exec",
+                "detail": detail,
+                "allowed": True,
+            }
+            last = hashlib.sha256((last + json.dumps(entry, sort_keys=True)).encode()).hexdigest()
+            file.write(json.dumps({**entry, "hash": last}) + "\n")
+
+
+def test_a_log_of_before_is_put_aside_once_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    plain_log(path, ["one", "two"])
+    log = AuditLog(path)
+    assert log.verify() is None and "2 lines" in log.entries()[0]["detail"]
+    log.close()
+    # Now there is a key: a made-up log of the old kind in the place of this one is found.
+    plain_log(path, ["nothing happened"])
+    log = AuditLog(path)
+    assert log.verify() == 1
+    log.close()
+
+
+def test_a_log_of_before_that_does_not_fit_stays_and_is_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    plain_log(path, ["one", "two"])
+    path.write_text(path.read_text().replace("one", "eins"))
+    log = AuditLog(path)
+    assert log.verify() == 1 and not (tmp_path / "audit-unsealed.jsonl").exists()
+    log.close()
