@@ -29,6 +29,7 @@ __all__ = [
     "decode_melody",
     "encode_melody",
     "graphics_processors",
+    "is_plain_document",
     "sandbox_layers",
     "sandbox_spawn",
 ]
@@ -890,3 +891,7 @@ def encode_melody(document: dict[str, Any]) -> bytes:
 def decode_melody(data: bytes) -> dict[str, Any]:
     """The document of such a file, its keys in their order. Raises BadInput for anything else, whoever wrote
     it; no input costs more memory than its size accounts for, but for texts up to 256 MiB."""
+
+def is_plain_document(value: object, depth: int) -> bool:
+    """Whether JSON knows the value and all inside of it: exactly dicts with text as keys, lists, text, numbers that
+    are finite, booleans and None, nested no deeper than `depth`, which may be a few hundred."""

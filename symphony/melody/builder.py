@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from symphony.errors import InvalidMelody
-from symphony.melody.model import EdgeKind, Melody, NodeKind
+from symphony.melody.model import EdgeKind, Melody, NodeKind, words_of
 
 
 class WorkflowBuilder:
@@ -100,5 +100,4 @@ class WorkflowBuilder:
         except ValidationError as error:
             detail = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in detail["loc"])
-            message = detail["msg"].removeprefix("Value error, ")
-            raise InvalidMelody(f"Melody {self._document['name']!r}: {place}: {message}") from None
+            raise InvalidMelody(f"Melody {self._document['name']!r}: {place}: {words_of(detail)}") from None

@@ -16,7 +16,7 @@ from symphony.config.files import write_atomically
 from symphony.config.positions import Positions, locate, yaml_positions
 from symphony.config.yaml_text import check_yaml
 from symphony.errors import BadInput, InvalidMelody
-from symphony.melody.model import FORMAT, Melody
+from symphony.melody.model import FORMAT, Melody, words_of
 
 Format = Literal["yaml", "json", "pretty", "msgpack", "postcard"]
 
@@ -30,7 +30,6 @@ SUFFIXES: dict[str, Format] = {
 MAX_BYTES = 256 << 20
 MAX_DEPTH = 100
 """Deepest nesting of values in a melody."""
-_SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 def load(source: Path | str | bytes, suffix: str | None = None) -> Melody:
@@ -231,30 +230,11 @@ def _build(document: Any, source: str, positions: Callable[[], Positions]) -> Me
         raise _invalid(source, _schema_findings(error, positions())) from None
 
 
-def _is_plain(document: dict[str, Any]) -> bool:
-    """Whether JSON knows every value, none is nested too deeply, and all are of exactly these types."""
-    level: list[Any] = [document]
-    for _ in range(MAX_DEPTH + 1):
-        below: list[Any] = []
-        for value in level:
-            kind = type(value)
-            if kind is dict:
-                if not all(type(key) is str for key in value):
-                    return False
-                below.extend(value.values())
-            elif kind is list:
-                below.extend(value)
-            elif kind not in _SCALARS or (kind is float and not math.isfinite(value)):
-                return False
-        if not below:
-            return True
-        level = below
-    return False
-
-
 def _foreign_value(document: dict[str, Any]) -> tuple[tuple[str | int, ...], str] | None:
     """The first value that JSON does not know, or that is nested too deeply, with its place."""
-    if _is_plain(document):
+    from pit_native import is_plain_document
+
+    if is_plain_document(document, MAX_DEPTH):
         return None
     todo: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
     while todo:
@@ -279,7 +259,7 @@ def _schema_findings(error: ValidationError, positions: Positions) -> list[dict[
     findings = []
     for detail in error.errors(include_url=False):
         path = tuple(detail["loc"])
-        message, remedy = detail["msg"].removeprefix("Value error, "), ""
+        message, remedy = words_of(detail), ""
         if detail["type"] == "extra_forbidden":
             message, remedy = "is no key of a melody", "remove it or correct its spelling"
         elif detail["type"] == "missing":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -18,8 +19,13 @@ EdgeKind = Literal["data", "control", "conditional"]
 
 _PART = r"[a-z0-9][a-z0-9_-]*"
 _PLAYER = re.compile(rf"({_PART}/{_PART})#([a-z_][a-z0-9_]*)(?:@(.+))?")
-_NODE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}")
-_ENDPOINT = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_-]{0,127})(?:\.([a-z_][a-z0-9_]*))?")
+_NODE_ID = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,127}$"
+_ENDPOINT = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,127}(\.[a-z_][a-z0-9_]*)?$"
+_MEANINGS = {
+    _NODE_ID: "is no node id; use letters, digits, _ and -, at most 128",
+    _ENDPOINT: "is no end of an edge; write node.port or node",
+}
+"""Patterns that are held where values are read, without a call of Python for each."""
 
 
 def _duration(value: Any) -> Any:
@@ -40,22 +46,16 @@ def _player(value: Any) -> Any:
     return value
 
 
-def _node_id(value: Any) -> Any:
-    if isinstance(value, str) and not _NODE_ID.fullmatch(value):
-        raise ValueError(f"{value!r} is no node id; use letters, digits, _ and -, at most 128")
-    return value
-
-
-def _endpoint(value: Any) -> Any:
-    if isinstance(value, str) and not _ENDPOINT.fullmatch(value):
-        raise ValueError(f"{value!r} is no end of an edge; write node.port or node")
-    return value
-
-
 def _melody_version(value: Any) -> Any:
     if isinstance(value, str) and not is_version(value):
         raise ValueError(f"{value!r} is no version; write three numbers such as 1.2.0")
     return value
+
+
+def words_of(detail: Mapping[str, Any]) -> str:
+    """What one of the details of a `ValidationError` of these models says, for people."""
+    meaning = _MEANINGS.get(detail.get("ctx", {}).get("pattern", ""))
+    return f"{detail['input']!r} {meaning}" if meaning else detail["msg"].removeprefix("Value error, ")
 
 
 Seconds = Annotated[float, BeforeValidator(_duration)]
@@ -89,7 +89,7 @@ class Resources(_Part):
 class Node(_Part):
     """One call of a Player. `timeout` is seconds; None takes the host's setting."""
 
-    id: Annotated[str, BeforeValidator(_node_id)]
+    id: Annotated[str, Field(pattern=_NODE_ID)]
     kind: NodeKind
     player: Annotated[str, BeforeValidator(_player)]
     params: dict[str, Any] = {}
@@ -142,8 +142,8 @@ class Edge(_Part):
     """
 
     kind: EdgeKind = "data"
-    source: Annotated[str, BeforeValidator(_endpoint)] = Field(alias="from")
-    target: Annotated[str, BeforeValidator(_endpoint)] = Field(alias="to")
+    source: str = Field(alias="from", pattern=_ENDPOINT)
+    target: str = Field(alias="to", pattern=_ENDPOINT)
     when: str | None = Field(default=None, max_length=1000)
 
     @property

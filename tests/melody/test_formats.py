@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,31 @@ def test_differences_in_words() -> None:
         "~ node log params.since: 90d → 30d",
     ]
     assert diff(old, old) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"nodes": [{"id": "a b", "kind": "operator", "player": "a/b#c"}]}, "'a b' is no node id; use"),
+        ({"nodes": [{"id": "a\n", "kind": "operator", "player": "a/b#c"}]}, "is no node id; use"),
+        ({"edges": [{"from": "a.", "to": "b"}]}, "'a.' is no end of an edge; write"),
+        ({"edges": [{"from": "a", "to": "b.c.d"}]}, "'b.c.d' is no end of an edge; write"),
+    ],
+)
+def test_what_is_no_name_is_said_in_words(part: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidMelody, match=re.escape(words)):
+        from_document({"name": "x", **part})
+
+
+def test_what_json_does_not_know_is_found_however_deep() -> None:
+    def deep(levels: int, value: Any) -> Any:
+        for level in range(levels):
+            value = [value] if level % 2 else {"k": value}
+        return value
+
+    node = {"id": "a", "kind": "operator", "player": "a/b#c"}
+    for value in (1, 0.5, "x", None, True, [], {}, deep(90, 1)):
+        from_document({"name": "x", "nodes": [{**node, "params": {"v": value}}]})
+    for value in (float("inf"), float("nan"), b"x", {1: 2}, (1,), deep(30, float("inf")), deep(120, 1), 1j):
+        with pytest.raises(InvalidMelody):
+            from_document({"name": "x", "nodes": [{**node, "params": {"v": value}}]})
