@@ -208,7 +208,8 @@ def tables_wanted(episode: Episode) -> list[str]:
             continue
         sources = [episode.draft.nodes[p] for p in (*above(episode.draft.nodes, place), place)]
         sources = [n for n in sources if episode.table.roles[n.function].is_source]
-        if not any(n.chosen or episode.does(n, measures[0]) for n in sources):
+        reads = [any(m.kind == "path" for m in episode.filled(n.function).used) for n in sources]
+        if not any(reads) and not any(n.chosen or episode.does(n, measures[0]) for n in sources):
             found.append(f"the name of a file with the column {measures[0].value}")
     return list(dict.fromkeys(found))
 

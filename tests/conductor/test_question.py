@@ -77,6 +77,16 @@ def test_what_is_clear_is_not_asked_about(conductor: Conductor) -> None:
         assert compose(conductor, prompt).question is None, prompt
 
 
+def test_a_calculation_without_rows_asks_for_the_file_and_takes_the_one_that_is_named(
+    conductor: Conductor,
+) -> None:
+    bare = ComposeContext(project=replace(TWICE, columns={}), now=NOW)
+    refused = conductor.compose("sum the turnover by region", bare)
+    assert not refused.possible and "a file with the column turnover" in refused.missing[0]
+    named = conductor.compose("total the turnover column by month from data/sales.csv", bare)
+    assert named.possible and "data/sales.csv" in values(named)
+
+
 def test_a_value_that_nobody_uses_is_not_asked_about(conductor: Conductor) -> None:
     assert compose(conductor, "find dead code. Forget what I said on 3/4/2026").question is None
 
