@@ -722,9 +722,11 @@ class Runtime:
     def prewarm(self, keys: Sequence[str]) -> int:
         """Starts Players, or loads models, ahead of their first call; how many are being started."""
     def player_states(self) -> dict[str, dict[str, Any]]:
-        """Key to `{"extension", "version", "state", "pid", "since", "calls", "memory", "memory_limit"}`;
-        `state` is the pool's word, `since` in seconds since the epoch. All else is as from
-        `PoolManager.describe`. A Player that ends by itself is started again if it was warm.
+        """Key to `{"extension", "version", "state", "pid", "since", "calls", "memory", "memory_limit", "ping",
+        "bus"}`; `state` is the pool's word, `since` in seconds since the epoch, `ping` the seconds that the last
+        one took. `bus` counts what went over the session: `received`, `sent`, `bytes_received`, `bytes_sent`,
+        `refused` (beyond a limit), `late` (about calls that had ended), `calls_waiting`, `bytes_waiting`. All else
+        is as from `PoolManager.describe`. A Player that ends by itself is started again if it was warm.
         """
     def player_overlays(self, key: str) -> list[tuple[Path, int]]:
         """As `SandboxChild.overlays`, of a Player that runs; the descriptors are the caller's, who closes them.

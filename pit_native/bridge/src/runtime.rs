@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use ipc_bus::transport::TransportSettings;
 use ipc_bus::{Bus, Limits};
 use parking_lot::{Condvar, Mutex, RwLock};
 use pyo3::prelude::*;
@@ -18,7 +17,7 @@ use tokio::sync::watch;
 use crate::arbitration::PyArbitrationEngine;
 use crate::errors::{bad_input, environment_lacks, not_found, raise, raise_coded};
 use crate::runtime_call::{LoneCall, call_alone};
-use crate::runtime_dicts::to_dict;
+use crate::runtime_dicts::{session_dict, to_dict};
 use crate::runtime_events::{EventQueue, Note, Place};
 use crate::runtime_gpu::GpuWatch;
 use crate::runtime_launch::{Launch, read_launch};
@@ -48,7 +47,33 @@ pub(crate) struct PyRuntime {
     run_loop: RunLoop,
     theatre: Arc<Theatre>,
     events: Arc<EventQueue>,
-    runtime: Mutex<Option<tokio::runtime::Runtime>>,
+    threads: Mutex<Option<Threads>>,
+}
+
+/// What the run loop and the bus run on.
+///
+/// The bus has one thread of its own. Where several share the work, each message wakes a second one that looks
+/// whether there is more and finds nothing, which on a small machine costs as much as the message.
+struct Threads {
+    run_loop: tokio::runtime::Runtime,
+    bus: tokio::runtime::Runtime,
+}
+
+impl Threads {
+    fn start(count: usize) -> std::io::Result<Self> {
+        let begin = |name: &str, count: usize| {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(count)
+                .max_blocking_threads(BLOCKING_THREADS)
+                .thread_name(name)
+                .enable_all()
+                .build()
+        };
+        Ok(Self {
+            run_loop: begin("symphony-loop", count.max(1))?,
+            bus: begin("symphony-bus", 1)?,
+        })
+    }
 }
 
 #[pymethods]
@@ -73,19 +98,13 @@ impl PyRuntime {
         log: Option<&Bound<'_, PyDict>>,
         bus: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
-            .max_blocking_threads(BLOCKING_THREADS)
-            .thread_name("symphony-loop")
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                environment_lacks(
-                    &format!("the run loop's threads cannot be started: {error}"),
-                    "",
-                )
-            })?;
-        let handle = runtime.handle().clone();
+        let threads = Threads::start(threads).map_err(|error| {
+            environment_lacks(
+                &format!("the run loop's threads cannot be started: {error}"),
+                "",
+            )
+        })?;
+        let handle = threads.run_loop.handle().clone();
         let log = log.map(player_log).transpose()?;
         let events = EventQueue::new(log, handle.clone());
         let events =
@@ -98,14 +117,19 @@ impl PyRuntime {
             ping: seconds(ping)?.max(Duration::from_millis(10)),
             is_predicting: predict,
         };
-        let bus = bus.map(bus_settings).transpose()?.unwrap_or_default();
+        let (limits, transport) = bus.map(bus_settings).transpose()?.unwrap_or_default();
+        let limits = Limits {
+            cancel_grace: CANCEL_GRACE,
+            ..limits
+        };
+        let bus = Bus::new(threads.bus.handle().clone(), limits).with_transport(transport);
         let theatre = theatre(
             handle.clone(),
+            bus,
             events.clone(),
             launcher,
             sockets,
             settings,
-            bus,
         );
         runtime_pool::start(&theatre);
         let world = World {
@@ -127,7 +151,7 @@ impl PyRuntime {
             run_loop,
             theatre,
             events,
-            runtime: Mutex::new(Some(runtime)),
+            threads: Mutex::new(Some(threads)),
         })
     }
 
@@ -167,6 +191,11 @@ impl PyRuntime {
         Ok(dict)
     }
 
+    fn finished(&self, py: Python<'_>, run_dir: PathBuf, run: &str) -> PyResult<Vec<String>> {
+        py.detach(|| run_loop::finished(&run_dir, run))
+            .map_err(|error| run_error(RunError::Journal(error)))
+    }
+
     fn cancel(&self, run: &str) -> bool {
         self.run_loop.cancel(run)
     }
@@ -191,11 +220,6 @@ impl PyRuntime {
     ) -> PyResult<()> {
         let launch = read_launch(launch)?;
         // A Player of this key that runs is unloaded, which takes a moment.
-    fn finished(&self, py: Python<'_>, run_dir: PathBuf, run: &str) -> PyResult<Vec<String>> {
-        py.detach(|| run_loop::finished(&run_dir, run))
-            .map_err(|error| run_error(RunError::Journal(error)))
-    }
-
         py.detach(|| self.theatre.register(key.into(), launch));
         Ok(())
     }
@@ -275,6 +299,9 @@ impl PyRuntime {
                 .and_then(|player| player.child.memory_in_use());
             state.set_item("memory", memory)?;
             state.set_item("memory_limit", launch.memory)?;
+            state.set_item("ping", player.as_ref().and_then(|player| player.ping()))?;
+            let bus = player.map(|player| session_dict(py, &player.session.stats()));
+            state.set_item("bus", bus.transpose()?)?;
             states.set_item(&*key, state)?;
         }
         Ok(states)
@@ -450,11 +477,12 @@ impl PyRuntime {
         // Requests that are still open are answered with an error by their drop.
         let open = std::mem::take(&mut *self.theatre.requests.lock());
         drop(open);
-        let Some(runtime) = self.runtime.lock().take() else {
+        let Some(threads) = self.threads.lock().take() else {
             return;
         };
         self.theatre.close(patience);
-        runtime.shutdown_timeout(LAST_TASKS);
+        threads.run_loop.shutdown_timeout(LAST_TASKS);
+        threads.bus.shutdown_timeout(LAST_TASKS);
     }
 }
 
@@ -466,16 +494,12 @@ impl Drop for PyRuntime {
 
 fn theatre(
     handle: tokio::runtime::Handle,
+    bus: Bus,
     events: Arc<EventQueue>,
     launcher: PathBuf,
     sockets: PathBuf,
     settings: PoolSettings,
-    (limits, transport): (Limits, TransportSettings),
 ) -> Arc<Theatre> {
-    let limits = Limits {
-        cancel_grace: CANCEL_GRACE,
-        ..limits
-    };
     Arc::new_cyclic(|own: &Weak<Theatre>| {
         let own = own.clone();
         let threads = handle.clone();
@@ -490,7 +514,7 @@ fn theatre(
             });
         });
         Theatre {
-            bus: Bus::new(handle.clone(), limits).with_transport(transport),
+            bus,
             pool: runtime_pool::players(&settings, unload),
             tending: Tending::new(settings),
             gpus: GpuWatch::new(handle.clone()),

@@ -1,5 +1,6 @@
 //! The dicts in which Python gets what the run loop and the Players tell.
 
+use ipc_bus::SessionStats;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
@@ -10,7 +11,7 @@ use run_loop::{NodeEvent, NodeNotes, NodeState, RunEvent};
 use crate::runtime_events::{Note, Place};
 use crate::values::{ports_to_python, to_python};
 
-/// The dict that Python gets; its forms are in `pit_native.pyi`.
+/// The dict that Python gets; its forms are in `pit_native.pyi`. Keys are interned: a large run makes many of these.
 pub(crate) fn to_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     match note {
@@ -22,11 +23,11 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, 
             body,
             ..
         } => {
-            dict.set_item("event", method)?;
+            dict.set_item(intern!(py, "event"), method)?;
             set_place(&dict, place)?;
-            dict.set_item("extension", &**extension)?;
+            dict.set_item(intern!(py, "extension"), &**extension)?;
             if method == "output" || method == "ui" {
-                dict.set_item("piece", to_python(py, body)?)?;
+                dict.set_item(intern!(py, "piece"), to_python(py, body)?)?;
             } else if let Value::Map(entries) = body {
                 for (key, value) in entries {
                     let Some(key) = key.as_str().filter(|key| !RESERVED.contains(key)) else {
@@ -47,17 +48,17 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, 
             body,
             ..
         } => {
-            dict.set_item("event", "request")?;
-            dict.set_item("id", id)?;
+            dict.set_item(intern!(py, "event"), intern!(py, "request"))?;
+            dict.set_item(intern!(py, "id"), id)?;
             set_place(&dict, place)?;
-            dict.set_item("extension", &**extension)?;
-            dict.set_item("key", &**key)?;
-            dict.set_item("method", method)?;
-            dict.set_item("body", to_python(py, body)?)?;
+            dict.set_item(intern!(py, "extension"), &**extension)?;
+            dict.set_item(intern!(py, "key"), &**key)?;
+            dict.set_item(intern!(py, "method"), method)?;
+            dict.set_item(intern!(py, "body"), to_python(py, body)?)?;
         }
         Note::Withdrawn { id } => {
-            dict.set_item("event", "withdrawn")?;
-            dict.set_item("id", id)?;
+            dict.set_item(intern!(py, "event"), intern!(py, "withdrawn"))?;
+            dict.set_item(intern!(py, "id"), id)?;
         }
         Note::Player {
             key,
@@ -66,19 +67,19 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, 
             pid,
             reason,
         } => {
-            dict.set_item("event", "player")?;
-            dict.set_item("key", &**key)?;
-            dict.set_item("extension", &**extension)?;
-            dict.set_item("state", state)?;
-            dict.set_item("pid", pid)?;
-            dict.set_item("reason", reason)?;
+            dict.set_item(intern!(py, "event"), intern!(py, "player"))?;
+            dict.set_item(intern!(py, "key"), &**key)?;
+            dict.set_item(intern!(py, "extension"), &**extension)?;
+            dict.set_item(intern!(py, "state"), state)?;
+            dict.set_item(intern!(py, "pid"), pid)?;
+            dict.set_item(intern!(py, "reason"), reason)?;
         }
         Note::CallDone { token, result } => {
-            dict.set_item("event", "call_done")?;
-            dict.set_item("token", token)?;
+            dict.set_item(intern!(py, "event"), intern!(py, "call_done"))?;
+            dict.set_item(intern!(py, "token"), token)?;
             match result {
-                Ok(outputs) => dict.set_item("outputs", to_python(py, outputs)?)?,
-                Err(error) => dict.set_item("error", error_dict(py, error)?)?,
+                Ok(outputs) => dict.set_item(intern!(py, "outputs"), to_python(py, outputs)?)?,
+                Err(error) => dict.set_item(intern!(py, "error"), error_dict(py, error)?)?,
             }
         }
     }
@@ -89,8 +90,9 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, note: &Note) -> PyResult<Bound<'py, 
 const RESERVED: [&str; 4] = ["event", "run", "node", "extension"];
 
 fn set_place(dict: &Bound<'_, PyDict>, place: &Place) -> PyResult<()> {
-    dict.set_item("run", &*place.run)?;
-    dict.set_item("node", &*place.node)
+    let py = dict.py();
+    dict.set_item(intern!(py, "run"), &*place.run)?;
+    dict.set_item(intern!(py, "node"), &*place.node)
 }
 
 fn run_event(dict: &Bound<'_, PyDict>, event: &RunEvent) -> PyResult<()> {
@@ -173,7 +175,7 @@ fn run_event(dict: &Bound<'_, PyDict>, event: &RunEvent) -> PyResult<()> {
     Ok(())
 }
 
-/// Keys and states are interned, and what most nodes lack is left out: a large run makes many of these.
+/// States are interned, too, and what most nodes lack is left out.
 fn node_event(dict: &Bound<'_, PyDict>, node: &NodeEvent) -> PyResult<()> {
     let py = dict.py();
     dict.set_item(intern!(py, "event"), intern!(py, "node"))?;
@@ -253,6 +255,28 @@ fn artifact_dict<'py>(py: Python<'py>, stored: &Stored) -> PyResult<Bound<'py, P
     dict.set_item(intern!(py, "bytes"), stored.bytes)?;
     dict.set_item(intern!(py, "quality"), stored.quality)?;
     dict.set_item(intern!(py, "port"), &*stored.port)?;
+    Ok(dict)
+}
+
+/// What went over one session.
+pub(crate) fn session_dict<'py>(
+    py: Python<'py>,
+    stats: &SessionStats,
+) -> PyResult<Bound<'py, PyDict>> {
+    let counts = [
+        ("received", stats.received),
+        ("sent", stats.sent),
+        ("bytes_received", stats.bytes_received),
+        ("bytes_sent", stats.bytes_sent),
+        ("refused", stats.refused),
+        ("late", stats.late),
+        ("calls_waiting", stats.calls_waiting),
+        ("bytes_waiting", stats.bytes_waiting),
+    ];
+    let dict = PyDict::new(py);
+    for (name, count) in counts {
+        dict.set_item(name, count)?;
+    }
     Ok(dict)
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rmpv::Value;
 use run_loop::ports::NodeError;
 use run_loop::{PlayerLog, RunEvent, Sink, Speaker};
@@ -112,10 +112,10 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn ring(&mut self, bell: &Bell) {
-        if !std::mem::replace(&mut self.is_rung, true) {
-            bell.ring();
-        }
+    /// Whether the bell is to be rung, which is best done without the lock: who hears it comes for the lock at once.
+    #[must_use]
+    fn wants_ring(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_rung, true)
     }
 }
 
@@ -184,7 +184,15 @@ impl EventQueue {
             return;
         }
         waiting.notes.push_back(note);
-        waiting.ring(&self.bell);
+        self.ring(waiting);
+    }
+
+    fn ring(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        let wants_ring = waiting.wants_ring();
+        drop(waiting);
+        if wants_ring {
+            self.bell.ring();
+        }
     }
 
     /// Passes on what a Player says beside its answer.
@@ -234,7 +242,7 @@ impl EventQueue {
                     place,
                     extension,
                 });
-                waiting.ring(&self.bell);
+                self.ring(waiting);
             }
         }
     }
@@ -248,8 +256,10 @@ impl EventQueue {
             tokio::time::sleep(MOMENT).await;
             let mut waiting = waiting.lock();
             waiting.is_due = false;
-            if !waiting.notes.is_empty() {
-                waiting.ring(&bell);
+            let wants_ring = !waiting.notes.is_empty() && waiting.wants_ring();
+            drop(waiting);
+            if wants_ring {
+                bell.ring();
             }
         });
     }
@@ -306,7 +316,7 @@ impl Sink for EventQueue {
         let mut waiting = self.waiting.lock();
         waiting.notes.extend(events.drain(..).map(Note::Run));
         if is_urgent || waiting.notes.len() >= MANY {
-            waiting.ring(&self.bell);
+            self.ring(waiting);
         } else {
             self.ring_soon(&mut waiting);
         }

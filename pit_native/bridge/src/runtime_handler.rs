@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use ipc_bus::{Closed, Handler, Incoming, Responder, Room};
+use ipc_bus::{Closed, Handler, Incoming, Responder, Room, check_body};
 use rmpv::Value;
 
 use crate::runtime_events::Note;
@@ -25,6 +25,9 @@ impl Handler for PlayerHandler {
         let Some(theatre) = self.theatre.upgrade() else {
             return;
         };
+        if let Err(fault) = check_body(&incoming.method, &incoming.body) {
+            return responder.err("bad_input", &fault, "see docs/stage-protocol.md");
+        }
         let answered = theatre.answer_natively(incoming, responder, &self.extension, &self.project);
         let Some((incoming, responder)) = answered else {
             return;
@@ -53,6 +56,9 @@ impl Handler for PlayerHandler {
         let Some(theatre) = self.theatre.upgrade() else {
             return;
         };
+        if check_body(method, &body).is_err() {
+            return;
+        }
         if method == "extension.received" {
             return theatre.received(session, &body);
         }

@@ -129,7 +129,7 @@ impl PlayerLoader {
             timeout: launch.start_timeout,
         };
         let accept = door.greet(&theatre.bus, expect, handler.clone());
-        let session = theatre.handle.block_on(async {
+        let session = theatre.bus.runtime().block_on(async {
             tokio::select! {
                 biased;
                 session = accept => session.map_err(|error| LoadError::new(error.to_string())),

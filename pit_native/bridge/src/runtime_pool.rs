@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipc_bus::{CallError, CallOptions, Closed};
 use parking_lot::Mutex;
@@ -152,10 +152,14 @@ async fn ping(theatre: Arc<Theatre>, player: Entry) {
         tag: 0,
     };
     let began = player.calls.load(std::sync::atomic::Ordering::Relaxed);
+    let asked = Instant::now();
     let answer = player
         .session
         .call("ping", Value::Map(Vec::new()), options)
         .await;
+    if answer.is_ok() {
+        player.note_ping(asked.elapsed());
+    }
     // One that was used meanwhile is its caller's affair.
     if !matches!(answer, Err(CallError::Timeout(_)))
         || player.calls.load(std::sync::atomic::Ordering::Relaxed) != began

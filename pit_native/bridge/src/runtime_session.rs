@@ -32,6 +32,8 @@ pub(crate) struct PlayerSession {
     pub(crate) since: f64,
     pub(crate) calls: AtomicU64,
     pub(crate) meter: Meter,
+    /// What the last ping took, in microseconds; 0 before the first.
+    ping: AtomicU64,
     /// Why the host ended it, if it did.
     killed: Mutex<Option<String>>,
 }
@@ -54,8 +56,21 @@ impl PlayerSession {
             since,
             calls: AtomicU64::new(0),
             meter,
+            ping: AtomicU64::new(0),
             killed: Mutex::new(None),
         }
+    }
+
+    /// Notes how long a ping took.
+    pub(crate) fn note_ping(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.ping.store(micros.max(1), Ordering::Relaxed);
+    }
+
+    /// Seconds that the last ping took.
+    pub(crate) fn ping(&self) -> Option<f64> {
+        let micros = self.ping.load(Ordering::Relaxed);
+        (micros > 0).then(|| micros as f64 / 1e6)
     }
 
     /// Sends a message that wants an answer.

@@ -5,6 +5,7 @@ pub mod readers {
     pub use crate::bus::{envelope, frame};
     pub use crate::journal::journal;
     pub use crate::melody::melody;
+    pub use crate::sdk::sdk;
     pub use crate::store::{checkpoint, keys, segment};
     pub use crate::topics::topic;
 }
@@ -13,5 +14,6 @@ mod bus;
 mod journal;
 mod melody;
 mod scratch;
+mod sdk;
 mod store;
 mod topics;
