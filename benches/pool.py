@@ -72,6 +72,53 @@ def allocate(name: str) -> Row:
     )
 
 
+def allocate_bare(name: str) -> Row:
+    """The same pair beside a pool that no second thread may touch."""
+    pool = loaded([NAME])
+    free: dict[str, list[object]] = {NAME: [object()]}
+
+    def theirs() -> float:
+        def loop() -> None:
+            for _ in range(ROUNDS):
+                thing = free[NAME].pop()
+                free[NAME].append(thing)
+
+        return seconds(loop) / ROUNDS
+
+    how = (
+        "a pair; the peer takes from a list and puts back, in line and for one thread alone, without states, limits, "
+        "statistics, or handles that are refused after their release; ours is two calls and makes a handle"
+    )
+    return compare(name, lambda: _ours(pool), "dict and list in line", theirs, unit="ns", scale=1e9, how=how)
+
+
+def call(name: str) -> Row:
+    """What a call across the bridge costs at least: the state of an entry, one look-up by name."""
+    pool = loaded([NAME])
+    known = {NAME}
+
+    def ours() -> float:
+        ask = pool.state
+
+        def loop() -> None:
+            for _ in range(ROUNDS):
+                ask(NAME)
+
+        return seconds(loop) / ROUNDS
+
+    def theirs() -> float:
+        ask = known.__contains__
+
+        def loop() -> None:
+            for _ in range(ROUNDS):
+                ask(NAME)
+
+        return seconds(loop) / ROUNDS
+
+    how = "one argument, a look-up by text in both; the peer is a METH_O of CPython; the document promises 10 µs"
+    return compare(name, ours, "set.__contains__", theirs, unit="ns", scale=1e9, how=how)
+
+
 def allocate_ttl(name: str) -> Row:
     """The same pair beside what is often taken for it: a cache whose entries expire."""
     from cachetools import TTLCache
@@ -182,7 +229,9 @@ def dead_player(name: str) -> Row:
 
 ROWS: dict[str, Callable[[str], Row]] = {
     "pool.allocate+release": allocate,
+    "pool.allocate+release, one thread": allocate_bare,
     "pool.allocate+release, TTL cache": allocate_ttl,
+    "bridge.call": call,
     "pool.p99 beside a busy thread": beside_busy_thread,
     "pool.100 active at once": hundred,
     "pool.dead Player found": dead_player,

@@ -246,7 +246,8 @@ def test_what_json_does_not_know_is_found_however_deep() -> None:
         return value
 
     node = {"id": "a", "kind": "operator", "player": "a/b#c"}
-    for value in (1, 0.5, "x", None, True, [], {}, deep(90, 1)):
+    fine: list[Any] = [1, 0.5, "x", None, True, [], {}, deep(90, 1)]
+    for value in fine:
         from_document({"name": "x", "nodes": [{**node, "params": {"v": value}}]})
     for value in (float("inf"), float("nan"), b"x", {1: 2}, (1,), deep(30, float("inf")), deep(120, 1), 1j):
         with pytest.raises(InvalidMelody):
