@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from conductor.proposer import melody_from, messages_for
 from symphony.app.project import ProjectView
 from symphony.config import Configuration
 from symphony.errors import SymphonyError
@@ -57,6 +56,8 @@ async def propose(
     """The model's Melody in the shape of `compose --json`; None, with the reason in the log, when it has none that
     is valid. It never raises for what the model or its endpoint do.
     """
+    from conductor.proposer import melody_from, messages_for  # loads numpy, which no page waits for
+
     endpoint = endpoint_of(configuration)
     if endpoint is None:
         log.info("no model endpoint is configured, so that none is asked", extra={"component": "conductor"})

@@ -27,7 +27,7 @@ async def main():
 asyncio.run(main())
 """
 LATER = [
-    *("numpy", "onnxruntime", "tokenizers", "conductor", "torch"),  # the Conductor, once a page is shown
+    *("numpy", "onnxruntime", "tokenizers", "conductor.core", "torch"),  # the Conductor, once a page is shown
     *("boto3", "botocore", "azure"),  # tiers, when something moves
     *("cryptography", "keyring"),  # signatures and keys, where there are any
     *("httpx2", "rich", "yaml", "jsonschema", "markdown"),
