@@ -15,11 +15,12 @@ from symphony.types.port_types import PROJECT, TypeLattice, element_type
 Line = dict[str, Any]
 
 
-def prompts() -> list[Line]:
+def prompts(pattern: str = "prompts*.jsonl") -> list[Line]:
     """The lines of `prompts.jsonl` (seen while the Conductor was tuned), `prompts_fresh.jsonl` (written
-    later, tuned on from then) and `prompts_sealed.jsonl` (written before the last training, never tuned on).
+    later, tuned on from then) and `prompts_sealed.jsonl` (written before the last training, never tuned on);
+    those of `unseen.jsonl`, looked at once, stand apart.
     """
-    files = sorted(Path(__file__).parent.glob("prompts*.jsonl"))
+    files = sorted(Path(__file__).parent.glob(pattern))
     return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 

@@ -39,7 +39,7 @@ def test_no_prompt_copies_an_example() -> None:
 
     examples = [set(content_words(e)) for spec in bundled()[0] for e in spec.examples]
     copied = []
-    for line in prompts():
+    for line in [*prompts(), *prompts("unseen.jsonl")]:
         words = set(content_words(line["prompt"]))
         if len(words) > 3 and any(len(words & e) / len(words) > 0.8 for e in examples if e):
             copied.append(line["prompt"])

@@ -14,8 +14,10 @@ from symphony.errors import BadInput
 from .conftest import CONTEXT, NOW, bundled, conductor_over
 from .judging import faults, invalidities, prompts
 
-LEAST_RIGHT = 0.80
+LEAST_RIGHT = 0.88
 """Of the natural prompts, held or raised, never lowered; the aim is .85."""
+LEAST_RIGHT_UNSEEN = 0.7
+"""Of those that were looked at once."""
 
 PARAPHRASES = (
     "Which files change most and are hardest to maintain? Write me a report with a chart",
@@ -81,6 +83,20 @@ def test_every_melody_is_valid_and_most_do_what_was_asked(conductor: Conductor) 
             wrong[line["prompt"]] = found
     share = 1 - len(wrong) / len(prompts())
     assert share >= LEAST_RIGHT, f"{share:.2f} right; " + "\n".join(f"{k}: {v}" for k, v in wrong.items())
+
+
+def test_prompts_that_nobody_tuned_on_are_served_and_what_is_impossible_is_refused(
+    conductor: Conductor,
+) -> None:
+    lines = prompts("unseen.jsonl")
+    made = [conductor.compose(line["prompt"], CONTEXT) for line in lines]
+    wrong = {
+        line["prompt"]: found for line, one in zip(lines, made, strict=True) if (found := faults(line, one))
+    }
+    assert len(wrong) <= (1 - LEAST_RIGHT_UNSEEN) * len(lines), wrong
+    assert not [
+        line["id"] for line, one in zip(lines, made, strict=True) if one.possible and not line["possible"]
+    ]
 
 
 def test_chance_under_the_same_masks_is_valid_and_far_worse(conductor: Conductor) -> None:
