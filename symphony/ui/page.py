@@ -332,7 +332,8 @@ class Pages:
         return {name: text for name, text in texts.items() if text != self._written.get(name)}
 
     def _keep(self, texts: dict[str, str]) -> None:
-        assert self._memory is not None
+        if self._memory is None:
+            return
         for name, text in texts.items():
             self._memory.write(name, text)
             self._written[name] = text
