@@ -99,6 +99,11 @@ def learn(options: argparse.Namespace) -> dict[str, Any]:
     shown = demonstrations(options.extensions, embed, incumbent, options.seed)
     say("learning")
     arrays, curve = improve(incumbent, buffer, numbers, shown, seed=options.seed)
+    if not curve:
+        raise BadInput(
+            "Every step from what is kept led too far from the policy in use, so nothing was learnt",
+            remedy="it is tried again when more runs have ended",
+        )
     digest = hashlib.sha256(b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
     version = f"{learnt_from(shipped.version)}{digest[:12]}"
     facts = {
