@@ -279,9 +279,7 @@ class Host(
         ]
         if self._page_at is not None:
             surface.append(self._make_page(get("host.port")))
-        conductor = (
-            [Phase("Conductor", [services.planner])] if get("conductor.enabled") else []
-        )
+        conductor = [Phase("Conductor", [services.planner])] if get("conductor.enabled") else []
         return [Phase("engine", engine), *conductor, Phase("health and page", surface)]
 
     async def _begin_planning(self) -> None:
