@@ -36,11 +36,12 @@ SHOWN = (3, 2, 60)
 """Demonstrations: worlds of bundled Players, invented ones, and levels in each."""
 
 
-def step_back() -> None:
-    """Takes the lowest priority of processor and disk, and ends with the host."""
-    os.nice(19)
-    if hasattr(psutil, "IOPRIO_CLASS_IDLE"):
-        psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
+def step_back(*, is_eager: bool = False) -> None:
+    """Ends with the host, and takes the lowest priority of processor and disk unless it is eager."""
+    if not is_eager:
+        os.nice(19)
+        if hasattr(psutil, "IOPRIO_CLASS_IDLE"):
+            psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
     threading.Thread(target=_end_with_host, daemon=True).start()
 
 
@@ -150,9 +151,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--levels", type=int, help="fewer levels of the gate, for a try: it promotes nothing then"
     )
+    parser.add_argument("--eager", action="store_true", help="keep the priority of who starts it, for a try")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args(arguments)
-    step_back()
+    step_back(is_eager=options.eager)
     try:
         answer = learn(options)
     except (SymphonyError, OSError) as error:

@@ -173,7 +173,7 @@ async def test_the_host_starts_the_learner_and_the_gate_has_the_last_word(tmp_pa
         for prompt in ("list the files", "count the TODO comments by file"):
             await played(host, prompt)
         learning = host.services.learning
-        learning._learner = Learner(bundled_extensions(), encoder_files(), ("--levels", "12"))
+        learning._learner = Learner(bundled_extensions(), encoder_files(), ("--levels", "12", "--eager"))
         answer = await host.train_policy()
         assert not answer["promoted"] and "too few" in answer["reason"] and answer["curve"]
         shown = await host.learning()
