@@ -65,7 +65,7 @@ def keep(state: PageState) -> str:
     """What is kept of `state`, as JSON of at most `PLAN_LIMIT` characters."""
     compose = state.compose
     plan = KeptPlan.model_construct(
-        mode=compose.mode,  # type: ignore[arg-type]
+        mode=compose.mode,
         prompt=compose.prompt,
         answer=compose.answer,
         melody=compose.melody,

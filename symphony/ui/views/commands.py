@@ -119,9 +119,12 @@ async def _open(page: Page, _argument: str, _value: Any) -> None:
     page.ask(KIND, busy=True)
     views = [name for name, loaded in _lists(page.state) if not loaded]
     await asyncio.gather(*(page.load(name) for name in views))
-    question = page.state.question
-    if question is not None and question.kind == KIND:
+    if _is_open(page.state):
         page.ask(KIND)
+
+
+def _is_open(state: PageState) -> bool:
+    return state.question is not None and state.question.kind == KIND
 
 
 def _lists(state: PageState) -> list[tuple[str, bool]]:
