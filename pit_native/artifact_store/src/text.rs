@@ -11,6 +11,7 @@ use crate::types::ArtifactId;
 use std::path::Path;
 use tantivy::collector::TopDocs;
 use tantivy::directory::MmapDirectory;
+use tantivy::merge_policy::LogMergePolicy;
 use tantivy::query::{AllQuery, BooleanQuery, BoostQuery, Occur, PhraseQuery, Query, TermQuery};
 use tantivy::schema::{
     Field, INDEXED as INDEXED_BYTES, IndexRecordOption, STORED, STRING, Schema, TantivyDocument,
@@ -28,6 +29,12 @@ use tantivy::{
 pub(crate) const INDEXED: usize = 1 << 20;
 /// Memory of the writer, the least that tantivy takes.
 const WRITER_BYTES: usize = 15_000_000;
+/// Segments of fewer documents are merged with each other whatever their sizes. Artifacts come a few at a time and
+/// may be a megabyte of words each: were this the library's 10,000, every eighth commit would write all of a long
+/// session's texts again.
+const MERGED_AT_ONCE: u32 = 64;
+/// Segments are merged with those of the same layer; a layer's are up to two to this many times larger than the last's.
+const LAYER: f64 = 3.0;
 const WORDS: &str = "words";
 /// Bytes of documents that are read at once. They are short and lie in the page cache: what a search
 /// would pay for is unpacking a large block for each of its hits.
@@ -189,9 +196,15 @@ impl TextIndex {
 
     /// A writer; it holds threads and memory, so it is dropped when there is nothing to write.
     pub(crate) fn writer(&self) -> Result<IndexWriter> {
-        self.index
+        let writer = self
+            .index
             .writer_with_num_threads(1, WRITER_BYTES)
-            .map_err(failed)
+            .map_err(failed)?;
+        let mut merging = LogMergePolicy::default();
+        merging.set_min_layer_size(MERGED_AT_ONCE);
+        merging.set_level_log_size(LAYER);
+        writer.set_merge_policy(Box::new(merging));
+        Ok(writer)
     }
 
     /// Adds a document in the place of the one with the same content and name.
