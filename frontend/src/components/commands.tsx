@@ -27,11 +27,10 @@ export function Commands({ props, send }: ElementOf<'Commands'>) {
           className="host-colors fixed top-[12dvh] left-1/2 z-50 w-[min(38rem,calc(100vw-1.5rem))] -translate-x-1/2 animate-appear overflow-hidden rounded-xl border bg-surface shadow-soft"
         >
           <Primitive.Title className="sr-only">Commands</Primitive.Title>
-          <Command label="Commands" loop>
+          <Command label="Search commands" loop>
             <div className="flex items-center gap-2.5 border-b px-4">
               <Search aria-hidden className="size-4 shrink-0 text-muted" />
               <Command.Input
-                aria-label="Search commands"
                 placeholder="What do you want to do?"
                 className="h-12 min-w-0 flex-1 bg-transparent text-base outline-none placeholder:text-muted/80"
               />

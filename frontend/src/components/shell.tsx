@@ -121,7 +121,11 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
             >
               <Command aria-hidden className="size-4" />
               <span className="hidden lg:inline">Commands</span>
-              <kbd className="ml-auto hidden font-sans text-xs lg:inline">{KEYS}</kbd>
+              <span
+                aria-hidden
+                data-keys={KEYS}
+                className="ml-auto hidden text-xs before:content-[attr(data-keys)] lg:inline"
+              />
             </button>
           </Tooltip>
           <Tooltip text={`Theme: ${THEME_WORDS[theme]}`} side="right">

@@ -45,15 +45,16 @@ class Command:
 
 def commands(state: PageState) -> list[Command]:
     """All that can be done now: in the open view, to go elsewhere, in the other views, each setting."""
-    from symphony.ui.views import VIEWS  # the register imports the views
+    from symphony.ui.views import VIEWS, panels  # the register imports the views
 
     open_view = state.view
+    views = {name: view for name, view in VIEWS.items() if name != "panels" or panels.panels_of(state.motifs)}
     found = _of_view(open_view, "Here", VIEWS[open_view].render(state))
     found += [
-        Command(f"Go to {view.title}", "Go to", name) for name, view in VIEWS.items() if name != open_view
+        Command(f"Go to {view.title}", "Go to", name) for name, view in views.items() if name != open_view
     ]
     found.append(Command("Open a project", "Go to", "", element="shell", event="project"))
-    for name, view in VIEWS.items():
+    for name, view in views.items():
         if name != open_view:
             found += _of_view(name, view.title, view.render(state))
     found += [
@@ -62,7 +63,12 @@ def commands(state: PageState) -> list[Command]:
         )
         for row in state.settings.rows
     ]
-    return list({command.id: command for command in found}.values())
+    once: dict[tuple[str, ...], Command] = {}
+    for command in found:
+        # Views say the same of what is not about one thing, such as writing a prompt: that stands once.
+        is_general = bool(command.element) and ":" not in command.element and command.event == "press"
+        once.setdefault((command.label,) if is_general else ("", command.id), command)
+    return list(once.values())
 
 
 def _search(row: dict[str, Any]) -> tuple[str, str, str]:
