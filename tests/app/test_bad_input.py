@@ -142,5 +142,5 @@ def test_a_host_with_a_malformed_keyring_ends_with_one_line(
     done = symphony(
         "runs", "list", PYTHONPATH=str(tmp_path), PYTHON_KEYRING_BACKEND="malformed_keyring.Keyring"
     )
-    one_line(done, 3, "does not hold a key of a store")
+    one_line(done, 3, "does not hold a key")
     assert not any((home / "store").iterdir())
