@@ -107,11 +107,10 @@ async def test_a_clock_that_jumps_under_a_host(clock: Clock, home: Path, tmp_pat
         order = []
         # While a step runs, a day passes, then the clock goes back by three; its limit is 20 seconds of its own time.
         for name, jump in (("first", DAY), ("second", -2 * DAY), ("third", 400 * DAY), ("fourth", 0)):
-            gate = project / f"{name} gate"
-            run = await begin(f"until [ -e '{gate}' ]; do sleep 0.05; done; echo {name}")
+            # Not until a file appears: a sandbox's view of a folder may go on lacking what it was asked for before.
+            run = await begin(f"sleep 2; echo {name}")
             await until(partial(client.get_run, run), lambda r: r["run"]["nodes"][0]["status"] == "running")
             clock.set(jump)
-            gate.touch()
             order.append((await ended(run))["id"])
             saved = await client.save_melody(shell(name), name)
             assert saved["name"] == name
