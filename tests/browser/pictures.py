@@ -93,6 +93,9 @@ def main(target: Path) -> None:
             page.get_by_role("button", name="Compose").click()
             expect(page.locator("[data-node]").first).to_be_visible()
             camera.take("compose")
+            page.get_by_role("button", name="Save", exact=True).click()
+            page.get_by_role("dialog").get_by_role("button", name="Save").click()
+            expect(page.get_by_role("dialog")).to_have_count(0)
             page.get_by_role("button", name="Play", exact=True).click()
             expect(page.locator('[data-run-state="succeeded"]')).to_be_visible()
             camera.take("board")
@@ -104,7 +107,10 @@ def main(target: Path) -> None:
                 _open(page, view)
                 if view == "Artifacts":
                     page.get_by_role("link", name=re.compile("report.md")).first.click()
-                    expect(page.get_by_role("article").get_by_role("heading").first).to_be_visible()
+                if view == "Polyphony Store":
+                    page.locator("#view").get_by_role("link").first.click()
+                    expect(page.locator("[data-node]").first).to_be_visible()
+                expect(page.locator("#view").get_by_role("heading").nth(1)).to_be_visible()
                 camera.take(view.lower().replace(" ", "-"))
 
 
