@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from symphony.ui.node import h
 from symphony.ui.page import Page
 from symphony.ui.state import PageState
 from symphony.ui.views import VIEWS, commands
@@ -75,6 +76,15 @@ async def test_what_a_motif_shows_is_never_a_command_of_the_host() -> None:
         {"type": "Foreign", "key": "f", "props": {}, "children": [button]}, {**button, "props": {"label": "Own"}},
     ]}  # fmt: skip
     assert [command.label for command in commands._of_view("panels", "Panels", tree)] == ["Own"]
+
+
+async def test_a_button_that_answers_a_question_stands_beside_it() -> None:
+    tree = h(
+        "Line", h("Text", "Was this what you wanted?"), h("Button", key="good:1", label="Good"), key="rating"
+    )
+    assert [(c.label, c.hint) for c in commands._of_view("board", "Here", tree)] == [
+        ("Good", "Was this what you wanted?")
+    ]
 
 
 async def test_the_palette_draws_nothing_that_the_catalogue_does_not_know(page: Page) -> None:

@@ -99,10 +99,22 @@ def _events(node: Node, under: str) -> Iterator[tuple[str, str, Any, str, str]]:
     elif kind == "Switch" and not key.startswith("settings.value:"):
         is_on = bool(props.get("value"))
         yield key, "change", not is_on, f"{label}: turn {'off' if is_on else 'on'}", under
-    inner = str(props.get("title") or label or under) if kind in ("Section", "Card", "Article") else under
+    inner = under
+    if kind in ("Section", "Card", "Article"):
+        inner = str(props.get("title") or label or under)
+    elif kind == "Line":
+        inner = _said(node) or under
     for child in node["children"]:
         if isinstance(child, dict):
             yield from _events(child, inner)
+
+
+def _said(line: Node) -> str:
+    """The text that stands in a line beside its buttons, such as the question that they answer."""
+    texts = (
+        child["children"] for child in line["children"] if isinstance(child, dict) and child["type"] == "Text"
+    )
+    return next((text[0] for text in texts if text and isinstance(text[0], str)), "")
 
 
 def dialog(state: PageState, question: Question) -> Node:
