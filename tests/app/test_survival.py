@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from symphony.app.lock import HomeLock
+from tests.processes import descendants, descendants_named, ended, mounting
 
 Run = Callable[..., Any]
 SYMPHONY = str(Path(sys.prefix) / "bin" / "symphony")
@@ -111,18 +112,11 @@ def test_no_process_outlives_a_killed_host(home: Path, tmp_path: Path) -> None:
     project.mkdir()
     with started(home, "play", melody(project, "sleep 300"), "--project", project, "--yes") as process:
         until(lambda: states(home).get("s0") == "running", "the node")
-        family = psutil.Process(process.pid)
-        children = until(
-            lambda: (
-                [c for c in family.children(recursive=True) if "sleep" in c.name()]
-                and family.children(recursive=True)
-            ),
-            "the program",
-        )
+        until(lambda: descendants_named("sleep", process.pid), "the program")
+        children = [child for child, _ in descendants(process.pid)]
         process.send_signal(signal.SIGKILL)
         process.wait()
-        psutil.wait_procs(children, timeout=LONG)
-        assert not [c for c in children if c.is_running() and c.status() != psutil.STATUS_ZOMBIE]
+        until(lambda: all(ended(child) for child in children), "the end of every process")
 
 
 def test_a_killed_player_fails_or_retries_only_its_node(
@@ -137,8 +131,7 @@ def test_a_killed_player_fails_or_retries_only_its_node(
     )
     with started(home, "play", file, "--project", repository, "--yes", "--json") as process:
         until(lambda: states(home).get("victim") == "running", "the victim")
-        family = psutil.Process(process.pid)
-        players = until(lambda: _players(family, "shell"), "the Player of shell")
+        players = until(lambda: _players(process.pid, "shell"), "the Player of shell")
         for player in players:
             player.kill()
         out, err = process.communicate(timeout=LONG)
@@ -149,17 +142,10 @@ def test_a_killed_player_fails_or_retries_only_its_node(
     assert nodes["victim"]["attempts"] == 2
 
 
-def _players(family: psutil.Process, extension: str) -> list[psutil.Process]:
+def _players(host: int, extension: str) -> list[psutil.Process]:
     """The sandboxed interpreters whose extension folder is `extension`, found by what they have mounted."""
-    found = []
-    for child in family.children(recursive=True):
-        try:
-            mounts = Path(f"/proc/{child.pid}/mountinfo").read_text()
-            if "python" in child.name() and f"extensions/{extension} " in mounts.replace("\n", " "):
-                found.append(child)
-        except (OSError, psutil.Error):
-            continue
-    return found
+    folder = f"extensions/{extension} "
+    return [p for p in descendants_named("python", host) if folder in mounting(p).replace("\n", " ")]
 
 
 def test_a_second_host_prints_the_page_of_the_first(symphony: Run, home: Path) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from symphony.engine.figures import Figures, Sketch
@@ -15,6 +14,7 @@ from symphony.engine.history import History
 from symphony.errors import BadInput, InvalidMelody, PermissionDenied
 from symphony.telemetry import read_logs
 from tests.engine.conftest import PATIENCE, Stage, control, melody, node, shell
+from tests.processes import descendants_named
 
 Json = dict[str, Any]
 
@@ -186,13 +186,10 @@ async def test_what_players_log_is_all_in_the_log(stage: Stage) -> None:
 
 
 async def test_cancelling_ends_the_programs_of_a_player(stage: Stage) -> None:
-    def sleepers() -> list[psutil.Process]:
-        return [p for p in psutil.Process().children(recursive=True) if p.name() == "sleep"]
-
     run = await stage.begin(melody("sleep", [shell("s", "exec sleep 300")]))
-    await until(sleepers)
+    await until(lambda: descendants_named("sleep"))
     await stage.host.cancel_run(run)
-    await until(lambda: not sleepers())
+    await until(lambda: not descendants_named("sleep"))
     assert node(await stage.end(run), "s")["status"] == "cancelled"
 
 
