@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # pytest.approx looks into this module wherever it is loaded, also while a thread of the host is still loading it.
-import numpy  # noqa: F401, ICN001
+import numpy  # noqa: F401
 import pytest
 from hypothesis import HealthCheck, settings
 
