@@ -129,10 +129,16 @@ class Subscriptions:
                 continue
             self._seen[uri] = mark
             await self._bus.publish(ResourceUpdated(uri))
-            for held in list(self._sessions.values()):
-                if uri in held:
-                    with contextlib.suppress(Exception):  # a session that is gone hears nothing
-                        await held[uri]()
+            for session, held in list(self._sessions.items()):
+                if uri not in held:
+                    continue
+                try:
+                    await held[uri]()
+                except Exception as error:  # whatever a transport raises must not keep others from being told
+                    log.debug(
+                        "session %s hears nothing any more: %s: %s", session, type(error).__name__, error
+                    )
+                    self._sessions.pop(session, None)
 
     async def _mark(self, uri: str) -> str:
         """What is another one when the resource is; empty for one that is not there."""
