@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from conductor.rules import STOP, Choice, by_rules
 from conductor.standing import above
 from conductor.words import content_words
 
+Array = np.ndarray[Any, np.dtype[np.float32]]
 Chooser = Callable[[Episode, list[int]], Choice]
 
 SERVED = 0.5
@@ -36,14 +37,10 @@ def by_policy(policy: Policy, watch: Watch | None = None) -> Chooser:
             raise RuntimeError("the table has no learned keys")
         matches = episode.matches(candidates)
         state, stop = episode.state(policy.project), episode.stop_facts(candidates, matches)
+        asked = set(episode.owed(candidates))
+        owed = [place for place, one in enumerate(candidates) if one in asked]
         logits = policy.logits(state, table.learned[candidates], matches, stop)
-        wants_to_stop = int(np.argmax(logits)) == len(candidates)
-        owed = episode.owed(candidates)
-        if owed or not episode.draft.nodes:
-            logits[-1] = -np.inf
-        if owed and wants_to_stop:
-            # It would stop too early: then only what is owed comes into question.
-            logits[[place for place, c in enumerate(candidates) if c not in owed]] = -np.inf
+        logits = masked(logits, owed, is_empty=not episode.draft.nodes)
         likely = np.exp(logits - logits.max())
         likely /= likely.sum()
         best = int(np.argmax(likely))
@@ -54,6 +51,21 @@ def by_policy(policy: Policy, watch: Watch | None = None) -> Chooser:
         return (candidates[best] if best < len(candidates) else STOP), float(likely[best])
 
     return choose
+
+
+def masked(logits: Array, owed: Sequence[int], *, is_empty: bool) -> Array:
+    """Scores of the candidates and, last, of STOP with what may not be chosen at -inf.
+
+    Nothing stops with an empty graph or while something is owed; `owed` are places of candidates. Whoever would
+    stop too early has only these to choose from.
+    """
+    left = logits.copy()
+    last = len(logits) - 1
+    if owed or is_empty:
+        left[-1] = -np.inf
+    if len(owed) and int(np.argmax(logits)) == last:
+        left[[place for place in range(last) if place not in owed]] = -np.inf
+    return left
 
 
 def chooser_of(policy: Policy | None, watch: Watch | None = None) -> Chooser:

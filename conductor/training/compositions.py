@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 import conductor
-from conductor.composer import Chooser, by_policy
 from conductor.episode import Table
 from conductor.learning.gate import FEWEST_LEVELS
 from conductor.policy import Policy, expected_shapes
@@ -22,6 +21,7 @@ from conductor.rules import STOP
 from conductor.training.dataset import draw_levels, episode_of, open_world, right_actions
 from conductor.training.levels import Level, World, make_world
 from conductor.training.library import invented_library
+from conductor.training.walks import Walks
 from symphony.stage.manifest import load_manifest
 from symphony.types.players import FunctionSpec
 from symphony.types.port_types import TypeLattice
@@ -31,6 +31,8 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 VERSION = 1
 """Part of every draw and of the names of kept results."""
 LEVELS_A_WORLD = 200
+Opened = tuple[Table, Iterable[tuple[Walks, list[int] | None]]]
+"""A world's table, and its levels with the Players that are right in each."""
 FIRST_INVENTED = 2_000_000
 """Seeds of invented libraries from here on: training draws its own below."""
 
@@ -92,9 +94,17 @@ def digest_of(policy: Policy) -> str:
 
 
 class Gauge:
-    """Plays packs over the Players of a folder. What was once measured of a policy is kept in `cache`."""
+    """Plays packs over the Players of a folder. What was once measured of a policy is kept in `cache`.
 
-    def __init__(self, extensions: Path, embed: Embed, cache: Path | None = None) -> None:
+    With `keeps` the states of all levels stay in memory (some 40 KB a level), so that another policy, which goes
+    nearly the same ways, costs little more than its networks.
+    """
+
+    def __init__(
+        self, extensions: Path, embed: Embed, cache: Path | None = None, *, keeps: bool = False
+    ) -> None:
+        self._keeps = keeps
+        self._kept: dict[Pack, list[Opened]] = {}
         self._functions, self._lattice = bundled(extensions)
         self._embed, self._cache = embed, cache
         # What was measured holds for these Players and for this code of the masks.
@@ -110,7 +120,7 @@ class Gauge:
         Policies must share their directions, as those do that were learnt from one another.
         """
         files = [self._file(pack, policy) for policy in policies]
-        found = [_kept(file, pack.size) for file in files]
+        found = [_measured(file, pack.size) for file in files]
         missing = [n for n, results in enumerate(found) if results is None]
         if missing:
             played = self._play(pack, [policies[n] for n in missing])
@@ -128,29 +138,44 @@ class Gauge:
 
     def _play(self, pack: Pack, policies: Sequence[Policy]) -> list[Array]:
         results: list[list[float]] = [[] for _ in policies]
-        goals = self._goals(pack)
-        known = json.loads(goals.read_text()) if goals is not None and goals.exists() else {}
-        for world, levels in pack.worlds(self._functions, self._lattice):
-            table = open_world(world, self._embed, policies[0].project)
+        for table, levels in self._opened(pack, policies[0]):
             assert table.reduced is not None
             keys = [policy.learned_keys(table.reduced) for policy in policies]
+            for walks, goal in levels:
+                for policy, learned, found in zip(policies, keys, results, strict=True):
+                    found.append(float(walks.played(policy, learned) == goal))
+        return [np.array(found[: pack.size], dtype=np.float32) for found in results]
+
+    def _opened(self, pack: Pack, policy: Policy) -> Iterator[Opened]:
+        """The worlds of a pack with their levels; those that are kept, if all were."""
+        if pack in self._kept:
+            yield from self._kept[pack]
+            return
+        goals = self._goals(pack)
+        known = json.loads(goals.read_text()) if goals is not None and goals.exists() else {}
+        opened: list[Opened] = []
+        for world, levels in pack.worlds(self._functions, self._lattice):
+            table = open_world(world, self._embed, policy.project)
             for level in levels:
                 if level.prompt not in known:
                     known[level.prompt] = wanted(table, level, self._embed)
-                for policy, learned, found in zip(policies, keys, results, strict=True):
-                    table.learned = learned
-                    chosen = played(table, level, self._embed, by_policy(policy))
-                    found.append(float(chosen == known[level.prompt]))
+            walks = ((Walks(table, level, self._embed, policy), known[level.prompt]) for level in levels)
+            if self._keeps:
+                opened.append((table, list(walks)))
+                yield opened[-1]
+            else:
+                yield table, walks
         if goals is not None:
             goals.parent.mkdir(parents=True, exist_ok=True)
             goals.write_text(json.dumps(known))
-        return [np.array(found[: pack.size], dtype=np.float32) for found in results]
+        if self._keeps:
+            self._kept[pack] = opened
 
     def _goals(self, pack: Pack) -> Path | None:
         return None if self._cache is None else self._cache / f"{pack.name}-{pack.size}-{self._digest}.json"
 
 
-def _kept(file: Path | None, size: int) -> Array | None:
+def _measured(file: Path | None, size: int) -> Array | None:
     if file is None or not file.exists():
         return None
     try:
@@ -170,14 +195,3 @@ def wanted(table: Table, level: Level, embed: Embed) -> list[int] | None:
         if STOP in right:
             return sorted({node.function for node in episode.draft.nodes})
         episode.step(min(right))
-
-
-def played(table: Table, level: Level, embed: Embed, chooser: Chooser) -> list[int]:
-    """The Players that a chooser ends with, sorted."""
-    episode = episode_of(table, level, embed)
-    while candidates := episode.candidates():
-        action, _ = chooser(episode, candidates)
-        if action == STOP:
-            break
-        episode.step(action)
-    return sorted({node.function for node in episode.draft.nodes})
