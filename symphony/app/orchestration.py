@@ -6,9 +6,10 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from conductor.needs import Means, Measured
 from conductor.playing import (
@@ -29,6 +30,7 @@ from symphony.config.home import Home
 from symphony.config.orchestration import LocalModel, Models, Policies
 from symphony.engine.figures import Figures
 from symphony.engine.history import History
+from symphony.engine.record import RunRecord
 from symphony.errors import SymphonyError
 from symphony.melody.control import EXTENSION as CONTROL
 from symphony.melody.templates import Template, Workflows
@@ -39,6 +41,32 @@ Json = dict[str, Any]
 
 LATEST = 500
 """Runs whose results are looked at for their quality."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a run says of its Players and models: the quality of what they made, and what they lost."""
+
+    has_ended: bool
+    made: tuple[tuple[str, float], ...]
+    models: tuple[tuple[str, float], ...]
+    lost: tuple[str, ...]
+
+    @classmethod
+    def of(cls, record: RunRecord) -> Self:
+        players = {node.id: node.player for node in record.info.nodes}
+        asked = {
+            node["id"]: str(node["params"]["model"])
+            for node in record.melody.get("nodes", [])
+            if isinstance((node.get("params") or {}).get("model"), str)
+        }
+        known = [(r.get("node"), float(r["quality"])) for r in record.results if r.get("quality") is not None]
+        return cls(
+            record.info.status != "running",
+            tuple((players[node], quality) for node, quality in known if node in players),
+            tuple((asked[node], quality) for node, quality in known if node in asked),
+            tuple(asked[one.id] for one in record.info.nodes if one.status == "failed" and one.id in asked),
+        )
 
 
 class Rules:
@@ -103,6 +131,7 @@ class Orchestration:
         self._arbiter = arbiter
         self._figures = figures
         self._history = history
+        self._outcomes: dict[str, _Outcome] = {}
         self._room = room
         self._is_new = False
         self._trying: dict[tuple[str, str], tuple[str, str]] = {}
@@ -151,27 +180,23 @@ class Orchestration:
 
     def _qualities(self) -> tuple[dict[str, float], dict[str, Measured]]:
         """The mean quality of what Players made, and how models fared, in the latest runs."""
+        latest = self._history.ids(LATEST)
+        new = [run for run in latest if run not in self._outcomes]
+        outcomes = {run: self._outcomes[run] for run in latest if run in self._outcomes}
+        for record in self._history.each(new):
+            outcomes[record.info.id] = _Outcome.of(record)
+        # One that plays is looked at again.
+        self._outcomes = {run: one for run, one in outcomes.items() if one.has_ended}
         made: dict[str, list[float]] = {}
         models: dict[str, list[float]] = {}
         lost: dict[str, int] = {}
-        for record in self._history.newest(LATEST):
-            players = {node.id: node.player for node in record.info.nodes}
-            asked = {
-                node["id"]: str(node["params"]["model"])
-                for node in record.melody.get("nodes", [])
-                if isinstance((node.get("params") or {}).get("model"), str)
-            }
-            for result in record.results:
-                node, quality = result.get("node"), result.get("quality")
-                if quality is None:
-                    continue
-                if node in players:
-                    made.setdefault(players[node], []).append(float(quality))
-                if node in asked:
-                    models.setdefault(asked[node], []).append(float(quality))
-            for one in record.info.nodes:
-                if one.status == "failed" and one.id in asked:
-                    lost[asked[one.id]] = lost.get(asked[one.id], 0) + 1
+        for one in outcomes.values():
+            for player, quality in one.made:
+                made.setdefault(player, []).append(quality)
+            for model, quality in one.models:
+                models.setdefault(model, []).append(quality)
+            for model in one.lost:
+                lost[model] = lost.get(model, 0) + 1
         by_model = {
             name: Measured(
                 runs=len(models.get(name, [])), failed=lost.get(name, 0), quality=_mean(models.get(name, []))
@@ -228,6 +253,7 @@ class Orchestration:
         if event.get("event") != "workflowComplete":
             return
         self.taken.pop(event["run"]["id"], None)
+        self._outcomes.pop(event["run"]["id"], None)  # one that was resumed ends anew
         if self._is_new:
             self._is_new = False
             asyncio.get_running_loop().run_in_executor(None, self._keep)

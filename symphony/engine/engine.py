@@ -100,7 +100,9 @@ class Engine:
         self._emit = emit
         self._on_step = on_step
         self._teller = Teller(history, emit)
-        self._figures: Figures | None = None
+        self.figures = Figures()
+        """What nodes took in all runs that have ended."""
+        history.found.append(lambda record: self.figures.add(record.info))
         self._node_timeout = node_timeout
         self._counts_nodes = counts_nodes
         self._grants = grants
@@ -239,14 +241,6 @@ class Engine:
         of = f"{run}/{inner}" if inner else run
         return node in self._runtime.finished(str(folder_of(self._history.folder, of)), of)
 
-    @property
-    def figures(self) -> Figures:
-        """What nodes took in all runs that have ended."""
-        if self._figures is None:
-            ended = (record.info for record in self._history.all() if record.info.id not in self._playing)
-            self._figures = Figures(ended)
-        return self._figures
-
     def cancel(self, run: str) -> None:
         """Stops a run in order. Does nothing when it has ended already."""
         if run in self._playing:
@@ -345,14 +339,16 @@ class Engine:
         if state == "running":
             node.started = at
             node.progress = None
+            node.artifacts = []  # those of an earlier attempt are in the store, as versions
             node.ran_because = event.get("ran_because", "")
         elif state in _DONE:
             if not event.get("kept"):
                 node.ended = at
                 _note_facts(node, event)
             made = event.get("artifacts") or []
-            # What a nested run made is there already.
-            node.artifacts = list(dict.fromkeys([*node.artifacts, *(a["id"] for a in made)]))
+            # What its nested runs made is there already.
+            parts = node.artifacts if node.player.startswith(f"{CONTROL}#") else ()
+            node.artifacts = list(dict.fromkeys([*parts, *(a["id"] for a in made)]))
             if state == "succeeded" and record.is_last(node.id):
                 record.results.extend(_artifact_json(a, run, node.id) for a in made)
         if self._decisions is not None and state in _DONE:
@@ -404,8 +400,7 @@ class Engine:
     def _finish(self, record: RunRecord) -> None:
         run = record.info.id
         self._teller.ended(record)
-        if self._figures is not None:
-            self._figures.add(record.info)
+        self.figures.add(record.info)
         del self._playing[run]
         self._casts.pop(run, None)
         self._plans.pop(run, None)

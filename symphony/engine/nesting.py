@@ -160,7 +160,11 @@ class NestedRuns:
     def on_node(self, event: Json) -> None:
         """A node of a nested run has a new state."""
         child = self._children.get(event["run"])
-        if child is None or event.get("kept"):  # what was kept is known from the start
+        if child is None:
+            return
+        made = [a["id"] for a in event.get("artifacts") or []]
+        if event.get("kept"):  # its state is known from the start
+            child.artifacts += made
             return
         node, state = str(event["node"]), str(event["state"])
         if child.states.get(node) in _DONE:
@@ -171,7 +175,7 @@ class NestedRuns:
         if state == "failed":
             child.errors[node] = event.get("error") or {}
         child.done += 1
-        child.artifacts += [a["id"] for a in event.get("artifacts") or []]
+        child.artifacts += made
         if child.done % (1 + len(child.players) // 100) == 0:
             self._tell(event["run"], child)
 

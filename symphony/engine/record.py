@@ -14,7 +14,7 @@ from symphony.types.runs import NodeRun, RunInfo
 Json = dict[str, Any]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class RunRecord:
     """A run with all that is needed to show it and to resume it."""
 
@@ -34,7 +34,11 @@ class RunRecord:
     _node_texts: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _result_texts: list[str] = field(default_factory=list, repr=False, compare=False)
 
+    size: int = field(default=0, init=False, compare=False)
+    """How many nodes it had when it was made: what it costs to keep."""
+
     def __post_init__(self) -> None:
+        self.size = len(self.info.nodes)
         self._index()
 
     def begin_again(self, nodes: Iterable[NodeRun], melody: Json) -> None:

@@ -110,7 +110,7 @@ async def test_use_is_recorded_and_gathered_by_player(stage: Stage) -> None:
     assert of_burn["p50"] == pytest.approx(burn["ended"] - burn["started"], rel=0.02)
     assert (await stage.host.metrics(run["run"]["id"]))["by_player"] == metrics["by_player"]
     # Another host finds the same in the history.
-    again = Figures(record.info for record in History(stage.host.services.home.runs).all())
+    again = Figures(record.info for record in History(stage.host.services.home.runs).newest(100))
     assert again.to_json() == {key: metrics[key] for key in again.to_json()}
     assert (stage.host.services.engine.figures.expected_seconds("test/voice#burn") or 0.0) > 0
 
@@ -207,3 +207,37 @@ async def test_a_resume_asks_for_what_was_not_agreed_to(stage: Stage) -> None:
     assert run["run"]["status"] == "succeeded", run
     with pytest.raises(BadInput, match="has succeeded"):
         await stage.host.resume_run(run["run"]["id"])
+
+
+async def test_a_node_that_runs_anew_on_resume_has_only_what_it_made_last(stage: Stage) -> None:
+    flow = "first.stdout > each.items"
+
+    def steps(first: str, item: str) -> Json:
+        inner = melody("inner", [shell("say", item)])
+        each = {
+            "id": "each",
+            "kind": "control",
+            "player": "symphony/control#map",
+            "params": {"melody": inner, "input": "say.input"},
+        }
+        document = melody("anew", [shell("first", first), each, shell("last", "exit 3")], flow)
+        document["edges"].append({"kind": "control", "from": "each", "to": "last"})
+        return document
+
+    run = await stage.play(steps("printf one", "cat; date +%s%N"))
+    assert run["run"]["status"] == "failed", run
+    before = {name: node(run, name)["artifacts"] for name in ("first", "each")}
+    assert all(before.values())
+    answer = await stage.host.execute_melody(
+        steps("printf other", "cat; date +%s%N"),
+        project=str(stage.project),
+        agreed=True,
+        resume=run["run"]["id"],
+    )
+    again = await stage.end(answer["run"])
+    store = stage.host.services.pit.store
+    for name, old in before.items():
+        new = node(again, name)["artifacts"]
+        # The exit code and the empty standard error are the same bytes each time.
+        assert new and len(new) == len(old) and new != old, name
+        assert all(store.info(id)["id"] == id for id in old), "what was made before is in the store"
