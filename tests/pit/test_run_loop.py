@@ -441,7 +441,7 @@ def test_a_journal_that_cannot_be_written_ends_the_run_and_tears_nothing(tmp_pat
     host = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
-    assert host.stdout.startswith("failed storage_failed The run's journal could not be written"), host
+    assert host.stdout.startswith("failed storage_full The run's journal could not be written"), host
     theatre = Theatre(tmp_path)
     try:
         nodes: list[Json] = [{"id": f"n{i}", "kind": "pass"} for i in range(200)]
@@ -452,6 +452,34 @@ def test_a_journal_that_cannot_be_written_ends_the_run_and_tears_nothing(tmp_pat
         assert theatre.end("run")["state"] == "succeeded"
     finally:
         theatre.close()
+
+
+NO_ROOM = """
+import resource, sys
+sys.path.insert(0, {folder!r})
+from pathlib import Path
+from symphony.errors import StorageFull
+from tests.pit.theatre import Theatre
+theatre = Theatre(Path({home!r}))
+plan = theatre.plan([{{"id": "n", "kind": "pass"}}])
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20, most))
+try:
+    theatre.runtime.start(plan)
+except StorageFull as error:
+    print(error.remedy)
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+print(theatre.play(plan)["state"])
+theatre.close()
+"""
+
+
+def test_a_run_that_could_not_be_begun_can_be_begun_again(tmp_path: Path) -> None:
+    script = NO_ROOM.format(folder=str(Path(__file__).parents[2]), home=str(tmp_path))
+    host = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert host.stdout.splitlines() == ["free some space, then resume the run", "succeeded"], host
 
 
 def test_large_values_pass(theatre: Theatre) -> None:

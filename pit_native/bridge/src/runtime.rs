@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use dag_tracker::{LogError, is_full};
 use ipc_bus::{Bus, Limits};
 use parking_lot::{Condvar, Mutex, RwLock};
 use pyo3::prelude::*;
@@ -566,8 +567,9 @@ fn run_error(error: RunError) -> PyErr {
             "play its melody anew, which does again what this run did",
             "damaged_journal",
         ),
-        RunError::Folder { .. } | RunError::Journal(JournalError::Log(_))
-            if message.contains("No space left") =>
+        RunError::Folder { source, .. }
+        | RunError::Journal(JournalError::Log(LogError::Io { source, .. }))
+            if is_full(&source) =>
         {
             raise(
                 "StorageFull",

@@ -12,6 +12,6 @@ mod tracker;
 
 pub use findings::{End, Finding, check, validate};
 pub use graph::{Cycle, Graph, GraphError};
-pub use record_log::{LogError, LogName, RecordLog, Records, read_records};
+pub use record_log::{LogError, LogName, RecordLog, Records, is_full, read_records};
 pub use snapshot::{Recovered, SnapshotError, TrackerJournal, recover};
 pub use tracker::{State, Tracker, TransitionError};

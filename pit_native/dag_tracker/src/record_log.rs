@@ -55,6 +55,12 @@ pub enum LogError {
     },
 }
 
+/// Whether the system said that there is no room, rather than that it failed.
+pub fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
 /// The records of a log, and where the good part ends.
 #[derive(Debug, Default)]
 pub struct Records {
@@ -241,6 +247,19 @@ impl RecordLog {
             self.is_torn = false;
         }
         Ok(())
+    }
+
+    /// Writes what the file holds once more in its place. After a sync that failed a system may count pages as
+    /// written that are not; those that are written anew are covered by the next sync.
+    pub fn renew(&mut self) -> Result<(), LogError> {
+        let mut written = Vec::new();
+        self.file
+            .rewind()
+            .and_then(|()| self.file.read_to_end(&mut written))
+            .and_then(|_| self.file.rewind())
+            .and_then(|()| self.file.write_all(&written))
+            .and_then(|()| self.file.seek(SeekFrom::Start(self.length)).map(drop))
+            .map_err(|source| io_error(&self.path, source))
     }
 
     /// Waits until everything flushed so far is on the disk.

@@ -16,6 +16,7 @@ use crate::plan::{InputPlan, NodeKind, NodePlan, Source};
 use crate::port_types::bad_output;
 use crate::ports::{Call, NewArtifact, NodeError, Presence, Seat, Stored, Usage};
 use crate::run_loop::Shared;
+use crate::trouble::Trouble;
 use crate::view::{Found, RunView, fetch};
 
 /// How long a Player may take to answer a cancel before its process is ended.
@@ -68,6 +69,11 @@ impl Report {
             result,
         });
     }
+
+    /// That the whole run cannot go on.
+    fn journal_failed(&self, trouble: Trouble) {
+        let _ = self.inbox.send(Message::JournalFailed(trouble));
+    }
 }
 
 impl Drop for Report {
@@ -102,12 +108,10 @@ impl Attempt {
 
     async fn play(&mut self) -> Result<Made, NodeError> {
         if let Some(file) = self.sync_first.take() {
-            self.shared.syncer.now(&file).await.map_err(|reason| {
-                let message = format!(
-                    "The journal could not be synced before node {} starts: {reason}",
-                    self.plan().id
-                );
-                NodeError::new("storage_failed", message, "check the disk")
+            self.shared.syncer.now(&file).await.map_err(|trouble| {
+                let error = trouble.error();
+                self.report.journal_failed(trouble);
+                error
             })?;
         }
         let inputs = self.inputs().await?;

@@ -7,6 +7,7 @@ mod questions;
 mod recall;
 mod reserving;
 mod telling;
+mod writing;
 
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::machine::{Machine, Rank};
 use crate::plan::{NodeKind, Plan};
 use crate::ports::{NodeError, Stored, Usage, Waiter};
 use crate::run_loop::Shared;
+use crate::trouble::Trouble;
 use crate::view::RunView;
 use prewarming::Prewarming;
 use reserving::Reserving;
@@ -58,7 +60,7 @@ pub(crate) enum Message {
         failure: Option<String>,
     },
     /// The journal could not be brought to the disk.
-    JournalFailed(String),
+    JournalFailed(Trouble),
 }
 
 /// Passes grants on to the inbox.
@@ -275,7 +277,7 @@ impl Driver {
             }
             // Nobody waits for it any more.
             Message::Recalled { .. } => {}
-            Message::JournalFailed(reason) => self.break_down(&reason),
+            Message::JournalFailed(trouble) => self.break_down(&trouble),
         }
     }
 
@@ -315,12 +317,6 @@ impl Driver {
                     message,
                 });
             }
-        }
-    }
-
-    fn record(&mut self, record: &Record) {
-        if let Some(journal) = &mut self.journal {
-            journal.push(record);
         }
     }
 
@@ -407,55 +403,6 @@ impl Driver {
         }
     }
 
-    fn flush_journal(&mut self) {
-        if let Some(cache) = self.cache.as_ref().filter(|_| self.has_remembered) {
-            // A cache that cannot be written costs time, not results.
-            let _ = cache.lock().flush();
-            self.has_remembered = false;
-        }
-        let Some(journal) = &mut self.journal else {
-            return;
-        };
-        match journal.flush() {
-            Ok(false) => {}
-            Ok(true) => {
-                let inbox = self.inbox.clone();
-                // A run that has ended has synced its journal itself.
-                self.shared.syncer.soon(journal.file(), move |reason| {
-                    drop(inbox.send(Message::JournalFailed(reason)))
-                });
-            }
-            Err(error) => self.break_down(&error.to_string()),
-        }
-    }
-
-    /// Without a journal nothing may start: the run stops, and what was done is kept.
-    fn break_down(&mut self, reason: &str) {
-        if std::mem::replace(&mut self.is_broken, true) {
-            return;
-        }
-        let code = if reason.contains("No space left") {
-            "storage_full"
-        } else {
-            "storage_failed"
-        };
-        let message = format!("The run's journal could not be written: {reason}");
-        self.error = Some(NodeError::new(
-            code,
-            message,
-            "free some space, then resume the run",
-        ));
-        self.journal = None;
-        for (node, attempt) in std::mem::take(&mut self.starts) {
-            self.queue.push_back(Event::Failed {
-                node,
-                attempt,
-                fault: Fault::Passing,
-            });
-        }
-        self.queue.push_front(Event::Cancel);
-    }
-
     fn spawn(&mut self, node: u32, number: u32) {
         let (sender, stop) = oneshot::channel();
         self.stops.insert(node, sender);
@@ -495,9 +442,9 @@ impl Driver {
         });
         self.flush_journal();
         if let Some(journal) = &self.journal
-            && let Err(reason) = self.shared.syncer.now(journal.file()).await
+            && let Err(trouble) = self.shared.syncer.now(journal.file()).await
         {
-            self.break_down(&reason);
+            self.break_down(&trouble);
         }
         if self.is_broken {
             state = RunState::Failed;

@@ -1,9 +1,9 @@
 //! The journal of a run: what was started and what is done, so that no finished node runs twice.
 
 use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use dag_tracker::{LogError, LogName, RecordLog, read_records};
 use rustc_hash::FxHashMap;
@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::plan::Plan;
 use crate::ports::Stored;
+use crate::trouble::Trouble;
 
 /// The file's name in the run's folder.
 pub const JOURNAL: &str = "journal";
@@ -126,9 +127,27 @@ pub struct History {
 #[derive(Debug)]
 pub struct JournalFile {
     /// A handle of its own.
-    pub(crate) file: File,
+    file: File,
     /// Whether something was written since the last sync began.
     pub(crate) is_dirty: AtomicBool,
+    path: PathBuf,
+    /// The first sync that failed.
+    trouble: OnceLock<Trouble>,
+}
+
+impl JournalFile {
+    /// Brings to the disk what was written so far. Once that has failed it fails for good: the system may count
+    /// as written what it has dropped, so a later success would mean nothing.
+    pub(crate) fn sync(&self) -> Result<(), Trouble> {
+        if let Some(trouble) = self.trouble.get() {
+            return Err(trouble.clone());
+        }
+        self.is_dirty.store(false, Ordering::Release);
+        self.file.sync_data().map_err(|error| {
+            let trouble = Trouble::of_sync(&self.path, &error);
+            self.trouble.get_or_init(|| trouble).clone()
+        })
+    }
 }
 
 /// The writing end.
@@ -149,7 +168,13 @@ impl Journal {
                 path: path.display().to_string(),
             });
         }
-        Self::begin(RecordLog::create(&path, NAME)?, plan)
+        let begun = RecordLog::create(&path, NAME)
+            .map_err(JournalError::from)
+            .and_then(|log| Self::begin(log, plan));
+        begun.inspect_err(|_| {
+            // Nothing was promised yet, and the next try must not find a run that was begun before.
+            let _ = std::fs::remove_file(&path);
+        })
     }
 
     /// Goes on with the journal of a run, or begins it where there is none.
@@ -160,7 +185,9 @@ impl Journal {
         } else {
             History::default()
         };
-        let (log, _) = RecordLog::open(&path, NAME)?;
+        let (mut log, _) = RecordLog::open(&path, NAME)?;
+        // The life before may have ended because it could not be synced.
+        log.renew()?;
         Ok((Self::begin(log, plan)?, history))
     }
 
@@ -168,6 +195,8 @@ impl Journal {
         let file = Arc::new(JournalFile {
             file: log.handle()?,
             is_dirty: AtomicBool::new(false),
+            path: log.path().to_owned(),
+            trouble: OnceLock::new(),
         });
         let mut journal = Self {
             log,
@@ -267,4 +296,28 @@ pub fn read_history(path: &Path, run: &str) -> Result<History, JournalError> {
         }
     }
     Ok(history)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_that_failed_once_fails_for_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let sound = File::create(folder.path().join(JOURNAL)).unwrap();
+        // A pipe cannot be synced.
+        let (_reader, writer) = std::io::pipe().unwrap();
+        let mut journal = JournalFile {
+            file: File::from(std::os::fd::OwnedFd::from(writer)),
+            is_dirty: AtomicBool::new(true),
+            path: folder.path().join(JOURNAL),
+            trouble: OnceLock::new(),
+        };
+        let first = journal.sync().unwrap_err().error();
+        journal.file = sound;
+        let second = journal.sync().unwrap_err().error();
+        assert_eq!(first, second);
+        assert!(first.message.contains("could not be synced"), "{first:?}");
+    }
 }

@@ -29,6 +29,7 @@ mod schedule;
 mod syncer;
 #[cfg(test)]
 mod testing;
+mod trouble;
 mod view;
 
 pub use attempt::read_error;

@@ -1,7 +1,6 @@
 //! One thread that brings journals to the disk: soon after they were written, at once when someone waits.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -9,17 +8,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::journal::JournalFile;
+use crate::trouble::Trouble;
 
 /// Records are on the disk at most about twice this after they were written.
 const PERIOD: Duration = Duration::from_millis(5);
 
-/// The result of a sync, in words when it failed.
-pub type Synced = Result<(), String>;
+/// The result of a sync.
+pub type Synced = Result<(), Trouble>;
 
 struct Request {
     file: Arc<JournalFile>,
     done: Option<oneshot::Sender<Synced>>,
-    failed: Option<Box<dyn Fn(String) + Send>>,
+    failed: Option<Box<dyn Fn(Trouble) + Send>>,
 }
 
 /// Syncs journals in the background.
@@ -43,7 +43,7 @@ impl Syncer {
     }
 
     /// Syncs `file` soon; `failed` is told when that does not work.
-    pub fn soon(&self, file: &Arc<JournalFile>, failed: impl Fn(String) + Send + 'static) {
+    pub fn soon(&self, file: &Arc<JournalFile>, failed: impl Fn(Trouble) + Send + 'static) {
         self.send(Request {
             file: file.clone(),
             done: None,
@@ -61,7 +61,7 @@ impl Syncer {
         });
         answer
             .await
-            .unwrap_or_else(|_| Err("the journal's thread has ended".to_owned()))
+            .unwrap_or_else(|_| Err(Trouble::thread_ended()))
     }
 
     fn send(&self, request: Request) {
@@ -102,18 +102,13 @@ fn serve(inbox: &Receiver<Request>) {
             let result = match known {
                 Some((_, result)) => result.clone(),
                 None => {
-                    request.file.is_dirty.store(false, Ordering::Release);
-                    let result = request
-                        .file
-                        .file
-                        .sync_data()
-                        .map_err(|error| error.to_string());
+                    let result = request.file.sync();
                     results.push((request.file.clone(), result.clone()));
                     result
                 }
             };
-            if let (Err(reason), Some(failed)) = (&result, &request.failed) {
-                failed(reason.clone());
+            if let (Err(trouble), Some(failed)) = (&result, &request.failed) {
+                failed(trouble.clone());
             }
             if let Some(done) = request.done {
                 // Who asked may have been cancelled meanwhile.

@@ -186,6 +186,23 @@ fn what_a_failed_write_left_is_cut_before_the_next() {
 }
 
 #[test]
+fn a_log_that_is_renewed_is_written_whole_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    written(&path, Form::NEW, &payloads(3, 20));
+    let (mut log, _) = RecordLog::open(&path, NAME).unwrap();
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    log.file.set_modified(long_ago).unwrap();
+    let before = fs::read(&path).unwrap();
+    log.renew().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_ne!(log.file.metadata().unwrap().modified().unwrap(), long_ago);
+    log.push(b"more");
+    log.flush().unwrap();
+    assert_eq!(read_records(&path, NAME).unwrap().payloads[3..], [b"more"]);
+}
+
+#[test]
 fn another_file_is_no_log() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("text");

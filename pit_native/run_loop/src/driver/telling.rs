@@ -7,12 +7,15 @@ use crate::instructions::NodeState;
 use crate::plan::NodeKind;
 use crate::ports::NodeError;
 
+use super::writing::unwritten;
 use super::{Detail, Driver};
 
 impl Driver {
     pub(super) fn tell(&mut self, node: u32, state: NodeState, cause: Option<u32>) {
         let at = self.seconds();
         self.prewarming.note(node, state, at);
+        let is_unwritten = self.told_state(state) != state;
+        let state = self.told_state(state);
         let live = &mut self.live[node as usize];
         match state {
             NodeState::Ready => {
@@ -60,6 +63,10 @@ impl Driver {
             usage: detail.usage,
             ran_because,
             fallback: self.fallback_of(node),
+        };
+        let more = match is_unwritten {
+            true => unwritten(Some(more)),
+            false => more,
         };
         self.events.push(RunEvent::Node(Box::new(NodeEvent {
             seconds: detail.seconds,
