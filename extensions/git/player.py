@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import activity as acting
 import churn as churning
 import commits as log_format
 import working_tree
@@ -111,6 +112,22 @@ def authors(
     """Who contributed how much."""
     repository = _with_commits(ctx, project)
     return churning.by_author(_commits(repository, period(since, until), path, counted=True))[:limit]
+
+
+@player.function
+def activity(
+    ctx: Context,
+    project: str,
+    by: str = "month",
+    since: object = None,
+    until: object = None,
+    path: str | None = None,
+    author: str | None = None,
+) -> Rows:
+    """Commits, people and lines in each period."""
+    repository = _with_commits(ctx, project)
+    options = [*period(since, until), *by_author(author)]
+    return acting.by_period(_commits(repository, options, path, counted=True), by)
 
 
 @player.function

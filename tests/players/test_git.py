@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections import Counter
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -259,3 +261,45 @@ def test_bad_input_is_named(player, history, function, params, message):
     with pytest.raises(PlayerFailure, match=message) as failure:
         player("git", history.root).call(function, params)
     assert failure.value.code == "bad_input" and failure.value.remedy
+
+
+@pytest.mark.parametrize("by", ["day", "week", "month", "year", "weekday", "hour"])
+def test_activity_counts_what_git_lists(player, history, by):
+    formats = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y", "weekday": "%A", "hour": "%H"}
+    rows = player("git", history.root).call("activity", {"by": by})["activity"]
+    counted = {row["period"]: row["commits"] for row in rows if row["commits"]}
+    if by == "week":
+        days = history.git("log", "--format=%ad", "--date=format:%Y-%m-%d").split()
+        mondays = [date.fromisoformat(day) for day in days]
+        expected = Counter((day - timedelta(days=day.weekday())).isoformat() for day in mondays)
+    else:
+        expected = Counter(history.git("log", "--format=%ad", f"--date=format:{formats[by]}").split())
+    assert counted == expected
+    assert sum(row["added"] for row in rows) == sum(
+        int(line.split()[0]) for line in numbered(history) if line.split()[0] != "-"
+    )
+
+
+def numbered(history):
+    return [line for line in history.git("log", "--numstat", "--format=").splitlines() if line]
+
+
+def test_activity_leaves_no_period_out(player, repository):
+    for month in ("2023-11-30", "2024-02-01", "2024-02-29"):
+        repository.write("a.txt", month)
+        environment = {"GIT_AUTHOR_DATE": f"{month}T10:00:00Z", "GIT_COMMITTER_DATE": f"{month}T10:00:00Z"}
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(
+            ["git", "-C", repository.root, *who, "commit", "-qam", month, "--allow-empty"],
+            check=True,
+            env={**os.environ, **environment},
+        )
+    rows = player("git", repository.root).call("activity", {"since": "2000-01-01", "author": "a@b"})[
+        "activity"
+    ]
+    assert [(row["period"], row["commits"]) for row in rows] == [
+        ("2023-11", 1),
+        ("2023-12", 0),
+        ("2024-01", 0),
+        ("2024-02", 2),
+    ]
