@@ -64,7 +64,8 @@ async def test_versions_play_side_by_side_while_one_is_updated(home: Path, tmp_p
         ],
         "edges": [{"kind": "control", "from": "a", "to": "b"}],
     }
-    async with hosted(home, f'[registry]\ntrusted = ["{key}"]\n') as host:
+    # What stays loaded, or waits for what plays, must be a failure and no endless test.
+    async with asyncio.timeout(120), hosted(home, f'[registry]\ntrusted = ["{key}"]\n') as host:
         await host.install_extension(str(first), load_manifest(tmp_path / "source-1.0.0").grants())
         alone = asyncio.create_task(call(host, "ann/voice#say", project, until="go.txt"))
         run = (await host.execute_melody(melody, project=str(project)))["run"]
