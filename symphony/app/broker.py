@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from symphony.app.limits import player_limits
 from symphony.app.paths import launcher
 from symphony.app.proposing import endpoint_of
 from symphony.app.services import Services
@@ -18,7 +19,6 @@ CallOther = Callable[[str, Any, Any, Path | None], Awaitable[dict[str, Any]]]
 
 def build_broker(services: Services, call_other: CallOther, more: Mapping[str, Capability]) -> Broker:
     """The broker with every capability that this host offers; `more` are those of parts that nobody else needs."""
-    get = services.configuration.get
 
     def emit(run: str, node: str, piece: str) -> None:
         if run:
@@ -38,7 +38,7 @@ def build_broker(services: Services, call_other: CallOther, more: Mapping[str, C
         **extensions.capabilities(call_other),
         **programs.capabilities(
             launcher(),
-            lambda: tuple(get("stage.sandbox.allow_missing")),
+            lambda: player_limits(services.configuration),
             services.changes.keep,
             services.changes.seen,
         ),

@@ -19,6 +19,7 @@ from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
 from symphony.app.learning.methods import LearningMethods
 from symphony.app.leftovers import sweep
+from symphony.app.limits import player_limits
 from symphony.app.local_models import LocalModels
 from symphony.app.lock import HomeLock
 from symphony.app.memory import give_back_what_is_free
@@ -60,7 +61,7 @@ from symphony.errors import SymphonyError
 from symphony.melody.store import PolyphonyStore
 from symphony.ports.component import AsyncComponent, Status
 from symphony.stage.audit import AuditLog
-from symphony.stage.roster import PlayerLimits, Roster
+from symphony.stage.roster import Roster
 from symphony.telemetry import setup_logging
 
 if TYPE_CHECKING:
@@ -330,17 +331,6 @@ class Host(
         outputs = answer["outputs"]
         assert isinstance(outputs, dict)
         return outputs
-
-
-def player_limits(configuration: Configuration) -> PlayerLimits:
-    """The settings that hold for every Player."""
-    return PlayerLimits(
-        start_timeout=configuration.get("stage.player.start_timeout"),
-        idle=configuration.get("stage.player.idle"),
-        allow_missing=tuple(configuration.get("stage.sandbox.allow_missing")),
-        memory=configuration.get("stage.player.memory"),
-        cpu=configuration.get("stage.player.cpu"),
-    )
 
 
 def _read_again(home: Home, project: Path | None) -> tuple[Status, str, str]:

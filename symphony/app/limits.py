@@ -1,4 +1,5 @@
-"""What a melody is held against before it plays: this machine's resources and what is installed and granted."""
+"""What a melody is held against before it plays, and a Player while it does: this machine's resources, the settings,
+and what is installed and granted."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from symphony.melody.findings import Limits
 from symphony.melody.model import Melody
 from symphony.melody.validation import validate
 from symphony.stage.permissions import Grants
-from symphony.stage.roster import CastMember
+from symphony.stage.roster import CastMember, PlayerLimits
 
 
 def play_limits(configuration: Configuration, members: Iterable[CastMember]) -> Limits:
@@ -33,6 +34,17 @@ def play_limits(configuration: Configuration, members: Iterable[CastMember]) -> 
         gpu=graphics_share(configuration),
         versions=versions,
         missing_permissions=missing,
+    )
+
+
+def player_limits(configuration: Configuration) -> PlayerLimits:
+    """The settings that hold for every Player."""
+    return PlayerLimits(
+        start_timeout=configuration.get("stage.player.start_timeout"),
+        idle=configuration.get("stage.player.idle"),
+        allow_missing=tuple(configuration.get("stage.sandbox.allow_missing")),
+        memory=configuration.get("stage.player.memory"),
+        cpu=configuration.get("stage.player.cpu"),
     )
 
 

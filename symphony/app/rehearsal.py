@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pit_native import ArbitrationEngine, ArtifactStore, Runtime, StaleManager
 from symphony.app.extensions import Extensions
-from symphony.app.host import player_limits
 from symphony.app.leftovers import stages_of, sweep_rehearsals
+from symphony.app.limits import player_limits
 from symphony.app.paths import launcher
 from symphony.config import Configuration
 from symphony.config.home import Home

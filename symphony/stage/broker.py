@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -62,6 +63,10 @@ class Capability:
     is_use: bool = True
     """Whether it uses a permission: then it is counted against the budget and written to the audit log."""
 
+    at_once: int | None = None
+    """How many an extension may have under way, over all its Players; the next wait for their turn. None for any
+    number that the bus lets through."""
+
 
 class Broker:
     """Dispatches `request` events of the run loop to the capability that answers them."""
@@ -96,6 +101,7 @@ class Broker:
         self._announce = announce
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._owners: dict[int, str] = {}
+        self._turns: dict[tuple[str, str], asyncio.Semaphore] = {}
 
     def handle(self, event: Json) -> None:
         """Starts to answer a `request` event; the answer goes out when it is there."""
@@ -175,7 +181,8 @@ class Broker:
             if self._ledger is not None and capability.is_use:
                 self._ledger.check(member.name, model=method == "model.complete")
                 self._ledger.charge(member.name, calls=1)
-            return await capability.handler(caller, body)
+            async with self._turn(member.name, method, capability.at_once):
+                return await capability.handler(caller, body)
         except SymphonyError as error:
             # A link that leads out of its folder is refused by the kernel, after the grant was found.
             allowed = not isinstance(error, PermissionDenied) and error.code != "permission_denied"
@@ -190,6 +197,13 @@ class Broker:
                     run=caller.run,
                     node=caller.node,
                 )
+
+    def _turn(
+        self, extension: str, method: str, at_once: int | None
+    ) -> contextlib.AbstractAsyncContextManager[object]:
+        if at_once is None:
+            return contextlib.nullcontext()
+        return self._turns.setdefault((extension, method), asyncio.Semaphore(at_once))
 
     def _who(self, key: str) -> tuple[CastMember, Path | None]:
         try:

@@ -41,15 +41,13 @@ class CastMember:
     allowance: Allowance = GENERAL
     """What the user has set for it alone; its own word counts no further than the general settings."""
 
-    def memory(self, ceiling: int | None = None) -> int:
+    def memory(self, ceiling: int) -> int:
         """Bytes that all processes of one of its sandboxes may use together."""
-        asked = self.manifest.resources.memory
-        return self.allowance.memory or (asked if ceiling is None else min(asked, ceiling))
+        return self.allowance.memory or min(self.manifest.resources.memory, ceiling)
 
-    def cpu(self, ceiling: float | None = None) -> float:
+    def cpu(self, ceiling: float) -> float:
         """Cores that one of its sandboxes may keep busy."""
-        asked = self.manifest.resources.cpu
-        return self.allowance.cpu or (asked if ceiling is None else min(asked, ceiling))
+        return self.allowance.cpu or min(self.manifest.resources.cpu, ceiling)
 
 
 @dataclass(frozen=True, slots=True)

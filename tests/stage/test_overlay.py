@@ -18,7 +18,7 @@ from symphony.stage.changes.apply import apply, conflicts
 from symphony.stage.changes.model import ChangeSet
 from symphony.stage.manifest import parse_manifest
 from symphony.stage.permissions import Grants
-from symphony.stage.roster import CastMember
+from symphony.stage.roster import CastMember, PlayerLimits
 from tests.stage.layers import look, write
 
 MANIFEST = parse_manifest('[extension]\nname = "test/door"\nversion = "1.0.0"\ntype = "operator"\n')
@@ -61,7 +61,7 @@ def play(project: Path, *argv: str, timeout: float = 60.0) -> tuple[dict[str, An
     member = CastMember("test/door", "1.0.0", project.parent / "extension", MANIFEST, grants)
     member.directory.mkdir(exist_ok=True)
     who = Caller(member, Grants(grants), project, "run", "node")
-    door = programs.capabilities(launcher(), lambda: (), keep)["exec"]
+    door = programs.capabilities(launcher(), PlayerLimits, keep)["exec"]
     return asyncio.run(door.handler(who, {"argv": list(argv), "timeout": timeout})), kept
 
 

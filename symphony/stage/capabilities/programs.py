@@ -18,7 +18,7 @@ from symphony.stage.broker import Caller, Capability
 from symphony.stage.changes.collect import collect
 from symphony.stage.changes.model import ChangeSet
 from symphony.stage.changes.view import Look, View, as_it_is
-from symphony.stage.roster import show_layers
+from symphony.stage.roster import PlayerLimits, show_layers
 from symphony.stage.sandbox import spec_for
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 OUTPUT_LIMIT = 12 << 20
 """Bytes of standard output and of standard error; an answer travels in one frame."""
 DEFAULT_TIMEOUT = 300.0
+AT_ONCE = 8
+"""Programs that run for one extension at a time: each has a sandbox with the limits of a whole Player."""
 
 
 class Keep(Protocol):
@@ -37,21 +39,23 @@ class Keep(Protocol):
 
 
 def capabilities(
-    launcher: Path, allow_missing: Callable[[], tuple[str, ...]], keep: Keep, look: Look = as_it_is
+    launcher: Path, limits: Callable[[], PlayerLimits], keep: Keep, look: Look = as_it_is
 ) -> dict[str, Capability]:
-    """The call `exec`. `look` tells what a program sees; `keep` is given what it has changed, before its answer goes
-    out."""
-    broker = _Programs(launcher, allow_missing, keep, look)
-    return {"exec": Capability(broker.run, lambda body: " ".join(map(str, body.get("argv") or ())))}
+    """The call `exec`. `limits` are those of any Player, and hold for a program as well; `look` tells what a program
+    sees; `keep` is given what it has changed, before its answer goes out."""
+    broker = _Programs(launcher, limits, keep, look)
+    return {"exec": Capability(broker.run, _words, at_once=AT_ONCE)}
+
+
+def _words(body: dict[str, Any]) -> str:
+    return " ".join(map(str, body.get("argv") or ()))
 
 
 class _Programs:
-    def __init__(
-        self, launcher: Path, allow_missing: Callable[[], tuple[str, ...]], keep: Keep, look: Look
-    ) -> None:
+    def __init__(self, launcher: Path, limits: Callable[[], PlayerLimits], keep: Keep, look: Look) -> None:
         self._look = look
         self._launcher = launcher
-        self._allow_missing = allow_missing
+        self._limits = limits
         self._keep = keep
 
     async def run(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
@@ -59,15 +63,16 @@ class _Programs:
         program = PurePosixPath(argv[0]).name
         if not caller.grants.allows_exec(argv[0]):
             raise caller.refuse("run", program, f"grant it exec:{program}")
+        limits = self._limits()
         spec = spec_for(
             list(caller.grants),
             argv=argv,
             project=caller.project,
             extension_dir=caller.member.directory,
-            memory=caller.member.memory(),
-            cpu=caller.member.cpu(),
+            memory=caller.member.memory(limits.memory),
+            cpu=caller.member.cpu(limits.cpu),
             cwd=_folder(caller, body.get("cwd")),
-            allow_missing=self._allow_missing(),
+            allow_missing=limits.allow_missing,
         )
         seen = await self._look(caller.run, caller.project)
         show_layers(spec, caller.project, seen.layers)
