@@ -87,7 +87,7 @@ PRIVATE = [
     "127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
     "224.0.0.1", "255.255.255.255", "192.0.2.1", "::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1",
     "fec0::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "2002:7f00:1::", "2002:a9fe:a9fe::", "64:ff9b::a00:1",
-    "2001:0:7f00:1::", "2001:db8::1",
+    "2001:0:7f00:1::", "2001:db8::1", "::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b:1::a00:1", "5f00::1", "4000::1",
 ]  # fmt: skip
 
 
@@ -212,6 +212,23 @@ async def test_an_address_that_says_two_things_is_refused(url: str) -> None:
         with pytest.raises((BadInput, PermissionDenied)):
             await ask(caller(f"network:127.0.0.1:{port}"), url.format(port))
         assert seen == []
+
+
+@pytest.mark.parametrize("host", ["\u212aelvin.example", "\uff4belvin.example", "kelvin.example\u3002"])
+async def test_letters_that_become_others_name_nobody(host: str) -> None:
+    asked: list[str] = []
+
+    async def resolve(name: str, _port: int) -> list[str]:
+        asked.append(name)
+        return []
+
+    who = caller("network:kelvin.example:80")
+    with pytest.raises((BadInput, PermissionDenied)):
+        await ask(who, f"http://{host}/", resolve=resolve)
+    assert asked == []
+    with pytest.raises(PlayerError, match="not found"):  # the control
+        await ask(who, "http://KELVIN.example./", resolve=resolve)
+    assert asked == ["kelvin.example"]
 
 
 async def test_headers_that_are_the_hosts_are_dropped() -> None:

@@ -19,6 +19,8 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GIVEN_OUT = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is given out to networks of the Internet; what lies outside of it is for other purposes."""
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -61,7 +63,8 @@ async def target_of(caller: Caller, url: str, resolve: Resolve, schemes: Sequenc
         host, given = parts.hostname, parts.port
     except ValueError:
         raise bad from None
-    if parts.scheme not in schemes or not host or "@" in parts.netloc:
+    # Letters beyond ASCII become others on their way: the sign for kelvin is a k by now in `host`.
+    if parts.scheme not in schemes or not host or "@" in parts.netloc or not parts.netloc.isascii():
         raise bad
     port = _PORTS[parts.scheme] if given is None else given
     host = host.rstrip(".")
@@ -107,6 +110,6 @@ def is_public(address: Address) -> bool:
             return False
         if address.ipv4_mapped is not None:
             return True
-        if address.is_site_local:
+        if address not in _NAT64 and address not in _GIVEN_OUT:
             return False
     return address.is_global and not address.is_multicast
