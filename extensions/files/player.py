@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime
 
 from languages import language_of
+from overview import describe
+from replacing import compiled, replaced
 
 from symphony.sdk import Artifact, Context, PlayerFailure, player
 from symphony.sdk.project import ProjectFile, inside, read_text, require_project, walk
@@ -120,6 +122,44 @@ def write(
     before = target.read_bytes() if append and target.exists() else b""
     ctx.write(place, before + content.encode("utf-8"))
     return place
+
+
+@player.function
+def replace(
+    ctx: Context,
+    project: str,
+    text: str,
+    replacement: str,
+    regex: bool = False,
+    whole_words: bool = True,
+    case_sensitive: bool = True,
+    pattern: str = "**",
+    path: str | None = None,
+) -> dict[str, object]:
+    """Another text in its place, in every file that has it; nothing is written before all of it is known."""
+    wanted = compiled(text, regex=regex, whole_words=whole_words, case_sensitive=case_sensitive)
+    found = []
+    for file in walk(require_project(project), below=path, pattern=pattern):
+        if ctx.cancelled:
+            break
+        change = replaced(file, wanted, replacement, regex=regex)
+        if change is not None:
+            found.append(change)
+    if not ctx.cancelled:
+        for change in found:
+            ctx.write(change.path, change.content)
+    patch = "".join(change.patch for change in found)
+    return {
+        "changed": [{"file": change.path, "replaced": change.times} for change in found],
+        "patch": Artifact(patch, name="replaced.diff", type="text/x-diff"),
+    }
+
+
+@player.function(name="overview")
+def project_overview(ctx: Context, project: str) -> Artifact:
+    """What the project is, for somebody who sees it for the first time."""
+    root = require_project(project)
+    return Artifact(describe(root.name, walk(root)), name="overview.md", type="text/markdown")
 
 
 @player.function

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
@@ -196,11 +197,18 @@ def _reaches(pattern: str, path: Path, folder: Path) -> bool:
     root = roots.get(head)
     if root is None:
         return fnmatchcase(str(path), pattern)
-    if rest in ("", "**"):
-        return path.is_relative_to(root)
-    if rest.endswith("/**"):
-        return path.is_relative_to(root / rest.removesuffix("/**"))
-    return path.is_relative_to(root) and fnmatchcase(str(path.relative_to(root)), rest)
+    if not path.is_relative_to(root):
+        return False
+    # As in the host: `*` stays inside one folder, `**` spans any number of them, none included.
+    parts = (rest or "**").split("/")
+    regex = "".join("(?:/[^/]+)*" if part == "**" else f"/{_within(part)}" for part in parts)
+    names = path.relative_to(root).parts
+    return re.fullmatch(regex, "".join(f"/{name}" for name in names), re.DOTALL) is not None
+
+
+def _within(part: str) -> str:
+    """A pattern of one name, as an expression."""
+    return "".join({"*": "[^/]*", "?": "[^/]"}.get(letter, re.escape(letter)) for letter in part)
 
 
 def _file_failure(path: str, error: OSError) -> PlayerFailure:

@@ -157,3 +157,65 @@ def test_writing_needs_its_grant(player, tree):
     files.host._manifest["capabilities"]["files"] = ["read:project/**"]
     with pytest.raises(PermissionDenied):
         files.call("write", {"path": "x.txt"}, {"content": "x"})
+
+
+def test_replace_changes_whole_words_and_shows_what_it_did(player, tree):
+    (tree / "windows.txt").write_bytes(b"choose\r\nchooser choose_\r\n")
+    (tree / "latin.txt").write_bytes("choose \xe9".encode("latin-1"))
+    files = player("files", tree)
+    before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    result = files.call("replace", {"text": "choose", "replacement": r"pick\1"})
+    rows = {row["file"]: row["replaced"] for row in result["changed"]}
+    assert rows["src/engine.py"] == 2 and rows["windows.txt"] == 1 and "latin.txt" not in rows
+    assert (tree / "windows.txt").read_bytes() == b"pick\\1\r\nchooser choose_\r\n"
+    subprocess.run(
+        ["git", "apply", "-R", "--unidiff-zero"], cwd=tree, input=result["patch"].encode(), check=True
+    )
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_replace_by_expression_names_groups(player, tree):
+    files = player("files", tree)
+    params = {"text": r"in (\w+)", "replacement": r"\1 in", "regex": True, "pattern": "*.txt"}
+    result = files.call("replace", params)
+    assert (tree / "docs/note.txt").read_text() == "docs in/note.txt\n"
+    assert [row["file"] for row in result["changed"]] == ["docs/note.txt"]
+
+
+@pytest.mark.parametrize(
+    ("params", "part"),
+    [
+        ({"text": "", "replacement": "x"}, "nothing to replace"),
+        ({"text": "(", "replacement": "x", "regex": True}, "no regular expression"),
+        ({"text": "x*", "replacement": "y", "regex": True}, "between any two characters"),
+        ({"text": "in", "replacement": r"\2", "regex": True}, "no replacement"),
+    ],
+)
+def test_replace_refuses_what_it_cannot_do_and_writes_nothing(player, tree, params, part):
+    before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    with pytest.raises(PlayerFailure, match=part):
+        player("files", tree).call("replace", params)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_overview_tells_what_the_folder_declares(player, tree):
+    (tree / "README.md").write_text("# Lathe\n\n[![x](y)](z)\n\nTurns <wood> into bowls and [more](x).\n")
+    (tree / "pyproject.toml").write_text(
+        '[project]\nname = "lathe"\ndependencies = ["numpy>=2", "rich[all] ; x"]\nscripts = {turn = "a:b"}\n'
+    )
+    (tree / "package.json").write_text('{"scripts": {"build": "x"}, "dependencies": {"react": "1"}}')
+    (tree / "Makefile").write_text("VAR := 1\nbuild: x\n\ttouch y\n")
+    (tree / "Cargo.toml").write_text("[package\n")
+    (tree / "test_bowl.py").write_text("def test(): pass\n")
+    (tree / "LICENSE").write_text("\nMIT License\n")
+    text = player("files", tree).call("overview")["overview"]
+    assert text.startswith("# lathe\n\nTurns \\<wood\\> into bowls and \\[more\\](x).\n")
+    for part in ("| Python |", "| src/ |", "`turn`", "`make build`", "`npm run build`", "MIT License"):
+        assert part in text, part
+    assert "`react`, `numpy`, `rich`" in text
+    assert "2 files, in `.`, `tests`" in text
+
+
+def test_overview_of_an_empty_folder_is_short(player, tmp_path):
+    text = player("files", tmp_path).call("overview")["overview"]
+    assert text.startswith(f"# {tmp_path.name}\n\n0 files, 0 lines.")
