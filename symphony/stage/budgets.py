@@ -95,11 +95,39 @@ class Ledger:
                     "tomorrow (UTC)",
                 )
 
-    def tokens_left(self, extension: str) -> int | None:
-        """How many tokens it may still use today; None for any number."""
-        limit = self._budget(extension).tokens
+    def is_limited(self, extension: str) -> bool:
+        """Whether models cost it something that ends."""
+        budget = self._budget(extension)
+        return bool(budget.tokens or budget.cost)
+
+    def longest_answer(self, extension: str, question: int, price: tuple[float, float]) -> int | None:
+        """How many tokens a model's answer may have, after a question of so many, at the prices of a million tokens
+        of question and answer; None for any number.
+
+        Raises BudgetSpent when the day is spent, or nothing is left for an answer once the question is paid.
+        """
+        self.check(extension, model=True)
+        budget = self._budget(extension)
         with self._lock:
-            return max(0, limit - self._of(extension).tokens) if limit else None
+            used = self._of(extension)
+            tokens, cost = budget.tokens - used.tokens, budget.cost - used.cost
+        left: list[int] = []
+        if budget.tokens:
+            left.append(tokens - question)
+        if budget.cost:
+            rest = cost - question * price[0] / 1e6
+            if price[1]:
+                left.append(int(rest * 1e6 / price[1]))
+            elif rest < 0:
+                left.append(0)
+        if left and min(left) < 1:
+            raise BudgetSpent(
+                f"What {extension} may spend on models today does not pay for this question of about {question} "
+                "tokens and an answer",
+                remedy=f"ask for less, raise stage.budget or `symphony ext budget {extension}`, or wait until "
+                "tomorrow (UTC)",
+            )
+        return min(left, default=None)
 
     def charge(self, extension: str, *, calls: int = 0, tokens: int = 0, cost: float = 0.0) -> None:
         """Counts what was used."""

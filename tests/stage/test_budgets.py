@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from symphony.stage.budgets import Budget, BudgetSpent, Ledger
 from symphony.stage.capabilities import models
 from symphony.stage.crashes import Crash, Crashes
-from tests.stage.test_http import caller
+from tests.stage.test_http import caller, site
 
 DAY = 86_400.0
 
@@ -29,7 +29,7 @@ def test_a_budget_ends_with_what_is_used_and_begins_again_the_next_day(tmp_path:
     )
     ledger.charge("a/b", calls=1, tokens=60)
     ledger.check("a/b", model=True)
-    assert ledger.tokens_left("a/b") == 40
+    assert ledger.longest_answer("a/b", 0, (0.0, 0.0)) == 40
     ledger.charge("a/b", tokens=60)
     ledger.check("a/b")
     with pytest.raises(BudgetSpent, match="tokens"):
@@ -111,10 +111,95 @@ def test_a_model_is_charged_what_it_used_and_asked_for_no_more_than_is_left(
     who = caller("model:small", pieces=pieces)
     answer = asyncio.run(doors["model.complete"].handler(who, body))
     assert answer["text"] == "twelve chars" and pieces == [{"text": "twelve chars"}]
-    assert Model.asked[0]["max_tokens"] == 60 and Model.asked[0]["stream_options"] == {"include_usage": True}
+    assert Model.asked[0]["max_tokens"] == 52 and Model.asked[0]["stream_options"] == {"include_usage": True}
     used = ledger.about("test/door")
     assert used["tokens"] == 50 and used["cost"] == pytest.approx(70 / 1e6)
     Model.breaks = True
     with pytest.raises(Exception, match="OpenAI"):
         asyncio.run(doors["model.complete"].handler(who, body))
     assert ledger.about("test/door")["tokens"] > 50  # what came before it broke off was made all the same
+
+
+@pytest.mark.parametrize(
+    ("budget", "question", "price", "answer"),
+    [
+        (Budget(), 10**9, (1.0, 1.0), None),
+        (Budget(calls=1), 10, (1.0, 1.0), None),
+        (Budget(tokens=100), 40, (0.0, 0.0), 60),
+        (Budget(tokens=100), 100, (0.0, 0.0), 0),
+        (Budget(cost=1.0), 500_000, (1.0, 2.0), 250_000),
+        (Budget(cost=1.0), 1_000_000, (1.0, 2.0), 0),
+        (Budget(cost=1.0), 500_000, (1.0, 0.0), None),
+        (Budget(cost=1.0), 2_000_000, (1.0, 0.0), 0),
+        (Budget(tokens=300_000, cost=1.0), 100_000, (1.0, 2.0), 200_000),
+    ],
+)
+def test_an_answer_is_as_long_as_the_day_still_pays_for(
+    tmp_path: Path, budget: Budget, question: int, price: tuple[float, float], answer: int | None
+) -> None:
+    ledger = Ledger(tmp_path / "usage.json", lambda name: budget)
+    if answer == 0:
+        with pytest.raises(BudgetSpent, match="question"):
+            ledger.longest_answer("a/b", question, price)
+    else:
+        assert ledger.longest_answer("a/b", question, price) == answer
+
+
+@pytest.mark.parametrize("budget", [Budget(tokens=60), Budget(cost=100 / 1e6)])
+def test_questions_at_once_spend_no_more_than_one_after_the_other(
+    tmp_path: Path, endpoint: models.Endpoint, budget: Budget
+) -> None:
+    """Twenty are asked before any is answered: each costs 50 tokens, for 70 millionths."""
+    ledger = Ledger(tmp_path / "usage.json", lambda name: budget)
+    doors = models.capabilities(lambda: endpoint, lambda texts: texts, lambda *_: None, ledger)
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+
+    async def ask_all() -> list[Any]:
+        who = caller("model:small")
+        asked = (doors["model.complete"].handler(who, body) for _ in range(20))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    answers = asyncio.run(ask_all())
+    spent = [answer for answer in answers if isinstance(answer, BudgetSpent)]
+    assert len(spent) >= 18 and len(Model.asked) == 20 - len(spent), answers
+    assert ledger.about("test/door")["tokens"] <= 100
+    assert all(0 < request["max_tokens"] <= 52 for request in Model.asked)
+
+
+def test_a_question_that_costs_more_than_is_left_is_not_asked(
+    tmp_path: Path, endpoint: models.Endpoint
+) -> None:
+    ledger = Ledger(tmp_path / "usage.json", lambda name: Budget(tokens=1000))
+    doors = models.capabilities(lambda: endpoint, lambda texts: texts, lambda *_: None, ledger)
+    long = {"messages": [{"role": "user", "content": "x" * 100_000}], "max_tokens": 1}
+    with pytest.raises(BudgetSpent, match="question"):
+        asyncio.run(_handled(doors, long))
+    assert Model.asked == []
+
+
+async def test_a_question_that_nobody_waits_for_is_charged_all_the_same(tmp_path: Path) -> None:
+    """Else who withdraws each question before its answer begins asks for nothing, as often as it likes."""
+    ledger = Ledger(tmp_path / "usage.json", lambda name: Budget(tokens=1000))
+    has_come = asyncio.Event()
+
+    async def think(_head: bytes, _writer: asyncio.StreamWriter) -> None:
+        has_come.set()
+        await asyncio.Event().wait()
+
+    async with site(think) as (port, _):
+        endpoint = models.Endpoint(f"http://127.0.0.1:{port}/v1", "small")
+        doors = models.capabilities(lambda: endpoint, lambda texts: texts, lambda *_: None, ledger)
+        body = {"messages": [{"role": "user", "content": "x" * 2000}]}
+        asking = asyncio.create_task(_handled(doors, body))
+        await asyncio.wait_for(has_come.wait(), 30)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert 500 <= ledger.about("test/door")["tokens"] <= 520
+    with pytest.raises(Exception, match="did not answer"):
+        await _handled(doors, {"messages": [{"role": "user", "content": "x"}]})
+    assert ledger.about("test/door")["tokens"] <= 520, "a question that reaches nobody costs nothing"
+
+
+async def _handled(doors: Any, body: dict[str, Any]) -> Any:
+    return await doors["model.complete"].handler(caller("model:small"), body)

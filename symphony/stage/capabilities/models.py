@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class _Models:
         self._embed = embed
         self._emit = emit
         self._ledger = ledger
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def complete(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         """Sends a chat and gathers the streamed answer."""
@@ -77,23 +79,41 @@ class _Models:
         for name in ("max_tokens", "temperature"):
             if body.get(name) is not None:
                 request[name] = body[name]
-        left = self._ledger.tokens_left(caller.member.name) if self._ledger else None
-        if left is not None:
-            asked = request.get("max_tokens")
-            request["max_tokens"] = min(asked, left) if isinstance(asked, int) and asked > 0 else left
+        async with self._turn(caller.member.name):
+            return await self._ask(endpoint, caller, request, is_stream=bool(body.get("stream")))
+
+    def _turn(self, extension: str) -> contextlib.AbstractAsyncContextManager[object]:
+        """Where the budget ends somewhere, one question follows the other: each knows what the last has cost."""
+        if self._ledger is None or not self._ledger.is_limited(extension):
+            return contextlib.nullcontext()
+        return self._turns.setdefault(extension, asyncio.Lock())
+
+    async def _ask(
+        self, endpoint: Endpoint, caller: Caller, request: dict[str, Any], *, is_stream: bool
+    ) -> dict[str, Any]:
+        messages = request["messages"]
+        if self._ledger is not None:
+            most = self._ledger.longest_answer(caller.member.name, _tokens_of(messages), endpoint.price)
+            if most is not None:
+                asked = request.get("max_tokens")
+                request["max_tokens"] = min(asked, most) if isinstance(asked, int) and asked > 0 else most
         said: list[str] = []
         answer: dict[str, Any] = {}
 
         def tell(text: str) -> None:
             self._emit(caller.run, caller.node, text)
-            if body.get("stream"):
+            if is_stream:
                 caller.piece({"text": text})
 
+        was_asked = True
         try:
             answer = await chat(endpoint, request, said, tell)
+        except PlayerError:
+            was_asked = bool(said)  # otherwise it was refused, or never arrived
+            raise
         finally:
-            # Also of an answer that broke off: what came was paid for.
-            if answer or said:
+            # Also when it broke off, or nobody waited for it: the question was paid for, and what came.
+            if was_asked:
                 self._charge(
                     endpoint, caller, messages, answer.get("usage") or {}, answer.get("text") or "".join(said)
                 )
@@ -105,7 +125,7 @@ class _Models:
         """Counts what the endpoint says it used; where it says nothing, a token for four characters."""
         if self._ledger is None:
             return
-        given = _count(usage.get("prompt_tokens"), len(json.dumps(messages, default=str)) // 4)
+        given = _count(usage.get("prompt_tokens"), _tokens_of(messages))
         made = _count(usage.get("completion_tokens"), -(-len(text) // 4))
         cost = (given * endpoint.price[0] + made * endpoint.price[1]) / 1e6
         self._ledger.charge(caller.member.name, tokens=given + made, cost=cost)
@@ -172,6 +192,11 @@ async def chat(
             f"{endpoint.url} does not answer as an OpenAI-compatible endpoint does", code="failed"
         ) from error
     return {"text": "".join(pieces), "model": request["model"], "usage": usage}
+
+
+def _tokens_of(messages: list[Any]) -> int:
+    """About as many as a model makes of them: one for four characters."""
+    return len(json.dumps(messages, default=str)) // 4
 
 
 def _count(said: Any, otherwise: int) -> int:
