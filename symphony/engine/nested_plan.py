@@ -101,11 +101,47 @@ def with_value(plan: Json, ports: Sequence[Port], value: Any) -> Json:
     return {**plan, "nodes": nodes}
 
 
-def for_each(plan: Json, ports: Sequence[Port], items: Sequence[Any]) -> Json:
-    """One plan that plays `plan` for every item side by side; its nodes are called `INDEX.NODE`."""
+def bound(melody: Melody, bind: Mapping[str, Any], item: Any) -> tuple[Melody, Json]:
+    """The melody with these parameters taken from an item, and the columns that were taken.
+
+    `bind` names a column for each `parameter` or `node.parameter`; an item without columns is the value itself.
+    Raises InvalidMelody for an item that lacks the column, and for a node that is not there.
+    """
+    taken: Json = {}
+    wanted: dict[str, Json] = {}
+    for target, column in bind.items():
+        node, _, name = str(target).rpartition(".")
+        if isinstance(item, Mapping) and column not in item:
+            known = ", ".join(map(str, item)) or "none"
+            raise InvalidMelody(f"An item has no column {column}", remedy=f"its columns are: {known}")
+        taken[str(column)] = item[column] if isinstance(item, Mapping) else item
+        nodes = [n.id for n in melody.nodes if node in ("", n.id)]
+        if not nodes:
+            raise InvalidMelody(f"{melody.name} has no node {node}", remedy="bind names `node.parameter`")
+        for one in nodes:
+            wanted.setdefault(one, {})[name] = taken[str(column)]
+    nodes_with = [
+        n.model_copy(update={"params": {**n.params, **wanted[n.id]}}) if n.id in wanted else n
+        for n in melody.nodes
+    ]
+    return melody.model_copy(update={"nodes": nodes_with}), taken
+
+
+def told_apart(answers: Sequence[Any], labels: Sequence[Json]) -> list[Any]:
+    """Answers that say for which item they are: rows by columns of their own in one list, texts by a headline."""
+    if all(isinstance(a, list) and all(isinstance(row, Mapping) for row in a) for a in answers):
+        return [{**label, **row} for a, label in zip(answers, labels, strict=True) for row in a]
+    return [
+        f"## {', '.join(map(str, label.values()))}\n\n{a}" if isinstance(a, str) else a
+        for a, label in zip(answers, labels, strict=True)
+    ]
+
+
+def for_each(plans: Sequence[Json], ports: Sequence[Port], items: Sequence[Any]) -> Json:
+    """One plan that plays a plan for every item side by side; its nodes are called `INDEX.NODE`."""
     nodes: list[Json] = []
     edges: list[Json] = []
-    for index, item in enumerate(items):
+    for index, (plan, item) in enumerate(zip(plans, items, strict=True)):
         one = with_value(plan, ports, item)
         nodes += [
             {**node, "id": f"{index}.{node['id']}", "inputs": _renamed(node["inputs"], index)}
@@ -115,7 +151,7 @@ def for_each(plan: Json, ports: Sequence[Port], items: Sequence[Any]) -> Json:
             {**edge, "from": f"{index}.{edge['from']}", "to": f"{index}.{edge['to']}", "token": None}
             for edge in one["edges"]
         ]
-    return {**plan, "nodes": nodes, "edges": edges}
+    return {**plans[0], "nodes": nodes, "edges": edges}
 
 
 def _renamed(inputs: Json, index: int) -> Json:

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from symphony.engine.control_call import ControlCall
-from symphony.engine.nested_plan import answer, answer_ports, for_each, open_inputs, with_value
+from symphony.engine.nested_plan import (
+    answer,
+    answer_ports,
+    bound,
+    for_each,
+    open_inputs,
+    told_apart,
+    with_value,
+)
 from symphony.engine.plan import Cast, compile_plan, spec_of
 from symphony.errors import Cancelled, InvalidMelody, PlayerError, SymphonyError
 from symphony.melody.conditions import evaluate
@@ -108,15 +116,29 @@ class NestedRuns:
         items = items if isinstance(items, list) else [items]
         cast = self._cast(root_of(call.run))
         wanted_in, wanted_out = str(call.params.get("input") or ""), str(call.params.get("output") or "")
-        melody = await self._mapped(call, cast)
-        ports = open_inputs(melody, cast.catalogue, wanted_in)
-        if not ports:
+        bind = call.params.get("bind") or {}
+        if not isinstance(bind, Mapping):
+            raise InvalidMelody(
+                f"The parameter bind of {call.node} is no map", remedy="give parameter: column"
+            )
+        melody = await self._mapped(call)
+        if not items:
+            if not bind:
+                self._checked(melody, cast)
+            return {"items": []}
+        bindings = [bound(melody, bind, item) for item in items] if bind else [(melody, {})] * len(items)
+        self._checked(bindings[0][0], cast)
+        # What is bound comes by parameters alone, unless an input is named as well.
+        ports = open_inputs(melody, cast.catalogue, wanted_in) if wanted_in or not bind else []
+        if not ports and not bind:
             raise InvalidMelody(f"{melody.name} takes no value", remedy="map calls it with each item")
         outputs = answer_ports(melody, cast.catalogue, wanted_out)
-        if not items:
-            return {"items": []}
         child = f"{call.run}/{call.node}"
-        plan = for_each(self._plan(melody, cast, child), ports, items)
+        if bind:
+            plans = [self._plan(one, cast, child) for one, _ in bindings]
+        else:
+            plans = [self._plan(melody, cast, child)] * len(items)
+        plan = for_each(plans, ports, items)
 
         def explain(node: str) -> str:
             index = int(node.partition(".")[0])
@@ -127,7 +149,7 @@ class NestedRuns:
         for index in range(len(items)):
             mine = {p.node: made[f"{index}.{p.node}"] for p in outputs if f"{index}.{p.node}" in made}
             answers.append(answer(outputs, mine))
-        return {"items": answers}
+        return {"items": told_apart(answers, [taken for _, taken in bindings]) if bind else answers}
 
     async def loop(self, call: ControlCall) -> Json:
         """Plays a melody on its own answer until `until` holds of `value`, at most `times` rounds."""
@@ -195,26 +217,28 @@ class NestedRuns:
         made, child.artifacts = child.artifacts, []
         self._progress(Progress(run, child.done, len(child.players), made))
 
-    async def _mapped(self, call: ControlCall, cast: Cast) -> Melody:
+    async def _mapped(self, call: ControlCall) -> Melody:
+        """What `map` plays for each item; it is checked when its parameters are known."""
         player = str(call.params.get("player") or "")
         if not player:
-            return await self._melody(call)
-        spec = spec_of(player, cast.catalogue, call.node)
+            return await self._found(call)
+        spec = spec_of(player, self._cast(root_of(call.run)).catalogue, call.node)
         given = call.params.get("params") or {}
         if not isinstance(given, Mapping):
             raise InvalidMelody(f"The parameter params of {call.node} is no map", remedy="give name: value")
         node = Node(id="item", kind=spec.kind, player=player, params=dict(given))  # type: ignore[arg-type]
-        return self._checked(Melody(name=player, nodes=[node]), cast)
+        return Melody(name=player, nodes=[node])
 
     async def _melody(self, call: ControlCall) -> Melody:
+        return self._checked(await self._found(call), self._cast(root_of(call.run)))
+
+    async def _found(self, call: ControlCall) -> Melody:
         named = call.params.get("melody")
         if isinstance(named, Mapping):
-            melody = from_document(dict(named))
-        elif named:
-            melody = await self._find(str(named), str(call.params.get("version") or "") or None)
-        else:
-            raise InvalidMelody(f"{call.node} needs a melody", remedy="give the parameter melody")
-        return self._checked(melody, self._cast(root_of(call.run)))
+            return from_document(dict(named))
+        if named:
+            return await self._find(str(named), str(call.params.get("version") or "") or None)
+        raise InvalidMelody(f"{call.node} needs a melody", remedy="give the parameter melody")
 
     def _checked(self, melody: Melody, cast: Cast) -> Melody:
         findings = [

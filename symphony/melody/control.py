@@ -54,6 +54,11 @@ _SPECS = (
             "input": ParamSpec("string", "input port that takes the item; the first one when not given"),
             "output": ParamSpec("string", "output port that is gathered; the first one when not given"),
             "params": ParamSpec("any", "parameters of each call"),
+            "bind": ParamSpec(
+                "any",
+                "parameters that take a column of the item, as `parameter: column` or `node.parameter: column`; "
+                "what is answered then says for which item it is",
+            ),
             "type": _RESULT_TYPE,
         },
     ),

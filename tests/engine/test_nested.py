@@ -186,3 +186,60 @@ async def test_values_pass_through_control_nodes_with_their_type(stage: Stage) -
     ]
     run = await stage.play(melody("passed", nodes, "csv.items > pick.value", "pick.value > count.items"))
     assert stage.output(run, "count") == {"count": 3}, run
+
+
+def bound(*files: str, project: Any, **params: Any) -> Json:
+    """A melody that lists these files, as rows, and maps what `params` say over them."""
+    (project / "names.csv").write_text("file\n" + "".join(f"{name}\n" for name in files))
+    source = {
+        "id": "csv",
+        "kind": "operator",
+        "player": "symphony/data#parse_csv",
+        "params": {"path": "names.csv"},
+    }
+    return melody("bound", [source, control("map", "map", **params)], "csv.items > map.items")
+
+
+async def test_map_takes_parameters_from_columns_and_says_whose_each_answer_is(stage: Stage) -> None:
+    for name in ("a.txt", "b.txt"):
+        (stage.project / name).write_text(f"this is {name}")
+    document = bound(
+        "a.txt", "b.txt", project=stage.project, player="symphony/files#read", bind={"path": "file"}
+    )
+    run = await stage.play(document)
+    assert stage.output(run, "map") == {
+        "items": ["## a.txt\n\nthis is a.txt", "## b.txt\n\nthis is b.txt"]
+    }, run
+
+
+async def test_rows_of_a_bound_map_are_one_table(stage: Stage) -> None:
+    for name in ("a.csv", "b.csv"):
+        (stage.project / name).write_text(f"x\n{name}1\n{name}2\n")
+    inner = melody(
+        "read", [{"id": "read", "kind": "operator", "player": "symphony/data#parse_csv", "params": {}}]
+    )
+    document = bound(
+        "a.csv", "b.csv", project=stage.project, melody=inner, bind={"read.path": "file"}, type="list<record>"
+    )
+    run = await stage.play(document)
+    rows = stage.output(run, "map")["items"]
+    assert rows == [{"file": n, "x": f"{n}{i}"} for n in ("a.csv", "b.csv") for i in (1, 2)], run
+
+
+@pytest.mark.parametrize(
+    ("bind", "said"),
+    [({"path": "name"}, "no column name"), ({"other.path": "file"}, "no node other"), ("path", "is no map")],
+)
+async def test_a_column_or_node_that_is_not_there_is_named(stage: Stage, bind: Any, said: str) -> None:
+    document = bound("a.txt", project=stage.project, player="symphony/files#read", bind=bind)
+    run = await stage.play(document)
+    assert said in node(run, "map")["error"]["message"], run
+
+
+async def test_a_bound_path_leaves_the_project_no_more_than_a_written_one(stage: Stage) -> None:
+    (stage.project.parent / "secret.txt").write_text("secret")
+    document = bound(
+        "../secret.txt", project=stage.project, player="symphony/files#read", bind={"path": "file"}
+    )
+    run = await stage.play(document)
+    assert run["run"]["status"] == "failed" and "Item 1 of 1" in node(run, "map")["error"]["message"]
