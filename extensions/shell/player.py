@@ -5,7 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 
+import tasks
+
 from symphony.sdk import Artifact, Context, PlayerFailure, player
+from symphony.sdk.project import require_project
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|[smhd])\s*")
@@ -44,6 +47,59 @@ def run(
         "stderr": Artifact(stderr, name="stderr.txt", type="text/plain"),
         "exit_code": answer.exit_code,
     }
+
+
+@player.function
+def test(ctx: Context, project: str, timeout: str | float | None = "30m") -> dict[str, object]:
+    """Runs the project's tests; tests that fail are an answer, tests that cannot be run are a failure."""
+    command = tasks.test_command(require_project(project))
+    if command is None:
+        raise PlayerFailure(
+            "The project does not say how it is tested",
+            remedy="give the command, for instance: run pytest -q",
+            code="bad_input",
+        )
+    code, output = _told(ctx, command, timeout)
+    failed = tasks.failures(output)
+    if code != 0 and not failed:
+        raise _ended(command, code, output)
+    return {
+        "failed": failed,
+        "slowest": tasks.slowest(output),
+        "output": Artifact(output, name="tests.txt", type="text/plain"),
+        "passed": code == 0,
+    }
+
+
+@player.function
+def build(ctx: Context, project: str, timeout: str | float | None = "30m") -> Artifact:
+    """Builds the project and gives what that printed."""
+    command = tasks.build_command(require_project(project))
+    if command is None:
+        raise PlayerFailure(
+            "The project does not say how it is built",
+            remedy="give the command, for instance: run make all",
+            code="bad_input",
+        )
+    code, output = _told(ctx, command, timeout)
+    if code != 0:
+        raise _ended(command, code, output)
+    return Artifact(output, name="build.txt", type="text/plain")
+
+
+def _told(ctx: Context, command: list[str], timeout: str | float | None) -> tuple[int, str]:
+    """The exit code, and all that was printed: what went to standard error comes after the rest."""
+    ctx.log(" ".join(command))
+    answer = ctx.exec(command, timeout=_seconds(timeout), check=False)
+    return answer.exit_code, (answer.stdout + answer.stderr).decode("utf-8", "replace")
+
+
+def _ended(command: list[str], code: int, output: str) -> PlayerFailure:
+    said = output.strip()[-_TAIL:]
+    return PlayerFailure(
+        f"{' '.join(command)} ended with exit code {code}" + (f":\n{said}" if said else ""),
+        remedy="mend what it reports, or run another command",
+    )
 
 
 def _words(command: list[str] | str) -> list[str]:
