@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from symphony.app.actions import Actions, Restorable
+from symphony.app.changes import Changes
 from symphony.app.extensions import Extensions
 from symphony.app.hub import Hub
 from symphony.app.learning.learner import Learner
@@ -14,11 +16,15 @@ from symphony.app.orchestration import Orchestration, Rules
 from symphony.app.paths import bundled_extensions
 from symphony.app.pit import Pit
 from symphony.app.planning import ConductorFiles, Planner
+from symphony.app.reconfiguration import Reconfiguration
+from symphony.app.states import ChangeStates, MelodyStates, SettingStates
 from symphony.config import Configuration
 from symphony.config.home import Home
 from symphony.engine.engine import Engine
 from symphony.engine.figures import Figures
 from symphony.engine.history import History
+from symphony.errors import NotFound
+from symphony.melody.store import PolyphonyStore
 from symphony.stage.roster import Roster
 
 
@@ -65,6 +71,32 @@ def learning_of(
         Learner(bundled_extensions(), files.encoder),
         lambda: bool(engine.playing()),
     )
+
+
+def actions_of(
+    extensions: Extensions,
+    configuration: Configuration,
+    reconfiguration: Reconfiguration,
+    melodies: PolyphonyStore,
+    changes: Changes,
+    history: History,
+    hub: Hub,
+) -> Actions:
+    """The history of actions, with all that can be undone."""
+    kinds: dict[str, Restorable] = {
+        "setting": SettingStates(configuration, reconfiguration.changed),
+        "melody": MelodyStates(melodies, lambda: hub.emit({"event": "melodies"})),
+        "extension": extensions.states,
+        "changes": ChangeStates(changes),
+    }
+
+    def status_of(run: str) -> str:
+        try:
+            return history.get(run).info.status
+        except NotFound:
+            return ""
+
+    return Actions(extensions.actions, kinds, hub.emit, status_of)
 
 
 def casting(

@@ -114,6 +114,8 @@ class Changes:
         self._configuration = configuration
         self._busy: dict[str, asyncio.Lock] = {}
         self._runs: dict[str, _Playing] = {}
+        self.taking: Callable[[str], Awaitable[Json]] = self.apply
+        """Applies what the settings say is to be applied without asking."""
         self.follower: Callable[[str], Awaitable[None]] | None = None
         """Told of a run that sees another project from now on."""
 
@@ -176,7 +178,7 @@ class Changes:
         is_applied = self._configuration.get("stage.changes") == "apply"
         if succeeded and changes.changes and is_applied:
             try:
-                await self.apply(record.id)
+                await self.taking(record.id)
             except SymphonyError as error:
                 self._emit({"event": "notice", "run": record.run, "message": str(error)})
 
@@ -202,14 +204,21 @@ class Changes:
         """Brings a set into its project; goes on with an application that was killed."""
         return await self._bring(changes, "applying", "applied")
 
-    async def apply_run(self, run: str) -> list[Json]:
-        """Brings all open sets of a run into its project, in the order in which they were made. Stops at the first
-        that cannot be applied, whose error it raises."""
+    async def waiting(self, run: str) -> list[str]:
+        """The open sets of a run, in the order in which they were made. Raises BadInput when there are none."""
         records = await asyncio.to_thread(self._records, run)
         waiting = [r for r in reversed(records) if r.state in ("open", "applying") and not r.replaced]
         if not waiting:
             raise BadInput(f"No changes of the run {run} wait for a word", remedy="nothing was changed")
-        return [await self.apply(record.id) for record in waiting]
+        return [record.id for record in waiting]
+
+    async def is_applied(self, changes: str) -> bool:
+        """Whether a set is in its project. Raises NotFound."""
+        return (await asyncio.to_thread(self._find, changes)).state == "applied"
+
+    async def about(self, changes: str) -> Json:
+        """A set as `listed` shows it."""
+        return (await asyncio.to_thread(self._find, changes)).to_json()
 
     async def undo(self, changes: str) -> Json:
         """Takes an applied set back, or one whose application was killed."""

@@ -17,6 +17,7 @@ SECTIONS = {
     "arbitration engine": "pit.arbitration",
     "stale manager": "pit.stale",
     "history": "engine",
+    "actions": "host",
     "audit log": "stage",
     "supervision": "stage",
     "engine": "engine",

@@ -8,9 +8,11 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
+from symphony.app.action_log import ActionLog
 from symphony.app.catalogue import Catalogue, build_catalogue
 from symphony.app.development import Development
 from symphony.app.paths import registry_files
+from symphony.app.states import ExtensionStates
 from symphony.config import Configuration
 from symphony.config.home import Home
 from symphony.kit.bundled import bundled_folder
@@ -34,7 +36,15 @@ class Extensions:
     def __init__(self, home: Home, configuration: Configuration) -> None:
         self._configuration = configuration
         self.development = Development(home.cache / "development")
-        self.installer = Installer(home, registry=lambda: self.registry, bundled=bundled_folder())
+        self.actions = ActionLog(home.actions)
+        """What was done; what an extension was before is spared as long as it can come back."""
+        self.installer = Installer(
+            home,
+            registry=lambda: self.registry,
+            bundled=bundled_folder(),
+            spared=lambda: self.states.spared(),
+        )
+        self.states = ExtensionStates(self.installer, self.actions)
         self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
 
@@ -71,6 +81,7 @@ class Extensions:
     def close(self) -> None:
         """Closes the installer's state."""
         self.installer.close()
+        self.actions.close()
 
     def changed(self) -> None:
         """Forgets the catalogue after an installation or a removal."""

@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symphony.app.assembly import casting, learning_of, orchestration_of, planner_of, told_of_changes
+from symphony.app.assembly import (
+    actions_of,
+    casting,
+    learning_of,
+    orchestration_of,
+    planner_of,
+    told_of_changes,
+)
 from symphony.app.audit_keys import audit_source
 from symphony.app.bootstrap import Bootstrap, Phase, StartPolicy
 from symphony.app.broker import build_broker
@@ -24,6 +32,7 @@ from symphony.app.local_models import LocalModels
 from symphony.app.lock import HomeLock
 from symphony.app.memory import give_back_what_is_free
 from symphony.app.meters import Meters
+from symphony.app.methods.actions import ActionMethods
 from symphony.app.methods.changes import ChangeMethods
 from symphony.app.methods.extensions import ExtensionMethods
 from symphony.app.methods.grants import GrantMethods
@@ -84,6 +93,7 @@ class Host(
     ExtensionMethods,
     MotifMethods,
     SettingMethods,
+    ActionMethods,
 ):
     """One host on one home. `page` is the address to serve the page on; None serves commands only."""
 
@@ -104,6 +114,7 @@ class Host(
         self._planning: asyncio.Task[None] | None = None
         self._bootstrap = Bootstrap(self._policy)
         self._configuration: Configuration | None = None
+        self._followers: list[Callable[[dict[str, Any]], None]] = []
         self.services: Services
 
     @property
@@ -192,29 +203,22 @@ class Host(
         roster = Roster(pit.runtime, lambda: player_limits(configuration), self._template.native)
 
         scoring = Scoring(lambda: pit.store, hub.emit)
-        waits = Waits(lambda limit: pit.arbiter.explain(limit), history.get, lambda event: emit(event))
-
-        def emit(event: dict[str, Any]) -> None:
-            meters.follow(event)
-            hub.emit(event)
-            scoring.follow(event)
-            services.components.follow(event)
-            learning.follow(event)
-            orchestration.ended(event)
-            waits.follow(event)
-            supervision.follow(event)
-            services.trees.follow(event)
-            self._player_changes.follow(event)
+        waits = Waits(lambda limit: pit.arbiter.explain(limit), history.get, self._tell)
 
         recast, disable = casting(extensions, roster, pit, hub, lambda name: supervision.is_barred(name))
-        supervision = Supervision(home.path, configuration, disable, roster.knows, hub.emit, roster.find)
+
+        def gives_up(extension: str) -> None:
+            disable(extension)
+            actions.note("extension", extension, f"Switched {extension} off: it kept crashing", by="Symphony")
+
+        supervision = Supervision(home.path, configuration, gives_up, roster.knows, hub.emit, roster.find)
         orchestration = orchestration_of(home, configuration, pit, history, lambda: engine.figures)
         engine = Engine(
             pit.runtime,
             history,
             pool_key=lambda *asked: services.trees.pool_key(*asked),
             versions=roster.versions,
-            emit=emit,
+            emit=self._tell,
             on_request=lambda event: self._broker.handle(event),
             on_withdrawn=lambda request: self._broker.withdraw(request),
             on_ui=lambda event: services.components.shown(event),
@@ -229,13 +233,16 @@ class Host(
         tiers = Tiers(home, configuration, pit, history, engine)
         learning = learning_of(home, configuration, files, history, hub, engine)
         changes = Changes(home.runs, AnyTier(pit.store, tiers), told_of_changes(hub, learning), configuration)
+        reconfiguration = Reconfiguration(configuration, extensions, recast, hub.emit)
+        actions = actions_of(extensions, configuration, reconfiguration, melodies, changes, history, hub)
         trees = RunTrees(lambda: pit.runtime, roster, changes, history, engine.has_finished)
         planner = planner_of(files, extensions, models, learning, orchestration)
         services = Services(
             home=home,
             configuration=configuration,
-            reconfiguration=Reconfiguration(configuration, extensions, recast, hub.emit),
+            reconfiguration=reconfiguration,
             hub=hub,
+            actions=actions,
             extensions=extensions,
             planner=planner,
             pit=pit,
@@ -256,9 +263,18 @@ class Host(
             health=self._bootstrap.health,
         )
         learning.adopted = services.planner.adopt
+        extensions.states.changed = self.restored
+        changes.taking = lambda one: self._take(one, by="Symphony")
         self._player_changes = PlayerChanges(lambda: pit.runtime, roster, changes, trees)
         self._broker = build_broker(services, self._call_other, self._player_changes.capabilities())
+        followers = (meters, scoring, services.components, learning, orchestration, waits, supervision, trees)
+        self._followers = [hub.emit, *(one.follow for one in followers), self._player_changes.follow]
         return services
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        """Hands an event of the engine to everybody who follows what plays."""
+        for follow in self._followers:
+            follow(event)
 
     def _upper_phases(self, services: Services) -> list[Phase]:
         """Engine, Conductor, and what others reach the host by."""
@@ -269,6 +285,7 @@ class Host(
             Part("supervision", closing=services.supervision.close),
             LoopPart("engine", services.engine),
             LoopPart("components", services.components),
+            LoopPart("actions", services.actions),
             LoopPart("tiers", services.tiers),
             services.learning,
         ]

@@ -7,14 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from symphony.app.action_log import Action
 from symphony.app.extensions import Extensions, open_catalogue
 from symphony.app.limits import findings_of, play_limits
-from symphony.app.methods.settings import row_of
+from symphony.app.methods.settings import row_of, said_of_setting
 from symphony.app.orchestration import Rules
 from symphony.app.paths import conductor_files
 from symphony.app.planning import Planner
 from symphony.app.project import look_at, resolve_project
+from symphony.app.states import SettingStates, subject_of
+from symphony.app.undoing import apart
 from symphony.config import Configuration
+from symphony.config.catalogue import catalogue
+from symphony.config.configuration import HIDDEN
 from symphony.config.home import Home
 from symphony.melody.formats import load
 
@@ -91,7 +96,20 @@ def settings_offline() -> dict[str, Any]:
 def set_offline(key: str, value: Any, scope: str) -> dict[str, Any]:
     """Changes a setting where no host runs; its row."""
     with _settings() as (configuration, extensions):
-        configuration.set(key, value, scope)
+        spec = catalogue().get(key)
+        if (spec is not None and spec.is_secret) or key in extensions.secrets():
+            configuration.set(key, value, scope)
+            extensions.actions.add(Action("setting", key, said_of_setting(key, HIDDEN)))
+        else:
+            place = subject_of(configuration, key, scope)
+            states = SettingStates(configuration, lambda keys: None)
+            before = states.value(place)
+            configuration.set(key, value, scope)
+            old, new = apart(before, states.value(place))
+            if old or new:
+                extensions.actions.add(
+                    Action("setting", place, said_of_setting(key, value), before=old, after=new)
+                )
         return row_of(configuration.show(extensions.secrets()), key)
 
 

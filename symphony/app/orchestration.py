@@ -248,7 +248,7 @@ class Orchestration:
         else:
             self._end_try(run, node, helped=state == "succeeded")
 
-    def ended(self, event: Json) -> None:
+    def follow(self, event: Json) -> None:
         """Forgets a run that has ended, and keeps what its tries brought."""
         if event.get("event") != "workflowComplete":
             return

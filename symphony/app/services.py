@@ -16,6 +16,7 @@ from symphony.config import Configuration
 from symphony.config.home import Home
 
 if TYPE_CHECKING:
+    from symphony.app.actions import Actions
     from symphony.app.changes import Changes
     from symphony.app.components import Components
     from symphony.app.extensions import Extensions
@@ -42,6 +43,7 @@ class Services:
     configuration: Configuration
     reconfiguration: Reconfiguration
     hub: Hub
+    actions: Actions
     extensions: Extensions
     planner: Planner
     pit: Pit

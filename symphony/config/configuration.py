@@ -150,7 +150,7 @@ class Configuration:
         if path[0] != "extensions" and key not in catalogue():
             raise unknown_key(key)
         value = _parse_text(value, key) if isinstance(value, str) else value
-        file = self._file(scope)
+        file = self.file_of(scope)
         if value is not None:
             document: dict[str, Any] = {}
             _put(document, path, value)
@@ -160,7 +160,22 @@ class Configuration:
             write_setting(file, path, value)
             return self.reload()
 
-    def _file(self, scope: str) -> Path:
+    def written(self, key: str, file: Path) -> Any:
+        """What a file of settings itself says of `key`; None when it says nothing. Raises InvalidConfig."""
+        with self._reading:
+            found: Any = read_settings(file)
+        for part in _split(key):
+            found = found.get(part) if isinstance(found, dict) else None
+        return found
+
+    def scope_of(self, file: Path) -> Scope | None:
+        """Which scope writes into `file` now."""
+        if file == self.home.config:
+            return "user"
+        return "project" if self.project is not None and file == self.file_of("project") else None
+
+    def file_of(self, scope: str) -> Path:
+        """The file that a scope writes into. Raises BadInput when no project is open."""
         if scope == "user":
             return self.home.config
         if self.project is None:

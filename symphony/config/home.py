@@ -62,6 +62,11 @@ class Home:
         return self.path / "pages.sqlite"
 
     @property
+    def actions(self) -> Path:
+        """The history of actions, and what they replaced."""
+        return self.path / "actions.sqlite"
+
+    @property
     def logs(self) -> Path:
         """Structured logs, rotated."""
         return self.path / "logs"

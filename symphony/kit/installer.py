@@ -74,9 +74,13 @@ class Installer:
         *,
         registry: Registry | Callable[[], Registry],
         bundled: Path | None = None,
+        spared: Callable[[], set[str]] = set,
     ) -> None:
-        """`registry` may be a function that is called when the registry is needed."""
+        """`registry` may be a function that is called when the registry is needed. `spared` names folders of versions
+        that are not installed any more and may come back: their files stay.
+        """
         self._root = home.extensions
+        self._spared = spared
         self._open_registry = registry if callable(registry) else lambda: registry
         self._bundled_folder = bundled if bundled is not None else bundled_folder()
         self._lock = threading.RLock()
@@ -94,8 +98,7 @@ class Installer:
             if not self._root.is_dir():
                 return []
             state = InstallState.read(self._root)
-            known = {v.folder for record in state.extensions.values() for v in record.versions}
-            return remove_strangers(self._root, known)
+            return self._remove_strangers(state)
 
     def close(self) -> None:
         """Forgets what was read."""
@@ -254,6 +257,30 @@ class Installer:
             if allowance != GENERAL:
                 state.allowances[name] = allowance
             self._write(state)
+
+    # --- going back ------------------------------------------------------------------------------
+    def state(self) -> InstallState:
+        """What is installed, with all that was agreed to."""
+        with self._lock:
+            return InstallState.read(self._root)
+
+    def restore(self, state: InstallState) -> None:
+        """Makes this what is installed. Raises NotFound when files of it are gone, BadInput when an extension would
+        lack one that it needs; then nothing has changed.
+        """
+        with self._lock:
+            before = InstallState.read(self._root)
+            for folder in folders_of(state) - folders_of(before):
+                if not (self._root / folder).is_dir():
+                    raise NotFound(
+                        f"The files of {folder} are not kept any more", remedy="install the extension again"
+                    )
+            for name in before.extensions.keys() | state.extensions.keys():
+                old, new = before.extensions.get(name), state.extensions.get(name)
+                if old is not None and (new is None or new.active.version != old.active.version):
+                    self._check_dependents(state, name, new.active.version if new else None)
+            self._write(state)
+            self._sweep(state, list(folders_of(before) - folders_of(state)))
 
     # --- within ----------------------------------------------------------------------------------
     def _with_active(self, name: str, work: Callable[[VersionRecord], Made]) -> Made:
@@ -481,13 +508,21 @@ class Installer:
         if superseded:
             for folder in superseded:
                 self._manifests.pop(self._root / folder, None)
-            known = {v.folder for record in state.extensions.values() for v in record.versions}
-            remove_strangers(self._root, known)
+            self._remove_strangers(state)
+
+    def _remove_strangers(self, state: InstallState) -> Folders:
+        return remove_strangers(self._root, folders_of(state) | self._spared())
 
 
 Listing = list[Installed]
+Folders = list[str]
 Findings = list[dict[str, str]]
 Candidates = list[Candidate]
+
+
+def folders_of(state: InstallState) -> set[str]:
+    """The folders of all versions that a state names."""
+    return {version.folder for record in state.extensions.values() for version in record.versions}
 
 
 def _enter(state: InstallState, package: Package) -> list[str]:

@@ -40,6 +40,9 @@ SELECT m.id, m.name, v.version, v.saved, v.document, v.words FROM polyphony_melo
 JOIN polyphony_versions AS v ON v.id = m.id AND v.revision = m.revision
 """
 
+_VERSION = "rowid, revision, version, saved, document, words"
+"""What `kept` has of a version."""
+
 Rows = list[dict[str, Any]]
 
 
@@ -142,6 +145,49 @@ class PolyphonyStore:
             melody_id, _ = _find(database, melody)
             database.execute("DELETE FROM polyphony_melodies WHERE id = ?", (melody_id,))
         return melody_id
+
+    def kept(self, melody: str) -> dict[str, Any]:
+        """All that is kept of the melody with this id or name: `{"id", "name", "revision", "versions": {revision:
+        row}}`; empty when there is none. `put_back` takes it.
+        """
+        with self._transaction() as database:
+            known = database.execute(
+                "SELECT id, name, revision FROM polyphony_melodies WHERE name = ? OR id = ? ORDER BY name = ? DESC",
+                (melody, melody, melody),
+            ).fetchone()
+            if known is None:
+                return {}
+            rows = database.execute(
+                f"SELECT {_VERSION} FROM polyphony_versions WHERE id = ?", (known[0],)
+            ).fetchall()
+        id, name, revision = known
+        versions = {str(row[1]): list(row) for row in rows}
+        return {"id": id, "name": name, "revision": revision, "versions": versions}
+
+    def put_back(self, melody_id: str, kept: dict[str, Any]) -> None:
+        """Makes this all that is kept of a melody; an empty one removes it. Raises BadInput when another melody has
+        its name by now.
+        """
+        with self._transaction() as database:
+            database.execute("DELETE FROM polyphony_melodies WHERE id = ?", (melody_id,))
+            if not kept:
+                return
+            taken = database.execute(
+                "SELECT 1 FROM polyphony_melodies WHERE name = ?", (kept["name"],)
+            ).fetchone()
+            if taken:
+                raise BadInput(f"Another melody is called {kept['name']}", remedy="delete that one first")
+            database.execute(
+                "INSERT INTO polyphony_melodies VALUES (?, ?, ?)",
+                (melody_id, kept["name"], kept["revision"]),
+            )
+            for place, *row in sorted(kept["versions"].values(), key=lambda row: int(row[1])):
+                if database.execute("SELECT 1 FROM polyphony_versions WHERE rowid = ?", (place,)).fetchone():
+                    place = None  # another version has taken its place in the order
+                database.execute(
+                    f"INSERT INTO polyphony_versions ({_VERSION}, id) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (place, *row, melody_id),
+                )
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

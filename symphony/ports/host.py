@@ -344,6 +344,22 @@ class HostPort(Protocol):
         """Ends a component; that of a node ends with it."""
         ...
 
+    # --- what was done -----------------------------------------------------------------------
+    async def list_actions(self, limit: int = 100, before: int | None = None) -> Json:
+        """`{"actions": [{"id", "at", "by": "you | Symphony", "kind": "setting | melody | extension | changes | run |
+        undo | …", "subject", "said", "error", "undone", "can": "undo | redo | ", "status" of a run}]}`, newest first,
+        those below the id `before`."""
+        ...
+
+    async def undo_action(self, action: int | None = None) -> Json:
+        """Takes an action back, by default the newest that can be; answers as `list_actions` does of each. Raises an
+        error with code `changed_meanwhile` when what it changed is otherwise by now."""
+        ...
+
+    async def redo_action(self, action: int | None = None) -> Json:
+        """Does an action again that was undone, by default the one that was undone last."""
+        ...
+
     # --- settings and health -----------------------------------------------------------------
     async def settings(self) -> Json:
         """`{"settings": [{"key", "value", "source", "description", "type", "default", "choices"}]}`."""

@@ -21,7 +21,7 @@ KEPT_IN_HOME = frozenset(
             "cache",
         ),
         *("output", "state.sqlite", "sockets", "last_project.json", "crashes.json", "usage.json", "habits"),
-        *("audit-key", "learning", "pages.sqlite"),
+        *("audit-key", "learning", "pages.sqlite", "actions.sqlite"),
     }
 )
 """What a home holds after its host has ended; databases may have their companions."""

@@ -122,6 +122,8 @@ class ArtifactMethods:
 
         answer = await asyncio.to_thread(collect)
         if not dry_run and answer["removed"]:
+            said = f"Removed {answer['removed']} artifacts that nothing keeps"
+            self.services.actions.note("artifacts", "", said)
             self.services.hub.emit({"event": "artifacts"})
         return answer
 

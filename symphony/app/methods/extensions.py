@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from symphony.app.actions import Doing
 from symphony.app.player_changes import PlayerChanges
 from symphony.app.services import Services
 from symphony.errors import BadInput, NotFound, PermissionDenied
@@ -46,20 +48,30 @@ class ExtensionMethods:
     async def install_extension(self, source: str, agreed: Sequence[str] | None = None) -> Json:
         """Installs a package file or a name of the registry, with what it depends on."""
         installer = self.services.extensions.installer
-        return await self._change(installer.install, source, agreed)
+        async with self._recorded(source, f"Installed {source}") as doing:
+            answer = await self._change(installer.install, source, agreed)
+            doing.subject, doing.said = answer["name"], f"Installed {answer['name']} {answer['version']}"
+        return answer
 
     async def update_extension(self, name: str, agreed: Sequence[str] | None = None) -> Json:
         """Installs the newest version; what it wants more is asked for."""
-        return await self._change(self.services.extensions.installer.update, name, agreed)
+        async with self._recorded(name, f"Updated {name}") as doing:
+            answer = await self._change(self.services.extensions.installer.update, name, agreed)
+            doing.said = f"Updated {name} to {answer['version']}"
+        return answer
 
     async def rollback_extension(self, name: str) -> Json:
         """Goes back one version."""
-        return await self._change(self.services.extensions.installer.rollback, name)
+        async with self._recorded(name, f"Took {name} a version back") as doing:
+            answer = await self._change(self.services.extensions.installer.rollback, name)
+            doing.said = f"Took {name} back to {answer['version']}"
+        return answer
 
     async def remove_extension(self, name: str) -> Json:
         """Removes an extension; bundled ones can only be disabled."""
-        await asyncio.to_thread(self.services.extensions.installer.remove, name)
-        self._changed()
+        async with self._recorded(name, f"Removed {name}"):
+            await asyncio.to_thread(self.services.extensions.installer.remove, name)
+            self._changed()
         return {"name": name}
 
     async def develop_extension(self, folder: str, agreed: Sequence[str] | None = None) -> Json:
@@ -79,10 +91,11 @@ class ExtensionMethods:
     async def enable_extension(self, name: str, enabled: bool) -> Json:
         """Switches an extension on or off."""
         installer = self.services.extensions.installer
-        await asyncio.to_thread(installer.enable if enabled else installer.disable, name)
-        if enabled:
-            self.services.supervision.enabled(name)
-        self._changed()
+        async with self._recorded(name, f"Switched {name} {'on' if enabled else 'off'}"):
+            await asyncio.to_thread(installer.enable if enabled else installer.disable, name)
+            if enabled:
+                self.services.supervision.enabled(name)
+            self._changed()
         return {"name": name, "enabled": enabled}
 
     async def extension_permissions(self, name: str) -> Json:
@@ -160,9 +173,13 @@ class ExtensionMethods:
                 f"The limit {what} cannot be {first.get('input')!r}: {first['msg']}",
                 remedy="there are calls, tokens, cost, memory, cpu and activation",
             ) from None
-        await asyncio.to_thread(self.services.extensions.installer.set_allowance, name, allowance)
-        self._changed()
+        async with self._recorded(name, f"Changed the limits of {name}"):
+            await asyncio.to_thread(self.services.extensions.installer.set_allowance, name, allowance)
+            self._changed()
         return {"name": name, "limits": allowance.model_dump(exclude_none=True)}
+
+    def _recorded(self, name: str, said: str) -> AbstractAsyncContextManager[Doing]:
+        return self.services.actions.record("extension", name, said)
 
     def _memory_held(self) -> dict[str, int]:
         """Bytes that the Players of each extension hold now, programs that they started not counted."""

@@ -85,7 +85,14 @@ class MelodyMethods:
         parsed = from_document(
             {**document, "name": name, "description": description or document.get("description", "")}
         )
-        saved = await asyncio.to_thread(self.services.melodies.save, parsed)
+        melodies = self.services.melodies
+        before = await asyncio.to_thread(melodies.kept, name) or await asyncio.to_thread(
+            melodies.kept, parsed.id or ""
+        )
+        said = f"{'Changed' if before else 'Saved'} the Melody {name}"
+        async with self.services.actions.record("melody", before.get("id", ""), said) as doing:
+            saved = await asyncio.to_thread(melodies.save, parsed)
+            doing.subject = saved.id or ""
         self.services.hub.emit({"event": "melodies"})
         return {"id": saved.id, "name": saved.name, "version": saved.version}
 
@@ -101,7 +108,11 @@ class MelodyMethods:
 
     async def delete_melody(self, melody: str) -> Json:
         """Removes a saved Melody."""
-        await asyncio.to_thread(self.services.melodies.delete, melody)
+        melodies = self.services.melodies
+        found = await asyncio.to_thread(melodies.show, melody)
+        said = f"Deleted the Melody {found.name}"
+        async with self.services.actions.record("melody", found.id or "", said):
+            await asyncio.to_thread(melodies.delete, found.id or "")
         self.services.hub.emit({"event": "melodies"})
         return {"deleted": melody}
 

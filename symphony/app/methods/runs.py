@@ -59,6 +59,8 @@ class RunMethods:
                 agreed=questions,
             )
         services.learning.begun(run, parsed.to_document())
+        word = "Played" if resume is None else "Went on with"
+        services.actions.note("run", run, f"{word} {parsed.name}")
         return {"run": run}
 
     async def list_runs(self, limit: int = 50) -> Json:
@@ -79,6 +81,7 @@ class RunMethods:
         record = self.services.history.get(run)
         if record.info.status != "running":
             raise BadInput(f"The run {record.info.id} does not play; it is {record.info.status}")
+        self.services.actions.note("run", record.info.id, f"Cancelled {record.info.name}")
         self.services.engine.cancel(record.info.id)
         await self.services.engine.ended(record.info.id)
         return {"run": record.info.id}
@@ -94,7 +97,9 @@ class RunMethods:
         nodes = await asyncio.to_thread(all_nodes, melody, services.melodies.show)
         record.agreed = self._ask_first(nodes, record.agreed if not agreed else None)
         await self._prepare(record)
-        return {"run": services.engine.resume(record, melody, catalogue.players, catalogue.lattice)}
+        resumed = services.engine.resume(record, melody, catalogue.players, catalogue.lattice)
+        services.actions.note("run", resumed, f"Went on with {melody.name}")
+        return {"run": resumed}
 
     async def _prepare(self, record: RunRecord) -> None:
         info = record.info
@@ -108,6 +113,8 @@ class RunMethods:
         """A person's answer to an `approve` node."""
         record = self.services.history.get(run)
         self.services.engine.control.answer(record.info.id, node, approved, comment)
+        word = "Approved" if approved else "Refused"
+        self.services.actions.note("run", record.info.id, f"{word} {node} of {record.info.name}")
         return {"run": record.info.id, "node": node}
 
     def watch(self, run: str | None = None) -> AsyncIterator[Json]:

@@ -6,6 +6,9 @@ import asyncio
 from typing import Any
 
 from symphony.app.services import Services
+from symphony.app.states import subject_of
+from symphony.config.catalogue import catalogue
+from symphony.config.configuration import HIDDEN
 
 Json = dict[str, Any]
 
@@ -13,6 +16,11 @@ Json = dict[str, Any]
 def row_of(rows: list[Json], key: str) -> Json:
     """The row of a setting; of one that has been removed, one that says so."""
     return next((row for row in rows if row["key"] == key), {"key": key, "value": None, "source": "default"})
+
+
+def said_of_setting(key: str, value: Any) -> str:
+    """What was done, in words."""
+    return f"Set {key} to {value}" if value is not None else f"Set {key} back to its default"
 
 
 class SettingMethods:
@@ -26,9 +34,21 @@ class SettingMethods:
 
     async def set_setting(self, key: str, value: Any, scope: str = "user") -> Json:
         """Changes a setting and answers with its row."""
-        configuration = self.services.configuration
-        self.services.reconfiguration.changed(await asyncio.to_thread(configuration.set, key, value, scope))
+        services, configuration = self.services, self.services.configuration
+        if self._is_secret(key):  # the history is to hold no secret
+            services.reconfiguration.changed(await asyncio.to_thread(configuration.set, key, value, scope))
+            services.actions.note("setting", key, said_of_setting(key, None if value is None else HIDDEN))
+        else:
+            place = subject_of(configuration, key, scope)
+            async with services.actions.record("setting", place, said_of_setting(key, value)):
+                services.reconfiguration.changed(
+                    await asyncio.to_thread(configuration.set, key, value, scope)
+                )
         return row_of(await asyncio.to_thread(self._rows), key)
+
+    def _is_secret(self, key: str) -> bool:
+        spec = catalogue().get(key)
+        return (spec is not None and spec.is_secret) or key in self.services.extensions.secrets()
 
     def _rows(self) -> list[Json]:
         """The settings; secret are, too, those that an extension's manifest calls secret."""
