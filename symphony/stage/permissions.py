@@ -136,8 +136,9 @@ def _host_and_port(target: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _file_regex(pattern: str) -> re.Pattern[str]:
-    """`*` and `?` stay inside one folder, `**` spans any number of them, none included.
+def path_regex(pattern: str) -> re.Pattern[str]:
+    """What a pattern of paths means: `*` and `?` stay inside one folder, `**` spans any number of them, none
+    included. Its first part is a name, and matches nothing else.
 
     What stands between two `**` is taken at its first place and kept there (atomic groups): a later one would
     leave less for the rest. So the time does not explode with the stars of a pattern that somebody else wrote.
@@ -207,7 +208,7 @@ class Grants:
         if ".." in target.parts or "\0" in text:
             return False
         names = [str(target)] if roots is None else _names_under(target, roots)
-        return any(_file_regex(pattern).fullmatch(name) for name in names for pattern in self._of(op))
+        return any(path_regex(pattern).fullmatch(name) for name in names for pattern in self._of(op))
 
     def whole_trees(self, op: Literal["read", "write"]) -> list[str]:
         """The roots that are granted whole, such as `project` for `read:project/**`; these are mounted."""

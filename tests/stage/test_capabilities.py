@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from symphony.errors import NotFound, PermissionDenied, PlayerError, SymphonyError
+from symphony.errors import BadInput, NotFound, PermissionDenied, PlayerError, SymphonyError
 from symphony.stage.audit import AuditLog
 from symphony.stage.broker import Broker, Caller
 from symphony.stage.capabilities import files, http, models
@@ -77,6 +77,47 @@ def test_what_is_not_granted_is_not_read(project: Path, tmp_path: Path, path: st
     # Without the door the same attempt works: the host itself can read it.
     if path != "src/pipe.py":
         assert (project / path).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "paths"),
+    [
+        ("**", ["b.py", "src/a.py", "src/deep/c.py", "src/deep/d.txt"]),
+        ("*.py", ["b.py"]),
+        ("**/*.py", ["b.py", "src/a.py", "src/deep/c.py"]),
+        ("src/**", ["src/a.py", "src/deep/c.py", "src/deep/d.txt"]),
+        ("src/*/?.txt", ["src/deep/d.txt"]),
+        ("src", []),
+        ("/src/a.py", []),
+        ("../**", []),
+        ("[b].py", []),
+    ],
+)
+def test_what_a_pattern_lists(tmp_path: Path, pattern: str, paths: list[str]) -> None:
+    place = tmp_path / "project"
+    (place / "src" / "deep").mkdir(parents=True)
+    for path in ("b.py", "src/a.py", "src/deep/c.py", "src/deep/d.txt"):
+        (place / path).touch()
+    doors = files.capabilities(tmp_path / "output")
+    assert ask(doors["fs.list"], caller(place, "read:project/**"), pattern=pattern) == {"paths": paths}
+
+
+@pytest.mark.parametrize("pattern", ["*?" * 12 + "x", "*a" * 30 + "x", "**/" * 100 + "x", "**/*a*a*a*a/" * 8])
+def test_no_pattern_makes_the_host_think_for_ever(tmp_path: Path, pattern: str) -> None:
+    """By backtracking these take longer than anybody waits; the test ends, or its time limit ends it."""
+    (tmp_path / ("a" * 200)).touch()
+    deep = tmp_path.joinpath(*"a" * 60)
+    deep.mkdir(parents=True)
+    (deep / "b").touch()
+    doors = files.capabilities(tmp_path / "output")
+    assert ask(doors["fs.list"], caller(tmp_path), pattern=pattern) == {"paths": []}
+
+
+@pytest.mark.parametrize("pattern", ["a" * 1001, 7, ["**"]])
+def test_what_is_no_pattern_is_refused(project: Path, tmp_path: Path, pattern: object) -> None:
+    doors = files.capabilities(tmp_path / "output")
+    with pytest.raises(BadInput, match="pattern"):
+        ask(doors["fs.list"], caller(project, "read:project/**"), pattern=pattern)
 
 
 def test_a_write_replaces_the_file_whole_and_nothing_else(project: Path, tmp_path: Path) -> None:
