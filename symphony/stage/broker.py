@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from symphony.errors import PermissionDenied, PlayerError, SymphonyError
 from symphony.stage.audit import AuditLog
@@ -23,6 +23,12 @@ Json = dict[str, Any]
 Respond = Callable[[int, Any], object]
 RespondError = Callable[[int, str, str, str], object]
 Charge = Callable[[int, float, int], object]
+
+
+class Note(Protocol):
+    """Writes down a use of a capability before it begins."""
+
+    def __call__(self, detail: str = "") -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,10 @@ class Caller:
 
     announce: Callable[[str], bool] = lambda topic: False
     """Lets the Player publish under a topic while its session lasts; false when it announced too many."""
+
+    note: Note = lambda detail="": None
+    """Writes into the audit log that this is allowed and about to be done, in the words of `detail` or, without any,
+    those of the capability. Raises StorageFull; then it must not be done."""
 
     def refuse(self, capability: str, detail: str, remedy: str) -> PermissionDenied:
         """The error for something that was not granted."""
@@ -165,12 +175,21 @@ class Broker:
             raise PlayerError(f"The body of {method} must be a map", code="bad_input")
         member, project = self._who(event["key"])
         self._owners[int(event["id"])] = member.name
+        place = {"run": event.get("run") or "", "node": event.get("node") or ""}
+        words, is_noted = capability.describe(body), False
+
+        def note(detail: str = "") -> None:
+            nonlocal is_noted
+            if capability.is_use:
+                self._audit.record(member.name, method, detail or words, allowed=True, **place)
+            is_noted = True
+
         caller = Caller(
             member=member,
             grants=Grants(list(member.granted)),
             project=project,
-            run=event.get("run") or "",
-            node=event.get("node") or "",
+            **place,
+            note=note,
             charge=partial(self._charge, event["id"]),
             piece=partial(self._piece, event["id"]),
             listen=partial(self._listen, event["id"]),
@@ -186,17 +205,12 @@ class Broker:
         except SymphonyError as error:
             # A link that leads out of its folder is refused by the kernel, after the grant was found.
             allowed = not isinstance(error, PermissionDenied) and error.code != "permission_denied"
+            if is_noted:  # the log has these words already, as allowed
+                words = error.message
             raise
         finally:
-            if capability.is_use:
-                self._audit.record(
-                    member.name,
-                    method,
-                    capability.describe(body),
-                    allowed=allowed,
-                    run=caller.run,
-                    node=caller.node,
-                )
+            if capability.is_use and not (is_noted and allowed):
+                self._audit.record(member.name, method, words, allowed=allowed, **place)
 
     def _turn(
         self, extension: str, method: str, at_once: int | None

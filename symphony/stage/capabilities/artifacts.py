@@ -32,6 +32,7 @@ def capabilities(store: Store) -> dict[str, Capability]:
                 code="permission_denied",
                 remedy="connect it as an input",
             )
+        caller.note()
         content = await asyncio.to_thread(store.get, artifact)
         return {"content": content, "name": info["name"], "type": info["type"]}
 
@@ -39,6 +40,7 @@ def capabilities(store: Store) -> dict[str, Capability]:
         content = body.get("content")
         if not isinstance(content, bytes):
             raise BadInput("artifact.put needs `content` as bytes")
+        caller.note()
         meta = {"run": caller.run, "node": caller.node, "player": caller.member.name}
         name, kind = str(body.get("name") or "artifact"), str(body.get("type") or "application/octet-stream")
         return {"id": await asyncio.to_thread(store.put, content, name=name, type=kind, meta=meta)}

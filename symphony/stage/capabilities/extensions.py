@@ -30,6 +30,7 @@ def capabilities(call: Call) -> dict[str, Capability]:
         target = player.partition("#")[0]
         if target != caller.member.name and not caller.grants.allows_ipc(player):
             raise caller.refuse("call", target, f"grant it ipc {target}")
+        caller.note()
         outputs = await call(
             player, dict(body.get("params") or {}), dict(body.get("inputs") or {}), caller.project
         )
@@ -66,6 +67,7 @@ async def _subscribe(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
     queue = body.get("queue") or QUEUE
     if not isinstance(queue, int) or isinstance(queue, bool) or queue < 1:
         raise BadInput("extension.subscribe needs `queue` as a number of messages")
+    caller.note()
     caller.listen(pattern, queue)
     await asyncio.Event().wait()
     raise AssertionError("it only ends by being cancelled")

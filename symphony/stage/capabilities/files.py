@@ -44,6 +44,7 @@ class _Files:
         scope, root, relative = self._place(caller, body.get("path"))
         if not caller.grants.allows_file("read", root / relative, {scope: root}):
             raise caller.refuse("read", f"{scope}/{relative}", f"grant it read:{scope}/{relative}")
+        caller.note()
         view = await self._view(caller, scope)
         return {"content": await asyncio.to_thread(_read_beneath, root, relative, view)}
 
@@ -60,6 +61,7 @@ class _Files:
                 code="changed_meanwhile",
                 remedy=f"apply them first: symphony changes apply --run {caller.run}",
             )
+        caller.note()
         await asyncio.to_thread(_write_beneath, root, relative, content)
         return {}
 
@@ -72,6 +74,7 @@ class _Files:
             )
         if caller.project is None:
             raise _no_project()
+        caller.note()
         view = await self._view(caller, "project")
         paths = await asyncio.to_thread(_list_beneath, caller.project, pattern, view)
         root = caller.project

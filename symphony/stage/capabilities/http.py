@@ -78,6 +78,7 @@ class _Http:
     async def _follow(self, caller: Caller, request: _Request) -> dict[str, Any]:
         for _ in range(REDIRECTS + 1):
             target = await target_of(caller, request.url, self._resolve, ("http", "https"))
+            caller.note(f"{request.method} {request.url}")
             async with self._send(target, request) as response:
                 location = response.headers.get("location")
                 if response.status_code not in (301, 302, 303, 307, 308) or not location:

@@ -106,6 +106,7 @@ class _Models:
                 caller.piece({"text": text})
 
         was_asked = True
+        caller.note()
         try:
             answer = await chat(endpoint, request, said, tell)
         except PlayerError:

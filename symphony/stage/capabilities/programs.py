@@ -76,6 +76,7 @@ class _Programs:
         )
         seen = await self._look(caller.run, caller.project)
         show_layers(spec, caller.project, seen.layers)
+        caller.note()
         started = time.time_ns()
         async with _running(self._launcher, spec, caller.charge) as (child, streams):
             answer = await _play(child, streams, program, timeout, given)

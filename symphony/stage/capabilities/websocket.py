@@ -54,6 +54,7 @@ class _Sockets:
             for name, value in checked_headers(body.get("headers")).items()
             if not name.lower().startswith(_OF_THE_HOST)
         }
+        caller.note()
         try:
             async with asyncio.timeout(self._limits.open):
                 connection = await self._connect(target, headers, body.get("protocols"))
