@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-import uuid
 from pathlib import Path
 
 from symphony.app.keyring_keys import keep_in_keyring, keyring_key
 from symphony.config.files import write_atomically
 from symphony.errors import EnvironmentLacks
-from symphony.stage.audit_key import KEY_BYTES, Source, key_in_file
+from symphony.stage.audit_key import Source, key_in_file, new_key
 
 
 def audit_source(mode: str) -> Source:
@@ -25,14 +23,18 @@ def audit_source(mode: str) -> Source:
                     remedy=f"restore the keyring, or move {folder} and the log away to begin a new one",
                 )
             return key
-        held = key_in_file(folder, make and mode != "keyring")
-        if mode != "keyring" or not make:
-            return held
-        key = held or secrets.token_bytes(KEY_BYTES)
-        name = f"audit log {uuid.uuid4()}"
-        keep_in_keyring(name, key)
-        write_atomically(name_file, name.encode())
-        (folder / "key").unlink(missing_ok=True)
+        if mode != "keyring":
+            return key_in_file(folder, make)
+        # By the folder's own name: who takes away the folder's files has not got rid of the key.
+        name = f"audit log of {folder.resolve()}"
+        if (known := keyring_key(name)) is not None:
+            return known
+        key = key_in_file(folder, False)
+        if make:
+            key = key or new_key(folder)
+            keep_in_keyring(name, key)
+            write_atomically(name_file, name.encode())
+            (folder / "key").unlink(missing_ok=True)
         return key
 
     return find

@@ -19,9 +19,8 @@ from typing import Any
 
 from symphony.errors import StorageFull
 from symphony.ports.component import Status
-from symphony.stage.audit_key import AuditKey, Head, Source, audit_key, key_in_file
+from symphony.stage.audit_key import START, AuditKey, Head, Source, audit_key, key_in_file
 
-_START = "0" * 64
 _HEAD_EVERY = 5.0
 """Seconds between two writings of the head while the host runs: what a kill leaves may be so far ahead of it."""
 
@@ -39,7 +38,7 @@ class AuditLog:
         assert key is not None
         self._key = key
         self._lock = threading.Lock()
-        self._last = _START
+        self._last = START
         self._head_at = 0.0
         is_intact = _first_bad(path, key) is None
         lines = _complete_lines(path)
@@ -141,7 +140,7 @@ def _put_former_aside(path: Path, source: Source) -> str | None:
     lines = _complete_lines(path)
     if not lines or audit_key(key_folder(path), source=source, make=False) is not None:
         return None
-    last = _START
+    last = START
     for line in lines:
         entry = _entry(line)
         if entry is None:
@@ -151,11 +150,15 @@ def _put_former_aside(path: Path, source: Source) -> str | None:
         if entry.get("hash") != last:
             return None
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    aside = path.with_name(f"{path.stem}-unsealed{path.suffix}")
+    aside = _unsealed(path)
     if aside.exists():
         return None
     path.rename(aside)
     return f"{aside.name} with {len(lines)} lines (SHA-256 {digest})"
+
+
+def _unsealed(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-unsealed{path.suffix}")
 
 
 def key_folder(path: Path) -> Path:
@@ -175,10 +178,12 @@ def examine_file(path: Path, source: Source = key_in_file) -> tuple[Status, str,
 
 def _first_bad(path: Path, key: AuditKey | None) -> int | None:
     lines = _complete_lines(path)
-    known = key.pinned() if key is not None else None
-    if key is None or known is None:
+    if key is None:
         return 1 if lines else None
-    last = _START
+    known = key.pinned()
+    if known is None:
+        return 1
+    last = START
     for number, line in enumerate(lines, start=1):
         entry = _entry(line)
         claimed = entry.get("hash") if entry is not None else None
@@ -193,6 +198,10 @@ def _first_bad(path: Path, key: AuditKey | None) -> int | None:
 
 
 def _said(path: Path, bad: int | None) -> tuple[Status, str, str]:
+    aside = _unsealed(path)
+    if bad is None and aside.exists():
+        detail = f"{aside} was never sealed: whoever could write this folder could have written it"
+        return "degraded", detail, "read it if you want to know what was before, and move it away"
     if bad is None:
         return "ok", f"{len(_complete_lines(path))} entries", ""
     detail = f"line {bad} of {path} was changed, made up or taken away, or one before it"
@@ -201,7 +210,8 @@ def _said(path: Path, bad: int | None) -> tuple[Status, str, str]:
     return (
         "degraded",
         detail,
-        f"find out who did it; move the file and {key_folder(path)} away to begin a new log",
+        f"find out who did it; to begin a new log, move the file and {key_folder(path)} away, and in the platform's "
+        "keyring, where the key may be, the entry of Symphony that names this folder",
     )
 
 

@@ -15,6 +15,8 @@ from symphony.config.files import write_atomically
 from symphony.errors import EnvironmentLacks
 
 KEY_BYTES = 32
+START = "0" * 64
+"""What the first line of a log follows from."""
 Source = Callable[[Path, bool], bytes | None]
 """The key of the log whose folder this is; made where there is none and the second argument wants it."""
 
@@ -68,7 +70,7 @@ def key_in_file(folder: Path, make: bool) -> bytes | None:
         mode = file.stat().st_mode
         key = file.read_bytes()
     except FileNotFoundError:
-        return _new_file(file) if make else None
+        return _new_file(folder) if make else None
     except OSError as error:
         raise EnvironmentLacks(
             f"The audit log's key cannot be read from {file}: {error.strerror}",
@@ -94,10 +96,19 @@ def audit_key(folder: Path, *, source: Source = key_in_file, make: bool = True) 
     return AuditKey(secret, folder) if secret is not None else None
 
 
-def _new_file(file: Path) -> bytes:
-    """A new key, whole on the disk before the first line is sealed with it."""
+def new_key(folder: Path) -> bytes:
+    """A key that is yet to be kept, with the head of an empty log sealed by it: so a key that is found without a head
+    has lost one."""
     key = secrets.token_bytes(KEY_BYTES)
-    begun = file.with_name("key.new")
+    AuditKey(key, folder).pin(Head(0, START))
+    return key
+
+
+def _new_file(folder: Path) -> bytes:
+    """A new key, whole on the disk before the first line is sealed with it."""
+    key = new_key(folder)
+    file = folder / "key"
+    begun = folder / "key.new"
     with contextlib.suppress(FileNotFoundError):
         begun.unlink()
     descriptor = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from symphony.app.audit_keys import audit_source
 from symphony.app.store_keys import FORMER, PASSPHRASE, StoreKeys
 from symphony.config.home import Home
 from symphony.errors import BadInput, EnvironmentLacks
-from symphony.stage.audit import AuditLog, key_folder, verify_file
+from symphony.stage.audit import AuditLog, examine_file, key_folder, verify_file
+from tests.app.test_upgrade import plain_log
 
 
 class MemoryKeyring(KeyringBackend):
@@ -157,3 +159,36 @@ def test_the_audit_logs_key_is_kept_where_the_stores_is(tmp_path: Path, ring: Me
     ring.held.clear()
     with pytest.raises(EnvironmentLacks, match="does not hold the key of the audit log"):
         AuditLog(path, audit_source("keyring"))
+
+
+@pytest.mark.parametrize("planted", [True, False])
+def test_who_can_write_the_home_only_does_not_get_rid_of_an_audit_log_whose_key_is_in_the_keyring(
+    tmp_path: Path, ring: MemoryKeyring, planted: bool
+) -> None:
+    """The log and all files of its key are gone, and a log of the kind that was never sealed may be in its place."""
+    path, source = tmp_path / "audit.jsonl", audit_source("keyring")
+    log = AuditLog(path, source)
+    log.record("test/door", "exec", "curl", allowed=True)
+    log.close()
+
+    def attack() -> None:
+        path.unlink()
+        shutil.rmtree(key_folder(path))
+        if planted:
+            plain_log(path, ["nothing happened"])
+
+    attack()
+    assert examine_file(path, source)[0] == "degraded"
+    for _ in range(2):
+        log = AuditLog(path, source)
+        log.record("test/door", "fs.read", "later", allowed=True)
+        assert log.verify() == 1
+        log.close()
+    # The control: with the keyring's entry gone as well, it is a new log like any other.
+    attack()
+    ring.held.clear()
+    log = AuditLog(path, source)
+    assert log.verify() is None
+    # Even then a log that was never sealed is said to be one.
+    assert log.look()[0] == ("degraded" if planted else "ok")
+    log.close()

@@ -117,6 +117,9 @@ def test_a_log_of_before_is_put_aside_once_and_said(tmp_path: Path) -> None:
     plain_log(path, ["one", "two"])
     log = AuditLog(path)
     assert log.verify() is None and "2 lines" in log.entries()[0]["detail"]
+    # Who has taken the key away could have written it: that stays to be seen.
+    status, detail, remedy = log.look()
+    assert status == "degraded" and "audit-unsealed.jsonl was never sealed" in detail and "move it" in remedy
     log.close()
     # Now there is a key: a made-up log of the old kind in the place of this one is found.
     plain_log(path, ["nothing happened"])

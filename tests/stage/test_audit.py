@@ -12,7 +12,7 @@ import pytest
 
 from symphony.errors import EnvironmentLacks
 from symphony.stage.audit import AuditLog, examine_file, key_folder, verify_file
-from symphony.stage.audit_key import audit_key
+from symphony.stage.audit_key import START, Head, audit_key
 
 Lines = list[str]
 
@@ -87,7 +87,9 @@ def forge(path: Path, folder: Path) -> None:
     path.unlink()
     begun = path.with_name("forged.jsonl")
     shutil.copytree(folder, key_folder(begun))
-    (key_folder(begun) / "head").unlink(missing_ok=True)
+    key = audit_key(key_folder(begun), make=False)
+    assert key is not None
+    key.pin(Head(0, START))
     log = AuditLog(begun)
     log.record("test/door", "fs.read", "nothing of interest", allowed=True)
     log.close()
@@ -121,6 +123,16 @@ def test_an_older_history_in_the_place_of_this_one_is_found(tmp_path: Path) -> N
     kept(path, 3).close()
     path.write_bytes(older)
     assert verify_file(path) == 4
+
+
+def test_a_key_without_its_head_is_no_new_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    kept(path).close()
+    path.unlink()
+    (key_folder(path) / "head").unlink()
+    assert verify_file(path) == 1
+    kept(path, 2).close()
+    assert verify_file(path) == 1
 
 
 def test_another_key_makes_no_new_beginning(tmp_path: Path) -> None:
