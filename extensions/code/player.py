@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import complexity as measuring
+import documented
+import duplicates as repeating
 import grammars
 import hotspots as ranking
 import linting
@@ -27,6 +29,26 @@ def outline(
     for file, text, name in _parsed(ctx, project, path, language):
         rows += syntax.outline(file.path, text, name)
     return [row for row in rows if not kind or row["kind"] == kind.lower()]
+
+
+@player.function
+def undocumented(
+    ctx: Context, project: str, path: str | None = None, language: str | None = None, private: bool = False
+) -> Rows:
+    """Definitions that nobody has described."""
+    rows: Rows = []
+    for file, text, name in _parsed(ctx, project, path, language):
+        rows += documented.undocumented(file.path, text, name, private)
+    return rows
+
+
+@player.function
+def duplicates(
+    ctx: Context, project: str, path: str | None = None, minimum: int = 8, limit: int | None = None
+) -> Rows:
+    """Passages that stand in more than one place."""
+    sources = [f for f in walk(require_project(project), below=path) if measuring.can_measure(f.path)]
+    return repeating.find(((file.path, text) for file, text in _texts(ctx, sources)), minimum)[:limit]
 
 
 @player.function

@@ -52,6 +52,12 @@ def outline(path: str, text: str, language: str) -> list[dict[str, object]]:
     return rows
 
 
+def defined(text: str, language: str) -> list[Any]:
+    """The nodes of all definitions."""
+    found = _matches(text.encode("utf-8", "replace"), language, which=1)
+    return [captures[kind][0] for kind, captures in found]
+
+
 def imports(path: str, text: str, language: str, files: Collection[str]) -> list[dict[str, object]]:
     """Rows of type code/import. `files` are the project's paths: they tell its own modules from outside ones."""
     rows: list[dict[str, object]] = []

@@ -224,3 +224,89 @@ def test_unknown_places(player, history):
             player("code", history.root).call(function, {"path": "nowhere"})
     with pytest.raises(PlayerFailure, match="no grammar"):
         player("code", history.root).call("outline", {"language": "cobol"})
+
+
+DESCRIBED = {
+    "a.py": '''def told(
+    a, b,
+):
+    """What it does."""
+def bare(): pass
+class Box:
+    """A box."""
+    @property
+    def size(self): return 1
+    def _own(self): return 2
+''',
+    "b.ts": """/** Told. */
+export function told() {}
+export function bare() {}
+// A box.
+@sealed
+class Box {
+  private own() {}
+  size() {}
+}
+/** Told. */
+export const arrow = () => 1
+const other = () => 2
+""",
+    "c.rs": """/// Told.
+#[inline]
+pub fn told() {}
+pub fn bare() {}
+fn own() {}
+/// A box.
+pub struct Box;
+""",
+    "d.go": """package d
+// Told does.
+func Told() {}
+func Bare() {}
+func own() {}
+// Box is one.
+type Box struct{}
+type Lid struct{}
+""",
+    "e.c": """/* Told. */
+int told(void) { return 1; }
+int bare(void) { return 2; }
+static int own(void) { return 3; }
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "public", "private"),
+    [
+        ("a.py", ["bare", "size"], ["_own"]),
+        ("b.ts", ["bare", "size", "other"], ["own"]),
+        ("c.rs", ["bare"], ["own"]),
+        ("d.go", ["Bare", "Lid"], ["own"]),
+        ("e.c", ["bare"], ["own"]),
+    ],
+)
+def test_undocumented_definitions_of_each_language(player, tmp_path, name, public, private):
+    (tmp_path / name).write_text(DESCRIBED[name])
+    code = player("code", tmp_path)
+    assert [row["name"] for row in code.call("undocumented")["symbols"]] == public
+    found = {row["name"] for row in code.call("undocumented", {"private": True})["symbols"]}
+    assert found == {*public, *private}
+
+
+def test_duplicates_are_the_longest_equal_passages(player, tmp_path):
+    passage = "".join(f"    step_{n}(value)\n\n" for n in range(12))
+    (tmp_path / "a.py").write_text(f"def a(value):\n{passage}    return 1\n")
+    (tmp_path / "b.py").write_text(
+        f"import x\n\nclass B:\n    def b(value):\n{passage.replace('    ', '        ')}"
+    )
+    (tmp_path / "c.py").write_text("def c(value):\n    step_1(value)\n    step_2(value)\n")
+    rows = player("code", tmp_path).call("duplicates")["duplicates"]
+    assert rows == [{"file": "a.py", "line": 2, "lines": 23, "other": "b.py", "other_line": 5}]
+    assert player("code", tmp_path).call("duplicates", {"minimum": 13})["duplicates"] == []
+
+
+def test_duplicates_within_one_file_do_not_overlap_themselves(player, tmp_path):
+    (tmp_path / "a.py").write_text("f(1)\n" * 20)
+    (row,) = player("code", tmp_path).call("duplicates", {"limit": 1})["duplicates"]
+    assert row["file"] == row["other"] == "a.py" and row["line"] + row["lines"] <= row["other_line"]
