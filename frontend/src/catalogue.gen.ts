@@ -93,6 +93,7 @@ export interface Catalogue {
       project: null
       theme: 'system' | 'light' | 'dark'
       commands: null
+      undo: null
     }
   }
   /** The command palette: everything that can be done, found by a few letters. */
@@ -247,6 +248,36 @@ export interface Catalogue {
       wide?: boolean
     }
     events: {
+    }
+  }
+  /** A line of a list: what it is, a few words beside it, and what can be done with it. */
+  Entry: {
+    props: {
+      /** name of a symbol */
+      icon: string
+      /** what it is */
+      text: string
+      /** a few words below it, such as when */
+      meta: string
+      /** whether it holds no more */
+      muted?: boolean
+    }
+    events: {
+    }
+  }
+  /** Offers something beside the view for a while. */
+  Toast: {
+    props: {
+      /** what it is about */
+      text: string
+      /** the accessible name */
+      label: string
+      /** which offer it is */
+      count: number
+    }
+    events: {
+      press: null
+      close: number | null
     }
   }
   /** A short mark. */

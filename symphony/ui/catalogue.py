@@ -96,6 +96,7 @@ COMPONENTS: dict[str, Component] = {
             "project": "null",
             "theme": "'system' | 'light' | 'dark'",
             "commands": "null",
+            "undo": "null",
         },
     ),
     "Commands": Component(
@@ -190,6 +191,25 @@ COMPONENTS: dict[str, Component] = {
             "wide": may("boolean", "whether it is left out where it is narrow"),
         },
         {},
+    ),
+    "Entry": Component(
+        "A line of a list: what it is, a few words beside it, and what can be done with it.",
+        {
+            "icon": need("string", "name of a symbol"),
+            "text": need("string", "what it is"),
+            "meta": need("string", "a few words below it, such as when"),
+            "muted": may("boolean", "whether it holds no more"),
+        },
+        {},
+    ),
+    "Toast": Component(
+        "Offers something beside the view for a while.",
+        {
+            "text": need("string", "what it is about"),
+            "label": _LABEL,
+            "count": need("number", "which offer it is"),
+        },
+        {"press": "null", "close": "number | null"},
     ),
     "Badge": Component(
         "A short mark.", {"text": need("string", "its words"), "tone": may("Tone", "colour")}, {}

@@ -65,6 +65,8 @@ class Page:
         self.state.announcement = text
         self.state.announcements += 1
         self.state.is_shown = show
+        if show:  # it stands where an offer would
+            self.state.offer = None
         self.changed()
 
     def fail(self, error: SymphonyError) -> None:
@@ -271,6 +273,7 @@ _LISTS = {
     "melodies": "store",
     "artifacts": "artifacts",
     "learning": "learning",
+    "actions": "history",
 }
 
 

@@ -132,6 +132,24 @@ class SettingsState:
 
 
 @dataclass(slots=True)
+class HistoryState:
+    """What was done, as far back as was asked for."""
+
+    items: list[Json] = field(default_factory=list)
+    limit: int = 100
+    loaded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An action that can be undone or done again, offered beside the view; `can` is `undo` or `redo`."""
+
+    action: int
+    text: str
+    can: str
+
+
+@dataclass(slots=True)
 class LearningState:
     """What is known of learning, which kept run is shown, and what was said of runs on this page."""
 
@@ -190,5 +208,7 @@ class PageState:
     store: StoreState = field(default_factory=StoreState)
     market: MarketState = field(default_factory=MarketState)
     settings: SettingsState = field(default_factory=SettingsState)
+    history: HistoryState = field(default_factory=HistoryState)
+    offer: Offer | None = None
     learning: LearningState = field(default_factory=LearningState)
     motifs: MotifState = field(default_factory=MotifState)

@@ -77,6 +77,16 @@ def ago(moment: float, now: float | None = None) -> str:
     return f"{then.day} {then:%b}{year} {then:%H:%M}"
 
 
+def day(moment: float, now: float | None = None) -> str:
+    """The day of a time in the past: `Today`, `Yesterday`, `2 May`, `2 May 2024`."""
+    then, today = datetime.fromtimestamp(moment).date(), datetime.fromtimestamp(now or time.time()).date()
+    days = (today - then).days
+    if days in (0, 1):
+        return "Yesterday" if days else "Today"
+    year = "" if then.year == today.year else f" {then.year}"
+    return f"{then.day} {then:%B}{year}"
+
+
 def count(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun: `1 step`, `4 steps`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -12,6 +12,7 @@ from typing import Any
 from symphony.errors import BadInput, NotFound, PermissionDenied
 from symphony.ports.host import Json
 from tests.ui import fake_content
+from tests.ui.fake_actions import FakeActions
 from tests.ui.fake_changes import FakeChanges
 from tests.ui.fake_grants import FakeGrants
 from tests.ui.fake_learning import FakeLearning
@@ -19,7 +20,7 @@ from tests.ui.fake_learning import FakeLearning
 START = 1_780_000_000.0
 
 
-class FakeHost(FakeChanges, FakeGrants, FakeLearning):
+class FakeHost(FakeActions, FakeChanges, FakeGrants, FakeLearning):
     """`step` is the seconds that each node of a run takes; `gate`, when set, holds every node until it is set."""
 
     def __init__(
@@ -45,6 +46,7 @@ class FakeHost(FakeChanges, FakeGrants, FakeLearning):
         self.rows = copy.deepcopy(fake_content.SETTINGS)
         self.questions: dict[str, list[Json]] = {}
         self.changes: list[Json] = []
+        self.done: list[Json] = []
         self._watchers: set[asyncio.Queue[Json]] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._clock = START

@@ -16,7 +16,18 @@ import { NodeDetails, RunSummary } from '@/components/run'
 import { Shell } from '@/components/shell'
 import { Table } from '@/components/table'
 import { Timeline } from '@/components/timeline'
-import { Alert, Badge, Bullets, EmptyState, Heading, LiveRegion, Progress, Text } from '@/components/words'
+import { Toast } from '@/components/toast'
+import {
+  Alert,
+  Badge,
+  Bullets,
+  EmptyState,
+  Entry,
+  Heading,
+  LiveRegion,
+  Progress,
+  Text,
+} from '@/components/words'
 
 const LazyGraph = lazy(() => import('@/components/graph/graph'))
 
@@ -42,6 +53,7 @@ export const COMPONENTS: { [K in Kind]: ComponentType<ElementOf<K>> } = {
   Disclosure,
   Download,
   EmptyState,
+  Entry,
   FilePicker,
   Foreign,
   Form,
@@ -68,5 +80,6 @@ export const COMPONENTS: { [K in Kind]: ComponentType<ElementOf<K>> } = {
   Text,
   TextBox,
   Timeline,
+  Toast,
   View,
 }

@@ -14,6 +14,7 @@ import {
   Settings,
   Sparkles,
   Sun,
+  Undo2,
 } from 'lucide-react'
 import type { ElementOf } from '@/element'
 import { Tooltip } from '@/components/ui/tooltip'
@@ -33,6 +34,8 @@ const ICONS = {
 /** The keys that open the palette, as this system writes them. */
 const KEYS = /mac/i.test(navigator.platform) ? '⌘K' : 'Ctrl K'
 
+const TYPED_INTO = 'input, textarea, select, [contenteditable]'
+
 const NEXT_THEME = { system: 'light', light: 'dark', dark: 'system' } as const
 const THEME_ICONS = { system: Monitor, light: Sun, dark: Moon }
 const THEME_WORDS = { system: 'system', light: 'light', dark: 'dark' }
@@ -46,13 +49,17 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
     document.getElementById('view')?.scrollTo(0, 0)
   }, [view, views])
   useEffect(() => {
-    const open = (event: KeyboardEvent) => {
-      if (event.key.toLowerCase() !== 'k' || !(event.ctrlKey || event.metaKey) || event.altKey) return
+    const press = (event: KeyboardEvent) => {
+      if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return
+      const key = event.key.toLowerCase()
+      // In a text field it takes back what was typed, as everywhere.
+      const isTyping = event.target instanceof Element && event.target.closest(TYPED_INTO) !== null
+      if (key !== 'k' && (key !== 'z' || isTyping)) return
       event.preventDefault()
-      send('commands', null)
+      send(key === 'k' ? 'commands' : 'undo', null)
     }
-    window.addEventListener('keydown', open)
-    return () => window.removeEventListener('keydown', open)
+    window.addEventListener('keydown', press)
+    return () => window.removeEventListener('keydown', press)
   }, [send])
   const ThemeIcon = THEME_ICONS[theme]
   const ProjectIcon = project && project.git ? FolderGit2 : FolderOpen
@@ -111,6 +118,26 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
           })}
         </nav>
         <div className="mt-auto hidden md:block">
+          <Tooltip text="History" side="right">
+            <a
+              href="#/history"
+              aria-label="History"
+              aria-current={view === 'history' ? 'page' : undefined}
+              onClick={(event) => {
+                event.preventDefault()
+                send('navigate', 'history')
+              }}
+              className={cn(
+                'flex h-8 w-full items-center justify-center gap-2.5 rounded-md px-2 text-sm text-muted hover:bg-background hover:text-foreground lg:justify-start',
+                view === 'history' && 'bg-surface text-foreground shadow-xs ring-1 ring-border',
+              )}
+            >
+              <Undo2 aria-hidden className={cn('size-4', view === 'history' && 'text-accent')} />
+              <span aria-hidden className="hidden lg:inline">
+                History
+              </span>
+            </a>
+          </Tooltip>
           <Tooltip text={`Commands: ${KEYS}`} side="right">
             <button
               type="button"

@@ -47,6 +47,23 @@ export function Bullets({ props }: ElementOf<'Bullets'>) {
   )
 }
 
+export function Entry({ props, children }: ElementOf<'Entry'>) {
+  return (
+    <div className="flex min-w-0 flex-wrap items-center gap-x-3 gap-y-1 border-b py-2 last:border-b-0">
+      <span className="grid size-7 shrink-0 place-items-center rounded-full bg-sunken text-muted">
+        <Symbol name={props.icon} className="size-3.5" />
+      </span>
+      <div className="min-w-0 flex-[1_1_11rem]">
+        <p className={cn('wrap-anywhere', props.muted && 'text-muted line-through decoration-1')}>
+          {props.text}
+        </p>
+        <p className="text-xs wrap-anywhere text-muted">{props.meta}</p>
+      </div>
+      <div className="flex shrink-0 items-center gap-1 pl-10 empty:hidden sm:pl-0">{children}</div>
+    </div>
+  )
+}
+
 const ALERT_ICONS = {
   bad: CircleAlert,
   warning: TriangleAlert,

@@ -11,6 +11,7 @@ from symphony.types.quantities import parse_size
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import Json
+from symphony.ui.views import history
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -147,7 +148,7 @@ def read_limits(given: Json) -> Json:
 async def _revoke(page: Page, argument: str, _value: Any) -> None:
     name, _, grant = argument.partition(" ")
     await page.host.revoke_permission(name, grant)
-    page.announce(f"{name} has lost: {parse_grant(grant).explain()}", show=True)
+    await history.offer(page, f"{name} has lost: {parse_grant(grant).explain()}")
     await page.load("market")
 
 

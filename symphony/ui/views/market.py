@@ -9,6 +9,7 @@ from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import Json, PageState, Question
+from symphony.ui.views import history
 from symphony.ui.views.allowances import budget, granted
 
 if TYPE_CHECKING:
@@ -435,7 +436,7 @@ async def _disagree(page: Page, _argument: str, _value: Any) -> None:
 async def _remove(page: Page, argument: str, _value: Any) -> None:
     with page.busy(f"market:{argument}", f"Removing {argument}"):
         await page.host.remove_extension(argument)
-    page.announce(f"{argument} was removed", show=True)
+    await history.offer(page, f"{argument} was removed")
     await page.load("market")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from symphony.ui.node import Node
 from symphony.ui.state import PageState, Question
-from symphony.ui.views import artifacts, board, compose, learning, market, panels, settings, store
+from symphony.ui.views import artifacts, board, compose, history, learning, market, panels, settings, store
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -37,6 +37,7 @@ VIEWS: dict[str, View] = {
     "market": View("Marketplace", "Marketplace", market.render, market.load, market.DIALOGS),
     "panels": View("Panels", "Panels", panels.render, panels.load, {}, panels.leave),
     "settings": View("Settings", "Settings", settings.render, settings.load, {}),
+    "history": View("History", "History", history.render, history.load, {}, is_linked=False),
     "learning": View(
         "Learning", "Learning", learning.render, learning.load, learning.DIALOGS, is_linked=False
     ),

@@ -61,6 +61,11 @@ def render(state: PageState) -> Node:
                 tone="muted",
             ),
         ),
+        h(
+            "Line",
+            h("Button", key="settings.history", label="History", variant="secondary"),
+            h("Text", "What you did, and what takes it back.", small=True, tone="muted"),
+        ),
         _health(settings.health),
         h(
             "TextBox",

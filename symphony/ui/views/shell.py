@@ -9,7 +9,7 @@ from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import Json, PageState, Question
-from symphony.ui.views import VIEWS, commands, panels
+from symphony.ui.views import VIEWS, commands, history, panels
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -46,6 +46,7 @@ def render(state: PageState) -> Node:
         _problem(state) if state.question is None else None,
         VIEWS[state.view].render(state),
         _dialog(state),
+        history.toast(state.offer) if state.question is None else None,
         key="shell",
         view=state.view,
         views=views,

@@ -13,7 +13,7 @@ from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import Json, PageState, Question
-from symphony.ui.views import compose, editor, melody_graph
+from symphony.ui.views import compose, editor, history, melody_graph
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -241,7 +241,7 @@ async def _delete_go(page: Page, _argument: str, _value: Any) -> None:
     await page.host.delete_melody(asked["id"])
     store = page.state.store
     store.selected, store.melody, store.findings = "", None, None
-    page.announce(f"{asked['name']} was deleted", show=True)
+    await history.offer(page, f"{asked['name']} was deleted")
     await page.load("store")
 
 
