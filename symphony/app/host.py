@@ -233,7 +233,7 @@ class Host(
         tiers = Tiers(home, configuration, pit, history, engine)
         learning = learning_of(home, configuration, files, history, hub, engine)
         changes = Changes(home.runs, AnyTier(pit.store, tiers), told_of_changes(hub, learning), configuration)
-        reconfiguration = Reconfiguration(configuration, extensions, recast, hub.emit)
+        reconfiguration = Reconfiguration(configuration, extensions, recast, pit.choose, hub.emit)
         actions = actions_of(extensions, configuration, reconfiguration, melodies, changes, history, hub)
         trees = RunTrees(lambda: pit.runtime, roster, changes, history, engine.has_finished)
         planner = planner_of(files, extensions, models, learning, orchestration)

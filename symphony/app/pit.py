@@ -133,6 +133,10 @@ class Pit:
             self.counts_nodes = True
         self.arbiter = ArbitrationEngine(capacities, strategy=get("pit.arbitration.strategy"))
 
+    def choose(self, strategy: str) -> None:
+        """Lets the arbitration engine choose by another strategy from now on, among those that wait, too."""
+        self.arbiter.set_strategy(strategy)
+
     def _arbiter_health(self) -> Health:
         state = self.arbiter.fairness()
         cpu = state["resources"]["cpu"]

@@ -18,6 +18,7 @@ from symphony.telemetry import setup_logging
 
 log = logging.getLogger(__name__)
 
+STRATEGY = "pit.arbitration.strategy"
 PAUSE = 0.5
 """Seconds between two looks at the files. A look is one to five `stat` calls: it costs less than a watcher would, is
 told of nothing else that happens in the home, and sees files that are replaced, on any file system."""
@@ -26,18 +27,22 @@ Look = tuple[tuple[int, int, int] | None, ...]
 
 
 class Reconfiguration:
-    """Follows the files of the settings. `recast` tells of changed extensions, `emit` tells pages and commands."""
+    """Follows the files of the settings. `recast` tells of changed extensions, `choose` sets the strategy of the
+    arbitration engine, `emit` tells pages and commands.
+    """
 
     def __init__(
         self,
         configuration: Configuration,
         extensions: Extensions,
         recast: Callable[[], None],
+        choose: Callable[[str], None],
         emit: Callable[[dict[str, Any]], None],
     ) -> None:
         self._configuration = configuration
         self._extensions = extensions
         self._recast = recast
+        self._choose = choose
         self._emit = emit
         self._seen: Look = ()
         self._problem = ""
@@ -68,6 +73,8 @@ class Reconfiguration:
         if any(key.startswith(("registry.", "extensions")) for key in keys):
             self._extensions.changed()
             self._recast()
+        if STRATEGY in keys:
+            self._choose(get(STRATEGY))
         later = [key for key in keys if not holds_at_once(key)]
         log.info("settings changed: %s", ", ".join(keys), extra={"component": "config"})
         try:

@@ -19,6 +19,7 @@ AT_ONCE = re.compile(
     | conductor\.(?: confidence | learning\..* )
     | engine\.(?: node_timeout | max_nodes | max_edges )
     | stage\.(?: changes | budget\..* | crashes\..* )
+    | pit\.arbitration\.strategy
     | pit\.stale\.(?: interval | cloud\.scheduled )
     | .*\.metrics_enabled
     """,

@@ -124,6 +124,19 @@ async def test_another_registry_is_offered_at_once(home: Path, tmp_path: Path) -
         assert host.services.extensions.registry.names() == []
 
 
+async def test_another_strategy_chooses_among_those_that_wait_already(home: Path) -> None:
+    async with hosted(home, "[pit.arbitration]\ncpu = 1\n") as host, watched(host) as events:
+        arbiter = host.services.pit.arbiter
+        held = arbiter.request("first", {"cpu": 1.0})
+        assert held is not None
+        # By fairness, at first, the higher priority goes first; by the shortest the other one.
+        assert arbiter.request("long", {"cpu": 1.0}, 6, seconds=100.0) is None
+        assert arbiter.request("short", {"cpu": 1.0}, 5, seconds=1.0) is None
+        (home / "config.toml").write_text('[pit.arbitration]\ncpu = 1\nstrategy = "shortest"\n')
+        await told(events, "settings")
+        assert [grant.owner for grant in arbiter.release(held)] == ["short"]
+
+
 @pytest.mark.parametrize(
     ("key", "at_once"),
     [
@@ -131,6 +144,8 @@ async def test_another_registry_is_offered_at_once(home: Path, tmp_path: Path) -
         ("model.endpoint", True),
         ("stage.crashes.limit", True),
         ("engine.node_timeout", True),
+        ("pit.arbitration.strategy", True),
+        ("pit.arbitration.cpu", False),
         ("host.port", False),
         ("stage.player.memory", False),
         ("pit.store.encryption", False),
