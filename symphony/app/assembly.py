@@ -47,10 +47,19 @@ def planner_of(
     models: LocalModels,
     learning: Learning,
     orchestration: Orchestration,
+    configuration: Configuration,
 ) -> Planner:
     """What composes, with all that it may count on."""
     means, templates = orchestration.means, orchestration.rules.templates
-    return Planner(files, extensions.catalogue, models.encoder, learning.weights, means, templates)
+    return Planner(
+        files,
+        extensions.catalogue,
+        models.encoder,
+        learning.weights,
+        means,
+        templates,
+        lambda key: bool(configuration.get(key)),
+    )
 
 
 def learning_of(

@@ -236,7 +236,7 @@ class Host(
         reconfiguration = Reconfiguration(configuration, extensions, recast, pit.choose, hub.emit)
         actions = actions_of(extensions, configuration, reconfiguration, melodies, changes, history, hub)
         trees = RunTrees(lambda: pit.runtime, roster, changes, history, engine.has_finished)
-        planner = planner_of(files, extensions, models, learning, orchestration)
+        planner = planner_of(files, extensions, models, learning, orchestration, configuration)
         services = Services(
             home=home,
             configuration=configuration,

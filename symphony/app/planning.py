@@ -7,7 +7,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,10 +55,13 @@ class Planner:
         weights: Callable[[], Path | None] | None = None,
         means: Callable[[Path | None], Means] | None = None,
         templates: Callable[[Path | None], Mapping[str, Template]] = lambda project: {},
+        is_set: Callable[[str], bool] = lambda key: True,
     ) -> None:
         """`open_encoder` as of `Conductor.load`; `weights` tells which policy decides, the shipped one without it;
-        `means` what a composition for a project may count on, `templates` which it may propose there.
+        `means` what a composition for a project may count on, `templates` which it may propose there; `is_set`
+        whether a setting that a Player requires has a value.
         """
+        self._is_set = is_set
         self._templates = templates
         self._shelved: Mapping[str, Template] = {}
         self._means = means
@@ -115,14 +118,14 @@ class Planner:
             if templates is not self._shelved:
                 conductor.shelve(templates, self._files.cache)
                 self._shelved = templates
-            return conductor.compose(words, context)
+            return self._with_settings(conductor.compose(words, context))
 
     def revise(self, melody: dict[str, Any], prompt: str, view: ProjectView | None) -> Composition:
         """A Melody document as the prompt wants it otherwise. Raises BadInput as `compose` does."""
         words, context = self._context(prompt, view)
         conductor = self._ready()
         with self._lock:
-            return conductor.revise(words, melody, context)
+            return self._with_settings(conductor.revise(words, melody, context))
 
     def _context(
         self, prompt: str, view: ProjectView | None, answers: Mapping[str, str] | None = None
@@ -177,13 +180,32 @@ class Planner:
             if self._conductor is None:
                 self._conductor = Conductor.load(self._files.encoder, self._weights(), self._open_encoder)
             catalogue = self._catalogue()
-            functions = [*catalogue.composable(), *catalogue.offered]
+            here = [
+                spec if not self._lacking(spec) else replace(spec, available=False)
+                for spec in catalogue.composable()
+            ]
+            functions = [*here, *catalogue.offered]
             wanted = hashlib.sha256("\n".join(repr(f) for f in functions).encode()).hexdigest()
             if wanted != self._indexed:
                 self._take_built_vectors()
                 self._conductor.index(functions, catalogue.lattice, self._files.cache)
                 self._indexed = wanted
             return self._conductor
+
+    def _lacking(self, spec: FunctionSpec) -> list[str]:
+        """The settings that a Player requires and that have no value: it would only fail."""
+        return [key for key in spec.requires if not self._is_set(key)]
+
+    def _with_settings(self, made: Composition) -> Composition:
+        """Names the settings that an installed extension lacks, where it would help with them."""
+        lacking: dict[str, dict[str, None]] = {}
+        for spec in self._catalogue().composable():
+            if spec.extension in made.extensions and (keys := self._lacking(spec)):
+                lacking.setdefault(spec.extension, {}).update(dict.fromkeys(keys))
+        told = [f"{' and '.join(keys)} (a setting that {name} needs)" for name, keys in lacking.items()]
+        made.missing = [*made.missing, *told]
+        made.extensions = [name for name in made.extensions if name not in lacking]
+        return made
 
     def adopt(self) -> None:
         """Lets the policy decide that `weights` names by now, from the next prompt on. Raises WeightsInvalid."""

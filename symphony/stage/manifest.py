@@ -232,6 +232,8 @@ class FunctionTable(_Table):
     outputs: dict[Identifier, PortType] = {}
     params: dict[Identifier, ValueField] = {}
     seconds: float = Field(default=0.1, ge=0)
+    requires: list[str] = []
+    """Settings of the host without which it can do nothing, such as `model.endpoint`."""
     resources: FunctionResources = FunctionResources()
 
     @model_validator(mode="after")
@@ -397,6 +399,7 @@ class Manifest(_Table):
             cpu=function.resources.cpu,
             memory=function.resources.memory,
             gpu=function.resources.gpu,
+            requires=tuple(function.requires),
         )
 
 

@@ -43,7 +43,9 @@ class FunctionSpec:
     memory: int = 256 << 20
     gpu: float = 0.0
     available: bool = True
-    """False when the extension is known only from the registry, or is disabled."""
+    """False when the extension is known only from the registry, or is disabled, or lacks what it requires."""
+    requires: tuple[str, ...] = ()
+    """Settings of the host without which it can do nothing."""
 
     @property
     def extension(self) -> str:
