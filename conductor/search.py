@@ -70,6 +70,7 @@ def cheapest_plans(
     chosen: list[dict[str, int]] = []
     costs = list(step_costs)
     queue: list[tuple[float, int]] = []
+    there = {node.function for node in draft.nodes}
     for function, required in enumerate(index.required):
         open_ports = _open_ports(draft, functions[function], required) if draft.nodes else required
         chosen.append(dict.fromkeys(open_ports, -1))
@@ -82,6 +83,9 @@ def cheapest_plans(
         plans.expansions += 1
         plans.cost[function] = cost
         plans.feeders[function] = [f for f in chosen[function].values() if f >= 0]
+        if function in there:
+            # What it makes feeds the draft's inputs already; an input that is open wants another maker.
+            continue
         for consumer, port in index.consumers[function]:
             if consumer in plans.cost or chosen[consumer].get(port) != -1:
                 continue
