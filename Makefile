@@ -185,6 +185,11 @@ $(STAMPS)/bench: requirements/bench.lock $(STAMPS)/test
 bench: build $(STAMPS)/bench ## the benchmarks, each beside its peer; writes bench.json and docs/benchmarks.md
 	$(PY) -m benches --json bench.json --markdown docs/benchmarks.md
 
+.PHONY: docs
+docs: build ## the pages that are made from the code: settings, manifest, Players
+	$(PY) -m symphony.app.reference docs
+	$(PY) extensions/pages.py
+
 .PHONY: pictures
 pictures: system-packages build $(STAMPS)/test ## the pictures of the documentation, of every view in both themes, from a real run
 	$(PY) -m tests.browser.pictures docs/pictures

@@ -42,6 +42,8 @@ class SettingSpec:
     is_secret: bool = False
     is_for_projects: bool = False
     """Whether a project's own file may set it."""
+    is_of_machine: bool = False
+    """Whether the default is what this machine has."""
 
 
 def holds_at_once(key: str) -> bool:
@@ -88,6 +90,7 @@ def _spec(key: str, field: FieldInfo, default: Any) -> SettingSpec:
         choices=choices,
         is_secret=bool(marks.get("secret")),
         is_for_projects=bool(marks.get("project")),
+        is_of_machine=field.default_factory is not None,
     )
 
 

@@ -135,14 +135,23 @@ class ExtensionTable(_Table):
     """`[extension]`: who it is and how it starts."""
 
     name: Annotated[str, BeforeValidator(_extension_name)]
+    """`publisher/name`, in lower case; without a publisher `local/` is put before it."""
     version: Annotated[str, BeforeValidator(_version)]
+    """Three numbers, such as 1.2.0; semantic versioning."""
     type: Literal["instrument", "operator", "motif"]
+    """Whether it is backed by a model, a utility, or a part of the page."""
     description: str = ""
+    """One sentence, shown in the marketplace and searched."""
     author: str = ""
+    """Who wrote it."""
     license: str = ""
+    """An SPDX expression."""
     homepage: str = ""
+    """Where more is said of it."""
     runtime: Literal["python", "process", "mcp", "motif"] = "python"
+    """What plays it: Python with the SDK, a program of any language, an MCP server, or nothing (a Motif of colours)."""
     entry: Annotated[str, BeforeValidator(_entry)] = "player.py"
+    """The file that is started, inside the folder."""
     fresh: bool = False
     """Each of its Players starts from nothing, with a hash seed and an address layout of its own."""
     transport: Literal["socket", "stdio"] = "socket"
@@ -157,19 +166,28 @@ class McpTable(_Table):
     """
 
     command: list[str] = Field(min_length=1)
+    """The command line of the server."""
     env: dict[str, str] = {}
+    """Its environment."""
 
 
 class ValueField(_Table):
     """A parameter of a function, or a field of `[configuration]`."""
 
     type: ValueType
+    """What a value must be."""
     description: str = ""
+    """What it is for, shown beside its field."""
     default: Any = None
+    """The value where none is given."""
     required: bool = False
+    """Whether a value must be given."""
     choices: list[Any] = []
+    """The only values that it may have."""
     min: float | None = None
+    """The least number."""
     max: float | None = None
+    """The greatest number."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ValueField:
@@ -209,32 +227,47 @@ class ConfigurationField(ValueField):
     """A field of `[configuration]`; a secret one never leaves the host."""
 
     secret: bool = False
+    """Whether it stays with the host, is never shown, and is put in by the host where it is needed."""
 
 
 class FunctionResources(_Table):
     """What one call of a function needs at a time."""
 
     cpu: Cores = 1.0
+    """Cores."""
     memory: Size = 256 << 20
+    """Memory."""
     gpu: float = 0.0
+    """Graphics processors."""
 
 
 class FunctionTable(_Table):
     """`[[functions]]`: one Player."""
 
     name: Identifier
+    """Its name; Melodies call it `publisher/extension#name`."""
     description: str
+    """What it does; the Conductor finds it by this."""
     examples: list[str] = []
+    """Prompts that it answers, 8 to 20, in any language; the Conductor finds it by these, too."""
     deterministic: bool = False
+    """Whether the same inputs give the same outputs, so that the cache may answer."""
     effects: bool = False
+    """Whether it changes something outside, so that the cache never answers."""
     inputs: dict[Identifier, PortType] = {}
+    """Its inputs: name and port type."""
     optional: list[str] = []
+    """Inputs that need no edge."""
     outputs: dict[Identifier, PortType] = {}
+    """Its outputs: name and port type."""
     params: dict[Identifier, ValueField] = {}
+    """Its parameters."""
     seconds: float = Field(default=0.1, ge=0)
+    """How long it takes, before anything was measured."""
     requires: list[str] = []
     """Settings of the host without which it can do nothing, such as `model.endpoint`."""
     resources: FunctionResources = FunctionResources()
+    """What one call needs."""
 
     @model_validator(mode="after")
     def _consistent(self) -> FunctionTable:
@@ -249,10 +282,15 @@ class Capabilities(_Table):
     """`[capabilities]`: all that the extension may do, once the user has agreed."""
 
     files: list[FileCapability] = []
+    """`read:PATTERN` or `write:PATTERN`, such as `read:project/**`; `output/` is a folder of its own."""
     network: list[NetworkCapability] = []
+    """`HOST:PORT`; without a port 443."""
     models: list[ModelCapability] = []
+    """Names of models that it may ask, through the host."""
     system: list[SystemCapability] = []
+    """`exec:PROGRAM`, such as `exec:git`, started by the host in a sandbox of its own; `gpu:*`."""
     ipc: list[IpcCapability] = []
+    """Extensions that it may call and listen to, through the host."""
 
     @model_validator(mode="before")
     @classmethod
@@ -275,8 +313,11 @@ class ResourcesTable(_Table):
     """`[resources]`: the limits of the Player's process."""
 
     memory: Size = 4 << 30
+    """Most memory."""
     cpu: Annotated[Cores, Field(gt=0)] = 2.0
+    """Most cores."""
     gpu: bool = False
+    """Whether it needs a graphics processor."""
 
     @model_validator(mode="before")
     @classmethod
@@ -296,16 +337,27 @@ class Manifest(_Table):
     """A whole `Symphony.toml`."""
 
     extension: ExtensionTable
+    """Who it is and how it starts."""
     types: dict[PortType, list[PortType]] = {}
+    """Port types of its own, each with the types that it is a kind of."""
     function_tables: list[FunctionTable] = Field(default=[], alias="functions")
+    """Its functions, each a Player."""
     mcp: McpTable | None = None
+    """How its MCP server starts."""
     capabilities: Capabilities = Capabilities()
+    """All that it may do."""
     resources: ResourcesTable = ResourcesTable()
+    """The limits of its process."""
     dependencies: dict[str, Annotated[str, BeforeValidator(_range)]] = {}
+    """Other extensions and the range of their versions; `symphony-core` is the host."""
     configuration: dict[Identifier, ConfigurationField] = {}
+    """Values that the user gives it, by name."""
     theme: ThemeTable | None = None
+    """Colours that a Motif brings."""
     layout: LayoutTable | None = None
+    """An arrangement of the views that a Motif brings."""
     components: list[ComponentTable] = []
+    """Parts of the page that a Motif brings."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:

@@ -83,8 +83,11 @@ class ThemeTable(_Table):
     """`[theme]`: colours for the light page, the dark page, or both."""
 
     name: str = Field(min_length=1, max_length=40)
+    """What Settings calls it."""
     light: Palette | None = None
+    """The colours of the light page, each as `#rrggbb`; `docs/motifs.md` names them."""
     dark: Palette | None = None
+    """Those of the dark page."""
 
     @model_validator(mode="after")
     def _some(self) -> ThemeTable:
@@ -97,9 +100,13 @@ class LayoutTable(_Table):
     """`[layout]`: which view opens first, in which order the navigation names them, and how dense they are."""
 
     name: str = Field(min_length=1, max_length=40)
+    """What Settings calls it."""
     first: ViewName = "compose"
+    """The view that opens first."""
     order: list[ViewName] = []
+    """The views in the order of the navigation; those left out follow."""
     density: Literal["normal", "compact"] = "normal"
+    """How close things stand together."""
 
     @model_validator(mode="after")
     def _once(self) -> LayoutTable:
@@ -116,7 +123,9 @@ class ComponentTable(_Table):
     """
 
     title: str = Field(min_length=1, max_length=40)
+    """What it is called on the page."""
     function: str
+    """The function of `[[functions]]` that shows it."""
 
 
 def contrast(first: str, second: str) -> float:

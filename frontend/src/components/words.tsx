@@ -59,7 +59,7 @@ export function Entry({ props, children }: ElementOf<'Entry'>) {
         </p>
         <p className="text-xs wrap-anywhere text-muted">{props.meta}</p>
       </div>
-      <div className="flex shrink-0 items-center gap-1 pl-10 empty:hidden sm:pl-0">{children}</div>
+      <div className="flex ml-auto shrink-0 items-center gap-1 empty:hidden">{children}</div>
     </div>
   )
 }
