@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from tests.sandbox.attacks import READ, Attack, changes_granted, opens, reaches
@@ -18,7 +19,24 @@ def disturbs(world: World, _: Outcome) -> bool:
     return world.orders() != world.order
 
 
+def tells_when_it_began(_: World, outcome: Outcome) -> bool:
+    """It knows for how long the machine has been running, within an hour, by one clock or another."""
+    runs = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return any(abs(float(said) - runs) < 3600 for said in outcome.out.split())
+
+
 CHANNELS = [
+    Attack(
+        "learn from a clock for how long the machine has been running",
+        """
+print(time.clock_gettime(time.CLOCK_BOOTTIME), time.clock_gettime(time.CLOCK_MONOTONIC))
+print(time.clock_gettime(time.CLOCK_MONOTONIC_RAW), time.monotonic())
+info = (ctypes.c_long * 64)()
+call(99, 179, info)
+print(info[0])
+""",
+        tells_when_it_began,
+    ),
     Attack(
         "message queues of System V",
         "queue = call(68, 186, 0, 0o1600); call(71, 187, queue, 0, None); print('OPENED')",

@@ -18,6 +18,7 @@ copies of the template, `test_template.py` tries all of theirs again):
 | namespaces, mounts | "make a user namespace", "clone ...", "clone3 ...", "mount", "leave by chroot" |
 | set-user-id programs | "become the superuser by a set-user-id program" |
 | io_uring, keyrings, bpf, perf, userfaultfd | by these names, and by the x32 and 32-bit entry points |
+| clocks | "learn from a clock ..." |
 | terminals | `test_nothing_is_typed_into_the_terminal`, in three widths |
 | daemons | "leave a daemon behind"; for the host's end `test_uses.py` |
 | TCP, UDP, ICMP, raw, netlink, vsock, AF_ALG | "connect over TCP", "send over UDP", "open a socket of ..." |

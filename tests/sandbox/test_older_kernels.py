@@ -7,6 +7,8 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.sandbox.conftest import Identity
 from tests.sandbox.template_host import driver, entry
 from tests.sandbox.world import World
@@ -27,6 +29,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 LANDLOCK = "444,0,38"
 NETWORK = f"{56 if platform.machine() == 'x86_64' else 220},0x40000000,1"
+TIME = f"{272 if platform.machine() == 'x86_64' else 97},0x80,22"
 LAYERS = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -67,16 +70,17 @@ def test_without_landlock_the_mounts_hold_alone(
             assert answer["out"].split() == ["FileNotFoundError", "OSError", "untouched"], answer
 
 
-def test_without_a_network_of_its_own_nothing_starts_unless_it_is_waived(
-    identity: Identity, template_library: Path
+@pytest.mark.parametrize(("layer", "lacking"), [("network_namespace", NETWORK), ("time_namespace", TIME)])
+def test_without_a_namespace_nothing_starts_unless_it_is_waived(
+    identity: Identity, template_library: Path, layer: str, lacking: str
 ) -> None:
     """The template, which needs none, is warm; its copies and the launcher's Players are refused alike."""
-    assert "network_namespace" in missing(identity, NETWORK)
-    with driver(identity, template_library, under=under(identity, NETWORK)) as host:
+    assert layer in missing(identity, lacking)
+    with driver(identity, template_library, under=under(identity, lacking)) as host:
         assert host.ask("warm")["state"] == "warm"
         for cold in (False, True):
             answer = host.ask("play", script=entry("print('started')"), cold=cold)
-            assert answer["code"] == 200 and "network_namespace" in answer["err"], answer
-            waived = {"allow_missing": ["network_namespace"], "loopback": False}
+            assert answer["code"] == 200 and layer in answer["err"], answer
+            waived = {"allow_missing": [layer], "loopback": False}
             answer = host.ask("play", script=entry("print('started')"), cold=cold, change=waived)
             assert answer["out"] == "started\n", answer

@@ -162,7 +162,7 @@ def test_every_namespace_is_its_own(warm: Driver) -> None:
     players = [warm.play("import time; time.sleep(1000)", leave=True) for _ in range(2)]
     pids = [player["player"] for player in players] + [warm.ask("status")["pid"], warm.process.pid]
     shared = []
-    for name in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup"):
+    for name in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"):
         first, second, *others = (str(Path(f"/proc/{pid}/ns/{name}").readlink()) for pid in pids)
         if first == second or first in others or second in others:
             shared.append(name)

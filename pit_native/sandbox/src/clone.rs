@@ -21,9 +21,16 @@ const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
 const CAP_SETPCAP: libc::c_ulong = 8;
 const CAP_NET_ADMIN: libc::c_ulong = 12;
 const CAP_SYS_ADMIN: libc::c_ulong = 21;
+/// Over the clocks of a time namespace, and no others.
+const CAP_SYS_TIME: libc::c_ulong = 25;
 /// Kept across the exec of the launcher, which needs them to build the sandbox and then drops them.
-const LAUNCHER_CAPABILITIES: [libc::c_ulong; 4] =
-    [CAP_DAC_OVERRIDE, CAP_SETPCAP, CAP_NET_ADMIN, CAP_SYS_ADMIN];
+const LAUNCHER_CAPABILITIES: [libc::c_ulong; 5] = [
+    CAP_DAC_OVERRIDE,
+    CAP_SETPCAP,
+    CAP_NET_ADMIN,
+    CAP_SYS_ADMIN,
+    CAP_SYS_TIME,
+];
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 const STACK: usize = 64 << 10;
 /// Where the launcher's file is until it is executed.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::clone::{clone_and_wait, probe, reap};
 use crate::control_groups;
-use crate::inside::PROC_OPTIONS;
+use crate::inside::{PROC_OPTIONS, unshare_clocks};
 use crate::sys;
 
 /// One protection, as `symphony doctor` shows it.
@@ -119,6 +119,7 @@ pub fn layers() -> Vec<Layer> {
             result.map(|()| namespace.purpose.into()),
         ));
     }
+    found.push(layer("time_namespace", true, true, time_namespace()));
     found.push(layer("private_root", true, false, private_root()));
     found.push(layer("private_proc", true, false, private_proc()));
     found.push(layer("overlay", false, false, overlay()));
@@ -160,6 +161,14 @@ fn layer(
             remedy(name).to_owned()
         },
     }
+}
+
+fn time_namespace() -> io::Result<String> {
+    extern "C" fn unshare(errno: *mut c_void) -> libc::c_int {
+        answer(errno, unshare_clocks())
+    }
+    attempt(libc::CLONE_NEWUSER, unshare)?;
+    Ok("no clock tells for how long the machine has been running".into())
 }
 
 fn private_root() -> io::Result<String> {

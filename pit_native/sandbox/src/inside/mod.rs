@@ -8,10 +8,12 @@ pub mod filter;
 mod init;
 mod masks;
 mod privileges;
+
 mod root;
 pub mod template;
 mod walls;
 
+pub(crate) use privileges::unshare_clocks;
 pub(crate) use root::PROC_OPTIONS;
 
 use std::ffi::CString;
@@ -147,7 +149,7 @@ fn is_waived(spec: &Spec, name: &str) -> bool {
     spec.allow_missing.iter().any(|waived| waived == name)
 }
 
-/// The name and the network of the sandbox's own machine.
+/// The name, the clocks and the network of the sandbox's own machine.
 fn set_up_machine(spec: &Spec) -> Result<(), Failure> {
     privileges::set_hostname(&spec.hostname)
         .or_else(|error| {
@@ -158,6 +160,13 @@ fn set_up_machine(spec: &Spec) -> Result<(), Failure> {
             }
         })
         .map_err(Failure::layer("uts_namespace", "setting the host name"))?;
+    match privileges::leave_clocks() {
+        Err(error) if !is_waived(spec, "time_namespace") => {
+            let failure = Failure::layer("time_namespace", "entering it");
+            return Err(failure(error));
+        }
+        _ => {}
+    }
     if spec.loopback {
         privileges::raise_loopback().map_err(Failure::layer(
             "network_namespace",

@@ -1,12 +1,17 @@
 //! Gives up what the launcher inherited: descriptors, the terminal, capabilities, unbounded resources.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::mem::zeroed;
+use std::os::fd::AsRawFd;
 
 use crate::clone::set_capabilities;
 use crate::spec::Limits;
 use crate::sys::{check, prctl};
 use crate::wire::CONTROL_FD;
+
+/// Not among the flags of `clone`, whose bit it has for the signal at a child's end.
+const CLONE_NEWTIME: libc::c_int = 0x80;
 
 /// Closes everything but the standard streams and the control socket, which exec will close.
 pub fn close_inherited_descriptors() -> io::Result<()> {
@@ -23,6 +28,42 @@ pub fn close_inherited_descriptors() -> io::Result<()> {
         libc::umask(0o022);
     }
     Ok(())
+}
+
+/// What the clocks that count from the machine's start show when a sandbox begins, in seconds: no machine's own time.
+const CLOCKS_BEGIN: i64 = 1000 * 86_400;
+
+/// Enters a time namespace of its own, in which nothing tells for how long the machine has been running. Takes the
+/// host's `/proc`.
+pub fn leave_clocks() -> io::Result<()> {
+    unshare_clocks()?;
+    // Offsets are fixed once there is a process in it, which this one becomes.
+    let offset = |clock| -> io::Result<i64> {
+        // SAFETY: the structure lives across the call.
+        unsafe {
+            let mut now: libc::timespec = zeroed();
+            check(libc::clock_gettime(clock, &mut now).into())?;
+            Ok(CLOCKS_BEGIN - now.tv_sec)
+        }
+    };
+    let (monotonic, boot) = (
+        offset(libc::CLOCK_MONOTONIC)?,
+        offset(libc::CLOCK_BOOTTIME)?,
+    );
+    let offsets = format!("monotonic {monotonic} 0\nboottime {boot} 0\n");
+    File::options()
+        .write(true)
+        .open("/proc/self/timens_offsets")?
+        .write_all(offsets.as_bytes())?;
+    let namespace = File::open("/proc/self/ns/time_for_children")?;
+    // SAFETY: no memory is involved; this process has one thread.
+    check(unsafe { libc::setns(namespace.as_raw_fd(), CLONE_NEWTIME) }.into()).map(drop)
+}
+
+/// Gives the processes that this one will make a time namespace of their own.
+pub fn unshare_clocks() -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::unshare(CLONE_NEWTIME) }.into()).map(drop)
 }
 
 /// The host name of the private uts namespace.
