@@ -18,6 +18,10 @@ FILE_ROOTS = {
 }
 """The folders that a file pattern may begin with. Nothing outside them can be granted."""
 
+PRIVATE_LAYER = "project/**"
+"""Granted for writing, this is a private layer over the project, whose changes wait for the user's word: it writes no
+file of the project, and covers no grant that does."""
+
 Kind = Literal["read", "write", "exec", "network", "model", "ipc", "gpu"]
 
 _EXTENSION = re.compile(r"[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9_-]*(#[a-z_][a-z0-9_]*)?")
@@ -42,6 +46,8 @@ class Grant:
         if self == other:
             return True
         if self.kind != other.kind:
+            return False
+        if self.kind == "write" and self.target == PRIVATE_LAYER:
             return False
         if self.kind in ("read", "write"):
             fixed = self.target.removesuffix("/**")
@@ -72,6 +78,8 @@ class Grant:
         root, _, rest = self.target.partition("/")
         verb = "Read" if self.kind == "read" else "Change"
         where = FILE_ROOTS[root]
+        if self.kind == "write" and self.target == PRIVATE_LAYER:
+            return f"Change every file of {where}, in a private copy"
         if rest in ("", "**"):
             return f"{verb} every file of {where}"
         return f"{verb} the files {rest} of {where}"
@@ -197,7 +205,8 @@ class Grants:
     def allows_file(
         self, op: Literal["read", "write"], path: Path | str, roots: Mapping[str, Path] | None = None
     ) -> bool:
-        """Whether a file may be read or written.
+        """Whether a file may be read or written by the host; what is written into the private layer of a sandbox is
+        none of this.
 
         With `roots`, which say where `project`, `output` and the others lie, `path` is absolute and
         already resolved; without, it is a root's name and what follows, such as `project/src/a.py`.
@@ -208,7 +217,8 @@ class Grants:
         if ".." in target.parts or "\0" in text:
             return False
         names = [str(target)] if roots is None else _names_under(target, roots)
-        return any(path_regex(pattern).fullmatch(name) for name in names for pattern in self._of(op))
+        patterns = [p for p in self._of(op) if op == "read" or p != PRIVATE_LAYER]
+        return any(path_regex(pattern).fullmatch(name) for name in names for pattern in patterns)
 
     def whole_trees(self, op: Literal["read", "write"]) -> list[str]:
         """The roots that are granted whole, such as `project` for `read:project/**`; these are mounted."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -132,6 +133,35 @@ def test_a_write_replaces_the_file_whole_and_nothing_else(project: Path, tmp_pat
     # The link was replaced; what it pointed to is as it was.
     assert (tmp_path / "outside.txt").read_text() == "outside\n"
     assert not list((project / "src").rglob(".*"))
+
+
+@pytest.mark.parametrize(
+    "path", [".git/config", ".git/hooks/pre-commit", "src/.GIT/config", ".git", "src/../.git/config"]
+)
+def test_what_git_would_run_is_not_written(project: Path, tmp_path: Path, path: str) -> None:
+    """With it a Player would run its programs as the user, at the next `git status`."""
+    subprocess.run(["git", "init", "-q", project], check=True)
+    (project / "src" / ".GIT").mkdir()
+    doors = files.capabilities(tmp_path / "output")
+    bomb = b"[core]\n\tfsmonitor = touch came-out\n"
+    with pytest.raises(PermissionDenied):
+        ask(doors["fs.write"], caller(project, "write:project/**/*"), path=path, content=bomb)
+    subprocess.run(["git", "-C", project, "status"], check=True, capture_output=True)
+    assert not (project / "came-out").exists()
+    # Without the lock the same file does that.
+    (project / ".git" / "config").write_bytes(bomb)
+    subprocess.run(["git", "-C", project, "status"], check=True, capture_output=True)
+    assert (project / "came-out").exists()
+
+
+def test_a_whole_tree_is_written_in_the_sandbox_and_nowhere_else(project: Path, tmp_path: Path) -> None:
+    """`write:project/**` is a private layer, whose changes the user sees before they are taken over."""
+    doors = files.capabilities(tmp_path / "output")
+    with pytest.raises(PermissionDenied):
+        ask(doors["fs.write"], caller(project, "write:project/**"), path="src/a.py", content=b"gone")
+    assert (project / "src/a.py").read_bytes() == b"a = 1\n"
+    ask(doors["fs.write"], caller(project, "write:project/**/*"), path="src/a.py", content=b"new")
+    assert (project / "src/a.py").read_bytes() == b"new"
 
 
 def test_a_missing_file_is_said_so(project: Path, tmp_path: Path) -> None:

@@ -83,6 +83,18 @@ def test_what_an_update_widens() -> None:
     assert Grants(["read:project/*/**"]).widened_by(["read:project/a"]) == ["read:project/a"]
 
 
+def test_a_private_layer_over_the_project_writes_no_file_of_it() -> None:
+    layer = Grants(["write:project/**"])
+    assert not layer.allows_file("write", "/srv/it/a.py", ROOTS)
+    assert Grants(["write:project/**/*"]).allows_file("write", "/srv/it/a.py", ROOTS)
+    # What does write them is more, and is asked for.
+    assert layer.widened_by(["write:project/**/*", "write:project/a"]) == [
+        "write:project/**/*",
+        "write:project/a",
+    ]
+    assert layer.widened_by(["write:project/**"]) == [] and "private copy" in layer.explain()[0]
+
+
 def test_plain_words() -> None:
     grants = Grants(
         ["read:project/**", "write:project/docs/**", "network:a.com:80", "exec:*", "model:*", "ipc:a/b"]

@@ -42,7 +42,7 @@ async def asked(
 ) -> tuple[str, Any]:
     """What a broker over this log answers: "ok" or the error's code, with the body."""
     grants = (
-        "read:project/**", "write:project/**", "exec:touch", "model:*", "ipc:other/one", "network:127.0.0.1:{port}",
+        "read:project/**", "write:project/**/*", "exec:touch", "model:*", "ipc:other/one", "network:127.0.0.1:{port}",
     )  # fmt: skip
     port = body.pop("port", 1)
     granted = tuple(grant.format(port=port) for grant in grants)

@@ -12,9 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from symphony.errors import BadInput, NotFound, PlayerError, StorageFull
+from symphony.errors import BadInput, NotFound, PermissionDenied, PlayerError, StorageFull
 from symphony.stage.beneath import Beneath
 from symphony.stage.broker import Caller, Capability
+from symphony.stage.changes.model import refusal_of
 from symphony.stage.changes.view import Look, View, as_it_is
 from symphony.stage.permissions import path_regex
 
@@ -52,6 +53,11 @@ class _Files:
         scope, root, relative = self._place(caller, body.get("path"))
         if not caller.grants.allows_file("write", root / relative, {scope: root}):
             raise caller.refuse("write", f"{scope}/{relative}", f"grant it write:{scope}/{relative}")
+        if scope == "project" and (why := refusal_of(posixpath.normpath(relative))):
+            raise PermissionDenied(
+                f"{caller.member.name} may not write {relative}: {why}",
+                remedy="do it yourself, if you want it",
+            )
         content = body.get("content")
         if not isinstance(content, bytes):
             raise BadInput("fs.write needs `content` as bytes", remedy="encode text as UTF-8 first")
