@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from symphony.cli.changes import is_waiting, waiting
 from symphony.cli.connection import interrupts
 from symphony.cli.output import Mode, describe, note, print_json
 from symphony.cli.progress import Progress
+from symphony.cli.results import show_results
 from symphony.errors import Cancelled, SymphonyError
 from symphony.ports.host import HostPort
-from symphony.types.quantities import readable_size
 
 Json = dict[str, Any]
 
@@ -81,18 +82,15 @@ async def follow(port: HostPort, mode: Mode, run: str) -> int:
         answer = await port.get_run(run)
         for node in answer["run"]["nodes"]:
             progress.update(node)
-    return _report(mode, answer)
+    return await _report(port, mode, answer)
 
 
-def _report(mode: Mode, answer: Json) -> int:
+async def _report(port: HostPort, mode: Mode, answer: Json) -> int:
     run = answer["run"]
     if mode.json:
         print_json({"melody": answer["melody"], "run": run, "artifacts": answer["artifacts"]})
     else:
-        for artifact in answer["artifacts"]:
-            click.echo(
-                f"{artifact['id']}  {artifact['name']}  {artifact['type']}  {readable_size(artifact['bytes'])}"
-            )
+        await show_results(port, answer["artifacts"])
         sets = [kept for kept in reversed(answer.get("changes") or []) if is_waiting(kept)]
         for kept in sets:
             waiting(kept)
@@ -102,7 +100,10 @@ def _report(mode: Mode, answer: Json) -> int:
         for node in failed[:3]:
             note(f"symphony: {node['id']} ({node['player']}) failed: {describe(node['error'] or {})}")
         if run["status"] == "succeeded":
-            note(f"done in {run['seconds']:.2f} s; `symphony artifacts show ID` prints a result")
+            named = answer["artifacts"][0]["name"] if answer["artifacts"] else "ID"
+            note(
+                f"done in {run['seconds']:.2f} s; `symphony artifacts show {shlex.quote(named)}` prints it whole"
+            )
         elif run["status"] == "cancelled":
             note(f"symphony: the run was cancelled; `symphony runs resume {run['id']}` goes on with it")
         elif not failed:

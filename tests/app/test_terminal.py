@@ -54,3 +54,19 @@ def test_a_content_is_fit_for_the_terminal(home: Path, symphony: Callable[..., A
     assert "\0" not in seen and "image/png" in seen and "> chart.png" in seen
     # A file gets every byte.
     assert symphony("artifacts", "show", "report.md").out == report
+
+
+def test_a_run_shows_the_beginning_of_what_it_made(home: Path, repository: Path, tmp_path: Path) -> None:
+    melody = tmp_path / "m.yaml"
+    melody.write_text(
+        "format: symphony.melody/1\nname: m\nnodes:\n"
+        "  - {id: people, kind: operator, player: symphony/git#authors}\n"
+        "  - {id: none, kind: operator, player: symphony/git#log, params: {author: nobody at all}}\n"
+        "  - {id: told, kind: operator, player: symphony/shell#run,"
+        ' params: {command: [printf, "\\\\033]0;owned\\\\007plain\\\\n"]}}\nedges: []\n'
+    )
+    code, seen = in_terminal(home, "play", str(melody), "--project", str(repository), "--yes")
+    assert code == 0, seen
+    assert "commits" in seen and "Ada" in seen and "It has no rows." in seen
+    # What a program printed does not command the terminal.
+    assert "]0;ownedplain" in seen and "\x1b]0;owned" not in seen
