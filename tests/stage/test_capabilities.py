@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import socket
@@ -193,6 +194,12 @@ class Site(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.seen.append((self.path, dict(self.headers)))
         self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.startswith("/echo"):
+            self.send_response(400)
+            self.end_headers()
+            said = f"{self.path} {self.headers['Authorization']}"
+            self.wfile.write(f"{said} {'x' * (290 - 2 * len(said))} {said}".encode())
+            return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
@@ -280,6 +287,22 @@ def test_a_model_streams_through_the_host_and_no_player_sees_the_key(site: int) 
     assert Site.seen[0][1]["Authorization"] == "Bearer the-key"
     with pytest.raises(PermissionDenied):
         ask(doors["model.complete"], caller(None, "model:other"), messages=messages)
+
+
+@pytest.mark.parametrize("place", ["header", "query", "user"])
+def test_an_endpoint_that_repeats_what_it_was_sent_tells_no_player_the_key(site: int, place: str) -> None:
+    user, query = ("ann:the-key@" if place == "user" else ""), ("?key=the-key" if place == "query" else "")
+    url = f"http://{user}127.0.0.1:{site}/echo{query}"
+    endpoint = models.Endpoint(url, "small", "the-key" if place == "header" else "")
+    doors = models.capabilities(lambda: endpoint, lambda texts: texts, lambda *_: None)
+    with pytest.raises(PlayerError, match="answered 400") as refused:
+        ask(doors["model.complete"], caller(None, "model:small"), messages=[{"role": "user", "content": "x"}])
+    told = refused.value.message + refused.value.remedy
+    assert f"127.0.0.1:{site}" in told and "x" * 50 in told and len(told) < 500
+    basic = base64.b64encode(b"ann:the-key").decode()
+    assert not any(secret[:4] in told for secret in ("the-key", basic)), told
+    # The control: it was sent, and so was repeated, once whole and once where the text is cut.
+    assert any(secret in str(Site.seen) for secret in ("the-key", basic))
 
 
 def test_without_an_endpoint_it_says_what_to_set() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from symphony.errors import BadInput, PlayerError
 from symphony.stage.broker import Caller, Capability
@@ -27,6 +29,21 @@ class Endpoint:
 
     price: tuple[float, float] = (0.0, 0.0)
     """What a million tokens of a prompt, and of an answer, cost."""
+
+    @property
+    def named(self) -> str:
+        """How it is called where a Player may hear it: a key can stand in the user's part and the query of a URL."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+    def without_key(self, text: str) -> str:
+        """What the endpoint said, should it have repeated what it was sent."""
+        parts = urlsplit(self.url)
+        user = parts.netloc.rpartition("@")[0]
+        basic = base64.b64encode(unquote(user).encode()).decode()
+        for secret in (self.api_key, parts.query, user, basic):
+            text = text.replace(secret, "…") if secret else text
+        return text
 
 
 Embed = Callable[[Sequence[str]], Any]
@@ -163,8 +180,8 @@ async def chat(
             client.stream("POST", url, json=request, headers=headers) as response,
         ):
             if response.status_code != 200:
-                detail = (await response.aread()).decode(errors="replace")[:300]
-                raise _refused(endpoint, response.status_code, detail)
+                detail = endpoint.without_key((await response.aread()).decode(errors="replace"))
+                raise _refused(endpoint, response.status_code, detail[:300])
             if "text/event-stream" not in response.headers.get("content-type", ""):
                 whole = json.loads(await response.aread())
                 return {
@@ -184,13 +201,13 @@ async def chat(
                         tell(text)
     except httpx2.HTTPError as error:
         raise PlayerError(
-            f"The model endpoint {endpoint.url} did not answer: {error}",
+            f"The model endpoint {endpoint.named} did not answer: {endpoint.without_key(str(error))}",
             code="unavailable",
             remedy="check that the server runs, or change model.endpoint",
         ) from error
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise PlayerError(
-            f"{endpoint.url} does not answer as an OpenAI-compatible endpoint does", code="failed"
+            f"{endpoint.named} does not answer as an OpenAI-compatible endpoint does", code="failed"
         ) from error
     return {"text": "".join(pieces), "model": request["model"], "usage": usage}
 
@@ -207,9 +224,9 @@ def _count(said: Any, otherwise: int) -> int:
 def _refused(endpoint: Endpoint, status: int, detail: str) -> PlayerError:
     if status in (401, 403):
         return PlayerError(
-            f"The model endpoint {endpoint.url} refused the key ({status})",
+            f"The model endpoint {endpoint.named} refused the key ({status})",
             code="permission_denied",
             remedy="set model.api_key in the Settings",
         )
     code = "unavailable" if status == 429 or status >= 500 else "failed"
-    return PlayerError(f"The model endpoint {endpoint.url} answered {status}: {detail}", code=code)
+    return PlayerError(f"The model endpoint {endpoint.named} answered {status}: {detail}", code=code)
