@@ -1,4 +1,4 @@
-"""`python -m conductor.evaluate toolgraph|slots|prompts|quest|month|gym …`: each prints one JSON document."""
+"""`python -m conductor.evaluate NAME …`, the names are those of `MEASUREMENTS`: each prints one JSON document."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ MEASUREMENTS = {
     "prompts": "natural prompts over the bundled Players",
     "quest": "levels of Function Quest, played by the policy and by baselines",
     "month": "a simulated month of learning from use, with the gate and without",
+    "preference": "what corrections of somebody with a preference teach, and what the gate says of it",
     "gym": "the same PPO on an environment of gymnasium",
 }
 """Each is a module of this package, loaded only when it is called: some need torch."""

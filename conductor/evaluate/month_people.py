@@ -19,9 +19,18 @@ from conductor.learning.replay import Decision, Ending, ReplayBuffer
 from conductor.learning.seen import Seen
 from conductor.learning.store import Numbers
 from conductor.policy import Policy
-from conductor.training.compositions import Gauge, Pack, bundled, wanted
+from conductor.training.compositions import (
+    CANARY,
+    SHARES,
+    TRIAL,
+    Gauge,
+    Pack,
+    bundled,
+    farthest,
+    wanted,
+)
 from conductor.training.dataset import draw_levels, episode_of, open_world
-from conductor.training.improve import improve
+from conductor.training.improve import between, improve, lesson_of
 from conductor.training.levels import Level, make_world
 from conductor.training.library import invented_library
 from conductor.training.online import demonstrations
@@ -49,8 +58,11 @@ class People:
     def __init__(self, options: argparse.Namespace, shipped: Policy, cache: Path) -> None:
         self._embed = Memory(Encoder(options.encoder))
         self._shipped, self._options = shipped, options
-        self._gauge = Gauge(options.extensions, self._embed, cache)
-        self._pack = Pack("canary", options.levels)
+        self._gauge = Gauge(options.extensions, self._embed, cache, keeps=True)
+        self._pack, self._trial = (
+            Pack(CANARY.name, options.levels),
+            Pack(TRIAL.name, max(1, options.levels // 4)),
+        )
         self._tables: list[Table] = []
         self._first: list[Request] = []
         self._composed: dict[tuple[str, str], tuple[list[Seen], frozenset[str]]] = {}
@@ -142,16 +154,18 @@ class People:
         self, policy: Policy, buffer: ReplayBuffer, numbers: dict[str, Numbers], number: int
     ) -> tuple[Policy, list[dict[str, float]]]:
         """What the learner makes of the replay."""
-        kept = {s.decision.state for s in buffer.samples({})}
+        kept = {s.decision.state for s in lesson_of(buffer)}
         known = {state: found for state, found in numbers.items() if state in kept}
         arrays, curve = improve(policy, buffer, known, self._shown, seed=number)
-        return Policy(arrays, {"version": f"{policy.version}+{number}"}), curve
+        facts = {"version": f"{policy.version}+{number}"}
+        steps = [Policy(between(policy, arrays, share), facts) for share in SHARES]
+        return steps[farthest(self._gauge, self._trial, policy, steps)], curve
 
     def canary(self, policy: Policy) -> Array:
         """How a policy does on the gate's levels, `[levels]`."""
         return self._gauge.success(self._pack, [policy])[0]
 
 
-def _labels(decisions: list[Decision], players: list[str]) -> tuple[tuple[str, str], ...]:
+def _labels(decisions: list[Decision], players: list[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     found = right_actions([(d.candidates, d.action) for d in decisions], players)
-    return tuple((d.state, right) for d, right in zip(decisions, found, strict=True) if right is not None)
+    return tuple((d.state, right) for d, right in zip(decisions, found, strict=True) if right)

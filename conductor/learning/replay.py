@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 CAPACITY = 100_000
 """Decisions that are kept; the oldest run goes first."""
@@ -15,7 +14,7 @@ CAPACITY = 100_000
 CLIP = 2.0
 """An old decision never counts more than twice: unclipped importance makes a few lucky ones rule."""
 
-LABEL_WEIGHT = 5.0
+LABEL_WEIGHT = 20.0
 """A user's correction, used as a label, is worth so many rewards of runs."""
 
 
@@ -42,15 +41,15 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended. A label says which action would have been right, from a correction or an undo."""
+    """How a run ended. A label says which actions would have been right, from a correction or an undo."""
 
     success: bool
     latency: float
     """Share of the longest that is tolerated, 0 to 1."""
     quality: float = 1.0
     cancelled: bool = False
-    labels: tuple[tuple[str, str], ...] = ()
-    """(state, right action)."""
+    labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(state, right actions)."""
     rating: int = 0
     """What the user said: 1 good, -1 bad or taken back, 0 nothing."""
 
@@ -66,12 +65,13 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A decision to learn from: its reward, or that it was labelled right, and its weight."""
+    """A decision to learn from: its reward, or which actions a label says to be right, and its weight."""
 
     decision: Decision
     reward: float
     weight: float
-    is_label: bool = False
+    right: tuple[str, ...] = ()
+    """Of its candidates; none where only a reward is known."""
 
 
 class ReplayBuffer:
@@ -120,17 +120,12 @@ class ReplayBuffer:
             right = dict(ending.labels)
             for decision in decisions:
                 if decision.state in right:
-                    corrected = right[decision.state]
-                    if corrected in decision.candidates:
-                        labelled = Decision(**(_fields(decision) | {"action": corrected}))
-                        yield Sample(labelled, 1.0, LABEL_WEIGHT, is_label=True)
+                    said = tuple(name for name in right[decision.state] if name in decision.candidates)
+                    if said:
+                        yield Sample(decision, 1.0, LABEL_WEIGHT, said)
                 elif ending.rating:
                     good = ending.rating > 0
-                    yield Sample(decision, float(good), LABEL_WEIGHT, is_label=good)
+                    yield Sample(decision, float(good), LABEL_WEIGHT, (decision.action,) if good else ())
                 elif reward is not None:
                     now = probability_now.get((decision.state, decision.action), decision.probability)
                     yield Sample(decision, reward, min(CLIP, now / decision.probability))
-
-
-def _fields(decision: Decision) -> dict[str, Any]:
-    return asdict(decision)

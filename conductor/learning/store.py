@@ -419,7 +419,7 @@ def _players_of(melody: Json) -> list[str]:
     )
 
 
-def _ending(row: sqlite3.Row, labels: tuple[tuple[str, str], ...] = ()) -> Ending:
+def _ending(row: sqlite3.Row, labels: tuple[tuple[str, tuple[str, ...]], ...] = ()) -> Ending:
     """A run's end as a reward. One that was stopped, or whose host ended, tells nothing of what it was worth."""
     latency = row["seconds"] / max(LEAST_LONGEST, TIMES_PREDICTED * row["predicted"])
     return Ending(
@@ -434,13 +434,11 @@ def _ending(row: sqlite3.Row, labels: tuple[tuple[str, str], ...] = ()) -> Endin
 
 def _labels(
     decisions: Sequence[Decision], made: Sequence[str], wanted: Sequence[str]
-) -> tuple[tuple[str, str], ...]:
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """What would have been right, where the user has changed which Players play."""
     if sorted(made) == sorted(wanted):
         return ()
     choices = [(d.candidates, d.action) for d in decisions]
     return tuple(
-        (d.state, right)
-        for d, right in zip(decisions, right_actions(choices, wanted), strict=True)
-        if right is not None
+        (d.state, right) for d, right in zip(decisions, right_actions(choices, wanted), strict=True) if right
     )

@@ -74,6 +74,12 @@ class Pack:
 
 CANARY = Pack("canary")
 AUDIT = Pack("audit", beside=CANARY)
+TRIAL = Pack("trial", 1_000, beside=CANARY)
+"""What a learner may look at as often as it likes: none of its prompts is one of the gate's."""
+SHARES = (1.0, 0.5, 0.25)
+"""How far a candidate may go on the way from the policy in use to what the lesson brought."""
+BEARABLE = -0.003
+"""The mean difference on the trial's levels from which on a step is taken: a third of what the gate must exclude."""
 
 
 def bundled(folder: Path) -> tuple[list[FunctionSpec], TypeLattice]:
@@ -173,6 +179,19 @@ class Gauge:
 
     def _goals(self, pack: Pack) -> Path | None:
         return None if self._cache is None else self._cache / f"{pack.name}-{pack.size}-{self._digest}.json"
+
+
+def farthest(gauge: Gauge, pack: Pack, incumbent: Policy, steps: Sequence[Policy]) -> int:
+    """The place of the first step that loses nothing to speak of on a pack, the last one when all do.
+
+    A policy that has gone too far is refused by the gate, and a refused lesson teaches nothing: so the learner tries
+    its step on levels of its own before it offers it. `steps` go from the longest to the shortest.
+    """
+    base, *found = gauge.success(pack, [incumbent, *steps])
+    for place, results in enumerate(found):
+        if float((results - base).mean()) >= BEARABLE:
+            return place
+    return len(steps) - 1
 
 
 def _measured(file: Path | None, size: int) -> Array | None:

@@ -1,14 +1,15 @@
-"""Learns a policy of the host from the replay: a clipped surrogate with bounded importance, anchored, with
-demonstrations beside it.
+"""Learns a policy of the host from the replay: labels first, a clipped surrogate with bounded importance beside them,
+anchored where nobody corrected anything.
 
-Old decisions count by how likely the policy in use is to take them, at most twice (`ReplayBuffer.samples`); the
-divergence from that policy is paid for and bounded, and right actions of the teacher are replayed with it. Without
-these three a learner that is fed by its own play loses what it knew (see the facts in docs/conductor.md).
+What a user corrected is taken as right, whichever way leads there. What runs brought moves the policy little: old
+decisions count by how likely the policy in use is to take them, at most twice (`ReplayBuffer.samples`). On states that
+nobody corrected, and on those of the demonstrations, the divergence from the policy in use is paid for and bounded.
+Without these a learner that is fed by its own play loses what it knew (see the facts in docs/conductor.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,30 +19,44 @@ from torch import Tensor, nn
 
 from conductor.learning.replay import CLIP, ReplayBuffer, Sample
 from conductor.learning.store import Numbers
-from conductor.policy import BASIS, MATCH, Policy, expected_shapes
-from conductor.training.clone import Networks, loss_of, run_layers
+from conductor.policy import Policy, expected_shapes
+from conductor.training.clone import Networks, run_layers
 from conductor.training.dataset import Decision
+from conductor.training.rows import Batch, Rows
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-MASKED = -1e9
+MOST = 12_000
+"""Decisions of a lesson: what somebody labelled, and then the newest."""
+
+
+PART = 512
+"""Rows that are measured at once."""
+LOOKED = 2_000
+"""Decisions that are looked at after an epoch."""
+PROMPT, BLUR = 384, 0.1
+"""So many numbers of a state are sentence vectors; noise of this size is laid over those of labelled rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One lesson's hyper-parameters."""
 
-    epochs: int = 12
+    epochs: int = 16
     batch: int = 128
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-4
     clip: float = 0.2
     """Of the ratio to the policy in use (PPO)."""
-    anchor: float = 0.2
+    anchor: float = 4.0
     """Weight of the divergence from the policy in use."""
     most_divergence: float = 0.05
-    """Mean divergence on the replay's states at which the lesson ends."""
-    shown: float = 0.5
-    """Weight of the demonstrations."""
+    """Mean divergence where nobody corrected anything at which the lesson goes back."""
+    shown: float = 0.2
+    """Weight of the demonstrations' right actions."""
+    steps: int = 24
+    """Of an epoch, whatever the number of decisions: few are gone over several times."""
+    forget: float = 0.5
+    """In such a share of the labelled decisions the prompt is hidden."""
     value: float = 0.5
     most_gradient: float = 1.0
 
@@ -65,75 +80,26 @@ def _restore(networks: Networks, arrays: Mapping[str, Array]) -> None:
         networks.stop_key.copy_(torch.from_numpy(arrays["stop.key"]))
 
 
-@dataclass(slots=True)
-class Batch:
-    """Decisions of the replay, padded to one width; the last column of each row of actions is STOP."""
-
-    state: Tensor
-    vectors: Tensor
-    matches: Tensor
-    stop: Tensor
-    allowed: Tensor
-    action: Tensor
-    reward: Tensor
-    weight: Tensor
-    behaviour: Tensor
-    """How likely the policy that chose held the action to be."""
-    is_label: Tensor
-
-    @classmethod
-    def of(cls, samples: Sequence[Sample], numbers: Mapping[str, Numbers]) -> Batch:
-        """Of samples whose numbers are known."""
-        rows = [numbers[s.decision.state] for s in samples]
-        widest = max(len(row.vectors) for row in rows)
-        count = len(rows)
-        vectors = np.zeros((count, widest, BASIS), dtype=np.float32)
-        matches = np.zeros((count, widest, MATCH), dtype=np.float32)
-        allowed = np.zeros((count, widest + 1), dtype=bool)
-        action = np.zeros(count, dtype=np.int64)
-        for at, (row, sample) in enumerate(zip(rows, samples, strict=True)):
-            size = len(row.vectors)
-            vectors[at, :size], matches[at, :size] = row.vectors, row.matches
-            allowed[at, :size], allowed[at, -1] = row.allowed[:size], row.allowed[-1]
-            # Candidates of a decision are named in the order of the allowed places.
-            places = np.flatnonzero(allowed[at])
-            action[at] = places[sample.decision.candidates.index(sample.decision.action)]
-        return cls(
-            torch.from_numpy(np.stack([row.state for row in rows])), torch.from_numpy(vectors),
-            torch.from_numpy(matches), torch.from_numpy(np.stack([row.stop for row in rows])),
-            torch.from_numpy(allowed), torch.from_numpy(action), _floats(s.reward for s in samples),
-            _floats(s.weight for s in samples), _floats(s.decision.probability for s in samples),
-            torch.tensor([s.is_label for s in samples]),
-        )  # fmt: skip
-
-    def rows(self, chosen: Tensor) -> Batch:
-        """Some of the rows."""
-        return Batch(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
-
-    def log_probs(self, networks: Networks) -> Tensor:
-        """`[batch, n + 1]`, of all actions under the masks."""
-        logits = networks.logits(self.state, self.vectors, self.matches, self.stop)
-        return torch.log_softmax(logits.masked_fill(~self.allowed, MASKED), dim=1)
-
-    def taken(self, log_probs: Tensor) -> Tensor:
-        """Of the actions that are learnt from, `[batch]`."""
-        return log_probs.gather(1, self.action[:, None])[:, 0]
-
-
-def _floats(values: Iterable[float]) -> Tensor:
-    return torch.tensor(list(values), dtype=torch.float32)
+def lesson_of(buffer: ReplayBuffer, now: Mapping[tuple[str, str], float] | None = None) -> list[Sample]:
+    """What a lesson is about: of the labelled decisions the newest, then of the others, `MOST` in all."""
+    samples = list(buffer.samples(dict(now or {})))[::-1]
+    labelled = [s for s in samples if s.right][:MOST]
+    return labelled + [s for s in samples if not s.right][: MOST - len(labelled)]
 
 
 def probabilities_now(
     policy: Policy, buffer: ReplayBuffer, numbers: Mapping[str, Numbers]
 ) -> dict[tuple[str, str], float]:
-    """How likely a policy is to take each decision of the buffer, by (state, action)."""
-    samples = [s for s in buffer.samples({}) if s.decision.state in numbers]
-    if not samples:
-        return {}
-    batch = Batch.of(samples, numbers)
-    with torch.no_grad():
-        likely = batch.taken(batch.log_probs(networks_of(policy))).exp().tolist()
+    """How likely a policy is to take each decision of a lesson, by (state, action)."""
+    samples = [s for s in lesson_of(buffer) if s.decision.state in numbers]
+    rows = Rows()
+    rows.add_samples(samples, numbers)
+    networks = networks_of(policy)
+    likely: list[float] = []
+    for part in _parts(range(len(rows))):
+        batch = rows.batch(part)
+        with torch.no_grad():
+            likely += batch.chosen(batch.log_probs(networks)).exp().tolist()
     return {(s.decision.state, s.decision.action): p for s, p in zip(samples, likely, strict=True)}
 
 
@@ -148,37 +114,35 @@ def improve(
 ) -> tuple[dict[str, Array], list[dict[str, float]]]:
     """All arrays of a policy that has learnt from the replay, and the curve, one row an epoch.
 
-    `numbers` are those of the buffer's states, `shown` the teacher's decisions. The rows hold `policy_loss`,
-    `value_loss`, `kl_divergence` (from the policy in use, on the replay), `return` (what the runs of the replay
-    would have brought under the new policy, by bounded importance) and `shown_loss`.
+    `numbers` are those of the states of `lesson_of`, `shown` the teacher's decisions. The rows hold `policy_loss`,
+    `value_loss`, `kl_divergence` (from the policy in use, where nobody corrected anything), `return` (what the runs
+    of the replay would have brought under the new policy, by bounded importance), `labels_right` (of the labelled
+    decisions, how likely the right actions are) and `shown_loss`.
     """
     settings = settings or Settings()
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     now = probabilities_now(incumbent, buffer, numbers)
-    samples = [s for s in buffer.samples(now) if s.decision.state in numbers]
-    whole = Batch.of(samples, numbers)
+    rows = Rows()
+    rows.add_samples([s for s in lesson_of(buffer, now) if s.decision.state in numbers], numbers)
+    count = len(rows)
+    rows.add_shown(shown)
     networks = networks_of(incumbent)
-    with torch.no_grad():
-        before = whole.log_probs(networks)
+    before = _measure(rows, range(len(rows)), networks)
     rate = settings.learning_rate
     optimizer = torch.optim.Adam(networks.parameters(), lr=rate)
     dice = np.random.default_rng(seed)
+    looked = np.sort(dice.permutation(len(rows))[:LOOKED]).tolist()
     curve: list[dict[str, float]] = []
     kept = networks.arrays()
     for epoch in range(settings.epochs):
         losses = []
-        for rows in torch.randperm(len(samples)).split(settings.batch):
-            part = [shown[i] for i in dice.integers(len(shown), size=settings.batch)] if shown else []
-            losses.append(_step(networks, optimizer, whole.rows(rows), before[rows], part, settings))
+        for part in dice.integers(count, size=(settings.steps, settings.batch)).tolist():
+            beside = dice.integers(count, len(rows), size=settings.batch).tolist() if shown else []
+            losses.append(_step(networks, optimizer, rows, part, beside, before, settings))
         row = {name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]}
-        with torch.no_grad():
-            after = whole.log_probs(networks)
-        row |= {
-            "step": float(epoch + 1),
-            "kl_divergence": _divergence(after, before),
-            "return": _worth(whole, after),
-        }
+        after = _measure(rows, looked, networks)
+        row |= {"step": float(epoch + 1)} | _judged(rows, looked, count, before, after)
         if row["kl_divergence"] > settings.most_divergence:
             # Too far: back to where it was within the bound, and on in smaller steps.
             _restore(networks, kept)
@@ -191,31 +155,45 @@ def improve(
     return arrays, curve
 
 
+def between(first: Policy, arrays: Mapping[str, Array], share: float) -> dict[str, Array]:
+    """Weights a share of the way from a policy to what came of it."""
+    return {
+        name: first.array(name) + np.float32(share) * (array - first.array(name))
+        for name, array in arrays.items()
+    }
+
+
 def _step(
     networks: Networks,
     optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    before: Tensor,
-    shown: Sequence[Decision],
+    rows: Rows,
+    part: Sequence[int],
+    beside: Sequence[int],
+    before: Sequence[Tensor],
     settings: Settings,
 ) -> dict[str, float]:
-    log_probs = batch.log_probs(networks)
-    taken, old = batch.taken(log_probs), batch.taken(before)
+    batch = rows.batch(part)
+    _forget(batch, settings.forget)
+    log_probs, old = batch.log_probs(networks), _padded(before, part, batch)
     value = torch.sigmoid(run_layers(networks.value, batch.state)[:, 0])
+    is_run = (~batch.is_labelled()).float()
     advantage = batch.reward - value.detach()
-    ratio = (taken - old).exp()
+    # Whether runs go well at all says nothing of a choice: only what is better than the others does.
+    advantage = advantage - (is_run * advantage).sum() / is_run.sum().clamp(min=1.0)
+    ratio = (batch.chosen(log_probs) - batch.chosen(old)).exp()
     bounded = ratio.clamp(1.0 - settings.clip, 1.0 + settings.clip)
     surrogate = -torch.minimum(ratio * advantage, bounded * advantage)
-    each = torch.where(batch.is_label, -taken, surrogate)
+    each = is_run * surrogate + batch.missed(log_probs)
     policy_loss = (batch.weight * each).sum() / batch.weight.sum()
-    is_run = (~batch.is_label).float()
     value_loss = (is_run * (value - batch.reward) ** 2).sum() / is_run.sum().clamp(min=1.0)
-    divergence = (log_probs.exp() * (log_probs - before)).sum(1).mean()
-    loss = policy_loss + settings.value * value_loss + settings.anchor * divergence
+    divergence = (is_run * _divergence(log_probs, old)).sum() / is_run.sum().clamp(min=1.0)
     row = {"policy_loss": policy_loss.item(), "value_loss": value_loss.item()}
-    if shown:
-        imitation, _ = loss_of(networks, shown)
-        loss = loss + settings.shown * imitation
+    loss = policy_loss + settings.value * value_loss + settings.anchor * divergence
+    if beside:
+        shown = rows.batch(beside)
+        said, unsaid = shown.log_probs(networks), _padded(before, beside, shown)
+        imitation = shown.missed(said).mean()
+        loss = loss + settings.shown * imitation + settings.anchor * _divergence(said, unsaid).mean()
         row["shown_loss"] = imitation.item()
     optimizer.zero_grad()
     loss.backward()
@@ -224,14 +202,63 @@ def _step(
     return row
 
 
-def _divergence(after: Tensor, before: Tensor) -> float:
-    return float((after.exp() * (after - before)).sum(1).mean())
+def _forget(batch: Batch, share: float) -> None:
+    """Hides the prompt in a share of the labelled rows, and blurs it in the others, as in cloning: what is learnt is
+    which Player is liked, and not in which sentences.
+    """
+    hidden = (torch.rand(len(batch.state), 1) < share) & batch.is_labelled()[:, None]
+    batch.state[:, :PROMPT] *= (~hidden).float()
+    blur = BLUR * torch.randn(len(batch.state), PROMPT)
+    batch.state[:, :PROMPT] += blur * (batch.is_labelled()[:, None] & ~hidden).float()
 
 
-def _worth(batch: Batch, log_probs: Tensor) -> float:
-    """The mean reward of the replay's runs, each weighed by how likely the policy is to act so, at most `CLIP`."""
-    runs = ~batch.is_label
-    if not bool(runs.any()):
-        return 1.0
-    weights = (batch.taken(log_probs).exp() / batch.behaviour).clamp(max=CLIP)[runs]
-    return float((weights * batch.reward[runs]).sum() / weights.sum().clamp(min=1e-6))
+def _parts(places: Sequence[int]) -> list[Sequence[int]]:
+    return [places[at : at + PART] for at in range(0, len(places), PART)]
+
+
+def _measure(rows: Rows, chosen: Sequence[int], networks: Networks) -> list[Tensor]:
+    """The log-probabilities of the actions of some rows, `[n + 1]` each."""
+    found: list[Tensor] = []
+    with torch.no_grad():
+        for part in _parts(chosen):
+            log_probs = rows.batch(part).log_probs(networks)
+            for at, k in enumerate(part):
+                size = len(rows.rows[k].which)
+                found.append(torch.cat([log_probs[at, :size], log_probs[at, -1:]]))
+    return found
+
+
+def _padded(found: Sequence[Tensor], part: Sequence[int], batch: Batch) -> Tensor:
+    """Rows of `_measure` in the shape of a batch; what is not there has no probability."""
+    padded = torch.full(batch.allowed.shape, -1e9)
+    for at, k in enumerate(part):
+        size = len(found[k]) - 1
+        padded[at, :size], padded[at, -1] = found[k][:-1], found[k][-1]
+    return padded
+
+
+def _divergence(after: Tensor, before: Tensor) -> Tensor:
+    """From the policy before, of each row (Kullback-Leibler)."""
+    return (after.exp() * (after - before)).sum(-1)
+
+
+def _judged(
+    rows: Rows, looked: Sequence[int], count: int, before: Sequence[Tensor], after: Sequence[Tensor]
+) -> dict[str, float]:
+    """How far the policy went, what the replay's runs would bring, and how likely labelled actions are."""
+    far, weighed, weights, right = [], 0.0, 0.0, []
+    for place, new in zip(looked, after, strict=True):
+        row = rows.rows[place]
+        is_labelled = bool(row.right.any())
+        if place >= count or not is_labelled:
+            far.append(float(_divergence(new, before[place])))
+        if place < count and is_labelled:
+            right.append(float(new[torch.from_numpy(row.right)].exp().sum()))
+        elif place < count:
+            weight = min(CLIP, float(new[row.taken].exp()) / row.behaviour)
+            weighed, weights = weighed + weight * row.reward, weights + weight
+    return {
+        "kl_divergence": float(np.mean(far)) if far else 0.0,
+        "return": weighed / weights if weights else 1.0,
+        "labels_right": float(np.mean(right)) if right else 1.0,
+    }

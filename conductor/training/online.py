@@ -26,13 +26,22 @@ from conductor.learning.gate import audit, judge
 from conductor.learning.store import ReplayStore
 from conductor.learning.versions import learnt_from
 from conductor.policy import FORMAT, Policy, expected_shapes, save
-from conductor.training.compositions import AUDIT, CANARY, Gauge, Pack, bundled
+from conductor.training.compositions import (
+    AUDIT,
+    CANARY,
+    SHARES,
+    TRIAL,
+    Gauge,
+    Pack,
+    bundled,
+    farthest,
+)
 from conductor.training.dataset import Decision, decisions_of, draw_levels, open_world
 from conductor.training.levels import make_world
 from conductor.training.library import invented_library
 from symphony.errors import BadInput, EnvironmentLacks, SymphonyError
 
-SHOWN = (3, 2, 60)
+SHOWN = (4, 5, 60)
 """Demonstrations: worlds of bundled Players, invented ones, and levels in each."""
 
 
@@ -77,7 +86,7 @@ def demonstrations(extensions: Path, embed: Memory, policy: Policy, seed: int) -
 def learn(options: argparse.Namespace) -> dict[str, Any]:
     """One lesson: `{"version", "curve", "verdict", "audit", "samples"}`; the weights lie in the folder then."""
     try:
-        from conductor.training.improve import improve
+        from conductor.training.improve import between, improve, lesson_of
     except ImportError as error:
         raise EnvironmentLacks(f"Learning needs torch ({error})", remedy="run `make learn`") from error
     incumbent, shipped = Policy.load(options.incumbent), Policy.load(options.shipped)
@@ -87,7 +96,7 @@ def learn(options: argparse.Namespace) -> dict[str, Any]:
     try:
         # What older weights saw of a composition may mean another thing by now.
         buffer = store.buffer(lambda v: v == shipped.version or v.startswith(learnt_from(shipped.version)))
-        numbers = store.numbers(s.decision.state for s in buffer.samples({}))
+        numbers = store.numbers(s.decision.state for s in lesson_of(buffer))
     finally:
         store.close()
     if not numbers:
@@ -105,6 +114,11 @@ def learn(options: argparse.Namespace) -> dict[str, Any]:
             "Every step from what is kept led too far from the policy in use, so nothing was learnt",
             remedy="it is tried again when more runs have ended",
         )
+    gauge = Gauge(options.extensions, embed, cache)
+    say("trying how far to go")
+    ways = [between(incumbent, arrays, share) for share in SHARES]
+    trial = TRIAL if options.levels is None else Pack(TRIAL.name, options.levels)
+    arrays = ways[farthest(gauge, trial, incumbent, [Policy(way, {}) for way in ways])]
     digest = hashlib.sha256(b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
     version = f"{learnt_from(shipped.version)}{digest[:12]}"
     facts = {
@@ -115,7 +129,7 @@ def learn(options: argparse.Namespace) -> dict[str, Any]:
     file.parent.mkdir(parents=True, exist_ok=True)
     save(file, {name: arrays[name] for name in expected_shapes()}, facts)
     # What is measured is what will be read, rounded to 16 bits.
-    answer = gate(Policy.load(file), incumbent, shipped, options, embed, cache)
+    answer = gate(Policy.load(file), incumbent, shipped, options, gauge)
     embed.save(cache / "texts.npz")
     return {"version": version, "samples": len(numbers), "curve": curve, **answer}
 
@@ -125,11 +139,9 @@ def gate(
     incumbent: Policy,
     shipped: Policy,
     options: argparse.Namespace,
-    embed: Memory,
-    cache: Path,
+    gauge: Gauge,
 ) -> dict[str, Any]:
     """What the canary pack says, and then, of what would be promoted, the pack that the gate never sees."""
-    gauge = Gauge(options.extensions, embed, cache)
     levels = CANARY if options.levels is None else Pack(CANARY.name, options.levels)
     say(f"playing the gate's {levels.size:,} levels")
     verdict = judge(*gauge.success(levels, [candidate, incumbent, shipped]))

@@ -30,11 +30,11 @@ def test_old_decisions_count_by_what_is_likely_now_but_never_more_than_twice() -
 
 def test_a_correction_teaches_the_right_action_and_a_cancelled_run_nothing_else() -> None:
     buffer = ReplayBuffer()
-    buffer.add([decision("one")], Ending(True, 0.0, labels=(("s", "b"),)))
+    buffer.add([decision("one")], Ending(True, 0.0, labels=(("s", ("b", "c")),)))
     buffer.add([decision("two")], Ending(False, 0.0, cancelled=True))
-    buffer.add([decision("three")], Ending(True, 0.0, labels=(("s", "not allowed"),)))
+    buffer.add([decision("three")], Ending(True, 0.0, labels=(("s", ("not allowed",)),)))
     found = list(buffer.samples({}))
-    assert [(s.decision.action, s.is_label, s.weight) for s in found] == [("b", True, LABEL_WEIGHT)]
+    assert [(s.decision.run, s.right, s.weight) for s in found] == [("one", ("b", "c"), LABEL_WEIGHT)]
 
 
 def test_the_oldest_runs_go_first_and_what_is_forgotten_is_gone() -> None:

@@ -28,7 +28,8 @@ torch = pytest.importorskip("torch")
 from conductor.encoder.memory import Memory  # noqa: E402
 from conductor.encoder.runtime import Encoder  # noqa: E402
 from conductor.training.compositions import AUDIT, CANARY, Gauge, Pack, bundled  # noqa: E402
-from conductor.training.improve import Batch, Settings, improve, networks_of, probabilities_now  # noqa: E402
+from conductor.training.improve import Settings, improve, networks_of, probabilities_now  # noqa: E402
+from conductor.training.rows import Rows  # noqa: E402
 
 NAMES = ("a/a#one", "a/a#two", "a/a#three")
 
@@ -87,9 +88,10 @@ def test_the_networks_in_torch_say_what_the_host_says(shipped: Policy, store: Re
     buffer = store.buffer()
     samples = list(buffer.samples({}))
     numbers = store.numbers(s.decision.state for s in samples)
-    batch = Batch.of(samples, numbers)
+    rows = Rows()
+    rows.add_samples(samples, numbers)
     with torch.no_grad():
-        found = batch.log_probs(networks_of(shipped)).exp().numpy()
+        found = rows.batch(range(len(rows))).log_probs(networks_of(shipped)).exp().numpy()
     row = numbers[samples[0].decision.state]
     logits = shipped.logits(row.state, shipped.learned_keys(row.vectors), row.matches, row.stop)
     logits[~row.allowed] = -np.inf

@@ -32,7 +32,7 @@ def policies() -> list[Policy]:
         dice = np.random.default_rng(seed)
         arrays = {name: shipped.array(name).copy() for name in expected_shapes()}
         for name in ("match.weight", "stop.weight", "policy.3.bias"):
-            arrays[name] += (0.5 * dice.normal(size=arrays[name].shape)).astype(np.float32)
+            arrays[name] += 0.5 * np.asarray(dice.normal(size=arrays[name].shape), dtype=np.float32)
         found.append(Policy(arrays, {}))
     return found
 
