@@ -371,6 +371,20 @@ async def test_a_websocket_passes_the_same_checks() -> None:
             await door.handler(caller(f"network:127.0.0.1:{port}"), {"url": f"http://127.0.0.1:{port}/"})
 
 
+@pytest.mark.parametrize("name", ["chat\r\nHost: other.example", "chat\nX: y", "a b", "", "\u00e9"])
+async def test_a_protocol_of_a_websocket_cannot_end_its_line(name: str) -> None:
+    """A `Host` of its own would reach another site behind the same address."""
+    async with site(saying(b"HTTP/1.1 400 No\r\n\r\n")) as (port, seen):
+        door = websocket.capabilities()["websocket.open"]
+        who, url = caller(f"network:127.0.0.1:{port}"), f"ws://127.0.0.1:{port}/"
+        with pytest.raises(BadInput):
+            await door.handler(who, {"url": url, "protocols": ["one", name]})
+        assert seen == []
+        with pytest.raises(PlayerError):
+            await door.handler(who, {"url": url, "protocols": ["one", "chat.v2"]})
+        assert b"Sec-WebSocket-Protocol: one, chat.v2\r\n" in seen[0]
+
+
 async def test_a_websocket_follows_no_redirect_and_takes_no_giant_message() -> None:
     async with site(HELLO) as (inside, reached):
         away = f"HTTP/1.1 302 Go\r\nLocation: ws://127.0.0.1:{inside}/\r\nContent-Length: 0\r\n\r\n".encode()

@@ -22,7 +22,7 @@ _OF_THE_HOST = {
     "expect", "proxy-connection", "proxy-authorization",
 }  # fmt: skip
 """Headers that say how the message travels; a Player's own could make two messages out of one."""
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
@@ -156,7 +156,7 @@ class _Http:
 
     def _checked(self, body: dict[str, Any]) -> _Request:
         method = body.get("method") or "GET"
-        if not isinstance(method, str) or not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
+        if not isinstance(method, str) or not TOKEN.fullmatch(method) or method.upper() == "CONNECT":
             raise BadInput(f"{method!r} is no method of HTTP", remedy="give for instance GET or POST")
         content = body.get("body")
         if content is not None and not isinstance(content, bytes | str):
@@ -181,7 +181,7 @@ def checked_headers(given: Any) -> dict[str, str]:
         raise BadInput("The headers of a request must be a map")
     headers: dict[str, str] = {}
     for name, value in (given or {}).items():
-        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        if not isinstance(name, str) or not TOKEN.fullmatch(name):
             raise BadInput(f"{name!r} is no name of a header")
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             raise BadInput(f"The value of the header {name} has characters that end its line")

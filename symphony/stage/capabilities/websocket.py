@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from symphony.errors import BadInput, NotFound, PlayerError
 from symphony.stage.broker import Caller, Capability
 from symphony.stage.capabilities.addresses import Resolve, Target, system_resolve, target_of
-from symphony.stage.capabilities.http import checked_headers
+from symphony.stage.capabilities.http import TOKEN, checked_headers
 from symphony.stage.capabilities.tls import trusted
 
 if TYPE_CHECKING:
@@ -54,10 +54,11 @@ class _Sockets:
             for name, value in checked_headers(body.get("headers")).items()
             if not name.lower().startswith(_OF_THE_HOST)
         }
+        protocols = _checked_protocols(body.get("protocols"))
         caller.note()
         try:
             async with asyncio.timeout(self._limits.open):
-                connection = await self._connect(target, headers, body.get("protocols"))
+                connection = await self._connect(target, headers, protocols)
         except (OSError, InvalidHandshake, ValueError) as error:
             raise PlayerError(
                 f"{target.host} did not open a WebSocket: {error or type(error).__name__}", code="unavailable"
@@ -111,30 +112,42 @@ class _Sockets:
             if not caller.piece({"message": message}):
                 return  # nobody listens any more
 
-    async def _connect(self, target: Target, headers: dict[str, str], protocols: Any) -> ClientConnection:
+    async def _connect(
+        self, target: Target, headers: dict[str, str], protocols: list[Any] | None
+    ) -> ClientConnection:
         from websockets.asyncio.client import connect
 
-        if protocols is not None and not (
-            isinstance(protocols, list) and all(isinstance(p, str) for p in protocols)
-        ):
-            raise BadInput("The protocols of a WebSocket must be a list of texts")
         secure: dict[str, Any] = (
             {"ssl": trusted(), "server_hostname": target.host} if target.is_secure else {}
         )
         # Over a socket of our own: nothing is looked up again, and a redirect has nowhere to go.
-        return await connect(
-            target.url,
-            sock=await _connected(target),
-            additional_headers=headers,
-            subprotocols=protocols or None,
-            compression=None,
-            proxy=None,
-            open_timeout=None,
-            close_timeout=5,
-            max_size=self._limits.message,
-            max_queue=4,
-            **secure,
-        )
+        opened = await _connected(target)
+        try:
+            return await connect(
+                target.url,
+                sock=opened,
+                additional_headers=headers,
+                subprotocols=protocols or None,
+                compression=None,
+                proxy=None,
+                open_timeout=None,
+                close_timeout=5,
+                max_size=self._limits.message,
+                max_queue=4,
+                **secure,
+            )
+        except BaseException:
+            opened.close()
+            raise
+
+
+def _checked_protocols(given: Any) -> list[Any] | None:
+    """They travel in one header, whose line none of them may end."""
+    if given is None:
+        return None
+    if not isinstance(given, list) or not all(isinstance(p, str) and TOKEN.fullmatch(p) for p in given):
+        raise BadInput("The protocols of a WebSocket must be a list of names, such as chat.v2")
+    return given
 
 
 async def _connected(target: Target) -> socket.socket:
