@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from symphony.app.actions import Actions, Restorable
@@ -18,6 +19,7 @@ from symphony.app.pit import Pit
 from symphony.app.planning import ConductorFiles, Planner
 from symphony.app.reconfiguration import Reconfiguration
 from symphony.app.states import ChangeStates, MelodyStates, SettingStates
+from symphony.app.tiering import Tiers
 from symphony.config import Configuration
 from symphony.config.home import Home
 from symphony.engine.engine import Engine
@@ -106,6 +108,21 @@ def actions_of(
             return ""
 
     return Actions(extensions.actions, kinds, hub.emit, status_of)
+
+
+def what_makes_settings_hold(
+    configuration: Configuration, pit: Pit, roster: Roster, tiers: Tiers
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Beginning of keys → what makes a new value hold where it was read at the start."""
+
+    async def choose() -> None:
+        pit.choose(configuration.get("pit.arbitration.strategy"))
+
+    return {
+        "pit.arbitration.strategy": choose,
+        "stage.player.": lambda: asyncio.to_thread(roster.renew),
+        "pit.stale.": tiers.reread,
+    }
 
 
 def casting(

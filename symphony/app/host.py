@@ -16,6 +16,7 @@ from symphony.app.assembly import (
     orchestration_of,
     planner_of,
     told_of_changes,
+    what_makes_settings_hold,
 )
 from symphony.app.audit_keys import audit_source
 from symphony.app.bootstrap import Bootstrap, Phase, StartPolicy
@@ -233,7 +234,8 @@ class Host(
         tiers = Tiers(home, configuration, pit, history, engine)
         learning = learning_of(home, configuration, files, history, hub, engine)
         changes = Changes(home.runs, AnyTier(pit.store, tiers), told_of_changes(hub, learning), configuration)
-        reconfiguration = Reconfiguration(configuration, extensions, recast, pit.choose, hub.emit)
+        holds = what_makes_settings_hold(configuration, pit, roster, tiers)
+        reconfiguration = Reconfiguration(configuration, extensions, recast, hub.emit, holds)
         actions = actions_of(extensions, configuration, reconfiguration, melodies, changes, history, hub)
         trees = RunTrees(lambda: pit.runtime, roster, changes, history, engine.has_finished)
         planner = planner_of(files, extensions, models, learning, orchestration, configuration)

@@ -150,6 +150,12 @@ class Pit:
     def _open_stale(self) -> None:
         self.stale = StaleManager(policy(self._configuration.get))
 
+    def take_policy(self) -> None:
+        """Plans by the settings of now. Raises InvalidConfig for those that make no sense."""
+        stale = StaleManager(policy(self._configuration.get))
+        stale.register_all(self.store, {}, share=1.0)
+        self.stale = stale
+
     def _stale_health(self) -> Health:
         return "ok", f"{len(self.stale.plan(time.time()))} artifacts are due", ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,11 @@ from symphony.app.extensions import Extensions
 from symphony.config import Configuration
 from symphony.config.catalogue import holds_at_once
 from symphony.config.files import PROJECT_FILES
-from symphony.errors import InvalidConfig
+from symphony.errors import InvalidConfig, SymphonyError
 from symphony.telemetry import setup_logging
 
 log = logging.getLogger(__name__)
 
-STRATEGY = "pit.arbitration.strategy"
 PAUSE = 0.5
 """Seconds between two looks at the files. A look is one to five `stat` calls: it costs less than a watcher would, is
 told of nothing else that happens in the home, and sees files that are replaced, on any file system."""
@@ -27,8 +26,8 @@ Look = tuple[tuple[int, int, int] | None, ...]
 
 
 class Reconfiguration:
-    """Follows the files of the settings. `recast` tells of changed extensions, `choose` sets the strategy of the
-    arbitration engine, `emit` tells pages and commands.
+    """Follows the files of the settings. `recast` tells of changed extensions, `emit` tells pages and commands;
+    `holds` has, by the beginning of keys, what makes a new value of them hold that is not read whenever it is needed.
     """
 
     def __init__(
@@ -36,14 +35,15 @@ class Reconfiguration:
         configuration: Configuration,
         extensions: Extensions,
         recast: Callable[[], None],
-        choose: Callable[[str], None],
         emit: Callable[[dict[str, Any]], None],
+        holds: Mapping[str, Callable[[], Awaitable[None]]],
     ) -> None:
         self._configuration = configuration
         self._extensions = extensions
         self._recast = recast
-        self._choose = choose
         self._emit = emit
+        self._holds = holds
+        self._applying: set[asyncio.Task[None]] = set()
         self._seen: Look = ()
         self._problem = ""
         self._task: asyncio.Task[None] | None = None
@@ -57,7 +57,7 @@ class Reconfiguration:
         """Ends it."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.gather(self._task, *self._applying, return_exceptions=True)
 
     def changed(self, keys: Sequence[str]) -> None:
         """Does what new values ask for beyond being there, and says which of them hold from the next start only."""
@@ -73,8 +73,11 @@ class Reconfiguration:
         if any(key.startswith(("registry.", "extensions")) for key in keys):
             self._extensions.changed()
             self._recast()
-        if STRATEGY in keys:
-            self._choose(get(STRATEGY))
+        for beginning, take_over in self._holds.items():
+            if any(key.startswith(beginning) and holds_at_once(key) for key in keys):
+                task = asyncio.get_running_loop().create_task(self._apply(beginning, take_over))
+                self._applying.add(task)
+                task.add_done_callback(self._applying.discard)
         later = [key for key in keys if not holds_at_once(key)]
         log.info("settings changed: %s", ", ".join(keys), extra={"component": "config"})
         try:
@@ -87,6 +90,17 @@ class Reconfiguration:
             hold = "hold" if len(later) > 1 else "holds"
             self._tell(f"{', '.join(later)} {hold} from the next start of Symphony")
         self._emit({"event": "settings"})
+
+    async def _apply(self, what: str, hold: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await hold()
+        except SymphonyError as error:
+            log.error("%s: what held before still does: %s", what, error, extra={"component": "config"})
+            self._tell(f"What held of {what} before still does: {error.message}")
+
+    async def settled(self) -> None:
+        """Waits until what was changed holds."""
+        await asyncio.gather(*self._applying)
 
     async def _follow(self) -> None:
         while True:

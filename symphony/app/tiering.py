@@ -132,6 +132,16 @@ class Tiers:
             return dict.fromkeys(ids, "active")
         return local | self.retention.tiering.places(away)
 
+    async def reread(self) -> None:
+        """Takes the policy and the tiers from the settings of now, once what is being moved is moved. Raises
+        InvalidConfig for a policy that makes no sense; then that of before holds.
+        """
+        async with self._executing:
+            await asyncio.to_thread(self._pit.take_policy)
+            with self._lock:
+                # Who reads through the former one just now still does; it closes with its last reader.
+                self._retention, self._tiers, self._close = None, {}, lambda: None
+
     # --- plans -----------------------------------------------------------------------------------------
     def plan(self) -> list[Action]:
         """What is due; nothing of the key that encrypts what leaves."""

@@ -16,16 +16,28 @@ from symphony.config.schema import Settings
 AT_ONCE = re.compile(
     r"""
     (?: ui | logging | model | registry | extensions ) (?: \. .* )?
-    | conductor\.(?: confidence | learning\..* )
+    | conductor\.(?: confidence | language_model | learning\..* )
     | engine\.(?: node_timeout | max_nodes | max_edges )
-    | stage\.(?: changes | budget\..* | crashes\..* )
+    | stage\.(?: changes | budget\..* | crashes\..* | player\..* )
     | pit\.arbitration\.strategy
-    | pit\.stale\.(?: interval | cloud\.scheduled )
+    | pit\.stale\.(?! enabled | timeout | retry_policy ) .*
     | .*\.metrics_enabled
     """,
     re.VERBOSE,
 )
-"""Settings that are read whenever they are needed. The others are read when their component starts."""
+"""Settings that are read whenever they are needed, or that the host takes over while it runs."""
+
+WAITING = (
+    (r".*\.(enabled|timeout|retry_policy\..*)", "it is about how a part starts"),
+    (r"host\.port", "the address of the page is in use"),
+    (r"stage\.sandbox\..*", "the template of Players was made with it"),
+    (r"stage\.bus\..*", "connections that are open were agreed under it"),
+    (r"pit\.pool\..*", "what is loaded was counted against it"),
+    (r"pit\.arbitration\..*|engine\.max_parallel", "what is granted was counted against it"),
+    (r"pit\.store\..*", "the store is open under its key"),
+    (r"conductor\.encoder", "what is kept of Players was measured by it"),
+)
+"""Why the others hold from the next start only."""
 
 _TYPE_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
@@ -94,5 +106,13 @@ def _spec(key: str, field: FieldInfo, default: Any) -> SettingSpec:
     )
 
 
+def waits_because(key: str) -> str:
+    """Why a change of the setting holds from the next start of the host only; empty when it holds at once."""
+    if holds_at_once(key):
+        return ""
+    return next((why for pattern, why in WAITING if re.fullmatch(pattern, key)), "")
+
+
 def _described(key: str, description: str) -> str:
-    return description if holds_at_once(key) else f"{description}; a change holds from the next start"
+    why = waits_because(key)
+    return f"{description}; a change holds from the next start, because {why}" if why else description

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ValidationError
 
-from symphony.config.catalogue import SettingSpec, catalogue
+from symphony.config.catalogue import SettingSpec, catalogue, waits_because
 from symphony.config.files import project_file, read_settings, setting_positions, write_setting
 from symphony.config.home import Home
 from symphony.config.positions import locate
@@ -213,6 +213,7 @@ def _row(spec: SettingSpec) -> dict[str, Any]:
         "default": spec.default,
         "choices": list(spec.choices),
         "secret": spec.is_secret,
+        "waits": waits_because(spec.key),
     }
 
 

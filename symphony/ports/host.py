@@ -362,7 +362,8 @@ class HostPort(Protocol):
 
     # --- settings and health -----------------------------------------------------------------
     async def settings(self) -> Json:
-        """`{"settings": [{"key", "value", "source", "description", "type", "default", "choices"}]}`."""
+        """`{"settings": [{"key", "value", "source", "description", "type", "default", "choices",
+        "waits": why a change holds from the next start only, empty when at once}]}`."""
         ...
 
     async def set_setting(self, key: str, value: Any, scope: str = "user") -> Json:

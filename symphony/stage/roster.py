@@ -184,6 +184,14 @@ class Roster:
                 self._retired.discard(key)
                 self._runtime.unregister_player(key)
 
+    def renew(self) -> None:
+        """The next Player of every entry starts under the limits of now; what plays ends under those of before. Blocks
+        for a moment."""
+        for key, (member, project) in list(self._keys.items()):
+            if key not in self._retired:
+                layers = next((known[key] for known in self._of_runs.values() if key in known), ())
+                self._runtime.register_player(key, self._launch(member, project, layers))
+
     def knows(self, key: str) -> bool:
         """Whether a pool entry is one that may play."""
         return key in self._keys

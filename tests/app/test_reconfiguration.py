@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from symphony.app.host import Host
-from symphony.config.catalogue import catalogue, holds_at_once
+from symphony.config.catalogue import catalogue, holds_at_once, waits_because
 from tests.hosting import hosted
 
 Json = dict[str, Any]
@@ -147,11 +147,66 @@ async def test_another_strategy_chooses_among_those_that_wait_already(home: Path
         ("pit.arbitration.strategy", True),
         ("pit.arbitration.cpu", False),
         ("host.port", False),
-        ("stage.player.memory", False),
+        ("stage.player.memory", True),
+        ("conductor.language_model", True),
+        ("pit.stale.active_days", True),
+        ("pit.stale.timeout", False),
+        ("pit.stale.cloud.timeout", True),
         ("pit.store.encryption", False),
         ("engine.max_parallel", False),
     ],
 )
 def test_the_description_says_what_waits_for_a_start(key: str, at_once: bool) -> None:
     assert holds_at_once(key) is at_once
-    assert catalogue()[key].description.endswith("a change holds from the next start") is not at_once
+    assert ("a change holds from the next start, because" in catalogue()[key].description) is not at_once
+
+
+def test_every_setting_that_waits_says_why() -> None:
+    for key in catalogue():
+        assert bool(waits_because(key)) is not holds_at_once(key)
+
+
+async def test_players_start_under_the_limits_of_now(home: Path, tmp_path: Path) -> None:
+    async with hosted(home, project=tmp_path) as host:
+        services = host.services
+        key = services.roster.key("symphony/text", tmp_path)
+
+        def held() -> Json:
+            return services.pit.player_states()[key]
+
+        async def call() -> None:
+            await host.call_function("symphony/text#count_words", {}, {"text": "two words"})
+
+        await call()
+        before = held()
+        await host.set_setting("stage.player.memory", "300MiB")
+        await services.reconfiguration.settled()
+        await call()
+        assert held()["pid"] != before["pid"]
+        limit = next(
+            row for row in (await host.list_extensions())["extensions"] if row["name"] == "symphony/text"
+        )
+        assert limit["usage"]["limits"]["memory"] <= 300 << 20
+
+
+async def test_another_policy_of_retention_holds_at_once_and_a_senseless_one_not(home: Path) -> None:
+    archive = home.parent / "archive"
+    archive.mkdir()
+    async with hosted(home) as host, watched(host) as events:
+        host.services.pit.store.put(b"words", name="a.txt", type="text/plain", meta={})
+        assert (await host.tier_artifacts(dry_run=True))["actions"] == []
+        await host.set_setting("pit.stale.archive.folder", str(archive))
+        await host.set_setting("pit.stale.active_days", 0)
+        await host.services.reconfiguration.settled()
+        (action,) = (await host.tier_artifacts(dry_run=True))["actions"]
+        assert action["action"] == "archive"
+        assert (await host.tier_artifacts())["done"] == 1
+        await host.set_setting("pit.stale.active_days", 40)  # longer than the archive keeps it
+        assert "still does" in (await told(events, "notice", "pit.stale"))["message"]
+        assert [tier["name"] for tier in (await host.artifact_tiers())["tiers"]] == ["active", "archive"]
+
+
+async def test_the_key_of_the_page_is_told_with_its_reason(home: Path) -> None:
+    async with hosted(home) as host:
+        rows = {row["key"]: row for row in (await host.settings())["settings"]}
+        assert "because the address of the page is in use" in rows["host.port"]["description"]

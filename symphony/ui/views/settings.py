@@ -120,7 +120,7 @@ def _matches(row: Json, wanted: list[str]) -> bool:
 
 
 def _field(row: Json, problem: str | None) -> Node:
-    mark = f"from {row.get('source') or 'default'}"
+    mark = f"from {row.get('source') or 'default'}" + ("; after a restart" if row.get("waits") else "")
     key, value, kind = f"settings.value:{row['key']}", row.get("value"), str(row.get("type") or "string")
     text = str(row.get("description") or "") or None
     label = str(row["key"])
