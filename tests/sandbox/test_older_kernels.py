@@ -28,8 +28,14 @@ assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, header) == 0
 os.execv(sys.argv[2], sys.argv[2:])
 """
 LANDLOCK = "444,0,38"
-NETWORK = f"{56 if platform.machine() == 'x86_64' else 220},0x40000000,1"
-TIME = f"{272 if platform.machine() == 'x86_64' else 97},0x80,22"
+CLONE = 56 if platform.machine() == "x86_64" else 220
+NAMESPACES = {
+    "user": 0x10000000, "mount": 0x20000, "pid": 0x20000000, "network": 0x40000000, "ipc": 0x8000000,
+    "uts": 0x4000000, "cgroup": 0x2000000,
+}  # fmt: skip
+LACKING = {f"{name}_namespace": f"{CLONE},{flag:#x},1" for name, flag in NAMESPACES.items()}
+LACKING["time_namespace"] = f"{272 if platform.machine() == 'x86_64' else 97},0x80,22"
+LACKING["seccomp"] = f"{317 if platform.machine() == 'x86_64' else 277},0,38"
 LAYERS = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -70,13 +76,15 @@ def test_without_landlock_the_mounts_hold_alone(
             assert answer["out"].split() == ["FileNotFoundError", "OSError", "untouched"], answer
 
 
-@pytest.mark.parametrize(("layer", "lacking"), [("network_namespace", NETWORK), ("time_namespace", TIME)])
-def test_without_a_namespace_nothing_starts_unless_it_is_waived(
-    identity: Identity, template_library: Path, layer: str, lacking: str
+@pytest.mark.parametrize(
+    "layer", sorted(LACKING.keys() - {"user_namespace", "mount_namespace", "pid_namespace"})
+)
+def test_without_a_layer_nothing_starts_unless_it_is_waived(
+    identity: Identity, template_library: Path, layer: str
 ) -> None:
     """The template, which needs none, is warm; its copies and the launcher's Players are refused alike."""
-    assert layer in missing(identity, lacking)
-    with driver(identity, template_library, under=under(identity, lacking)) as host:
+    assert layer in missing(identity, LACKING[layer])
+    with driver(identity, template_library, under=under(identity, LACKING[layer])) as host:
         assert host.ask("warm")["state"] == "warm"
         for cold in (False, True):
             answer = host.ask("play", script=entry("print('started')"), cold=cold)
@@ -84,3 +92,15 @@ def test_without_a_namespace_nothing_starts_unless_it_is_waived(
             waived = {"allow_missing": [layer], "loopback": False}
             answer = host.ask("play", script=entry("print('started')"), cold=cold, change=waived)
             assert answer["out"] == "started\n", answer
+
+
+@pytest.mark.parametrize("layer", ["user_namespace", "mount_namespace", "pid_namespace"])
+def test_without_what_holds_the_others_up_nothing_starts_at_all(
+    identity: Identity, template_library: Path, layer: str
+) -> None:
+    assert layer in missing(identity, LACKING[layer])
+    with driver(identity, template_library, under=under(identity, LACKING[layer])) as host:
+        for waived in ({}, {"allow_missing": [layer]}):
+            answer = host.ask("play", script=entry("print('started')"), cold=True, change=waived)
+            assert answer["code"] == 200 and layer.split("_")[0] in answer["err"], answer
+            assert "started" not in answer["out"]
