@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! contents: sorted by digest | words: sorted by hash | their texts | entries: in the order of sequences
-//! footer (sealed in an encrypted store): reach, sections, fences, marks, chunks
+//!     | chunks: sorted by key | their sieve
+//! footer (sealed in an encrypted store): reach, sections, fences, marks, blocks of chunks
 //! trailer: length of the footer 8 | CRC-32 of footer and length 4 | magic 8
 //! ```
 //!
 //! A fence is the first key of a block: with eight bytes a block in memory any row is one read away.
 
 use crate::blocks::{BLOCK, Blocks, ROOM, Section, rows_in_block};
+use crate::chunk_rows::CHUNK;
 use crate::error::Result;
 use crate::log::Place;
 use crate::rows::{Content, Entry, NONE, Standing};
@@ -19,7 +21,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Ends each checkpoint.
-pub(crate) const MAGIC: &[u8; 8] = b"SyIndex\x04";
+pub(crate) const MAGIC: &[u8; 8] = b"SyIndex\x05";
 /// Bytes of the trailer.
 pub(crate) const TRAILER: usize = 20;
 /// Bytes of the rows.
@@ -47,10 +49,14 @@ pub(crate) struct Layout {
     /// The first block of the texts, and their bytes.
     pub(crate) texts: (u32, u64),
     pub(crate) entries: Section,
+    pub(crate) chunks: Section,
+    /// The first block of the sieve of the chunks, and its bytes.
+    pub(crate) sieve: (u32, u64),
     /// Plain bytes of all contents.
     pub(crate) bytes: u64,
     pub(crate) content_fences: Vec<u64>,
     pub(crate) word_fences: Vec<u64>,
+    pub(crate) chunk_fences: Vec<u64>,
 }
 
 impl Layout {
@@ -64,15 +70,17 @@ impl Layout {
         for number in [self.generation, store, end, next_sequence, self.bytes] {
             out.extend_from_slice(&number.to_le_bytes());
         }
-        out.extend_from_slice(&self.texts.1.to_le_bytes());
-        for number in [segment, self.blocks, self.texts.0] {
+        for number in [self.texts.1, self.sieve.1] {
             out.extend_from_slice(&number.to_le_bytes());
         }
-        for section in [self.contents, self.words, self.entries] {
+        for number in [segment, self.blocks, self.texts.0, self.sieve.0] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        for section in [self.contents, self.words, self.entries, self.chunks] {
             out.extend_from_slice(&section.first.to_le_bytes());
             out.extend_from_slice(&section.rows.to_le_bytes());
         }
-        for fences in [&self.content_fences, &self.word_fences] {
+        for fences in [&self.content_fences, &self.word_fences, &self.chunk_fences] {
             out.extend_from_slice(&(fences.len() as u64).to_le_bytes());
             for fence in fences {
                 out.extend_from_slice(&fence.to_le_bytes());
@@ -82,20 +90,20 @@ impl Layout {
 
     fn decode(reader: &mut Reader<'_>) -> Option<Self> {
         let [generation, store, end, next_sequence, bytes] = reader.u64s()?;
-        let text_bytes = reader.u64()?;
-        let [segment, blocks, text_block] = reader.u32s()?;
-        let mut sections = [Section::default(); 3];
+        let [text_bytes, sieve_bytes] = reader.u64s()?;
+        let [segment, blocks, text_block, sieve_block] = reader.u32s()?;
+        let mut sections = [Section::default(); 4];
         for section in &mut sections {
             let [first, rows] = reader.u32s()?;
             *section = Section { first, rows };
         }
-        let [contents, words, entries] = sections;
-        let mut fences = [Vec::new(), Vec::new()];
+        let [contents, words, entries, chunks] = sections;
+        let mut fences = [Vec::new(), Vec::new(), Vec::new()];
         for fences in &mut fences {
             let count = reader.count(8)?;
             *fences = (0..count).map(|_| reader.u64()).collect::<Option<_>>()?;
         }
-        let [content_fences, word_fences] = fences;
+        let [content_fences, word_fences, chunk_fences] = fences;
         let layout = Self {
             generation,
             reach: Reach {
@@ -109,9 +117,12 @@ impl Layout {
             words,
             texts: (text_block, text_bytes),
             entries,
+            chunks,
+            sieve: (sieve_block, sieve_bytes),
             bytes,
             content_fences,
             word_fences,
+            chunk_fences,
         };
         layout.is_sound().then_some(layout)
     }
@@ -119,21 +130,26 @@ impl Layout {
     /// Whether the sections follow each other, and each block of a sorted one has its fence.
     fn is_sound(&self) -> bool {
         let blocks = |rows: u32, size: usize| rows.div_ceil(rows_in_block(size)) as usize;
-        let text_blocks = u32::try_from(self.texts.1.div_ceil(ROOM as u64)).ok();
+        let stream_end = |(first, bytes): (u32, u64)| {
+            let blocks = u32::try_from(bytes.div_ceil(ROOM as u64)).ok()?;
+            first.checked_add(blocks)
+        };
         self.contents.first == 0
             && self.contents.end(CONTENT) == Some(self.words.first)
             && self.words.end(WORD) == Some(self.texts.0)
-            && text_blocks.and_then(|count| self.texts.0.checked_add(count))
-                == Some(self.entries.first)
-            && self.entries.end(ENTRY) == Some(self.blocks)
+            && stream_end(self.texts) == Some(self.entries.first)
+            && self.entries.end(ENTRY) == Some(self.chunks.first)
+            && self.chunks.end(CHUNK) == Some(self.sieve.0)
+            && stream_end(self.sieve) == Some(self.blocks)
             && self.content_fences.len() == blocks(self.contents.rows, CONTENT)
             && self.word_fences.len() == blocks(self.words.rows, WORD)
+            && self.chunk_fences.len() == blocks(self.chunks.rows, CHUNK)
     }
 }
 
 /// A checkpoint that is looked things up in.
 pub(crate) struct Base {
-    blocks: Blocks,
+    pub(crate) blocks: Blocks,
     pub(crate) layout: Layout,
 }
 
@@ -264,7 +280,7 @@ impl Base {
     }
 
     /// Runs `look` on the rows of a sorted section whose key is `key`, until it finds something.
-    fn find<const N: usize, T>(
+    pub(crate) fn find<const N: usize, T>(
         &self,
         (section, fences): (Section, &[u64]),
         key: u64,
@@ -322,7 +338,7 @@ impl Base {
         })
     }
 
-    fn decoded<T>(&self, row: Option<T>) -> Result<T> {
+    pub(crate) fn decoded<T>(&self, row: Option<T>) -> Result<T> {
         row.ok_or_else(|| self.blocks.damaged("a row makes no sense"))
     }
 

@@ -8,32 +8,32 @@ use crate::base::{
     word_key,
 };
 use crate::blocks::{BlockWriter, Section};
-use crate::chunks::ChunkKey;
+use crate::chunk_index::{Block, ChunkIndex, ChunkSnapshot, Spot};
+use crate::chunk_rows::{CHUNK, chunk_fence, encode_chunk};
 use crate::error::{Result, StoreError};
 use crate::index::{Index, OF_CONTENT, OF_NAME};
-use crate::log::{sync_folder, write_error};
+use crate::log::{Place, sync_folder, write_error};
 use crate::rows::{Content, Entry, Held, NONE, Standing};
 use crate::seal::{Seal, random};
+use crate::sieve::Sieve;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a checkpoint is made of: the index at one moment.
 pub(crate) struct Snapshot {
     index: Index,
-    /// The chunks, encoded.
-    chunks: Vec<u8>,
+    chunks: ChunkSnapshot,
     reach: Reach,
 }
 
 impl Snapshot {
     pub(crate) fn of(index: &Index, reach: Reach) -> Self {
-        let mut chunks = Vec::new();
-        index.chunks.encode(&mut chunks);
         Self {
             index: index.snapshot(),
-            chunks,
+            chunks: index.chunks.snapshot(),
             reach,
         }
     }
@@ -68,6 +68,7 @@ impl Snapshot {
         let generation = u64::from_le_bytes(random()?);
         let mut writer = Writer {
             index: &self.index,
+            chunks: &self.chunks,
             stop,
             out: BlockWriter::new(file, generation, seal.as_ref()),
             layout: Layout {
@@ -84,6 +85,7 @@ impl Snapshot {
         writer.write_contents()?;
         writer.write_words()?;
         writer.write_entries()?;
+        writer.write_chunks()?;
         let Writer {
             out,
             layout,
@@ -93,7 +95,7 @@ impl Snapshot {
         let mut footer = Vec::new();
         layout.encode(&mut footer);
         encode_marks(&self.index, &contents, &mut footer);
-        footer.extend_from_slice(&self.chunks);
+        encode_blocks(&self.chunks, &mut footer);
         if let Some(seal) = &seal {
             footer = seal.seal(&footer, MAGIC)?;
         }
@@ -109,6 +111,7 @@ impl Snapshot {
 /// them grows with the store.
 struct Writer<'a> {
     index: &'a Index,
+    chunks: &'a ChunkSnapshot,
     stop: &'a AtomicBool,
     out: BlockWriter<'a>,
     layout: Layout,
@@ -276,8 +279,41 @@ impl Writer<'_> {
             self.out.row(&encode_entry(&moved))
         })?;
         self.out.end_block()?;
+        debug_assert_eq!(self.layout.entries.end(ENTRY), Some(self.out.position().0));
+        Ok(())
+    }
+
+    fn write_chunks(&mut self) -> Result<()> {
+        let chunks = self.chunks;
+        self.layout.chunks = self.section(chunks.len());
+        // Blocks that nothing is looked for in are left out.
+        let mut numbers = vec![NONE; chunks.blocks.len()];
+        for (number, (row, _)) in chunks.live_blocks().enumerate() {
+            numbers[row as usize] = number as u32;
+        }
+        let mut sieve = Sieve::of(chunks.len() as u64);
+        let mut row = 0u32;
+        chunks.visit_sorted(|key, spot| {
+            self.go_on()?;
+            if row.is_multiple_of(crate::blocks::rows_in_block(CHUNK)) {
+                self.layout.chunk_fences.push(chunk_fence(&key));
+            }
+            row += 1;
+            sieve.add(&key);
+            let block = numbers[spot.block as usize];
+            self.out.row(&encode_chunk(&key, Spot { block, ..spot }))
+        })?;
+        self.out.end_block()?;
+        debug_assert_eq!(self.layout.chunks.rows, row);
+        let mut bytes = 0;
+        self.layout.sieve.0 = self.out.position().0;
+        for word in sieve.bytes() {
+            bytes += word.len() as u64;
+            self.out.stream(&word)?;
+        }
+        self.layout.sieve.1 = bytes;
+        self.out.end_block()?;
         self.layout.blocks = self.out.position().0;
-        debug_assert_eq!(self.layout.entries.end(ENTRY), Some(self.layout.blocks));
         Ok(())
     }
 
@@ -321,7 +357,8 @@ pub(crate) fn read(path: &Path, store: u64, seal: Option<&Seal>) -> Option<(Inde
     let mut index = Index::of(base);
     let mut reader = Reader(&marks);
     decode_marks(&mut reader, &mut index)?;
-    decode_chunks(&mut reader, &mut index)?;
+    let blocks = decode_blocks(&mut reader)?;
+    index.chunks = ChunkIndex::of(Arc::clone(index.base.as_ref()?), blocks).ok()?;
     reader.0.is_empty().then_some((index, reach))
 }
 
@@ -340,21 +377,29 @@ fn decode_marks(reader: &mut Reader<'_>, index: &mut Index) -> Option<()> {
     Some(())
 }
 
-/// The counterpart of [`crate::chunk_index::ChunkIndex::encode`].
-fn decode_chunks(reader: &mut Reader<'_>, index: &mut Index) -> Option<()> {
-    for _ in 0..reader.count(16)? {
-        let place = reader.place()?;
-        let bytes = reader.u32()?;
-        let mut rows = Vec::new();
-        for _ in 0..reader.u32()? {
-            let key = ChunkKey(reader.bytes()?);
-            let (offset, length) = (reader.u32()?, reader.u32()?);
-            (offset.checked_add(length)? <= bytes).then_some(())?;
-            rows.push((key, offset, length));
+/// The blocks that chunks lie in.
+fn encode_blocks(chunks: &ChunkSnapshot, out: &mut Vec<u8>) {
+    out.extend_from_slice(&(chunks.live_blocks().count() as u64).to_le_bytes());
+    for (_, block) in chunks.live_blocks() {
+        let Place { segment, offset } = block.place;
+        for number in [segment, offset, block.bytes, block.alive] {
+            out.extend_from_slice(&number.to_le_bytes());
         }
-        index.chunks.add_rows(place, bytes, rows);
     }
-    Some(())
+}
+
+fn decode_blocks(reader: &mut Reader<'_>) -> Option<Vec<Block>> {
+    let count = reader.count(16)?;
+    let mut blocks = Vec::with_capacity(count);
+    for _ in 0..count {
+        blocks.push(Block {
+            place: reader.place()?,
+            bytes: reader.u32()?,
+            alive: reader.u32()?,
+            is_damaged: false,
+        });
+    }
+    Some(blocks)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ const SPREAD: usize = 8;
 
 /// Tells one chunk from another: a keyed BLAKE3, so that nobody who does not have the store can prepare
 /// two chunks of one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ChunkKey(pub(crate) [u8; KEY]);
 
 /// Chunks that follow each other, each with its length.

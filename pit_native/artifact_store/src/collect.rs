@@ -386,7 +386,7 @@ fn note_moved(index: &mut Index, row: Row, place: Place, table: Option<Table>) -
             }
         }
         Row::Block(row) => match table {
-            Some(table) => _ = index.chunks.add_block(place, &table),
+            Some(table) => _ = index.chunks.add_block(place, &table)?,
             None => index.chunks.blocks[row as usize].place = place,
         },
     }

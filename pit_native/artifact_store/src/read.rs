@@ -1,7 +1,7 @@
 //! Reading contents back: whole, into memory of the caller, or piece by piece.
 
 use crate::body::{open_payload, prefix_bytes, read_payload, read_prefix, room};
-use crate::chunks::{CHUNK_FROM, ChunkKey, read_block, read_keys};
+use crate::chunks::{CHUNK_FROM, ChunkKey, Table, read_block, read_keys};
 use crate::core::Core;
 use crate::error::{Result, StoreError};
 use crate::log::Place;
@@ -10,6 +10,8 @@ use crate::record::{CHUNKED, COMPRESSED, HEADER, Header, Kind, SEALED};
 use crate::seal::OVERHEAD;
 use crate::segment::Segment;
 use crate::types::{ArtifactId, Digester};
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 /// What was read, or what does not match.
@@ -18,9 +20,45 @@ pub(crate) type Checked<T> = std::result::Result<T, String>;
 /// Unpacked blocks that are kept while one content is read.
 const BLOCKS: usize = 4;
 
-/// The blocks that were read last, each with its place.
+/// The blocks that were read last.
 #[derive(Default)]
-struct Blocks(Vec<(Place, Vec<u8>)>);
+struct Blocks(VecDeque<Unpacked>);
+
+/// A block's chunks and their bytes. What follows a chunk in a content mostly follows it in its block, so most
+/// chunks are found here and need not be looked for in the index.
+struct Unpacked {
+    table: Table,
+    plain: Vec<u8>,
+    /// The chunk that is looked for first, and where its bytes begin.
+    next: usize,
+    at: usize,
+}
+
+impl Unpacked {
+    /// The bytes of a chunk, if they are here.
+    fn find(&mut self, key: &ChunkKey) -> Option<Range<usize>> {
+        let count = self.table.len();
+        for _ in 0..count {
+            if self.next == count {
+                (self.next, self.at) = (0, 0);
+            }
+            let (here, length) = self.table[self.next];
+            let range = self.at..self.at + length as usize;
+            (self.next, self.at) = (self.next + 1, range.end);
+            if here == *key {
+                return Some(range);
+            }
+        }
+        None
+    }
+}
+
+impl Blocks {
+    fn find(&mut self, key: &ChunkKey) -> Option<(usize, Range<usize>)> {
+        let mut blocks = self.0.iter_mut().enumerate();
+        blocks.find_map(|(number, block)| Some((number, block.find(key)?)))
+    }
+}
 
 /// A place in a content that is read piece by piece, see [`crate::Store::cursor`].
 pub struct Cursor {
@@ -274,57 +312,60 @@ impl Core {
 
     /// One chunk, from the blocks at hand or from the log. Only its block's checksum is checked.
     fn chunk<'a>(&self, blocks: &'a mut Blocks, key: &ChunkKey) -> Result<Checked<&'a [u8]>> {
-        let (spot, place) = loop {
-            let found = {
-                let index = self.index.read();
-                let spot = index.chunks.find(key);
-                spot.map(|spot| (spot, index.chunks.blocks[spot.block as usize].place))
-            };
-            let Some((spot, place)) = found else {
+        let found = match blocks.find(key) {
+            Some(found) => Some(found),
+            None => {
+                if let Err(detail) = self.fetch_block(blocks, key)? {
+                    return Ok(Err(detail));
+                }
+                blocks.find(key)
+            }
+        };
+        let chunk = found.and_then(|(number, range)| blocks.0[number].plain.get(range));
+        Ok(chunk.ok_or_else(|| "the block of one of its chunks is another one".into()))
+    }
+
+    /// Reads the block that a chunk lies in.
+    fn fetch_block(&self, blocks: &mut Blocks, key: &ChunkKey) -> Result<Checked<()>> {
+        let place_of = || -> Result<Option<Place>> {
+            let index = self.index.read();
+            let spot = index.chunks.find(key)?;
+            Ok(spot.map(|spot| index.chunks.blocks[spot.block as usize].place))
+        };
+        let (place, segment) = loop {
+            let Some(place) = place_of()? else {
                 return Ok(Err("one of its chunks is lost".into()));
             };
-            if blocks.0.iter().any(|(kept, _)| *kept == place) {
-                break (spot, place);
+            if let Some(segment) = self.log.segment(place.segment) {
+                break (place, segment);
             }
-            let Some(segment) = self.log.segment(place.segment) else {
-                let index = self.index.read();
-                let found = index.chunks.find(key);
-                let is_there = found
-                    .is_some_and(|spot| index.chunks.blocks[spot.block as usize].place == place);
-                if is_there {
-                    return Ok(Err("the segment of one of its chunks is lost".into()));
-                }
-                // Compaction moved it in this moment.
-                continue;
-            };
-            let record = segment.record_at(u64::from(place.offset))?;
-            let plain = record
-                .filter(|(header, _)| header.kind == Kind::Block)
-                .and_then(|(header, body)| read_block(&body, header.flags, self.seal.as_ref()));
-            let Some((_, plain)) = plain else {
-                self.index.write().chunks.mark_damaged(key, place);
-                return Ok(Err(format!(
-                    "its chunks in segments/{}, byte {}, do not check out",
-                    Segment::file_name(place.segment),
-                    place.offset
-                )));
-            };
-            if blocks.0.len() == BLOCKS {
-                blocks.0.remove(0);
+            if place_of()? == Some(place) {
+                return Ok(Err("the segment of one of its chunks is lost".into()));
             }
-            blocks.0.push((place, plain));
-            break (spot, place);
+            // Compaction moved it in this moment.
         };
-        let plain = blocks.0.iter().find(|(kept, _)| *kept == place);
-        let range = spot.offset as usize..(spot.offset + spot.length) as usize;
-        let chunk = plain.and_then(|(_, plain)| plain.get(range));
-        Ok(chunk.ok_or_else(|| {
-            let file = Segment::file_name(place.segment);
-            format!(
-                "the block in segments/{file}, byte {}, is shorter than its table",
+        let record = segment.record_at(u64::from(place.offset))?;
+        let read = record
+            .filter(|(header, _)| header.kind == Kind::Block)
+            .and_then(|(header, body)| read_block(&body, header.flags, self.seal.as_ref()));
+        let Some((table, plain)) = read else {
+            self.index.write().chunks.mark_damaged(key, place)?;
+            return Ok(Err(format!(
+                "its chunks in segments/{}, byte {}, do not check out",
+                Segment::file_name(place.segment),
                 place.offset
-            )
-        }))
+            )));
+        };
+        if blocks.0.len() == BLOCKS {
+            blocks.0.pop_front();
+        }
+        blocks.0.push_back(Unpacked {
+            table,
+            plain,
+            next: 0,
+            at: 0,
+        });
+        Ok(Ok(()))
     }
 
     /// A cursor at the beginning of a content.
@@ -337,11 +378,16 @@ impl Core {
                 let ends = {
                     let index = self.index.read();
                     let mut end = 0;
-                    let step = |key| {
-                        end += u64::from(index.chunks.find(key)?.length);
-                        Some(end)
+                    let step = |key| -> Result<Option<u64>> {
+                        let Some(spot) = index.chunks.find(key)? else {
+                            return Ok(None);
+                        };
+                        end += u64::from(spot.length);
+                        Ok(Some(end))
                     };
-                    keys.iter().map(step).collect::<Option<Vec<u64>>>()
+                    keys.iter()
+                        .map(step)
+                        .collect::<Result<Option<Vec<u64>>>>()?
                 };
                 match ends {
                     Some(ends) if ends.last() == Some(&bytes) => Source::Chunks {

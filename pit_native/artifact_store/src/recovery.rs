@@ -1,10 +1,11 @@
 //! Opening a store: finding its segments, reading the checkpoint, applying what came after it.
 
+use crate::base::Reach;
 use crate::body::{
     EvictionBody, HoldBody, SegmentBody, prefix_bytes, read_entry, read_message, read_prefix,
     read_tagged,
 };
-use crate::checkpoint;
+use crate::checkpoint::{self, Snapshot};
 use crate::chunks::{Table, read_table};
 use crate::error::{Result, StoreError};
 use crate::index::Index;
@@ -13,11 +14,13 @@ use crate::record::{Header, Kind};
 use crate::rows::NewEntry;
 use crate::seal::Seal;
 use crate::segment::{End, Found, Segment};
+use crate::settle::records_like;
 use crate::types::ArtifactId;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// The format that this version writes; it reads those before it too. Version 2 brought chunks,
 /// version 3 notes of evictions that name the tier.
@@ -83,13 +86,21 @@ pub(crate) fn glance(folder: &Path) -> Result<Option<(u32, bool)>> {
     Ok(None)
 }
 
-/// Reads what is in `folder` (the segments) and `checkpoint`. Only torn tails are cut off.
+/// Where a store lies, and what may stay in memory of its chunks while it is found.
+pub(crate) struct Places<'a> {
+    /// The folder of the segments.
+    pub(crate) segments: &'a Path,
+    pub(crate) checkpoint: &'a Path,
+    pub(crate) chunks_in_memory: usize,
+}
+
+/// Reads the segments and the checkpoint. Only torn tails are cut off.
 pub(crate) fn recover(
-    folder: &Path,
-    checkpoint_path: &Path,
+    places: &Places<'_>,
     seal: Option<&Seal>,
     has_key_file: bool,
 ) -> Result<Recovered> {
+    let (folder, checkpoint_path) = (places.segments, places.checkpoint);
     let mut segments = find_segments(folder)?;
     let mut head = read_head(folder, &mut segments, seal, has_key_file)?;
     // A version that does not know what comes now must not take it for damage.
@@ -113,6 +124,12 @@ pub(crate) fn recover(
         is_older,
         seal,
     };
+    let mut spill = Spill {
+        path: checkpoint_path.with_extension("chunks"),
+        seal,
+        store: head.store,
+        most: places.chunks_in_memory,
+    };
     let mut replay = Replay::new(index);
     // Records come by sequence, but for those that compaction has moved.
     let mut reached = next_sequence - 1;
@@ -122,21 +139,28 @@ pub(crate) fn recover(
         reached = change.sequence;
         if is_ordered {
             replay.apply(change)?;
+            spill.relieve(&mut replay.index);
         }
         Ok(())
     })?;
     if !is_ordered {
+        let again = checkpoint::read(checkpoint_path, head.store, seal);
+        let index = again.filter(|_| from.0 > 0).map(|(index, _)| index);
+        replay = Replay::new(index.unwrap_or_default());
         let mut changes = Vec::new();
         found = log.read(&mut |change| {
+            if let What::Block { .. } = change.what {
+                // Of two copies of a chunk either will do, so their order is all one.
+                replay.apply(change)?;
+                spill.relieve(&mut replay.index);
+                return Ok(());
+            }
             changes.push(change);
             Ok(())
         })?;
         // Of a record that compaction was copying, both copies may be there.
         changes.sort_by_key(|change| change.sequence);
         changes.dedup_by_key(|change| change.sequence);
-        let again = checkpoint::read(checkpoint_path, head.store, seal);
-        let index = again.filter(|_| from.0 > 0).map(|(index, _)| index);
-        replay = Replay::new(index.unwrap_or_default());
         for change in changes {
             replay.apply(change)?;
         }
@@ -153,6 +177,40 @@ pub(crate) fn recover(
         },
         replayed: count,
     })
+}
+
+/// Keeps the chunks of a log that is read from its beginning from filling the memory: they go to a file, as in a
+/// checkpoint, which nobody else finds.
+struct Spill<'a> {
+    path: PathBuf,
+    seal: Option<&'a Seal>,
+    store: u64,
+    /// Chunks that may be in memory.
+    most: usize,
+}
+
+impl Spill<'_> {
+    fn relieve(&mut self, index: &mut Index) {
+        if index.chunks.in_memory() < self.most {
+            return;
+        }
+        let reach = Reach {
+            store: self.store,
+            ..Reach::default()
+        };
+        let written =
+            Snapshot::of(index, reach).write(&self.path, self.seal, &AtomicBool::new(false));
+        let read = written
+            .ok()
+            .and_then(|()| checkpoint::read(&self.path, self.store, self.seal));
+        // What is open stays readable.
+        let _ = std::fs::remove_file(&self.path);
+        match read {
+            Some((spilt, _)) => *index = spilt,
+            // A disk that is full is no reason not to open: it takes memory.
+            None => self.most = usize::MAX,
+        }
+    }
 }
 
 /// The log behind what a checkpoint covers.
@@ -294,7 +352,10 @@ impl Replay {
                 early.insert(id, (reason, change.place));
             }
             What::Eviction { id, bytes } => index.mark_remote(id, bytes, change.place)?,
-            What::Block { table } => _ = index.chunks.add_block(change.place, &table),
+            What::Block { table } => {
+                *count += records_like(table.len()) as usize - 1;
+                index.chunks.add_block(change.place, &table)?;
+            }
             What::Hold { id, reason } => index.set_hold(&id, reason.as_deref(), change.place)?,
             What::Entry { id, body } => {
                 index.add_entry(&NewEntry {

@@ -29,6 +29,25 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// So often what has come meanwhile is applied before it is the last.
 const ROUNDS: usize = 20;
 
+/// Chunks that count as one record. In memory they take more than one does, 120 MiB when the index settles; but a
+/// store of large contents has so many that its index, which is written whole each time, should not settle more often.
+const CHUNKS: usize = 14;
+
+/// The records that a block of so many chunks counts for.
+pub(crate) fn records_like(chunks: usize) -> u64 {
+    1 + (chunks / CHUNKS) as u64
+}
+
+/// The chunks that count for so many records.
+pub(crate) fn chunks_like(records: u64) -> usize {
+    usize::try_from(records).map_or(usize::MAX, |records| records.saturating_mul(CHUNKS))
+}
+
+/// What an index holds, in records.
+fn weight(index: &Index) -> u64 {
+    u64::from(index.entry_rows()) + (index.chunks.len() / CHUNKS) as u64
+}
+
 impl Core {
     /// Counts records of the log; rings when the index is to settle.
     pub(crate) fn note_records(&self, count: u64) {
@@ -41,7 +60,7 @@ impl Core {
 
     /// Often enough that opening is quick and memory has a bound, seldom enough that writing it costs little.
     fn set_due(&self, index: &Index) {
-        let part = u64::from(index.entry_rows()) / 4;
+        let part = weight(index) / 4;
         let due = part.clamp(LEAST.min(self.settle_after), self.settle_after);
         self.due.store(due, Ordering::Relaxed);
     }
@@ -141,7 +160,7 @@ impl Core {
     /// As [`Self::checkpoint`], unless what was written since the last one is soon read again.
     pub(crate) fn checkpoint_at_end(&self) -> Result<()> {
         let since = self.since_checkpoint.load(Ordering::Relaxed);
-        let known = u64::from(self.index.read().entry_rows());
+        let known = weight(&self.index.read());
         let is_small = since.saturating_mul(WORTH) < known || since == 0;
         if is_small && self.checkpoint_path().exists() {
             return Ok(());

@@ -10,8 +10,8 @@ use crate::ledger::Ledger;
 use crate::log::{Log, sync_folder};
 use crate::outbox::Outbox;
 use crate::read::Cursor;
-use crate::recovery::{glance, recover};
-use crate::settle::{Bell, Settler};
+use crate::recovery::{Places, glance, recover};
+use crate::settle::{Bell, Settler, chunks_like};
 use crate::types::{
     ArtifactId, Collected, Filter, Finding, Hit, Info, Options, Put, Stats, Whereabouts,
 };
@@ -76,7 +76,12 @@ impl Store {
         }
         let has_key_file = keys.as_ref().is_some_and(Keys::has_file);
         let checkpoint = path.join("index").join("checkpoint");
-        let found = recover(&segments, &checkpoint, seal.as_ref(), has_key_file)?;
+        let places = Places {
+            segments: &segments,
+            checkpoint: &checkpoint,
+            chunks_in_memory: chunks_like(options.settle_after),
+        };
+        let found = recover(&places, seal.as_ref(), has_key_file)?;
         let store = found.log.head.store;
         let ledger = Arc::new(Ledger::new(found.index));
         let log = Log::open(

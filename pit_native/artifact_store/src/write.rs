@@ -7,6 +7,7 @@ use crate::error::{Result, StoreError};
 use crate::log::Pending;
 use crate::marks::other_digest;
 use crate::record::{Header, Kind};
+use crate::settle::records_like;
 use crate::types::{ArtifactId, Digester, Put};
 use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
@@ -38,10 +39,12 @@ impl Drafts {
     }
 
     /// All chunks that are used by puts under way.
-    pub(crate) fn mark(&self, marked: &mut FxHashSet<ChunkKey>) {
+    pub(crate) fn used(&self) -> Vec<ChunkKey> {
+        let mut used = Vec::new();
         for uses in self.0.lock().iter().filter_map(Weak::upgrade) {
-            marked.extend(uses.lock().iter().copied());
+            used.extend_from_slice(&uses.lock());
         }
+        used
     }
 }
 
@@ -104,7 +107,7 @@ impl Core {
         {
             let index = self.index.read();
             for (is_known, (key, _)) in is_known.iter_mut().zip(chunks) {
-                *is_known = index.chunks.take(key);
+                *is_known = index.chunks.take(key)?;
             }
         }
         let mut rest = data;
@@ -114,7 +117,7 @@ impl Core {
             rest = behind;
             let is_known = is_known
                 || draft.fresh.contains(key)
-                || has_written && self.index.read().chunks.take(key);
+                || has_written && self.index.read().chunks.take(key)?;
             if is_known {
                 continue;
             }
@@ -173,10 +176,10 @@ impl Core {
         }];
         let (places, _) = self.log.append(&mut tail, &batch)?;
         let mut index = self.index.write();
-        index.chunks.add_block(places[0], &draft.table);
+        index.chunks.add_block(places[0], &draft.table)?;
         drop(index);
         drop(tail);
-        self.note_records(1);
+        self.note_records(records_like(draft.table.len()));
         draft.table.clear();
         draft.fresh.clear();
         draft.plain.clear();

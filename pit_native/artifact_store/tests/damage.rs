@@ -249,7 +249,7 @@ fn a_checkpoint_of_an_earlier_version_is_no_obstacle() {
             assert_eq!(store.verify().expect("verify"), []);
             store.close().expect("closed");
             let bytes = fs::read(dir.path().join(CHECKPOINT)).expect("a checkpoint");
-            assert!(bytes.ends_with(b"SyIndex\x04"));
+            assert!(bytes.ends_with(b"SyIndex\x05"));
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::core::Core;
 use crate::quality::Quality;
+use crate::recovery::{Places, recover};
+use crate::settle::chunks_like;
 use crate::types::{ArtifactId, Filter};
 use crate::{Options, Put, Store, StoreError};
 use proptest::prelude::*;
@@ -31,11 +33,13 @@ fn settle(store: &Store) {
     settled.expect("settled");
 }
 
-/// Small ones, and large ones that share most of their chunks.
+/// Small ones, and large ones that share many of their chunks.
 fn content(number: u8) -> Vec<u8> {
     let mut bytes = vec![number; 9];
     if number.is_multiple_of(3) {
         bytes.extend((0..12_000u32).flat_map(|line| (line * 77).to_le_bytes()));
+        let own = u32::from(number) * 1_000_003;
+        bytes.extend((0..6_000u32).flat_map(|line| (line * 79 + own).to_le_bytes()));
     }
     bytes
 }
@@ -315,6 +319,74 @@ fn a_long_session_keeps_little_in_memory() {
     let core = store.core();
     until("it settles after an opening", || in_memory(&core) == 0);
     assert_eq!(store.stats().expect("stats").artifacts, 500);
+}
+
+/// Bytes that repeat nowhere.
+fn noise(seed: u32, size: usize) -> Vec<u8> {
+    let blocks =
+        (0u32..).map(|number| blake3::hash(&[seed, number].map(u32::to_le_bytes).concat()));
+    let bytes = blocks.flat_map(|block| *block.as_bytes());
+    bytes.take(size).collect()
+}
+
+#[test]
+fn a_log_that_is_read_from_its_beginning_leaves_few_chunks_in_memory() {
+    let folder = folder();
+    let options = Options {
+        settle_after: 2,
+        segment_bytes: 300_000,
+        ..unsearched()
+    };
+    let store = opened(folder.path(), options.clone());
+    let contents: Vec<Vec<u8>> = (0..12).map(|seed| noise(seed, 250_000)).collect();
+    let put = |number: usize| {
+        let name = format!("a{number}");
+        store.put(&contents[number], &named(&name, 1)).expect("put")
+    };
+    let ids: Vec<ArtifactId> = (0..contents.len()).map(put).collect();
+    let all = store.stats().expect("stats").chunks;
+    assert!(all > 10 * chunks_like(options.settle_after) as u64);
+    // What an opening finds in the log, before anything settles in the background.
+    let again = |store: Store| {
+        store.close().expect("closed");
+        drop(store);
+        let index = folder.path().join("index");
+        std::fs::remove_dir_all(&index).expect("lost");
+        std::fs::create_dir(&index).expect("made");
+        let places = Places {
+            segments: &folder.path().join("segments"),
+            checkpoint: &index.join("checkpoint"),
+            chunks_in_memory: chunks_like(options.settle_after),
+        };
+        let found = recover(&places, None, false).expect("recovered").index;
+        // At most what the last block has brought beyond the bound.
+        let most = places.chunks_in_memory + 64;
+        assert!(
+            found.chunks.in_memory() <= most,
+            "{}",
+            found.chunks.in_memory()
+        );
+        assert_eq!(std::fs::read_dir(&index).expect("a folder").count(), 0);
+        (
+            opened(folder.path(), options.clone()),
+            found.chunks.len() as u64,
+        )
+    };
+    let (store, found) = again(store);
+    assert_eq!(found, all);
+    // Once a collection has moved records, they lie in another order than they were written in.
+    let kept: Vec<ArtifactId> = ids.iter().step_by(2).copied().collect();
+    store.gc(&kept, None).expect("collected");
+    let left = store.stats().expect("stats").chunks;
+    let (store, found) = again(store);
+    assert_eq!(found, left);
+    for (number, id) in ids.iter().enumerate() {
+        match store.get(id) {
+            Ok(read) => assert_eq!(read, contents[number]),
+            Err(error) => assert!(number % 2 == 1, "{error}"),
+        }
+    }
+    assert_eq!(store.verify().expect("verified"), []);
 }
 
 #[test]
