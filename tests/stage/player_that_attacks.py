@@ -5,6 +5,7 @@ import socket
 import threading
 
 from symphony.sdk import player
+from symphony.sdk.wire import Encoder
 
 
 @player.function
@@ -25,6 +26,15 @@ def write(ctx, content, size=0, times=1, then="wait"):
     if then == "wait":
         threading.Event().wait()
     return {"value": "written"}
+
+
+@player.function
+def progress(ctx):
+    """Says how far it is, over and over, as part of this call."""
+    encoder = Encoder("symphony/test")
+    once = encoder.frame(encoder.next_id(), "event", ctx._call.id, "progress", {"fraction": 0.5, "note": ""})
+    while True:
+        ctx._host._socket.sendall(once * 1000)
 
 
 @player.function

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -159,3 +161,23 @@ def test_the_neighbour_of_a_flood_of_ten_times_the_limit_is_served(neighbours: N
     end = neighbours.finish(flood)
     is_refused = end["error"]["code"] == "protocol" and "messages a second" in end["error"]["message"]
     assert is_refused or end["error"]["code"] == "crashed", end
+
+
+def test_what_a_flood_says_in_passing_wakes_the_page_once_in_a_moment(neighbours: Neighbours) -> None:
+    """Each wake costs more than what is told by it, and what others wait for is behind it."""
+    theatre = neighbours.theatre
+    asked = neighbours.call("attacker", "progress", {})
+    theatre.until(lambda e: e["event"] == "progress")
+    began, in_vain, answers = time.monotonic(), 0, 0
+    token = neighbours.call("neighbour", "work", {"value": 1})
+    while answers < 200:
+        select.select([theatre.runtime.fileno()], [], [], DEADLINE)
+        events = theatre.runtime.drain()
+        in_vain += all(event["event"] == "progress" for event in events)
+        if any(event.get("token") == token for event in events):
+            answers += 1
+            token = neighbours.call("neighbour", "work", {"value": 1})
+        assert not any(event.get("token") == asked for event in events), events
+    # For what is told with an answer, too, a moment begins.
+    assert in_vain <= (time.monotonic() - began) / 0.001 + 2
+    assert in_vain > 0

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use rmpv::Value;
@@ -109,6 +109,8 @@ struct Waiting {
     is_rung: bool,
     /// Whether it will be in a moment.
     is_due: bool,
+    /// When it was last made readable for what a Player says in passing.
+    rung: Option<Instant>,
 }
 
 impl Waiting {
@@ -183,8 +185,28 @@ impl EventQueue {
             self.backlog.remove(weight.session, weight.bytes);
             return;
         }
+        let is_said = matches!(note, Note::Said { .. });
         waiting.notes.push_back(note);
-        self.ring(waiting);
+        match is_said {
+            true => self.ring_at_leisure(waiting),
+            false => self.ring(waiting),
+        }
+    }
+
+    /// Rings for what a Player says beside its answers: at once after a quiet moment, and then once a moment. One
+    /// that says much wakes Python no more often, and what others wait for comes between.
+    fn ring_at_leisure(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        if waiting.is_rung || waiting.is_due {
+            return;
+        }
+        let now = Instant::now();
+        let is_quiet = waiting.rung.is_none_or(|rung| now - rung >= MOMENT);
+        if is_quiet {
+            waiting.rung = Some(now);
+            self.ring(waiting);
+        } else {
+            self.ring_soon(&mut waiting);
+        }
     }
 
     fn ring(&self, mut waiting: MutexGuard<'_, Waiting>) {
@@ -242,7 +264,7 @@ impl EventQueue {
                     place,
                     extension,
                 });
-                self.ring(waiting);
+                self.ring_at_leisure(waiting);
             }
         }
     }
@@ -256,6 +278,7 @@ impl EventQueue {
             tokio::time::sleep(MOMENT).await;
             let mut waiting = waiting.lock();
             waiting.is_due = false;
+            waiting.rung = Some(Instant::now());
             let wants_ring = !waiting.notes.is_empty() && waiting.wants_ring();
             drop(waiting);
             if wants_ring {

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 
 use crate::calls::Calls;
 use crate::error::BusError;
+use crate::fairness::Traffic;
 use crate::frame::FrameBuffer;
 use crate::handler::Handler;
 use crate::handshake::{self, Expect};
@@ -27,6 +28,7 @@ pub struct Bus {
     limits: Limits,
     transport: TransportSettings,
     sessions: Arc<AtomicU64>,
+    traffic: Arc<Traffic>,
 }
 
 impl Bus {
@@ -37,6 +39,7 @@ impl Bus {
             limits,
             transport: TransportSettings::default(),
             sessions: Arc::new(AtomicU64::new(1)),
+            traffic: Arc::new(Traffic::new(Instant::now())),
         }
     }
 
@@ -154,8 +157,9 @@ impl Bus {
         .await?;
         let _inside = self.runtime.enter();
         let session = Session::new(id, peer, self.limits.clone(), wire, calls, handler);
+        let traffic = self.traffic.clone();
         self.runtime
-            .spawn(reader::run(session.inner().clone(), frames));
+            .spawn(reader::run(session.inner().clone(), frames, traffic));
         Ok(session)
     }
 }

@@ -9,6 +9,7 @@ mod bus;
 mod calls;
 mod envelope;
 mod error;
+mod fairness;
 mod frame;
 mod handler;
 mod handshake;

@@ -12,6 +12,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use crate::calls::{Answered, MessageId, Reference};
 use crate::envelope::{Envelope, Kind};
 use crate::error::{CallError, Closed, Malformed};
+use crate::fairness::{Share, Traffic, Turn};
 use crate::frame::FrameBuffer;
 use crate::handler::{Incoming, Responder, error_body};
 use crate::outgoing::WriterEnd;
@@ -23,7 +24,7 @@ use crate::transport::Wire;
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(1);
 
 /// Runs both halves of a session until it ends, then tells the handler.
-pub(crate) async fn run(session: Arc<Inner>, frames: FrameBuffer) {
+pub(crate) async fn run(session: Arc<Inner>, frames: FrameBuffer, traffic: Arc<Traffic>) {
     let writer = tokio::spawn({
         let session = session.clone();
         async move {
@@ -43,7 +44,8 @@ pub(crate) async fn run(session: Arc<Inner>, frames: FrameBuffer) {
         let session = session.clone();
         async move { session.run_clock().await }
     });
-    let bucket = TokenBucket::new(session.limits.rate, session.limits.burst, Instant::now());
+    let now = Instant::now();
+    let bucket = TokenBucket::new(session.limits.rate, session.limits.burst, now);
     let beside = session.peer.has_segments;
     let mut reader = Reader {
         session: session.clone(),
@@ -52,6 +54,10 @@ pub(crate) async fn run(session: Arc<Inner>, frames: FrameBuffer) {
         beside: beside.then(|| Receiver::new(session.limits.payloads.clone())),
         bucket,
         refused: 0,
+        traffic,
+        share: Share::new(now),
+        turn: Turn::default(),
+        began: now,
     };
     let reason = match reader.read_until_end().await {
         Ok(reason) => reason,
@@ -74,7 +80,13 @@ fn is_hangup(error: &std::io::Error) -> bool {
 }
 
 /// After so many frames it is another session's turn: one that floods must not hold a thread.
-const FRAMES_A_TURN: u32 = 16;
+const FRAMES_A_TURN: usize = 16;
+
+/// So many bytes of a frame count as another one.
+const BYTES_A_TURN: usize = 4 << 10;
+
+/// So many bytes beside a frame, which are only copied, cost as much as one that is read.
+const COPIED: usize = 16;
 
 /// A frame that is longer is not read where others wait for the thread.
 const LONG: usize = 64 << 10;
@@ -88,24 +100,37 @@ struct Reader {
     beside: Option<Receiver>,
     bucket: TokenBucket,
     refused: u64,
+    traffic: Arc<Traffic>,
+    share: Share,
+    /// What came since `began`, when this session last had to wait or gave way.
+    turn: Turn,
+    began: Instant,
 }
 
 impl Reader {
     async fn read_until_end(&mut self) -> Result<Closed, Malformed> {
-        let mut turn = 0;
+        let mut taken = 0;
         loop {
+            let mut has_frame = false;
             // What arrived with the hello, or with the last read, comes first.
             while let Some(frame) = self.frames.next_frame()? {
+                has_frame = true;
                 let (envelope, beside) = self.read(&frame)?;
                 if let Some(reason) = self.take(envelope, frame.len(), beside).await? {
                     return Ok(reason);
                 }
-                turn += 1;
-                if turn == FRAMES_A_TURN {
-                    turn = 0;
+                taken += 1 + frame.len() / BYTES_A_TURN;
+                if taken >= FRAMES_A_TURN {
+                    taken = 0;
+                    self.give_way().await;
                     tokio::task::yield_now().await;
+                    self.began = Instant::now();
                 }
             }
+            if !has_frame {
+                self.turn.wake();
+            }
+            self.give_way().await;
             match self.read_more().await {
                 Ok(0) => return Ok(Closed::ByPeer),
                 Ok(_) => {}
@@ -119,6 +144,27 @@ impl Reader {
                 Err(ReadEnd::Failed(error)) => return Ok(Closed::Failed(error.to_string())),
                 Err(ReadEnd::Malformed(malformed)) => return Err(malformed),
             }
+        }
+    }
+
+    /// Leaves the session alone for a while when it has taken its share and others want theirs.
+    async fn give_way(&mut self) {
+        let turn = std::mem::take(&mut self.turn);
+        if turn.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        if !self.share.spend(&turn, self.began, now) {
+            return;
+        }
+        if !self.traffic.has_others(self.session.id, now) {
+            return self.share.forgive();
+        }
+        let held = self.traffic.hold();
+        let pause = self.share.settle(held.sharers);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.session.ended() => {}
         }
     }
 
@@ -158,6 +204,8 @@ impl Reader {
             } else {
                 readable.await?;
             }
+            self.began = Instant::now();
+            self.traffic.note(self.session.id, self.began);
             match self.receive(&stream) {
                 Err(ReadEnd::Failed(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 other => return other,
@@ -207,6 +255,7 @@ impl Reader {
                 if !self.bucket.take(Instant::now) {
                     return self.refuse(&envelope).await;
                 }
+                self.turn.message(length + beside / COPIED);
                 if envelope.kind == Kind::Request {
                     // Who asks without reading the answers is not read either. Answers and events are:
                     // a simple peer may well write its answer before it reads the next call.
