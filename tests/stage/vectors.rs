@@ -68,7 +68,7 @@ pub fn unhex(text: &str) -> Vec<u8> {
 }
 
 /// A body as the vectors write it.
-fn body(value: &Json) -> Value {
+pub fn body(value: &Json) -> Value {
     match value {
         Json::Null => Value::Nil,
         Json::Bool(fact) => Value::Boolean(*fact),

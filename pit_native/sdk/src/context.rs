@@ -22,6 +22,17 @@ pub struct Executed {
     pub exit_code: i64,
 }
 
+/// What the host has kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// Empty when it has none.
+    pub name: String,
+    /// A media type.
+    pub kind: String,
+    /// The whole of it.
+    pub content: Vec<u8>,
+}
+
 /// The host's side of one call. Its methods may be used from any thread of the function.
 pub struct Context {
     session: Arc<Session>,
@@ -58,6 +69,17 @@ impl Context {
         field(&self.about, "attempt")
             .and_then(Value::as_u64)
             .unwrap_or(1)
+    }
+
+    /// Names the work of this node, the same in every attempt and after a resume: what is done once in the world is
+    /// marked with it.
+    pub fn idempotency_key(&self) -> &str {
+        text_of(&self.about, "idempotency_key").unwrap_or_default()
+    }
+
+    /// The extension's setting of this name. Secrets are not among them; they stay with the host.
+    pub fn setting(&self, name: &str) -> Option<Value> {
+        self.session.setting(name)
     }
 
     /// Whether the user stopped the run or the time is over. Long loops should look.
@@ -153,6 +175,20 @@ impl Context {
         })
     }
 
+    /// A stored artifact by its id.
+    ///
+    /// # Errors
+    /// What the host refuses with; `cancelled`.
+    pub fn artifact(&self, id: &str) -> Result<Artifact, Failure> {
+        let answer = self.ask("artifact.get", map([("id", id.into())]), |_| ())?;
+        let text = |name: &str| text_of(&answer, name).unwrap_or_default().to_owned();
+        Ok(Artifact {
+            name: text("name"),
+            kind: text("type"),
+            content: bytes_of(&answer, "content"),
+        })
+    }
+
     /// Keeps an artifact; gives its id.
     ///
     /// # Errors
@@ -188,6 +224,10 @@ impl Context {
         }
     }
 
+    pub(crate) fn call_of(&self) -> &Call {
+        &self.call
+    }
+
     /// Asks, and gives where the pieces and the answer arrive.
     pub(crate) fn begin(&self, method: &str, body: Value) -> Result<Receiver<Arrival>, Failure> {
         self.session.ask(Some(&self.call), method, body)
@@ -208,7 +248,7 @@ pub(crate) fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
     )
 }
 
-fn bytes_of(answer: &Value, name: &str) -> Vec<u8> {
+pub(crate) fn bytes_of(answer: &Value, name: &str) -> Vec<u8> {
     field(answer, name)
         .and_then(Value::as_slice)
         .unwrap_or_default()

@@ -28,14 +28,20 @@
 
 mod context;
 mod failure;
+mod http;
+mod models;
 mod player;
 mod session;
 mod streams;
 mod topics;
+mod ui;
 pub mod wire;
 
-pub use context::{Context, Executed};
+pub use context::{Artifact, Context, Executed};
 pub use failure::Failure;
+pub use http::{HttpRequest, HttpResponse};
+pub use models::{Completion, Prompt};
 pub use player::Player;
 pub use rmpv::Value;
 pub use topics::{Message, Published, Subscription};
+pub use ui::{Element, UiEvent};

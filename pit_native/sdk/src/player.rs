@@ -99,6 +99,11 @@ impl Player {
                         session.cancel(call);
                     }
                 }
+                ("event", "ui.event") => {
+                    if let Some(call) = message.re {
+                        session.take_event(call, message.body);
+                    }
+                }
                 ("event", _) => (),
                 (_, "call") => match &mut held {
                     Some(held) => held.push(message),
@@ -116,6 +121,9 @@ impl Player {
                 }
                 (_, "ping") => session.reply(message.id, Ok(empty()), "ping")?,
                 (_, "activate") => {
+                    if let Some(settings) = field(&message.body, "configuration") {
+                        session.configure(settings.clone());
+                    }
                     let names = functions.keys().map(|name| name.as_str().into()).collect();
                     let body = Value::Map(vec![("functions".into(), Value::Array(names))]);
                     session.reply(message.id, Ok(body), "activate")?;

@@ -1,19 +1,19 @@
 //! One connection to the host: who waits for which answer, and which calls run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use payload::{Parcel, Sender as Beside};
 use rmpv::Value;
 
 use crate::failure::Failure;
-use crate::wire::{Envelope, FRAME, now};
+use crate::wire::{Envelope, FRAME, field, now};
 
 pub(crate) type Id = [u8; 16];
 
@@ -23,6 +23,8 @@ const LARGE: usize = 4 << 10;
 const CROWDED: i32 = 109;
 /// How often it is tried again then.
 const PATIENCE: usize = 6_000;
+/// Events that wait to be taken; then the oldest goes.
+const MOST_EVENTS: usize = 256;
 
 /// What reaches who waits for an answer.
 pub(crate) enum Arrival {
@@ -36,6 +38,46 @@ pub(crate) struct Call {
     pub id: Id,
     pub is_cancelled: AtomicBool,
     waiting: Mutex<Vec<Id>>,
+    /// What the user did to the tree that it shows, and nobody has taken yet.
+    events: Mutex<VecDeque<Value>>,
+    /// Told of an event, and of the call's end.
+    came: Condvar,
+}
+
+impl Call {
+    fn new(id: Id) -> Self {
+        Self {
+            id,
+            is_cancelled: AtomicBool::new(false),
+            waiting: Mutex::default(),
+            events: Mutex::default(),
+            came: Condvar::new(),
+        }
+    }
+
+    /// Waits for the next event of what the call shows.
+    pub fn next_event(&self) -> Result<Value, Failure> {
+        let mut events = locked(&self.events);
+        loop {
+            if self.is_cancelled.load(Ordering::SeqCst) {
+                return Err(Failure::cancelled());
+            }
+            if let Some(event) = events.pop_front() {
+                return Ok(event);
+            }
+            events = self
+                .came
+                .wait(events)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn cancel(&self) {
+        let events = locked(&self.events);
+        self.is_cancelled.store(true, Ordering::SeqCst);
+        drop(events);
+        self.came.notify_all();
+    }
 }
 
 /// Sends, and hands what arrives to who waits for it. Shared by all threads.
@@ -52,6 +94,8 @@ pub(crate) struct Session {
     count: AtomicU64,
     waiters: Mutex<HashMap<Id, Sender<Arrival>>>,
     calls: Mutex<HashMap<Id, Arc<Call>>>,
+    /// The extension's settings, once it is activated.
+    configuration: Mutex<Value>,
 }
 
 impl Session {
@@ -67,6 +111,7 @@ impl Session {
             count: AtomicU64::new(0),
             waiters: Mutex::default(),
             calls: Mutex::default(),
+            configuration: Mutex::new(Value::Nil),
         }
     }
 
@@ -139,11 +184,7 @@ impl Session {
     }
 
     pub fn begin(&self, id: Id) -> Arc<Call> {
-        let call = Arc::new(Call {
-            id,
-            is_cancelled: AtomicBool::new(false),
-            waiting: Mutex::default(),
-        });
+        let call = Arc::new(Call::new(id));
         locked(&self.calls).insert(id, Arc::clone(&call));
         call
     }
@@ -152,13 +193,36 @@ impl Session {
         let Some(call) = locked(&self.calls).get(&id).cloned() else {
             return;
         };
-        call.is_cancelled.store(true, Ordering::SeqCst);
+        call.cancel();
         let mut waiters = locked(&self.waiters);
         for id in locked(&call.waiting).drain(..) {
             if let Some(waiter) = waiters.remove(&id) {
                 let _ = waiter.send(Arrival::Refusal(Failure::cancelled()));
             }
         }
+    }
+
+    /// What the user did to the tree of a call; when that has ended, nobody wants to know.
+    pub fn take_event(&self, id: Id, event: Value) {
+        let Some(call) = locked(&self.calls).get(&id).cloned() else {
+            return;
+        };
+        let mut events = locked(&call.events);
+        if events.len() == MOST_EVENTS {
+            events.pop_front();
+        }
+        events.push_back(event);
+        drop(events);
+        call.came.notify_all();
+    }
+
+    /// Remembers the extension's settings.
+    pub fn configure(&self, settings: Value) {
+        *locked(&self.configuration) = settings;
+    }
+
+    pub fn setting(&self, name: &str) -> Option<Value> {
+        field(&locked(&self.configuration), name).cloned()
     }
 
     /// Answers a call: nothing of it is sent after this.
