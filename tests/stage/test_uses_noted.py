@@ -61,6 +61,7 @@ async def asked(
         lambda _id, given: answer.set_result(("ok", given)),
         lambda _id, code, message, _remedy: answer.set_result((code, message)),
         listen=lambda *_: log.listened(),
+        announce=lambda *_: log.listened(),
     )
     broker.handle({"id": 1, "key": "k", "run": "run", "node": "n", "method": method, "body": body})
     try:
@@ -96,6 +97,8 @@ async def keep(*_: object, **__: object) -> None:
         ("artifact.put", {"content": b"x"}),
         ("extension.call", {"player": "other/one#f"}),
         ("extension.subscribe", {"topic": "other/one/news"}),
+        ("extension.announce", {"topic": "test/door/news"}),
+        ("model.embed", {"texts": ["x"]}),
         ("exec", {"argv": ["touch", "made"]}),
     ],
 )
@@ -110,6 +113,10 @@ async def test_what_cannot_be_written_down_does_not_happen(
         called.append(player)
         return {}
 
+    def embed(texts: Any) -> list[list[float]]:
+        called.append("embedded")
+        return [[0.0] for _ in texts]
+
     def spawn(*_: object) -> None:
         called.append("spawned")
         raise PlayerError("not here", code="unavailable")
@@ -121,7 +128,7 @@ async def test_what_cannot_be_written_down_does_not_happen(
             **files.capabilities(tmp_path / "output"),
             **http.capabilities(),
             **websocket.capabilities(),
-            **models.capabilities(lambda: endpoint, lambda texts: texts, lambda *_: None),
+            **models.capabilities(lambda: endpoint, embed, lambda *_: None),
             **artifacts.capabilities(store),
             **extensions.capabilities(call),
             **programs.capabilities(tmp_path / "launcher", PlayerLimits, keep),
@@ -130,7 +137,7 @@ async def test_what_cannot_be_written_down_does_not_happen(
         code, said = await asked(project, doors, method, {**body, "port": port}, Full())
         assert (code, said) == ("storage_full", "there is no space")
         assert not seen and not called and not store.done and (project / "a.txt").read_text() == "old"
-        if method == "extension.subscribe":
+        if method in ("extension.subscribe", "extension.announce"):
             return  # the control is tests/stage/test_topics.py
         log = AuditLog(tmp_path / "audit.jsonl")
         await asked(project, doors, method, {**body, "port": port}, log)

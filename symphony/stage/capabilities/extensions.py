@@ -79,6 +79,7 @@ async def _announce(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         raise caller.refuse(
             "publish", topic, f"an extension publishes below its own name, {caller.member.name}"
         )
+    caller.note()
     if not caller.announce(topic):
         raise BadInput(f"{caller.member.name} has announced too many topics", remedy="256 are enough")
     return {}

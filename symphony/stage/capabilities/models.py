@@ -155,6 +155,7 @@ class _Models:
             raise BadInput("model.embed needs `texts`, a list of texts")
         if len(texts) > EMBED_LIMIT:
             raise BadInput(f"model.embed takes at most {EMBED_LIMIT} texts at once")
+        caller.note()
         vectors = await asyncio.to_thread(self._embed, texts)
         return {"vectors": [[float(x) for x in vector] for vector in vectors]}
 

@@ -90,6 +90,7 @@ class _Sockets:
         owner, connection = self._open.get(str(body.get("id")), ("", None))
         if connection is None or owner != caller.member.name:
             raise NotFound("This WebSocket is not open", remedy="open it again")
+        caller.note()
         message = body.get("message")
         try:
             if body.get("close"):
