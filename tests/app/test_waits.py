@@ -15,6 +15,7 @@ import pytest
 from symphony.app.waits import Waits
 from symphony.engine.record import RunRecord
 from symphony.types.runs import NodeRun, RunInfo
+from tests.conftest import Done
 from tests.hosting import hosted
 
 Json = dict[str, Any]
@@ -67,7 +68,9 @@ def asks(name: str) -> Json:
     return {"id": name, "kind": "instrument", "player": "symphony/model#complete", "params": {"prompt": name}}
 
 
-async def test_nodes_that_ask_a_model_wait_for_their_slot_and_say_so(home: Path, endpoint: Endpoint) -> None:
+async def test_nodes_that_ask_a_model_wait_for_their_slot_and_say_so(
+    home: Path, endpoint: Endpoint, symphony: Callable[..., Done]
+) -> None:
     home.mkdir()
     lines = ["pit.arbitration.model_slots = 1", "pit.arbitration.cpu = 8", "conductor.enabled = false"]
     lines += [f'model.endpoint = "{endpoint.address}"', 'model.name = "m"']
@@ -91,6 +94,9 @@ async def test_nodes_that_ask_a_model_wait_for_their_slot_and_say_so(home: Path,
             assert (shown[name]["status"], shown[name]["waits_for"]) == ("ready", words)
         health = {one.name: one.detail for one in await host.services.health()}
         assert "waits for 1 model slot held by" in health["arbitration engine"]
+        for command in (("runs", "show", run), ("doctor",)):
+            said = await asyncio.to_thread(symphony, *command, COLUMNS="400")
+            assert f"waits for 1 model slot held by {holder}" in said.out, (command, said)
         endpoint.go.set()
         async with asyncio.timeout(60):
             record = await host.services.engine.ended(run)
