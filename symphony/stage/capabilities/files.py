@@ -32,7 +32,8 @@ def capabilities(output: Path, look: Look = as_it_is) -> dict[str, Capability]:
     return {
         "fs.read": Capability(broker.read, lambda body: str(body.get("path"))),
         "fs.write": Capability(broker.write, lambda body: str(body.get("path"))),
-        "fs.list": Capability(broker.list, lambda body: str(body.get("pattern"))),
+        # One at a time: it takes a thread of the host for as long as the project is large, and no grant.
+        "fs.list": Capability(broker.list, lambda body: str(body.get("pattern")), at_once=1),
     }
 
 

@@ -58,7 +58,10 @@ def capabilities(
     broker = _Models(endpoint, embed, emit, ledger)
     return {
         "model.complete": Capability(broker.complete, lambda body: str(body.get("model") or "default model")),
-        "model.embed": Capability(broker.embed, lambda body: f"{len(body.get('texts') or ())} texts"),
+        # One at a time: it takes a thread of the host, and no grant.
+        "model.embed": Capability(
+            broker.embed, lambda body: f"{len(body.get('texts') or ())} texts", at_once=1
+        ),
     }
 
 
