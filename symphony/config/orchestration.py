@@ -13,7 +13,7 @@ Strategy = Literal["sequential", "parallel", "adaptive"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class RetryRule(_Part):
@@ -37,7 +37,7 @@ class NodeRule(_Part):
 
     timeout: Duration | None = Field(default=None, gt=0)
     retry: RetryRule | None = None
-    resources: ResourceRule = ResourceRule()
+    resources: ResourceRule = ResourceRule.model_construct()
     fallback: str | None = Field(default=None, pattern=r"^[a-z0-9_-]+/[a-z0-9_-]+#[a-z_][a-z0-9_]*$")
 
 
@@ -66,10 +66,10 @@ class Policies(_Part):
     refused_of_projects: ClassVar[frozenset[str]] = frozenset(("budget", "quality_weight", "cost_weight"))
 
     strategy: Strategy = "adaptive"
-    defaults: NodeRule = NodeRule()
+    defaults: NodeRule = NodeRule.model_construct()
     players: dict[str, NodeRule] = {}
     errors: dict[str, ErrorRule] = {}
-    budget: Budget = Budget()
+    budget: Budget = Budget.model_construct()
     quality_weight: float = Field(default=1.0, ge=0, le=100)
     """What a point of quality is worth where a model is chosen."""
     cost_weight: float = Field(default=1.0, ge=0, le=100)

@@ -40,7 +40,7 @@ def _memory() -> int:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, defer_build=True)
 
 
 class RetryPolicy(_Section):
@@ -56,7 +56,7 @@ class RetryPolicy(_Section):
 class _Component(_Section):
     enabled: bool = Field(default=True, description="whether the component is started")
     timeout: Duration = Field(default=30.0, gt=0, description="longest wait for its start or an answer")
-    retry_policy: RetryPolicy = RetryPolicy()
+    retry_policy: RetryPolicy = RetryPolicy.model_construct()
     metrics_enabled: bool = Field(default=True, description="whether it counts and times what it does")
 
 
@@ -137,11 +137,11 @@ class CrashSettings(_Section):
 class StageSettings(_Component):
     """`stage`"""
 
-    player: PlayerSettings = PlayerSettings()
-    sandbox: SandboxSettings = SandboxSettings()
-    bus: BusSettings = BusSettings()
-    budget: BudgetSettings = BudgetSettings()
-    crashes: CrashSettings = CrashSettings()
+    player: PlayerSettings = PlayerSettings.model_construct()
+    sandbox: SandboxSettings = SandboxSettings.model_construct()
+    bus: BusSettings = BusSettings.model_construct()
+    budget: BudgetSettings = BudgetSettings.model_construct()
+    crashes: CrashSettings = CrashSettings.model_construct()
     changes: Literal["ask", "apply"] = Field(
         default="ask",
         description="whether what a program changed in its private copy of the project waits for your word, or "
@@ -250,18 +250,18 @@ class StaleSettings(_Component):
         description="whether a full disk deletes artifacts when there is no tier to move them to",
     )
     interval: Duration = Field(default=3600.0, ge=0, description="time between two clean-ups; 0 for none")
-    archive: ArchiveSettings = ArchiveSettings()
-    cloud: CloudSettings = CloudSettings()
+    archive: ArchiveSettings = ArchiveSettings.model_construct()
+    cloud: CloudSettings = CloudSettings.model_construct()
 
 
 class PitSettings(_Section):
     """`pit`"""
 
-    pool: PoolSettings = Field(default_factory=PoolSettings)
-    dag: DagSettings = DagSettings()
-    store: StoreSettings = StoreSettings()
-    arbitration: ArbitrationSettings = Field(default_factory=ArbitrationSettings)
-    stale: StaleSettings = StaleSettings()
+    pool: PoolSettings = Field(default_factory=PoolSettings.model_construct)
+    dag: DagSettings = DagSettings.model_construct()
+    store: StoreSettings = StoreSettings.model_construct()
+    arbitration: ArbitrationSettings = Field(default_factory=ArbitrationSettings.model_construct)
+    stale: StaleSettings = StaleSettings.model_construct()
 
 
 class EngineSettings(_Component):
@@ -302,7 +302,7 @@ class LearningSettings(_Section):
 class ConductorSettings(_Component):
     """`conductor`"""
 
-    learning: LearningSettings = LearningSettings()
+    learning: LearningSettings = LearningSettings.model_construct()
 
     confidence: float = Field(
         default=0.3,
@@ -375,15 +375,15 @@ class LoggingSettings(_Section):
 class Settings(_Section):
     """All settings. `extensions` holds the configuration values of extensions, by name."""
 
-    host: HostSettings = HostSettings()
-    stage: StageSettings = StageSettings()
-    pit: PitSettings = Field(default_factory=PitSettings)
-    engine: EngineSettings = EngineSettings()
-    conductor: ConductorSettings = ConductorSettings()
-    model: ModelSettings = ModelSettings()
-    registry: RegistrySettings = RegistrySettings()
-    ui: UiSettings = UiSettings()
-    logging: LoggingSettings = LoggingSettings()
+    host: HostSettings = HostSettings.model_construct()
+    stage: StageSettings = StageSettings.model_construct()
+    pit: PitSettings = Field(default_factory=PitSettings.model_construct)
+    engine: EngineSettings = EngineSettings.model_construct()
+    conductor: ConductorSettings = ConductorSettings.model_construct()
+    model: ModelSettings = ModelSettings.model_construct()
+    registry: RegistrySettings = RegistrySettings.model_construct()
+    ui: UiSettings = UiSettings.model_construct()
+    logging: LoggingSettings = LoggingSettings.model_construct()
     extensions: dict[str, dict[str, Any]] = Field(
         default={}, description="configuration values of extensions"
     )

@@ -15,7 +15,7 @@ FILE = "installed.json"
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class VersionRecord(_Record):

@@ -18,7 +18,7 @@ _NAME = r"^[a-z_][a-z0-9_]*$"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class TemplateParam(_Part):

@@ -32,7 +32,7 @@ class Budget:
 class Allowance(BaseModel):
     """What a user has set for one extension in the place of the general settings; None leaves these."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     calls: int | None = Field(default=None, ge=0)
     tokens: int | None = Field(default=None, ge=0)
@@ -47,7 +47,7 @@ class Allowance(BaseModel):
         return replace(budget, **{name: value for name, value in own.items() if value is not None})
 
 
-GENERAL = Allowance()
+GENERAL = Allowance.model_construct()
 """Nothing of its own: the settings hold."""
 
 

@@ -128,7 +128,9 @@ IpcCapability = Annotated[str, BeforeValidator(_capability(("ipc:",), "publisher
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, populate_by_name=True, defer_build=True
+    )
 
 
 class ExtensionTable(_Table):
@@ -266,7 +268,7 @@ class FunctionTable(_Table):
     """How long it takes, before anything was measured."""
     requires: list[str] = []
     """Settings of the host without which it can do nothing, such as `model.endpoint`."""
-    resources: FunctionResources = FunctionResources()
+    resources: FunctionResources = FunctionResources.model_construct()
     """What one call needs."""
 
     @model_validator(mode="after")
@@ -344,9 +346,9 @@ class Manifest(_Table):
     """Its functions, each a Player."""
     mcp: McpTable | None = None
     """How its MCP server starts."""
-    capabilities: Capabilities = Capabilities()
+    capabilities: Capabilities = Capabilities.model_construct()
     """All that it may do."""
-    resources: ResourcesTable = ResourcesTable()
+    resources: ResourcesTable = ResourcesTable.model_construct()
     """The limits of its process."""
     dependencies: dict[str, Annotated[str, BeforeValidator(_range)]] = {}
     """Other extensions and the range of their versions; `symphony-core` is the host."""

@@ -28,7 +28,7 @@ Colour = Annotated[str, BeforeValidator(_colour)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class Palette(_Table):
