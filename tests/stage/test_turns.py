@@ -1,8 +1,9 @@
-"""What takes the host long and needs no grant is done for an extension one after the other: a neighbour is served."""
+"""What takes the host long takes few threads of it: while one extension asks for all that it can, another is served."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 
 from symphony.stage.audit import AuditLog
 from symphony.stage.broker import Broker
-from symphony.stage.capabilities import files, models
+from symphony.stage.capabilities import files, http, models
 from symphony.stage.roster import CastMember
 from tests.stage.test_http import MANIFEST
+
+GRANTS = ("read:project/**", "network:slow.example:80")
 
 
 class Troupe:
@@ -23,10 +26,10 @@ class Troupe:
         self._project = project
 
     def who(self, key: str) -> tuple[CastMember, Path]:
-        return CastMember(key, "1.0.0", self._project, MANIFEST, ("read:project/**",)), self._project
+        return CastMember(key, "1.0.0", self._project, MANIFEST, GRANTS), self._project
 
 
-@pytest.mark.parametrize("method", ["model.embed", "fs.list"])
+@pytest.mark.parametrize("method", ["model.embed", "fs.list", "http.request"])
 async def test_a_neighbour_is_served_while_an_extension_asks_for_all_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
@@ -41,7 +44,12 @@ async def test_a_neighbour_is_served_while_an_extension_asks_for_all_it_can(
         go_on.wait(60)
         return []
 
+    def look_up(*_: Any, **__: Any) -> list[Any]:
+        go_on.wait(60)
+        raise OSError("no such name")
+
     monkeypatch.setattr(files, "_list_beneath", walk)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
     log = AuditLog(tmp_path / "audit.jsonl")
     answered: dict[int, Any] = {}
     has_come = asyncio.Event()
@@ -53,9 +61,10 @@ async def test_a_neighbour_is_served_while_an_extension_asks_for_all_it_can(
     doors = {
         **files.capabilities(tmp_path / "output"),
         **models.capabilities(lambda: None, embed, lambda *_: None),
+        **http.capabilities(),
     }
     broker = Broker(Troupe(tmp_path), log, doors, answer, answer)  # type: ignore[arg-type]
-    body = {"texts": ["x"], "pattern": "**"}
+    body = {"texts": ["x"], "pattern": "**", "url": "http://slow.example/"}
     try:
         for request in range(100):
             broker.handle({"id": request, "key": "test/greedy", "method": method, "body": body})

@@ -7,7 +7,9 @@ import ipaddress
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from urllib.parse import urlsplit
 
 from symphony.errors import BadInput, PlayerError
@@ -42,9 +44,16 @@ class Target:
         return urlsplit(self.url)._replace(netloc=f"{place}:{self.port}").geturl()
 
 
+@cache
+def _lookups() -> ThreadPoolExecutor:
+    """Threads of their own: who is granted a name can have its server keep silent for as long as a resolver waits."""
+    return ThreadPoolExecutor(8, thread_name_prefix="lookup")
+
+
 async def system_resolve(host: str, port: int) -> list[str]:
     """As this computer's resolver answers."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_lookups(), look_up)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
