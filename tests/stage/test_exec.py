@@ -101,22 +101,23 @@ async def test_an_extension_has_so_many_under_way_and_its_neighbour_waits_for_no
 
     def answer(request: int, *_: Any) -> None:
         answered.append(request)
-        done.set() if len(answered) == 21 else None
+        done.set() if len(answered) == asked + 1 else None
 
     doors = {"exec": Capability(work, str, at_once=programs.AT_ONCE)}
+    asked = programs.AT_ONCE + 12
     broker = Broker(troupe, log, doors, answer, answer)  # type: ignore[arg-type]
-    for request in range(20):
+    for request in range(asked):
         broker.handle({"id": request, "key": "a", "method": "exec", "body": {}})
     for _ in range(programs.AT_ONCE):
         await asyncio.wait_for(begun.acquire(), 30)
     assert under_way == programs.AT_ONCE
-    broker.withdraw(19)  # one that waits for its turn
+    broker.withdraw(asked - 1)  # one that waits for its turn
     member = CastMember("test/neighbour", "1.0.0", tmp_path, GREEDY, ())
     troupe.caller = Caller(member, Grants(()), None, "", "")
-    broker.handle({"id": 20, "key": "b", "method": "exec", "body": {}})
+    broker.handle({"id": asked, "key": "b", "method": "exec", "body": {}})
     await asyncio.wait_for(begun.acquire(), 30)
-    broker.handle({"id": 21, "key": "b", "method": "exec", "body": {}})
+    broker.handle({"id": asked + 1, "key": "b", "method": "exec", "body": {}})
     go_on.set()
     await asyncio.wait_for(done.wait(), 30)
-    assert most <= programs.AT_ONCE + 2 and sorted(answered) == [*range(19), 20, 21]
+    assert most <= programs.AT_ONCE + 2 and sorted(answered) == [*range(asked - 1), asked, asked + 1]
     log.close()

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 OUTPUT_LIMIT = 12 << 20
 """Bytes of standard output and of standard error; an answer travels in one frame."""
 DEFAULT_TIMEOUT = 300.0
-AT_ONCE = 8
+AT_ONCE = max(8, os.cpu_count() or 0)
 """Programs that run for one extension at a time: each has a sandbox with the limits of a whole Player."""
 
 
