@@ -14,6 +14,7 @@ import pytest
 
 from symphony.app.host import Host
 from symphony.errors import StorageFull
+from symphony.ui.page import Page
 from tests.app.test_disk import fill
 from tests.app.test_survival import started
 from tests.hosting import hosted
@@ -160,3 +161,67 @@ def test_a_start_on_a_full_disk_says_so_or_serves(
     with started(home, "serve", "--project", project) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://")
+
+
+@pytest.mark.parametrize("command", [("serve",), ("app", "--browser")])
+def test_neither_server_nor_window_begins_a_home_on_a_full_disk(
+    symphony: Run, small: Path, project: Path, command: tuple[str, ...]
+) -> None:
+    home = small / "home"
+    ballast = fill(small)
+    refused = symphony(*command, "--project", project, SYMPHONY_HOME=str(home))
+    assert refused.code == 3, (refused.code, refused.out, refused.err)
+    last = refused.err.strip().splitlines()[-1]
+    assert last.startswith("symphony: ") and "space" in last and "free some" in last, refused.err
+    assert refused.out == "" and "Traceback" not in refused.err and refused.err.count("\n") <= 3
+    ballast.unlink()
+    with started(home, "serve", "--project", project) as process:  # what was begun is no obstacle
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://")
+
+
+def test_a_home_whose_disk_has_filled_is_whole_when_there_is_room_again(
+    symphony: Run, small: Path, project: Path
+) -> None:
+    here = {"SYMPHONY_HOME": str(small / "home")}
+    (project.parent / "listing.json").write_text(json.dumps(LISTING))
+    played = symphony("play", project.parent / "listing.json", "--project", project, "--json", **here)
+    kept = [a["id"] for a in json.loads(played.out)["artifacts"]]
+    assert played.code == 0 and kept, played.err
+    assert symphony("config", "set", "ui.theme", "dark", **here).code == 0
+    ballast = fill(small)
+    refused = symphony("serve", "--project", project, **here)
+    assert refused.code == 3 and "Traceback" not in refused.err, refused.err
+    assert "full" in refused.err or "space" in refused.err
+    ballast.unlink()
+    with started(small / "home", "serve", "--project", project) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://")
+        for artifact in kept:
+            assert symphony("artifacts", "show", artifact, **here).code == 0
+        undone = symphony("undo", "--json", **here)
+        assert json.loads(undone.out)["said"] == "Set ui.theme to dark"
+        assert json.loads(symphony("artifacts", "verify", "--json", **here).out)["findings"] == []
+
+
+async def test_an_open_page_says_so_and_goes_on(small: Path, project: Path) -> None:
+    async with hosted(small / "home", project=project) as host:
+        page = Page(host)
+        await page.begin()
+        await page.open("settings")
+        ballast = fill(small)
+
+        async def do(key: str, event: str, value: Any) -> None:
+            page.dispatch(key, event, value)
+            await page.idle()
+
+        await do("settings.theme", "change", "dark")
+        assert page.state.problem is not None
+        assert "full" in page.state.problem.title and "free" in page.state.problem.remedy
+        assert page.state.theme == "system", "what was not kept is not shown"
+        await page.open("artifacts")
+        ballast.unlink()
+        await do("settings.theme", "change", "light")
+        assert page.state.theme == "light"
+        assert host.services.configuration.get("ui.theme") == "light"
+        await page.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from symphony.errors import BadInput
+from symphony.errors import BadInput, SymphonyError
 from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
@@ -169,9 +169,13 @@ async def load_theme(page: Page) -> None:
 @on("settings.theme", "change")
 async def _theme(page: Page, _argument: str, value: Any) -> None:
     if value in THEMES:
-        page.state.theme = str(value)
+        before, page.state.theme = page.state.theme, str(value)
         page.changed()
-        await page.host.set_setting(THEME, str(value))
+        try:
+            await page.host.set_setting(THEME, str(value))
+        except SymphonyError:
+            page.state.theme = before
+            raise
 
 
 @on("shell", "project")
