@@ -1,7 +1,8 @@
 """A host whose run's journal cannot be written from a moment on; prints what it told of the run.
 
-Arguments: the home, the system call that fails and the number of its error. The run: a chain of nodes, a question to
-the host, with whose answer the disk fails, and behind it a node with an effect beside another chain.
+Arguments: the home, the system call that fails, the number of its error, and what the run ends with. The run: a chain
+of nodes, a question to the host, with whose answer the disk fails, and behind it a chain of nodes that do nothing,
+beside a node with an effect, or one that takes longer than anybody waits, or none.
 """
 
 from __future__ import annotations
@@ -15,32 +16,36 @@ from tests.pit.disk_that_fails import descriptors, fail
 from tests.pit.theatre import Json, Theatre, node, source
 
 BEFORE, BEHIND = 5, 20
-EFFECT = "effect"
+LAST = "last"
+ENDS: dict[str, Json] = {
+    "effect": {"function": "echo", "effects": True, "params": {"value": 2}},
+    "long": {"function": "slow", "params": {"seconds": 600.0}, "timeout": None},
+    "nothing": {},
+}
 
 
-def melody(theatre: Theatre) -> Json:
+def melody(theatre: Theatre, ends: str) -> Json:
     """The plan."""
     nodes: list[Json] = [node("n0", "echo", params={"value": 1})]
     nodes += [node(f"n{i}", "echo", inputs={"value": source(f"n{i - 1}")}) for i in range(1, BEFORE)]
     gate = {"kind": "control", "key": "", "player": "symphony/control#approve", "resources": {}}
     nodes.append({**node("gate", "approve"), **gate})
-    nodes.append(node(EFFECT, "echo", params={"value": 2}, effects=True, retry=RETRY))
     nodes += [{"id": f"b{i}", "kind": "pass"} for i in range(BEHIND)]
     chain = [f"n{BEFORE - 1}", "gate", *[f"b{i}" for i in range(BEHIND)]]
     edges = [{"kind": "control", "from": a, "to": b} for a, b in pairwise(chain)]
-    edges.append({"kind": "control", "from": "gate", "to": EFFECT})
+    if ENDS[ends]:
+        # Several tries, so that one whose journal could not be synced would have another.
+        retry = {"attempts": 3, "backoff": "none", "delay": 0.0}
+        nodes.append(node(LAST, retry=retry, **ENDS[ends]))
+        edges.append({"kind": "control", "from": "gate", "to": LAST})
     return theatre.plan(nodes, edges)
 
 
-RETRY = {"attempts": 3, "backoff": "none", "delay": 0.0}
-"""So that a node whose journal could not be synced is not simply tried again."""
-
-
-def play(home: Path, call: str, error: int) -> Json:
+def play(home: Path, call: str, error: int, ends: str) -> Json:
     """Plays it to its end; what was told of the run and of its nodes."""
     theatre = Theatre(home)
     theatre.register()
-    plan = melody(theatre)
+    plan = melody(theatre, ends)
 
     def answer(question: Json) -> None:
         journal = descriptors(Path(plan["dir"]) / "journal")
@@ -60,4 +65,4 @@ def play(home: Path, call: str, error: int) -> Json:
 
 
 if __name__ == "__main__":
-    print(json.dumps(play(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))
+    print(json.dumps(play(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])))

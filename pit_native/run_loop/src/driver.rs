@@ -222,6 +222,8 @@ impl Driver {
             seconds: 0.0,
             error: None,
         });
+        // Its first record is written already.
+        self.sync_soon();
         self.bring_back_what_is_read(&mut messages).await;
         self.tell_kept();
         let mut batch = Vec::with_capacity(BATCH);

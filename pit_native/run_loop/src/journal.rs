@@ -131,6 +131,7 @@ pub struct JournalFile {
     /// Whether something was written since the last sync began.
     pub(crate) is_dirty: AtomicBool,
     path: PathBuf,
+    is_named: AtomicBool,
     /// The first sync that failed.
     trouble: OnceLock<Trouble>,
 }
@@ -143,10 +144,24 @@ impl JournalFile {
             return Err(trouble.clone());
         }
         self.is_dirty.store(false, Ordering::Release);
-        self.file.sync_data().map_err(|error| {
+        let synced = self.file.sync_data().and_then(|()| self.sync_name());
+        synced.map_err(|error| {
             let trouble = Trouble::of_sync(&self.path, &error);
             self.trouble.get_or_init(|| trouble).clone()
         })
+    }
+
+    /// The first time also that the file, and the folder of its run, are where they are looked for.
+    fn sync_name(&self) -> std::io::Result<()> {
+        if self.is_named.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let folders = self.path.ancestors().skip(1).take(2);
+        for folder in folders.filter(|folder| !folder.as_os_str().is_empty()) {
+            File::open(folder)?.sync_all()?;
+        }
+        self.is_named.store(true, Ordering::Release);
+        Ok(())
     }
 }
 
@@ -196,6 +211,7 @@ impl Journal {
             file: log.handle()?,
             is_dirty: AtomicBool::new(false),
             path: log.path().to_owned(),
+            is_named: AtomicBool::new(false),
             trouble: OnceLock::new(),
         });
         let mut journal = Self {
@@ -312,6 +328,7 @@ mod tests {
             file: File::from(std::os::fd::OwnedFd::from(writer)),
             is_dirty: AtomicBool::new(true),
             path: folder.path().join(JOURNAL),
+            is_named: AtomicBool::new(false),
             trouble: OnceLock::new(),
         };
         let first = journal.sync().unwrap_err().error();

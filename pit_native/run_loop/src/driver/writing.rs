@@ -28,13 +28,7 @@ impl Driver {
         };
         match journal.flush() {
             Ok(false) => {}
-            Ok(true) => {
-                let inbox = self.inbox.clone();
-                // A run that has ended has synced its journal itself.
-                self.shared.syncer.soon(journal.file(), move |trouble| {
-                    drop(inbox.send(Message::JournalFailed(trouble)))
-                });
-            }
+            Ok(true) => self.sync_soon(),
             Err(error) => {
                 // What was to be told together with these records.
                 for event in &mut self.events {
@@ -48,6 +42,17 @@ impl Driver {
                 }
                 self.break_down(&Trouble::from(&error));
             }
+        }
+    }
+
+    /// Has the journal brought to the disk in the background, within the time that was promised.
+    pub(super) fn sync_soon(&self) {
+        if let Some(journal) = &self.journal {
+            let inbox = self.inbox.clone();
+            // A run that has ended has synced its journal itself.
+            self.shared.syncer.soon(journal.file(), move |trouble| {
+                drop(inbox.send(Message::JournalFailed(trouble)))
+            });
         }
     }
 
