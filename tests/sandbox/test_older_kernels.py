@@ -6,10 +6,11 @@ import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import Identity
+from tests.sandbox.conftest import Identity, Outcome
 from tests.sandbox.template_host import driver, entry
 from tests.sandbox.world import World
 
@@ -104,3 +105,32 @@ def test_without_what_holds_the_others_up_nothing_starts_at_all(
             answer = host.ask("play", script=entry("print('started')"), cold=True, change=waived)
             assert answer["code"] == 200 and layer.split("_")[0] in answer["err"], answer
             assert "started" not in answer["out"]
+
+
+def test_without_control_groups_the_superuser_starts_nothing_unless_it_is_waived(identity: Identity) -> None:
+    """Whom `RLIMIT_NPROC` does not bind. Waived, the first process inside sums memory."""
+    if identity.uid != 0:
+        pytest.skip("an ordinary user is bound by limits of resources")
+    without = 'umount --lazy --all --types cgroup,cgroup2 && exec "$@"'
+    request: dict[str, Any] = {
+        "library": str(identity.library),
+        "launcher": str(identity.launcher),
+        "argv": [
+            "python3",
+            "-c",
+            "import time; print('started', flush=True); held = bytearray(400 << 20); time.sleep(60)",
+        ],
+    }
+
+    def ask(**change: Any) -> Outcome:
+        text = json.dumps({**request, "change": {"limits": {"memory": 128 << 20}, **change}})
+        place = str(identity.library / "tests" / "sandbox" / "driver.py")
+        command = ["unshare", "--mount", "sh", "-c", without, "sh", identity.python, "-B", place, text]
+        return identity.run(command)
+
+    refused = ask()
+    if "unshare:" in refused.err or "umount:" in refused.err:
+        pytest.skip("no mounts of its own are to be had here")
+    assert refused.code == 200 and "control_groups" in refused.err and "started" not in refused.out, refused
+    waived = ask(allow_missing=["control_groups"])
+    assert waived.out == "started\n" and "CAUSE memory" in waived.err, waived
