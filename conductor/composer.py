@@ -177,7 +177,12 @@ def _judge(episode: Episode, judge: Judge | None, policy: Policy | None) -> _Jud
             continue
         vector = vectors[1 + index] if vectors is not None else None
         verdict = judge.verdict(episode.texts[1 + index], vector, episode.by_clause[index], policy)
-        if verdict.served < (SERVED if words > 1 else SERVED / 4) and not episode.only_details[index]:
+        is_command = any(
+            m.kind == "command" and clause.start <= m.start < clause.end for m in episode.mentions
+        )
+        if is_command or episode.only_details[index]:
+            continue
+        if verdict.served < (SERVED if words > 1 else SERVED / 4):
             lacking[index] = verdict
     whole = judge.verdict(
         episode.texts[0], vectors[0] if vectors is not None else None, episode.whole, policy

@@ -83,8 +83,8 @@ class Conductor:
     ) -> None:
         """Makes these Players the ones that compositions draw on.
 
-        Those with `available=False` serve only to say which extension would help. The sentence vectors
-        of their texts are kept in `cache_dir`, so that only new texts are embedded.
+        Those with `available=False` serve only to say which extension would help; `go_on` embeds their texts.
+        Sentence vectors are kept in `cache_dir`, so that only new texts are embedded.
         """
         from conductor.draft import Typing
         from conductor.episode import Table
@@ -107,6 +107,11 @@ class Conductor:
         judge = Judge(catalogue, foreign)
         with self._lock:
             self._table, self._judge = table, judge
+
+    def go_on(self) -> int:
+        """Embeds some more texts of Players that are only offered, which nobody waits for; how many are left."""
+        table = self._table
+        return table.catalogue.go_on() if table is not None else 0
 
     def shelve(self, templates: Mapping[str, Template], cache_dir: Path | None = None) -> None:
         """Makes these templates of `workflows.yaml` the ones that compositions may propose, by name."""
@@ -136,6 +141,8 @@ class Conductor:
         from conductor.twins import repeat
 
         prompt = checked_prompt(prompt)
+        if arm == "policy" and (for_each := self._for_each(prompt, context)) is not None:
+            return for_each
         table, judge, seconds = self._indexed()
         embed = self._encoder.embed if self._encoder is not None else None
         guards = guards_in(prompt)
@@ -158,6 +165,30 @@ class Conductor:
             made.missing += put(guards, episode, made.melody, made.explanations)
             made.melody["description"] = prompt[:500]
         return self._signed(made, seen, policy)
+
+    def _for_each(self, prompt: str, context: ComposeContext) -> Composition | None:
+        """The composition of a prompt that asks for something for each of several things; None for others."""
+        from conductor import composer
+        from conductor.each import each_in, joined, wish, with_stand_in
+        from conductor.episode import Episode
+        from conductor.guards import guards_in
+
+        each = each_in(prompt) if not guards_in(prompt) else None
+        if each is None:
+            return None
+        table, judge, seconds = self._indexed()
+        embed = self._encoder.embed if self._encoder is not None else None
+        policy = self._policy if table.learned is not None and embed is not None else None
+        finding = Episode(table, wish(each), embed, context)
+        acting = Episode(table, each.action, embed, with_stand_in(context, each))
+        seen: list[Seen] = []
+        made = composer.compose(acting, composer.chooser_of(policy, seen.append), judge, policy, seconds)
+        whole = joined(each, finding, acting, made)
+        if whole is None:
+            return None
+        if whole.melody is not None:
+            whole.melody["description"] = prompt[:500]
+        return self._signed(whole, seen, policy)
 
     def revise(self, prompt: str, melody: dict[str, Any], context: ComposeContext) -> Composition:
         """`melody` as the prompt wants it otherwise, by the smallest change; or what it could not mean.

@@ -12,7 +12,7 @@ import numpy as np
 from conductor.context import ComposeContext
 from conductor.draft import Draft, DraftNode, Typing, gathers, optional_inputs, required_inputs
 from conductor.leaning import describe, leaning, within_budget
-from conductor.params.fill import Filled, Scope, fill, is_file
+from conductor.params.fill import Filled, Scope, fill, is_file, is_target
 from conductor.params.mentions import Mention
 from conductor.policy import MATCH, MOST_CANDIDATES, STATE
 from conductor.reading import Reading
@@ -40,6 +40,9 @@ MOST_NODES = 24
 _ANY = Budget()
 DYNAMIC = (12, 14, 15, 16, 17, 26, 27)
 """Columns of a candidate's facts that change with the graph; the others of 12 to 28 hold in every state."""
+
+_AT_ONCE = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+"""What stands in `DYNAMIC` of a Player that needs no step before it, while nothing stands yet."""
 
 
 class Table:
@@ -145,6 +148,8 @@ class Episode:
         self.best_clause = self.by_clause.argmax(axis=0)
         self.overall = 0.5 * self.whole + 0.5 * self.by_clause.max(axis=0)
         masked = np.where(self.usable, self.by_clause, -1.0)
+        self.clause_top: list[int] = masked.argmax(axis=1).tolist()
+        """For each clause the usable Player that fits it best."""
         self.clause_best = masked.max(axis=1)
         self.clause_second = np.sort(masked, axis=1)[:, -2] if masked.shape[1] > 1 else self.clause_best
         self._overall: list[float] = self.overall.tolist()
@@ -258,12 +263,13 @@ class Episode:
         """The candidates that a clause or a word clearly asks for which nothing in the draft answers."""
         coverage = self.coverage()
         evidence = self.open_evidence()
-        found = [c for c in candidates if evidence[c] >= TELLING]
-        found += self._joining(candidates) + self.spoken(candidates)
+        chosen = np.asarray(candidates, dtype=np.intp)
+        found: list[int] = chosen[evidence[chosen] >= TELLING].tolist()
+        found += self._joining(candidates) + self.spoken(candidates) + self._writing(candidates)
         for clause in np.where(coverage < UNSERVED)[0]:
             floor = max(CLEAR, 0.97 * float(self.clause_best[clause]))
             clear = (self.by_clause[clause] >= floor) & (self.best_clause == clause)
-            found += [c for c in candidates if clear[c]]
+            found += chosen[clear[chosen]].tolist()
         return found
 
     def spoken(self, candidates: Sequence[int]) -> list[int]:
@@ -277,6 +283,20 @@ class Episode:
             best = max(able, key=lambda c: float(self.by_clause[rows, c].max()), default=-1)
             if best >= 0 and self.by_clause[rows, best].max() >= SPOKEN:
                 found.append(best)
+        return found
+
+    def _writing(self, candidates: Sequence[int]) -> list[int]:
+        """The candidate that writes the file which the prompt names for the result, while nothing writes it."""
+        targets = [m for m in self.mentions if m.kind == "path" and is_target(m, self._scope)]
+        found = []
+        for target in targets:
+            if any(target in self.filled(node.function).used for node in self.draft.nodes):
+                continue
+            able = [
+                c for c in candidates if self.table.functions[c].effects and target in self.filled(c).used
+            ]
+            if self.draft.nodes and able:
+                found.append(max(able, key=lambda c: self._overall[c]))
         return found
 
     def does(self, node: DraftNode, mention: Mention) -> bool:
@@ -334,32 +354,35 @@ class Episode:
         """The 32 facts about each candidate, `[n, 32]`."""
         if not candidates:
             return np.zeros((0, MATCH), dtype=np.float32)
-        chosen = np.array(candidates)
+        chosen = np.asarray(candidates, dtype=np.intp)
         facts: Array = self.table.facts[chosen]
         coverage = self.coverage()
+        open_share = 1.0 - coverage[:, None]
         clause_scores = self.by_clause[:, chosen]
         own = clause_scores.argmax(axis=0)
         open_scores = clause_scores * (1.0 - 0.8 * coverage[:, None])
+        most_open = open_scores.max(axis=0)
         rivals = np.where(
             clause_scores >= self.clause_best[:, None] - 1e-6,
             self.clause_second[:, None],
             self.clause_best[:, None],
         )
         margins = clause_scores - rivals
-        facts[:, 0] = self.whole[chosen]
+        leads = margins >= 0
+        whole = self.whole[chosen]
+        facts[:, 0] = whole
         facts[:, 1] = clause_scores.max(axis=0)
-        facts[:, 2] = open_scores.max(axis=0)
+        facts[:, 2] = most_open
         facts[:, 3] = margins.max(axis=0)
-        facts[:, 4] = self.whole[chosen] - self.whole[chosen].max()
-        facts[:, 5] = (margins >= 0).any(axis=0)
-        facts[:, 6] = ((margins >= 0) * (1.0 - coverage[:, None])).max(axis=0)
-        facts[:, 7] = (margins * (1.0 - coverage[:, None])).max(axis=0)
+        facts[:, 4] = whole - whole.max()
+        facts[:, 5] = leads.any(axis=0)
+        facts[:, 6] = (leads * open_share).max(axis=0)
+        facts[:, 7] = (margins * open_share).max(axis=0)
         facts[:, 8] = 1.0 - coverage[own]
         facts[:, 9] = chosen == by_rules(self, candidates)[0]
         facts[:, 10] = np.arange(len(candidates)) / 10.0
-        facts[:, 11] = open_scores.max(axis=0) - open_scores.max()
-        used = {m for node in self.draft.nodes for m in self.filled(node.function).used}
-        facts[:, DYNAMIC] = [self._structure(function, used) for function in candidates]
+        facts[:, 11] = most_open - most_open.max()
+        facts[:, DYNAMIC] = self._structures(candidates)
         facts[:, 29] = self.evidence[:, chosen].max(axis=0, initial=0.0)
         facts[:, 30] = self.open_evidence()[chosen]
         return facts
@@ -375,24 +398,36 @@ class Episode:
             self._open_evidence = found
         return self._open_evidence
 
-    def _structure(self, function: int, used: set[Mention]) -> tuple[float, ...]:
-        """The facts that come from parameters and the graph so far, in the order of `DYNAMIC`."""
-        spec, role = self.table.functions[function], self.table.roles[function]
-        # Without a mention no parameter is filled by one.
-        mentions = self.filled(function).used if self.mentions else []
+    def _structures(self, candidates: Sequence[int]) -> list[tuple[float, ...]]:
+        """The facts that come from parameters and the graph so far, in the order of `DYNAMIC`, for each candidate."""
+        if not self.draft.nodes and not self.mentions:
+            return [self._steps_before(function) for function in candidates]
+        used = {m for node in self.draft.nodes for m in self.filled(node.function).used}
+        return [self._structure(function, used) for function in candidates]
+
+    def _steps_before(self, function: int) -> tuple[float, ...]:
+        """How many steps come before a Player, and how near these are to the prompt; all else is nothing yet."""
+        if not self.plans.feeders[function]:
+            return _AT_ONCE
         steps = self.plans.steps(function)
+        return 0.0, len(steps) / 3.0, sum([self._overall[s] for s in steps]) / len(steps), 0.0, 0.0, 0.0, 0.0
+
+    def _structure(self, function: int, used: set[Mention]) -> tuple[float, ...]:
+        spec, role = self.table.functions[function], self.table.roles[function]
+        # Without parameters none is filled by a mention.
+        mentions = self.filled(function).used if self.mentions and spec.params else ()
+        reach = self._steps_before(function)
         if not self.draft.nodes and not mentions:
-            near = sum(self._overall[s] for s in steps) / len(steps) if steps else 1.0
-            return 0.0, len(steps) / 3.0, near, False, False, 0.0, False
+            return reach
         fresh = [
             found[0][0]
             for port in role.required or role.optional
             if (found := self.draft.fresh_providers(spec.inputs[port]))
         ]
+        steps = self.plans.steps(function)
         return (
-            min(3, sum(m not in used for m in mentions)) / 3.0 if mentions else 0.0,
-            len(steps) / 3.0,
-            sum(self._overall[s] for s in steps) / len(steps) if steps else 1.0,
+            min(3, sum(m not in used for m in mentions)) / 3.0,
+            *reach[1:3],
             bool(fresh),
             any(score >= 6.5 for score in fresh),
             (sum(map(self.draft.has, steps)) if steps else len(fresh)) / 3.0,
@@ -409,11 +444,10 @@ class Episode:
         facts[2] = len(self.draft.nodes) / 6.0
         facts[3] = float(bool(self.draft.nodes))
         if len(candidates):
-            facts[4:12] = matches[:, 0:8].max(axis=0)
-            facts[12] = matches[:, 12].max()
-            facts[13] = matches[:, 11].max()
-            facts[19] = matches[:, 30].max()
-            facts[20] = matches[:, 9].max() == 0.0
+            most = matches.max(axis=0)
+            facts[4:12] = most[0:8]
+            facts[12], facts[13], facts[19] = most[12], most[11], most[30]
+            facts[20] = most[9] == 0.0
             presenting = matches[:, 20] > 0
             facts[14] = matches[presenting, 2].max() if presenting.any() else 0.0
             facts[15] = matches[presenting, 6].max() if presenting.any() else 0.0
@@ -462,5 +496,5 @@ class Episode:
             for language in project.languages:
                 facts[88 + zlib.crc32(language.lower().encode()) % 24] = 1.0
         describe(facts, nodes, int(self.usable.sum()), self.context)
-        facts[112:120] = coverage[:8] if len(coverage) >= 8 else np.pad(coverage, (0, 8 - len(coverage)))
+        facts[112 : 112 + min(8, len(coverage))] = coverage[:8]
         return state

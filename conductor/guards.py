@@ -157,8 +157,24 @@ def _put_again(guard: Guard, episode: Episode, melody: Document) -> tuple[str, s
     if not places:
         return None
     node = melody["nodes"][places[-1]]
+    spec = episode.draft.nodes[places[-1]].spec
+    tells = [port for port, made in spec.outputs.items() if made == "boolean"]
+    if tells and not any(_touches(edge, node["id"]) for edge in melody["edges"]):
+        # It tells whether it went well, and fails only where it cannot tell: then it is tried again as others are.
+        node["retry"] = {"attempts": guard.number, "backoff": "exponential"}
+        inner = {"format": melody["format"], "name": node["id"], "version": melody["version"]}
+        inner |= {"nodes": [dict(node)], "edges": []}
+        params = {"melody": inner, "output": tells[0], "times": guard.number, "until": "value"}
+        one = {"id": node["id"], "kind": "control", "player": f"{EXTENSION}#loop", "params": params}
+        node.clear()
+        node.update(one)
+        return node["id"], f"again until {tells[0]}, at most {guard.number} times, as asked"
     node["retry"] = {"attempts": guard.number, "backoff": "exponential"}
     return node["id"], f"tried up to {guard.number} times until it succeeds, as asked"
+
+
+def _touches(edge: Document, name: str) -> bool:
+    return edge["kind"] == "data" and name in (edge["from"].partition(".")[0], edge["to"].partition(".")[0])
 
 
 def _put_approve(guard: Guard, episode: Episode, melody: Document) -> tuple[str, str] | None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conductor.context import ComposeContext
+from conductor.gloss import glossed, language_of
 from conductor.params.mentions import Mention, mentions_of, plain_request
 from conductor.question import player_question, settled, without_files
-from conductor.retrieval import Embed
-from conductor.words import Clause, clauses_of, content_words, forms_of
+from conductor.retrieval import Catalogue, Embed
+from conductor.words import Clause, clauses_of, content_words, forms_of, is_told
 
 if TYPE_CHECKING:
     from conductor.episode import Table
@@ -65,14 +66,19 @@ class Reading:
         forms = forms_of(prompt, clauses)
         self.clauses = [*clauses, *forms]
         self.texts = texts_of(prompt, self.mentions, self.clauses)
-        self.vectors = embed(self.texts) if embed is not None else None
-        self.scores = self._timely(table.catalogue.scores(self.texts, self.vectors, hidden))
+        self.texts, self.vectors, scores = understood(
+            table.catalogue, self.texts, language_of(prompt), embed, hidden
+        )
+        self.scores = self._timely(scores)
         self._keep(range(len(clauses)), forms)
         self._prefer(context.answers)
         self.evidence = table.catalogue.evidence(plain_request(self._without_columns()))
         self.only_details = np.array(
             [is_detail(prompt, c.start, c.end, self.mentions) for c in self.clauses], dtype=bool
         )
+        told = np.array([is_told(c.text) for c in self.clauses], dtype=bool)
+        if not (told | self.only_details).all():
+            self.only_details |= told
 
     def _keep(self, sure: Sequence[int], forms: Sequence[Clause]) -> None:
         """Drops those pairs of `forms` whose first part is for no Player that shows results."""
@@ -116,6 +122,27 @@ class Reading:
                 if mention.kind in ("measure", "columns"):
                     letters[mention.start : mention.end] = " " * (mention.end - mention.start)
         return "".join(letters)
+
+
+def understood(
+    catalogue: Catalogue,
+    texts: list[str],
+    language: str,
+    embed: Embed | None,
+    hidden: np.ndarray[Any, Any] | None = None,
+) -> tuple[list[str], Array | None, Array]:
+    """Texts as the encoder understands them, their vectors, and how well each Player fits each.
+
+    The encoder is English: what it makes of a text word by word in English counts as much as what it makes of
+    the text as it stands, which the Players' examples in its language may meet.
+    """
+    vectors = embed(texts) if embed is not None else None
+    scores = catalogue.scores(texts, vectors, hidden)
+    if language == "en":
+        return texts, vectors, scores
+    english = [glossed(text, language) for text in texts]
+    vectors = embed(english) if embed is not None else None
+    return english, vectors, np.maximum(scores, catalogue.scores(english, vectors, hidden))
 
 
 def is_detail(prompt: str, start: int, end: int, mentions: Sequence[Mention]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from conductor.encoder.runtime import WIDTH
 from conductor.lexical import LexicalIndex
 from conductor.params.mentions import plain_request
 from conductor.words import content_words, fold
@@ -20,8 +21,16 @@ from symphony.types.players import FunctionSpec
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 Embed = Callable[[Sequence[str]], Vectors]
 
-MOST_CACHED = 50_000
-"""Texts whose vectors are kept between starts (75 MB)."""
+MOST_CACHED = 100_000
+"""Texts whose vectors are kept between starts, as 16-bit numbers (75 MB)."""
+WORDS_ALONE = 0.8
+"""What the likeness of words counts where that of meaning is not known yet."""
+OFFERED_EXAMPLES = 3
+"""Examples of a Player that is only offered which count: it is named where it would help, never composed with."""
+FIRST_OFFERS = 256
+"""So many texts of Players that are only offered are embedded with the others: the registry that ships is no larger."""
+AT_ONCE = 1_000
+"""Texts that are embedded between two writes of the kept vectors, where nobody waits for them."""
 
 BEST, MEAN, LEXICAL = 0.75, 0.25, 0.30
 """Weights of the best text, the mean of the best three, and the likeness of words, in a score."""
@@ -31,7 +40,8 @@ def key_texts(spec: FunctionSpec) -> list[str]:
     """The texts that stand for a Player: its description, its name in words, and its examples."""
     named = spec.function.replace("_", " ").replace("-", " ")
     extension = spec.extension.partition("/")[2].replace("-", " ")
-    return [spec.description, f"{extension} {named}", *map(plain_request, spec.examples)]
+    examples = spec.examples if spec.available else spec.examples[:OFFERED_EXAMPLES]
+    return [spec.description, f"{extension} {named}", *map(plain_request, examples)]
 
 
 class Catalogue:
@@ -42,6 +52,9 @@ class Catalogue:
         embed: the sentence encoder, or None: then words alone decide.
         cache_dir: where vectors are kept between starts, by a hash of each text and of the encoder.
         encoder_version: part of that hash.
+
+    Texts of Players that are only offered are not embedded here, for there may be ten thousand: those that no
+    earlier start has embedded are compared by their words until `go_on` has come to them.
     """
 
     def __init__(
@@ -60,11 +73,32 @@ class Catalogue:
         self.counts = np.array(counts, dtype=np.int64)
         self.lexical = LexicalIndex(self.texts)
         self.vectors: Vectors | None = None
+        self._embed, self._kept = embed, Kept(cache_dir, encoder_version)
+        self._open: list[int] = []
         if embed is not None and self.texts:
-            self.vectors = cached_vectors(self.texts, embed, cache_dir, encoder_version)
+            needed = [spec.available for spec, part in zip(self.functions, texts, strict=True) for _ in part]
+            known = self._kept.read(self.texts)
+            new = [p for p, text in enumerate(self.texts) if text not in known]
+            now = [p for p in new if needed[p]] + [p for p in new if not needed[p]][:FIRST_OFFERS]
+            known |= self._kept.embedded([self.texts[p] for p in now], embed)
+            self._open = [p for p, text in enumerate(self.texts) if text not in known]
+            self.vectors = np.zeros((len(self.texts), WIDTH), dtype=np.float32)
+            for place, text in enumerate(self.texts):
+                if text in known:
+                    self.vectors[place] = known[text]
         self.vocabulary = frozenset(w for text in self.texts for w in content_words(text))
         self._shares = self._word_shares()
         self.means = self._means()
+
+    def go_on(self, most: int = AT_ONCE) -> int:
+        """Embeds up to so many texts of Players that are only offered; answers with how many are left."""
+        if self._embed is None or self.vectors is None:
+            return 0
+        now, self._open = self._open[:most], self._open[most:]
+        known = self._kept.embedded([self.texts[place] for place in now], self._embed)
+        for place in now:
+            self.vectors[place] = known[self.texts[place]]
+        return len(self._open)
 
     def _means(self) -> Vectors | None:
         """One unit vector for each Player: the mean of its texts."""
@@ -87,7 +121,10 @@ class Catalogue:
         words = self.lexical.similarity(texts)
         if vectors is None or self.vectors is None:
             return self._pool(words, hidden)
-        meaning = self._pool(vectors @ self.vectors.T, hidden)
+        likeness: Vectors = vectors @ self.vectors.T
+        if self._open:
+            likeness[:, self._open] = WORDS_ALONE * words[:, self._open]
+        meaning = self._pool(likeness, hidden)
         return meaning + LEXICAL * self._pool(words, hidden)
 
     def _pool(self, similar: Vectors, hidden: np.ndarray[Any, Any] | None) -> Vectors:
@@ -145,29 +182,49 @@ def _stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") else word
 
 
-def cached_vectors(texts: Sequence[str], embed: Embed, folder: Path | None, version: str) -> Vectors:
-    """The texts' vectors; those that an earlier start has embedded come from the cache file.
+class Kept:
+    """Vectors that are kept between starts, in one file for each encoder.
 
     A file that is damaged or cannot be written costs the time of embedding and nothing else.
     """
-    if folder is None or not texts:
-        return embed(texts)
-    file = folder / f"keys-{version}.npz"
-    digests = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
-    known = _read_cache(file)
-    missing = [place for place, digest in enumerate(digests) if digest not in known]
-    if missing:
-        fresh = embed([texts[place] for place in missing])
-        known |= {digests[place]: fresh[row] for row, place in enumerate(missing)}
-        _write_cache(file, dict(list(known.items())[-MOST_CACHED:]))
-    return np.stack([known[digest] for digest in digests]).astype(np.float32)
+
+    def __init__(self, folder: Path | None, version: str) -> None:
+        self._file = folder / f"keys-{version}.npz" if folder is not None else None
+
+    def read(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        """The vectors of those of the texts that are kept, by text."""
+        known = _read_cache(self._file) if self._file is not None else {}
+        return {text: known[digest] for text in texts if (digest := _digest(text)) in known}
+
+    def embedded(self, texts: Sequence[str], embed: Embed) -> dict[str, Vectors]:
+        """The texts' vectors, embedded now and kept."""
+        if not texts:
+            return {}
+        # As they are kept, so that the first start and the next compare alike.
+        made = dict(zip(texts, embed(texts).astype(np.float16).astype(np.float32), strict=True))
+        if self._file is not None:
+            known = _read_cache(self._file) | {_digest(text): vector for text, vector in made.items()}
+            _write_cache(self._file, dict(list(known.items())[-MOST_CACHED:]))
+        return made
+
+
+def cached_vectors(texts: Sequence[str], embed: Embed, folder: Path | None, version: str) -> Vectors:
+    """The texts' vectors; those that an earlier start has embedded come from the cache file."""
+    kept = Kept(folder, version)
+    known = kept.read(texts)
+    known |= kept.embedded([text for text in dict.fromkeys(texts) if text not in known], embed)
+    return np.stack([known[text] for text in texts]).astype(np.float32) if texts else embed(texts)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _read_cache(file: Path) -> dict[str, Vectors]:
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            digests, vectors = stored["digests"], stored["vectors"]
-        if len(digests) == len(vectors) and vectors.dtype == np.float32 and np.isfinite(vectors).all():
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+            digests, vectors = stored["digests"], stored["vectors"].astype(np.float32)
+        if len(digests) == len(vectors) and np.isfinite(vectors).all():
             return dict(zip(map(str, digests), vectors, strict=True))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
@@ -180,7 +237,11 @@ def _write_cache(file: Path, known: dict[str, Vectors]) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as opened:
-            np.savez(opened, digests=np.array(list(known)), vectors=np.stack(list(known.values())))
+            np.savez(
+                opened,
+                digests=np.array(list(known)),
+                vectors=np.stack(list(known.values())).astype(np.float16),
+            )
         temporary.replace(file)
     except OSError:
         temporary.unlink(missing_ok=True)

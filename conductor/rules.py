@@ -27,9 +27,8 @@ def by_rules(episode: Episode, candidates: Sequence[int]) -> Choice:
     for clause in range(len(episode.by_clause)):
         if coverage[clause] >= 0.92:
             continue
-        scores = np.where(episode.usable, episode.by_clause[clause], -1.0)
-        best = int(scores.argmax())
-        if scores[best] >= floor and best in candidates:
+        best = episode.clause_top[clause]
+        if episode.usable[best] and episode.by_clause[clause, best] >= floor and best in candidates:
             wanted.append((episode.table.roles[best].order, clause, best))
     wanted += _by_words(episode, candidates)
     wanted += [
@@ -46,9 +45,6 @@ def by_rules(episode: Episode, candidates: Sequence[int]) -> Choice:
 
 def _by_words(episode: Episode, candidates: Sequence[int]) -> list[tuple[int, int, int]]:
     """Candidates for which a word of the prompt speaks that nothing in the draft accounts for."""
-    evidence = episode.open_evidence()
-    return [
-        (episode.table.roles[c].order, int(episode.best_clause[c]), c)
-        for c in candidates
-        if evidence[c] >= TELLING
-    ]
+    chosen = np.asarray(candidates, dtype=np.intp)
+    telling = chosen[episode.open_evidence()[chosen] >= TELLING].tolist()
+    return [(episode.table.roles[c].order, int(episode.best_clause[c]), c) for c in telling]

@@ -36,6 +36,20 @@ _FORM_OF = re.compile(
 """`draw a line chart of X`: what comes before `of X` may be the form in which X is shown."""
 
 
+_TOLD = re.compile(
+    r"\W*(?:i|we|ich|wir|je|j|nous|yo|nosotros)\b(?!.*\b(?:want|need|would|like|wish|wonder|ask|who|what|which|where|when|how|why|"
+    r"show|give|tell|möchte|möchten|will|wollen|brauche|brauchen|hätte|wüsste|suche|veux|voudrais|besoin|cherche|"
+    r"aimerais|quiero|quisiera|necesito|busco|welche[rsnm]?|wer|wie|wo|qui|quels?|quelles?|combien)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""`I inherited this project yesterday`: a sentence that tells of its writer and asks for nothing."""
+
+
+def is_told(text: str) -> bool:
+    """Whether a clause only tells of its writer, and holds no wish."""
+    return _TOLD.match(text) is not None and "?" not in text
+
+
 def word_list(name: str) -> frozenset[str]:
     """The words of a file of `lexicon/`; lines that begin with # are comments."""
     lines = (LEXICON / name).read_text(encoding="utf-8").splitlines()

@@ -20,6 +20,11 @@ _INLINE = re.compile(
     rf"(?:command\s+|befehl\s+|commande\s+|comando\s+)?)(?P<c>(?:{_PROGRAMS}|\.{{0,2}}/?[\w.-]+/[\w./-]+\.(?:sh|py|js|rb|pl))"
     rf"(?:\s+(?!(?:and|und|et|y|then|in|on|please|aus|for|to|with|from)\b)[\w./:=*@+-]+)*)(?=\s|$|[.,;?!])",
 )
+_TYPED = re.compile(
+    rf"^\s*(?P<c>{_PROGRAMS}(?:\s+(?!(?:a|an|the|all|every|me|my|our|of|for|in|and|with|to|from|on|as|it|this)\b)[\w./:=*@+-]+){{1,5}})\s*[.!?]?\s*$"
+)
+"""A whole prompt as it would be typed in a terminal; `make a chart` and `find dead code` are none, see below."""
+_VERBS = frozenset(("make", "find", "go", "cat", "echo", "just"))
 _SCRIPT = re.compile(r"(?<![\w/])(?P<c>\.{0,2}/?(?:[\w.-]+/)+[\w.-]+\.(?:sh|py|js|rb))\b")
 
 _PURPOSES = {
@@ -52,6 +57,9 @@ def command_of(
     """The command's words, or None when the prompt asks for none that can be known."""
     for mention in quoted:
         return _split(mention.value)
+    typed = _TYPED.match(prompt)
+    if typed is not None and _is_typed(typed.group("c").split(), project):
+        return _split(typed.group("c"))
     for text in (clause, prompt):
         for pattern in (_INLINE, _SCRIPT):
             match = pattern.search(text)
@@ -62,6 +70,16 @@ def command_of(
         if words:
             return _conventional(words[0], project)
     return None
+
+
+def _is_typed(words: Sequence[str], project: ProjectFacts | None) -> bool:
+    """Whether words are a command and no sentence: the program is no everyday verb, or is used like a program."""
+    if words[0] not in _VERBS:
+        return True
+    if any(word.startswith("-") for word in words[1:]):
+        return True
+    has_rules = project is not None and "Makefile" in project.files
+    return words[0] == "make" and len(words) == 2 and has_rules
 
 
 def _split(command: str) -> list[str] | None:

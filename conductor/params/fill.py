@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from conductor.context import ProjectFacts
+from conductor.gloss import glossed, language_of
 from conductor.params.commands import command_of
 from conductor.params.mentions import LANGUAGES, Mention
 from conductor.params.phrases import named_pattern, object_phrase
@@ -42,12 +43,11 @@ _TITLED = re.compile(
     re.IGNORECASE,
 )
 _NEGATED = r"(?:no|not|without|except|ohne|nicht|keine|sans|sin)\s+(?:\w+\s+)?"
-_SYNONYMS = {"average": "mean", "total": "sum", "durchschnitt": "mean", "summe": "sum", "unique": "distinct",
-             "bars": "bar", "lines": "line", "balkendiagramm": "bar", "kuchendiagramm": "pie",
-             "liniendiagramm": "line", "size": "size", "biggest": "size", "largest": "size", "big": "size",
-             "smallest": "size", "größten": "size", "recent": "modified", "recently": "modified",
-             "golang": "go", "add": "sum", "adds": "sum", "moyenne": "mean", "promedio": "mean", "suma": "sum",
-             "highest": "max", "lowest": "min", "horizontal": "barh", "points": "scatter"}  # fmt: skip
+_SYNONYMS = {"average": "mean", "total": "sum", "unique": "distinct", "bars": "bar", "lines": "line", "curve": "line",
+             "size": "size", "biggest": "size", "largest": "size", "big": "size", "heaviest": "size",
+             "smallest": "size", "recent": "modified", "recently": "modified", "newest": "modified",
+             "golang": "go", "add": "sum", "adds": "sum", "highest": "max", "lowest": "min", "horizontal": "barh",
+             "points": "scatter"}  # fmt: skip
 """Everyday words for values that programs call otherwise."""
 
 
@@ -203,8 +203,9 @@ def _choice(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
     for mention in scope.of("language"):
         if mention.value in choices:
             return choices[mention.value], mention
+    language = language_of(scope.prompt)
     for text in (scope.clause, scope.prompt):
-        for word in re.findall(r"[^\W_]+", text):
+        for word in re.findall(r"[^\W_]+", f"{text} {glossed(text, language)}" if language != "en" else text):
             plain = fold(word)
             for form in (plain, fold(_SYNONYMS.get(word.lower(), ""))):
                 # One-letter choices are too easily met by chance.

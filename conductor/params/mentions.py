@@ -87,7 +87,8 @@ _AND_PERSON = re.compile(
 _NO_PERSON = word_list("no_names.txt")
 _BY_COLUMN = re.compile(
     r"\b(?:by|per|each|for each|every|group(?:ed)? by|pro|je|nach|par|por)\s+(?:the\s+|their\s+|its\s+)?"
-    r"(?P<v>[a-z][\w-]*(?:\s*(?:,|and|und|et|y)\s+(?:by\s+|then by\s+)?[a-z][\w-]*(?=\s*(?:$|[,.;?!)])))?)",
+    r"(?P<v>[a-z][\w-]*(?:(?:\s*,?\s*(?:and|und|et|y)\s+|\s*,\s+(?=(?:then\s+)?by\s))(?:by\s+|then by\s+)?"
+    r"[a-z][\w-]*(?=\s*(?:$|[,.;?!])))?)",
     re.IGNORECASE,
 )
 _COLUMNS = re.compile(
@@ -118,7 +119,7 @@ _OPERATORS = {
 }
 _SYMBOL = {word: symbol for symbol, words in _OPERATORS.items() for word in words.split(",")}
 _DESCENDING = re.compile(
-    r"\b(?:descending|largest first|biggest first|highest first|most first|newest first|latest first|"
+    r"\b(?:descending|largest first|biggest first|highest first|most first|newest first|latest first|most recent first|"
     r"absteigend|décroissant|descendente)\b", re.IGNORECASE)  # fmt: skip
 _CODE = re.compile(
     r"\b(?:[a-z]+_[a-z0-9_]+|[A-Z]+_[A-Z0-9_]+|[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*|\w+\(\)?)(?=\W|$)"
@@ -134,6 +135,13 @@ _SOME_FOLDER = re.compile(
 _MEASURE = re.compile(
     r"\b(?:sum(?:me)?|total|average|mean|median|add(?:s|ing)? up|durchschnitt(?:liche[nr]?)?|moyenne|suma|promedio)\s+"
     r"(?:of\s+|der\s+|des\s+|de\s+|up\s+)?(?:the\s+|all\s+)?(?P<v>[a-z_]\w*)", re.IGNORECASE)  # fmt: skip
+_IN_TIME = re.compile(
+    r"\b(?:(?:most\s+recent|newest|latest|oldest|neueste|älteste|plus\s+récents?|más\s+recientes?)\s+"
+    r"(?:first|zuerst|d'abord|primero)|chronological(?:ly)?|chronologisch)\b", re.IGNORECASE)  # fmt: skip
+_BY_NAME = re.compile(
+    r"\b(?:alphabetical(?:ly)?|alphabetisch|alphabétique(?:ment)?|alfabétic\w+)\b", re.IGNORECASE
+)
+"""Orders that say their column without naming it."""
 _URL = re.compile(r"\bhttps?://[^\s,;]*")
 _RANGE = re.compile(
     r"\b(?:between|from|compare|diff|vergleiche|compara|zwischen|entre)\s+(?P<a>[\w./-]+)\s+(?:and|to|with|against|und|mit|et|y|con|a|avec)\s+(?P<b>[\w./-]+)|"
@@ -301,6 +309,9 @@ def _columns(text: str) -> list[Mention]:
             names = [n for n in names if n and n not in ("the", "a", "an", "of", "it", "me")]
             if names and fold(names[0]) not in _NO_PERSON:
                 found.append(Mention("columns", tuple(names), match.start(), match.end()))
+    if not found:
+        for pattern, column in ((_IN_TIME, "date"), (_BY_NAME, "name")):
+            found += [Mention("columns", (column,), *m.span()) for m in pattern.finditer(text)]
     for match in _MEASURE.finditer(text):
         if match.group("v").lower() not in ("number", "of", "by", "per", "and", "for", "them", "it"):
             found.append(Mention("measure", match.group("v").lower(), *match.span("v")))

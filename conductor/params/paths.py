@@ -19,8 +19,9 @@ _FOLDER = re.compile(r"(?<![\w:/@.])(?:\.{0,2}/)?[\w.@-]+/(?:[\w.@-]+/)*[\w.@-]*
 _NAMED_FOLDER = re.compile(
     r"\b(?:(?:in|under|inside|within|below|of|from|for|on|across|im|unter|für|dans|pour|en|para|"
     r"(?:limit(?:ed)?|restrict(?:ed)?|narrow(?:ed)?)\s+(?:it\s+|them\s+|this\s+|that\s+)?(?:down\s+)?to)\s+(?:the\s+|my\s+|our\s+|le\s+|la\s+|el\s+|dem\s+)?)"
-    r"(?P<a>[\w.-]+)(?:\s+(?:folder|directory|dir|module|package|ordner|verzeichnis|dossier|carpeta))?\b|"
-    r"\b(?:the\s+)?(?P<b>[\w.-]+)\s+(?:folder|directory|dir|ordner|verzeichnis)\b|"
+    r"(?P<a>(?!(?:folder|directory|dir|ordner|verzeichnis|dossier|carpeta)\s)[\w.-]+)(?:\s+(?:folder|directory|dir|module|package|ordner|verzeichnis|dossier|carpeta))?\b|"
+    r"\b(?:the\s+)?(?P<b>(?!(?:in|im|of|under|inside|within|from|de|du|del|dans|en|unter)\s)[\w.-]+)\s+(?:folder|directory|dir|ordner|"
+    r"verzeichnis)\b|"
     r"\b(?:ordner|verzeichnis|dossier|carpeta|folder|directory)\s+(?P<c>[\w.-]+)",
     re.IGNORECASE,
 )

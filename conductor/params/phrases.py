@@ -9,6 +9,8 @@ from conductor.words import fold
 _OBJECT = [
     re.compile(p, re.IGNORECASE)
     for p in (
+        r"\b(?:the|das|le|la|el)\s+(?:word|string|term|text|name|wort|begriff|mot|chaîne|terme|texte|palabra|cadena|"
+        r"término|texto)\s+(?P<o>[\w.$/-]+)(?!\s+(?:file|datei|fichier|archivo)\b)",
         r"\b(?:search|grep|look|suche|scan|query|cherche|busca)\b[^.?!]*?\b(?:for|nach|on)\s+(?P<o>[^.?!,;]+)",
         r"\b(?:where (?:is|are|does|do (?:we|you|i)(?: still)? (?:use|call))|wo wird|où est|dónde (?:está|aparece))\s+"
         r"(?:the\s+(?:function|class|variable|constant)\s+|die funktion\s+|la función\s+|la variable\s+)?"

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from conductor.episode import Table
+from conductor.gloss import language_of
 from conductor.params.mentions import plain_request
+from conductor.reading import understood
 from conductor.refusal import FACTS, Judge, foreign_requests
 from conductor.retrieval import Embed
 from conductor.training.levels import World
@@ -36,10 +38,8 @@ def facts_of_world(
     rows, marks = [], []
     for texts, mark in ((positive, 1.0), (negative, 0.0)):
         for text in texts:
-            bare = plain_request(text)
-            vector = embed([bare])
-            scores = table.catalogue.scores([bare], vector)[0]
-            rows.append(judge.facts(bare, vector[0], scores))
+            read, own, scores = understood(table.catalogue, [plain_request(text)], language_of(text), embed)
+            rows.append(judge.facts(read[0], own[0] if own is not None else None, scores[0]))
             marks.append(mark)
     return rows, marks
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from conductor.draft import Typing, gathers, required_inputs
 from conductor.episode import Role
+from conductor.gloss import language_of
 from symphony.types.players import FunctionSpec
 from symphony.types.port_types import TypeLattice
 
@@ -41,26 +42,6 @@ _DETAILS = {
     "fr": (" dans src/", " des 30 derniers jours", " depuis janvier"),
     "es": (" en src/", " de los últimos 30 días", " desde enero"),
 }  # fmt: skip
-_FLAGS = {
-    "de": " der die das und ist im alle aus wie wer welche welcher zeige eine einen den dem des nach mit von "
-    "dateien datei liste nur schreibe erstelle fasse lies zähle finde suche führe als sind wird anzahl autoren ",
-    "fr": " le la les des du est et dans quels quelles quel fichier fichiers qui avec par une un affiche lis trouve "
-    "liste cherche rédige fais combien l'essentiel où résume exporte dessine ",
-    "es": " el los las del qué cuántas cuáles es y en con una un por lista muestra archivo archivos código busca "
-    "escribe crea lee encuentra quién resume exporta dibuja más ",
-}
-
-
-def language_of(text: str) -> str:
-    """A rough guess by function words; English when nothing speaks against it."""
-    words = text.lower().replace("'", "' ").split()
-    hits = {lang: sum(f" {w} " in flags for w in words) for lang, flags in _FLAGS.items()}
-    best = max(hits, key=lambda lang: hits[lang])
-    return (
-        best
-        if hits[best] and hits[best] >= sum(w in ("the", "of", "a", "to", "is", "in") for w in words)
-        else "en"
-    )
 
 
 @dataclass(slots=True)

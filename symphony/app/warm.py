@@ -18,6 +18,8 @@ def main() -> None:
     catalogue = build_catalogue(bundled, offered)
     conductor = Conductor.load(encoder_files())
     conductor.index([*catalogue.composable(), *catalogue.offered], catalogue.lattice, encoder_files())
+    while conductor.go_on():
+        pass
 
 
 if __name__ == "__main__":

@@ -156,10 +156,11 @@ class NestedRuns:
         cast = self._cast(root_of(call.run))
         melody = await self._melody(call)
         until = str(call.params.get("until") or "")
+        wanted = str(call.params.get("output") or "")
         value = call.inputs.get("value")
         for number in range(1, int(call.params.get("times") or 10) + 1):
             child = f"{call.run}/{call.node}/{number}"
-            value = await self._once(call.run, child, melody, cast, value, f"Round {number}: node ")
+            value = await self._once(call.run, child, melody, cast, value, f"Round {number}: node ", wanted)
             if until and evaluate(until, {"value": value}):
                 break
         return {"value": value}
@@ -259,9 +260,11 @@ class NestedRuns:
         folder = str(folder_of(self._folder, child))
         return compile_plan(melody, cast, run=child, run_dir=folder, inside=inner)
 
-    async def _once(self, parent: str, child: str, melody: Melody, cast: Cast, value: Any, words: str) -> Any:
+    async def _once(
+        self, parent: str, child: str, melody: Melody, cast: Cast, value: Any, words: str, wanted: str = ""
+    ) -> Any:
         ports = [] if value is None else open_inputs(melody, cast.catalogue)
-        outputs = answer_ports(melody, cast.catalogue)
+        outputs = answer_ports(melody, cast.catalogue, wanted)
         plan = with_value(self._plan(melody, cast, child), ports, value)
         made = await self._play(parent, child, plan, lambda n: words + n, [p.node for p in outputs], 0)
         return answer(outputs, made)

@@ -75,11 +75,13 @@ _SPECS = (
         {"value": "any"},
         {
             "melody": _NESTED,
+            "output": ParamSpec("string", "output port that is its answer; the first one when not given"),
             "times": ParamSpec("integer", "at most so many rounds", default=10, minimum=1, maximum=1000),
             "until": ParamSpec(
                 "string", "ends the loop once it holds of `value`, such as `value > 3`", default=""
             ),
         },
+        frozenset({"value"}),
     ),
     _spec(
         "approve",

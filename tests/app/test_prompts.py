@@ -154,3 +154,41 @@ def test_an_extension_that_would_help_is_named(
     assert json.loads(done.out)["extensions"] == [extension]
     # What is installed is not refused for it.
     assert symphony("compose", "Find dead code", "--project", repository, "--json").code == 0
+
+
+def test_each_file_of_a_kind_is_summarised_in_one_report(
+    symphony: Callable[..., Any], tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "notes").mkdir()
+    for name in ("apples", "pears"):
+        (project / "notes" / f"{name}.md").write_text(
+            f"The {name} grow on trees and are eaten fresh in autumn.\n"
+        )
+    (project / "notes" / "plums.txt").write_text("Nothing about plums.\n")
+    answer = play(symphony, "summarise every Markdown file under notes and write a report", project)
+    assert {"symphony/control#map", "symphony/report#markdown"} <= players(answer)
+    report = content(symphony, answer, "report.md")
+    for name in ("apples", "pears"):
+        assert f"## notes/{name}.md" in report and f"The {name} grow on trees" in report
+    assert "plums" not in report
+    assert report.index("notes/apples.md") < report.index("notes/pears.md")
+
+
+def test_tests_are_run_again_until_they_pass(symphony: Callable[..., Any], tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "test_luck.py").write_text(
+        "import pathlib, unittest\n\n\nclass Luck(unittest.TestCase):\n    def test_third(self):\n"
+        "        tries = pathlib.Path('tries.txt')\n"
+        "        with tries.open('a') as opened:\n            opened.write('x')\n"
+        "        self.assertEqual(tries.read_text(), 'xxx')\n"
+    )
+    answer = play(symphony, "run the tests until they pass, at most 5 times", project)
+    assert players(answer) == {"symphony/control#loop"}
+    (loop,) = answer["run"]["nodes"]
+    told = "".join(symphony("artifacts", "show", one).out for one in loop["artifacts"])
+    assert "'x' != 'xxx'" in told and "'xx' != 'xxx'" in told and "'xxxx'" not in told, (
+        "it ends with the third"
+    )

@@ -44,3 +44,20 @@ def test_no_prompt_copies_an_example() -> None:
         if len(words) > 3 and any(len(words & e) / len(words) > 0.8 for e in examples if e):
             copied.append(line["prompt"])
     assert copied == []
+
+
+def test_no_natural_prompt_shares_most_of_its_words_with_an_example() -> None:
+    from .judging import prompts
+
+    def words(text: str) -> set[str]:
+        return set(re.findall(r"\w+", text.lower()))
+
+    examples = {e: words(e) for spec in bundled()[0] for e in spec.examples}
+    earlier = {line["prompt"]: words(line["prompt"]) for line in [*prompts(), *prompts("unseen.jsonl")]}
+    near = [
+        (line["prompt"], other)
+        for line in prompts("natural_*.jsonl")
+        for other, theirs in {**examples, **earlier}.items()
+        if len(words(line["prompt"]) & theirs) >= 0.6 * len(words(line["prompt"]))
+    ]
+    assert near == []

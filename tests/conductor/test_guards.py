@@ -46,7 +46,7 @@ def edges(made: Composition, kind: str) -> set[tuple[str, str, str]]:
             "report",
             "len(value) > 10",
         ),
-        ("if there are no lint findings, run the tests", "lint.findings", "run", "len(value) == 0"),
+        ("if there are no lint findings, run the tests", "lint.findings", "test", "len(value) == 0"),
         (
             "draw a chart of the commits per author if there are at least five commits",
             "",
@@ -82,8 +82,19 @@ def test_a_condition_on_nothing_is_named(conductor: Conductor) -> None:
     ],
 )
 def test_until_it_works_is_tried_again(conductor: Conductor, prompt: str, attempts: int) -> None:
-    (run,) = nodes(compose(conductor, prompt), "shell#run")
-    assert run["retry"]["attempts"] == attempts
+    (loop,) = nodes(compose(conductor, prompt), "control#loop")
+    (inner,) = loop["params"]["melody"]["nodes"]
+    assert inner["player"] == "symphony/shell#test", "tests that fail are an answer, no failure"
+    assert (loop["params"]["times"], loop["params"]["output"], loop["params"]["until"]) == (
+        attempts,
+        "passed",
+        "value",
+    )
+
+
+def test_what_fails_is_tried_again_until_it_works(conductor: Conductor) -> None:
+    (run,) = nodes(compose(conductor, "run make check until it passes, at most 4 times"), "shell#run")
+    assert run["retry"]["attempts"] == 4
 
 
 @pytest.mark.parametrize("words", ["but ask me first", "after my approval", "aber frag mich vorher"])

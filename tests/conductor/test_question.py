@@ -101,7 +101,7 @@ def test_there_is_never_a_second_question(conductor: Conductor) -> None:
 
 
 def test_two_players_that_fit_alike_are_asked_about_and_the_answer_is_played(conductor: Conductor) -> None:
-    prompt = "history of src/parser.py over the last 6 months"
+    prompt = "activity of the team"
     first = compose(conductor, prompt)
     assert first.question is not None and first.question["name"] == player_question(prompt)
     assert MARGIN < 0.1, "only what is close is asked about"
