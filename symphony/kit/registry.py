@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
@@ -48,7 +50,7 @@ class Entry:
                 remedy="update Symphony or choose another registry",
             ) from None
 
-    @cached_property
+    @property
     def words(self) -> str:
         """What a search looks at, in lower case; read without building the manifest."""
         head = self.document.get("extension", {})
@@ -138,9 +140,32 @@ class Registry:
     def find(self, query: str) -> list[Entry]:
         """As `search`, all without words; no manifest is read for it."""
         words = query.lower().split()
-        hits = [entry for entry in self._newest if all(word in entry.words for word in words)]
-        hits.sort(key=lambda entry: -sum(word in entry.name for word in words))
-        return hits
+        hits: Iterable[int] = range(len(self._newest)) if not words else self._having(words[0])
+        text, ends = self._text
+        for word in words[1:]:
+            hits = [i for i in hits if text.find(word, ends[i], ends[i + 1]) >= 0]
+        # Those of each number of words in the name keep their order.
+        ranked: list[list[Entry]] = [[] for _ in range(len(words) + 1)]
+        for entry in map(self._newest.__getitem__, hits):
+            ranked[sum([word in entry.name for word in words])].append(entry)
+        return [entry for rank in reversed(ranked) for entry in rank]
+
+    def _having(self, word: str) -> Iterator[int]:
+        """The entries of `_newest` whose text has a word, in one pass over the text of all."""
+        text, ends = self._text
+        at = text.find(word)
+        while at >= 0:
+            index = bisect_right(ends, at) - 1
+            yield index
+            at = text.find(word, ends[index + 1])
+
+    @cached_property
+    def _text(self) -> tuple[str, list[int]]:
+        """What is searched, of all entries one after the other, and where each ends. No word has a line's end in it, so
+        that none is found across two.
+        """
+        texts = [f"{entry.words}\n" for entry in self._newest]
+        return "".join(texts), [0, *accumulate(map(len, texts))]
 
     def package(self, entry: Entry) -> Package:
         """The package of an entry, checked against the index and the trusted keys.

@@ -85,6 +85,7 @@ class Grant:
         return f"{verb} the files {rest} of {where}"
 
 
+@lru_cache(maxsize=4096)
 def parse_grant(text: str) -> Grant:
     """The grant that `text` writes, in normal form (a host gets its port, a bare folder its `/**`).
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benches.registry_entries import write_registry
 from symphony.errors import BadInput, SignatureInvalid
 from symphony.kit.embed import embed, main
 from symphony.kit.registry import Registry
@@ -79,3 +80,24 @@ def test_the_same_version_twice_is_refused(make_extension: MakeExtension, tmp_pa
     sources = [make_extension(base=tmp_path / name) for name in ("a", "b")]
     with pytest.raises(BadInput, match="there twice"):
         embed(tmp_path / "registry", sources)
+
+
+def test_searching_is_what_looking_at_each_entry_would_find(tmp_path: Path) -> None:
+    registry = Registry.open(write_registry(tmp_path / "registry", 300))
+    entries = registry.find("")
+    assert [entry.name for entry in entries] == registry.names()
+    name = entries[7].name
+    for query in (
+        "chart",
+        "release1 chart",
+        "e",
+        name,
+        name[2:],
+        f"{name} run",
+        "Chart TABLE1",
+        "no such word at all",
+    ):
+        words = query.lower().split()
+        having = [entry for entry in entries if all(word in entry.words for word in words)]
+        having.sort(key=lambda entry: -sum(word in entry.name for word in words))
+        assert [entry.name for entry in registry.find(query)] == [entry.name for entry in having], query
