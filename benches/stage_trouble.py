@@ -189,9 +189,13 @@ def flooded(name: str) -> Row:
                 "context": {"run": "", "node": key, "project": None, "attempt": 1},
             }
             runtime.call_player(token, key, body, 60.0)
-            await_event(runtime, lambda e: e["event"] == "progress", key)
+            await_event(runtime, lambda e: e["event"] == "progress" and e["node"] == key, key)
+            flooder = Path(f"/proc/{runtime.player_states()[key]['pid']}")
             took = work()
             runtime.unregister_player(key)
+            # It takes no order while it floods and is ended after a moment; until then nothing is quiet.
+            while flooder.exists():
+                time.sleep(0.01)
             return took
 
         how = (

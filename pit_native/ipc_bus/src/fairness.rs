@@ -8,13 +8,14 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Of a thread's time, what all sessions together get that want more than that, while another one is at work.
-const SHARE: f64 = 0.1;
+/// Of a thread's time, what all sessions together get that want more than that, while another one is at work. To wake
+/// for them, and to look for others between, costs about as much again: together a tenth.
+const SHARE: f64 = 0.05;
 /// What a session works off while it is read, of a thread's time. Less than its share: several that are read in turn
 /// see each other's time go by.
 const PAID: f64 = SHARE / 2.0;
 /// Work that a session may owe before it is left alone, and half of what it owes afterwards.
-const CREDIT: Duration = Duration::from_micros(500);
+const CREDIT: Duration = Duration::from_millis(1);
 /// A session is at work when its last message is not older.
 const LATELY: u32 = 100;
 /// A message takes no longer than this and [`A_BYTE`] for each of its bytes. What seems to is another thread's time.
