@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -117,6 +118,14 @@ def test_the_pool_s_memory_is_its_limit_and_what_it_learns_stays_in_the_home(hom
         pit._close_store()
         habits = home / "habits"
         habits.write_bytes(habits.read_bytes()[:-1])
+
+
+def test_the_metrics_tell_how_often_a_player_was_warm_and_how_often_it_was_foreseen(home: Path) -> None:
+    pit = Pit(Home(home), configured(home), Path("unused"))
+    counts = {"allocations": 8, "waits": 2, "predicted_hits": 3, "predicted_misses": 1}
+    pit.runtime = cast(Any, SimpleNamespace(stats=lambda: {"players": counts}))
+    figures = pit.pool_figures()
+    assert (figures["warm_share"], figures["predicted_share"]) == (0.75, 0.75)
 
 
 class Registrar:

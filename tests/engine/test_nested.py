@@ -69,6 +69,22 @@ async def test_map_of_an_empty_list(stage: Stage) -> None:
     assert stage.output(run, "map") == {"items": []}, run
 
 
+async def test_map_over_ten_thousand_items_keeps_their_order(stage: Stage) -> None:
+    rows = "".join(f"{i},x\n" for i in range(10_000))
+    (stage.project / "many.csv").write_text(f"number,other\n{rows}")
+    source = {
+        "id": "csv",
+        "kind": "operator",
+        "player": "symphony/data#parse_csv",
+        "params": {"path": "many.csv"},
+    }
+    params = {"columns": ["number"]}
+    each = control("map", "map", player="symphony/data#select", input="items", params=params)
+    run = await stage.play(melody("many", [source, each], "csv.items > map.items"))
+    assert run["run"]["status"] == "succeeded", run["run"]["error"]
+    assert stage.output(run, "map") == {"items": [[{"number": i}] for i in range(10_000)]}
+
+
 async def test_an_error_names_the_item_and_resume_keeps_the_others(stage: Stage) -> None:
     script = 'read -r x || true; if [ "$x" = b ] && ! [ -e ok ]; then echo no >&2; exit 3; fi; date +%s%N'
     params = {"command": ["sh", "-c", script]}
