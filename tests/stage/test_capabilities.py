@@ -258,10 +258,10 @@ def test_a_redirect_is_checked_again_and_takes_no_secret_along(site: int) -> Non
 def test_a_name_that_leads_to_a_private_address_is_refused(
     site: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def rebound(*_: object, **__: object) -> list[Any]:
+    def rebound(*_: object, **__: object) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", site))]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", rebound)
+    monkeypatch.setattr(socket, "getaddrinfo", rebound)
     door = http.capabilities()["http.request"]
     with pytest.raises(PermissionDenied, match="private"):
         ask(
