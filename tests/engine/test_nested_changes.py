@@ -127,7 +127,7 @@ async def test_steps_inside_of_a_melody_are_links_of_the_chain(stage: Stage) -> 
     assert seen["m/between"] == "a=one two three"
     assert seen["m/deep/see"] == seen["end"] == "a=one two three; b=one two three"
     assert await sets(stage, run) == [("first", False), ("m/second", False), ("m/deep/third", False)]
-    await stage.host.services.changes.apply_run(run["run"]["id"])
+    await stage.host.apply_run_changes(run["run"]["id"])
     assert (stage.project / "b").read_text() == "one\ntwo\nthree\n"
 
 
