@@ -12,7 +12,7 @@ from conductor.document import melody_name, node_entry
 from conductor.draft import DraftNode, gathers, required_inputs
 from conductor.episode import Episode, Table
 from conductor.gloss import glossed, language_of
-from conductor.params.mentions import LANGUAGES
+from conductor.params.languages import LANGUAGES
 from conductor.words import content_words
 from symphony.melody.control import EXTENSION
 
@@ -44,7 +44,7 @@ _PRONOUN = re.compile(
     re.I,
 )
 _POSSESSIVE = re.compile(r"\b(?:its|their|his|her|seine[nrsm]?|ihre[nrsm]?|ses|sus?)\s+", re.I)
-_CLAUSE_END = re.compile(r"\s+(?:and|und|et|y|then|dann|puis|luego)\s|[,;.?!]|$", re.I)
+_CLAUSE_END = re.compile(r"\s+(?:and|und|et|y|then|dann|puis|luego)\s|[,;?!]|\.(?=\s|$)|$", re.I)
 _FILE, _PERSON = "each-one", "Eachone"
 """The file, without an ending, and the person that stand for all of them while the action is composed."""
 _KINDS = {
@@ -76,6 +76,8 @@ def each_in(prompt: str) -> Each | None:
     if match is None:
         return None
     items = match.group("items").strip()
+    if _PRONOUN.search(items):
+        return None  # the action has begun without a comma, and nobody knows where
     kind = _kind(glossed(items, language))
     if not kind or (match.re is _LAST and re.search(rf"\s{_RELATIVE}\s", items, re.I) is None):
         return None

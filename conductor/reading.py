@@ -168,6 +168,9 @@ def texts_of(prompt: str, mentions: Sequence[Mention], clauses: Sequence[Clause]
             ending = mention.value.rpartition(".")[2] if "." in mention.value else "txt"
             letters[mention.start] = f"file.{ending}"
             letters[mention.start + 1 : mention.end] = [""] * (mention.end - mention.start - 1)
+        if mention.kind == "code" and "." in str(mention.value):
+            letters[mention.start] = "name"
+            letters[mention.start + 1 : mention.end] = [""] * (mention.end - mention.start - 1)
         if mention.kind == "folder":
             before = _PREPOSITION.search(prompt[: mention.start])
             start = before.start() if before is not None else mention.start

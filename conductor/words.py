@@ -22,7 +22,7 @@ _JOINT = re.compile(
 )
 _ATTACHED = re.compile(
     r"\s+(?=(?:with|as|into|in form of|using|mit|als|avec|comme|con|como)\s+(?:an?\s+|some\s+|the\s+|one\s+|"
-    r"einem?\s+|einer\s+|eine\s+|une?\s+|una\s+)?[^\W\d]{4,}|in\s+(?:an?|one|einem|einer|une?|una)\s+[^\W\d]{4,}|"
+    r"einem?\s+|einer\s+|eine\s+|une?\s+|una\s+)?[^\W\d]{3,}|in\s+(?:an?|one|einem|einer|une?|una)\s+[^\W\d]{3,}|"
     r"(?:saved|stored|written|exported|sorted|ordered|grouped|filtered|drawn|plotted|shown|gespeichert|sortiert|"
     r"gruppiert|gefiltert|gezeichnet)\s)",
     re.IGNORECASE,

@@ -11,7 +11,7 @@ from typing import Any
 from conductor.context import ComposeContext, Composition, ProjectFacts
 from conductor.core import Conductor
 from conductor.evaluate.lines import read_lines
-from conductor.params.mentions import LANGUAGES
+from conductor.params.languages import LANGUAGES
 from symphony.errors import BadInput
 from symphony.stage.manifest import load_manifest
 from symphony.types.players import FunctionSpec

@@ -12,7 +12,8 @@ from typing import Any
 from conductor.context import ProjectFacts
 from conductor.gloss import glossed, language_of
 from conductor.params.commands import command_of
-from conductor.params.mentions import LANGUAGES, Mention
+from conductor.params.languages import LANGUAGES
+from conductor.params.mentions import Mention
 from conductor.params.phrases import named_pattern, object_phrase
 from conductor.words import content_words, fold
 from symphony.types.players import FunctionSpec, ParamSpec

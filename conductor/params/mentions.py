@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from conductor.context import ProjectFacts
+from conductor.params.languages import LANGUAGES
 from conductor.params.paths import path_mentions
 from conductor.params.tables import with_columns
 from conductor.params.times import time_mentions, without_spans_of_time
@@ -92,7 +93,8 @@ _BY_COLUMN = re.compile(
     re.IGNORECASE,
 )
 _COLUMNS = re.compile(
-    r"\b(?:columns?|fields?|spalten?|colonnes?|columnas?)\s+(?P<v>[\w-]+(?:\s*(?:,|and|und|et|y)\s+[\w-]+)*)",
+    r"\b(?:columns?|fields?|spalten?|colonnes?|columnas?)\s+(?P<v>[\w-]+"
+    r"(?:\s+(?:and|und|et|y)\s+[\w-]+|\s*,\s*(?:(?:and|und|et|y)\s+)?[\w-]+(?=\s*(?:$|[,.;?!]|(?:and|und|et|y)\s)))*)",
     re.IGNORECASE,
 )
 _COMPARED = re.compile(
@@ -124,6 +126,8 @@ _DESCENDING = re.compile(
 _CODE = re.compile(
     r"\b(?:[a-z]+_[a-z0-9_]+|[A-Z]+_[A-Z0-9_]+|[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*|\w+\(\)?)(?=\W|$)"
 )
+_DOTTED = re.compile(r"(?<![\w./@-])[A-Za-z_]\w+(?:\.[A-Za-z_]\w+)+(?![\w/@-])")
+"""`requests.get`, where it is no file."""
 _PRODUCTS = word_list("product_names.txt")
 """GitHub is written like a name in code, and is none."""
 _FILE_IN_FOLDER = re.compile(
@@ -150,13 +154,6 @@ _RANGE = re.compile(
 _AGAINST = re.compile(r"\b(?:against|with|to|vs\.?|from|mit|zu|on|branch)\s+(?:branch\s+)?(?P<a>[\w./-]+)")
 _TAG = re.compile(r"v?\d+\.\d+(?:\.\d+)?|HEAD(?:[~^]\d*)*|[0-9a-f]{7,40}")
 
-LANGUAGES = {
-    "python": "py", "typescript": "ts", "javascript": "js", "rust": "rs", "go": "go", "golang": "go", "c": "c",
-    "java": "java", "markdown": "md", "ruby": "rb", "c++": "cpp", "cpp": "cpp", "html": "html", "css": "css",
-    "shell": "sh", "bash": "sh", "yaml": "yaml", "toml": "toml", "json": "json", "csv": "csv", "kotlin": "kt",
-    "swift": "swift", "php": "php", "sql": "sql", "xml": "xml", "tsx": "tsx",
-}  # fmt: skip
-"""Names of languages and the endings of their files."""
 
 _LANGUAGE = re.compile(
     r"(?<![\w./])(?P<v>" + "|".join(re.escape(n) for n in sorted(LANGUAGES, key=len, reverse=True))
@@ -187,6 +184,11 @@ def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> lis
         Mention("code", m.group().removesuffix("()"), m.start(), m.end())
         for m in _CODE.finditer(timeless)
         if m.group().lower() not in _PRODUCTS
+    ]
+    found += [
+        Mention("code", m.group(), m.start(), m.end())
+        for m in _DOTTED.finditer(timeless)
+        if not any(m.start() < other.end and other.start < m.end() for other in found)
     ]
     return with_columns(sorted(found, key=lambda m: (m.start, m.end)), project)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import lru_cache
 from typing import Literal
 
 from conductor.context import ProjectFacts
+from conductor.params.languages import LANGUAGES
 from conductor.words import fold
 
 _GLOB = re.compile(r"(?<![\w`])(?:[\w.-]+/)*(?:\*\*?/)*[\w.-]*\*[\w.*/-]*")
@@ -45,6 +47,16 @@ _WRITTEN_TO = re.compile(
     re.IGNORECASE,
 )
 """What comes before the name of a file that shall be written: that one may be new."""
+_KNOWN = mimetypes.MimeTypes()
+"""What Python itself knows of endings, whatever the machine adds."""
+_ENDINGS = frozenset(LANGUAGES.values()) | frozenset(
+    (
+        "log", "cfg", "ini", "conf", "lock", "env", "out", "err", "dat", "rst", "tex", "proto", "gradle", "kts", "cc",
+        "hpp", "hh", "mjs", "cjs", "jsx", "vue", "scss", "sass", "less", "bat", "ps1", "ipynb", "parquet", "sqlite",
+        "db", "ndjson", "jsonl", "patch", "diff", "yml",
+    )
+)  # fmt: skip
+"""Of files that developers have, and that Python's table does not know."""
 MOST_READINGS = 6
 """So many files that the same words may mean are told apart."""
 
@@ -105,6 +117,8 @@ def path_mentions(prompt: str, project: ProjectFacts | None) -> list[PathMention
         is_address = "@" in match.group() and "/" not in match.group()
         if not is_address and not re.fullmatch(r"[vV]?\d+(\.\w+)+|e\.g|i\.e|\w+\.(?:\w\.)+", match.group()):
             is_new = _WRITTEN_TO.search(prompt[: match.start()]) is not None
+            if not is_new and _is_attribute(match.group(), tuple(files)):
+                continue
             path, *others = _resolved(match.group(), tuple(files), by_name, may_slip=not is_new)
             add("path", path, *match.span(), others=others)
     for match in _FOLDER.finditer(prompt):
@@ -170,6 +184,16 @@ def _misspelt(path: str, files: tuple[str, ...]) -> list[str]:
     )
     # `test_2.py` beside `test_1.py` is another file, not a slip.
     return [f for _, distance, f in ranked if distance == ranked[0][1] and _digits(f) == _digits(path)]
+
+
+@lru_cache(maxsize=256)
+def _is_attribute(written: str, files: tuple[str, ...]) -> bool:
+    """Whether `requests.get` is code: no file of the project is called so, and none anywhere ends so."""
+    stem, _, ending = written.rpartition(".")
+    if not files or "/" in written or not (stem.isidentifier() and ending.isidentifier()):
+        return False
+    endings = {path.rpartition(".")[2].lower() for path in files} | _ENDINGS
+    return ending.lower() not in endings and f".{ending.lower()}" not in _KNOWN.types_map[True]
 
 
 def _digits(text: str) -> str:

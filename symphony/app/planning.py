@@ -73,6 +73,7 @@ class Planner:
         self._conductor: Conductor | None = None
         self._indexed = ""
         self._loading: asyncio.Task[None] | None = None
+        self._ended = threading.Event()
 
     async def start(self) -> None:
         """Nothing is loaded yet: a page is shown first, and a command may not need a plan at all."""
@@ -83,6 +84,7 @@ class Planner:
 
     async def stop(self) -> None:
         """Waits for a load that is under way."""
+        self._ended.set()
         if self._loading is not None:
             await asyncio.gather(self._loading, return_exceptions=True)
 
@@ -228,7 +230,10 @@ class Planner:
 
     def _ready_quietly(self) -> None:
         try:
-            self._ready()
+            conductor = self._ready()
+            # What a large registry offers is embedded after that, and no prompt waits for it.
+            while not self._ended.is_set() and conductor.go_on():
+                pass
         except Exception:
             log.exception("the Conductor could not be loaded")
 

@@ -18,7 +18,8 @@ Line = dict[str, Any]
 def prompts(pattern: str = "prompts*.jsonl") -> list[Line]:
     """The lines of `prompts.jsonl` (seen while the Conductor was tuned), `prompts_fresh.jsonl` (written
     later, tuned on from then) and `prompts_sealed.jsonl` (written before the last training, never tuned on);
-    those of `unseen.jsonl`, looked at once, stand apart.
+    those of `unseen.jsonl`, looked at once, stand apart. Of `natural_*.jsonl`, written before the tuning that
+    followed, `natural_dev` was tuned on; `natural_sealed` and `natural_last` were scored once, then mended.
     """
     files = sorted(Path(__file__).parent.glob(pattern))
     return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]

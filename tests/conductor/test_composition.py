@@ -14,9 +14,9 @@ from symphony.errors import BadInput
 from .conftest import CONTEXT, NOW, bundled, conductor_over
 from .judging import faults, invalidities, prompts
 
-LEAST_RIGHT = 0.88
+LEAST_RIGHT = 0.9
 """Of the natural prompts, held or raised, never lowered; the aim is .85."""
-LEAST_RIGHT_UNSEEN = 0.7
+LEAST_RIGHT_UNSEEN = 0.85
 """Of those that were looked at once."""
 
 PARAPHRASES = (
@@ -85,10 +85,11 @@ def test_every_melody_is_valid_and_most_do_what_was_asked(conductor: Conductor) 
     assert share >= LEAST_RIGHT, f"{share:.2f} right; " + "\n".join(f"{k}: {v}" for k, v in wrong.items())
 
 
-def test_prompts_that_nobody_tuned_on_are_served_and_what_is_impossible_is_refused(
-    conductor: Conductor,
+@pytest.mark.parametrize("file", ["unseen", "natural_dev", "natural_sealed", "natural_last"])
+def test_prompts_that_were_written_before_tuning_are_served_and_what_is_impossible_is_refused(
+    conductor: Conductor, file: str
 ) -> None:
-    lines = prompts("unseen.jsonl")
+    lines = prompts(f"{file}.jsonl")
     made = [conductor.compose(line["prompt"], CONTEXT) for line in lines]
     wrong = {
         line["prompt"]: found for line, one in zip(lines, made, strict=True) if (found := faults(line, one))
@@ -97,6 +98,8 @@ def test_prompts_that_nobody_tuned_on_are_served_and_what_is_impossible_is_refus
     assert not [
         line["id"] for line, one in zip(lines, made, strict=True) if one.possible and not line["possible"]
     ]
+    possible = [one.possible for line, one in zip(lines, made, strict=True) if line["possible"]]
+    assert sum(possible) >= 0.95 * len(possible)
 
 
 def test_chance_under_the_same_masks_is_valid_and_far_worse(conductor: Conductor) -> None:
