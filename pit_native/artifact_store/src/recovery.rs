@@ -130,6 +130,8 @@ pub(crate) fn recover(
         store: head.store,
         most: places.chunks_in_memory,
     };
+    // One that was killed while it spilt has left its file.
+    let _ = std::fs::remove_file(&spill.path);
     let mut replay = Replay::new(index);
     // Records come by sequence, but for those that compaction has moved.
     let mut reached = next_sequence - 1;

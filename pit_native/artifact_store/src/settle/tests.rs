@@ -353,11 +353,21 @@ fn a_log_that_is_read_from_its_beginning_leaves_few_chunks_in_memory() {
         let index = folder.path().join("index");
         std::fs::remove_dir_all(&index).expect("lost");
         std::fs::create_dir(&index).expect("made");
+        std::fs::write(index.join("checkpoint.chunks"), b"left behind").expect("written");
         let places = Places {
             segments: &folder.path().join("segments"),
             checkpoint: &index.join("checkpoint"),
             chunks_in_memory: chunks_like(options.settle_after),
         };
+        let all_in_memory = Places {
+            chunks_in_memory: usize::MAX,
+            ..places
+        };
+        let whole = recover(&all_in_memory, None, false)
+            .expect("recovered")
+            .index;
+        assert_eq!(whole.chunks.in_memory(), whole.chunks.len());
+        assert_eq!(std::fs::read_dir(&index).expect("a folder").count(), 0);
         let found = recover(&places, None, false).expect("recovered").index;
         // At most what the last block has brought beyond the bound.
         let most = places.chunks_in_memory + 64;
