@@ -40,7 +40,13 @@ def compose_offline(
     configuration = Configuration.load(home=home, project=place)
     catalogue = open_catalogue(home, configuration)
     rules = Rules(home, configuration)
-    planner = Planner(conductor_files(home), lambda: catalogue, means=rules.means, templates=rules.templates)
+    planner = Planner(
+        conductor_files(home),
+        lambda: catalogue,
+        means=rules.means,
+        templates=rules.templates,
+        is_set=lambda key: bool(configuration.get(key)),
+    )
     view = look_at(place)
     if melody is not None:
         return composition_json(planner.revise(melody, prompt, view))
