@@ -238,7 +238,6 @@ class Host(
         reconfiguration = Reconfiguration(configuration, extensions, recast, hub.emit, holds)
         actions = actions_of(extensions, configuration, reconfiguration, melodies, changes, history, hub)
         trees = RunTrees(lambda: pit.runtime, roster, changes, history, engine.has_finished)
-        planner = planner_of(files, extensions, models, learning, orchestration, configuration)
         services = Services(
             home=home,
             configuration=configuration,
@@ -246,7 +245,7 @@ class Host(
             hub=hub,
             actions=actions,
             extensions=extensions,
-            planner=planner,
+            planner=planner_of(files, extensions, models, learning, orchestration, configuration),
             pit=pit,
             history=history,
             melodies=melodies,
