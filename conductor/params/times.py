@@ -59,12 +59,20 @@ _FIGURES = re.compile(r"(?<![\w./-])\d{1,2}(?:/\d{1,2}/|\.\d{1,2}\.)(?:\d{4}|\d{
 _YEAR = re.compile(
     r"\b(?P<word>in|since|during|seit|im jahr|depuis|en|desde)\s+(?P<year>(?:19|20)\d{2})\b", re.IGNORECASE
 )
-_NAMED = re.compile(
-    r"\b(?P<word>since|after|from|seit|ab|nach|depuis|desde|until|till|before|bis|vor|avant|jusqu'à|hasta|antes de)\s+"
-    r"(?P<date>(?:the\s+|last\s+|letzte[nm]?\s+)?(?:\d{1,2}(?:st|nd|rd|th|\.)?\s+)?"
+_DATE = (
+    r"(?:the\s+|last\s+|letzte[nm]?\s+)?(?:\d{1,2}(?:st|nd|rd|th|\.)?\s+)?"
     r"(?:jan\w*|feb\w*|mar\w*|mär\w*|apr\w*|may|mai|jun\w*|jul\w*|aug\w*|sep\w*|oct\w*|okt\w*|nov\w*|dec\w*|dez\w*|"
     r"enero|avril|mayo|abril|août|monday|tuesday|wednesday|thursday|friday|saturday|sunday|montag|dienstag|"
-    r"mittwoch|donnerstag|freitag|samstag|sonntag|christmas)\.?(?:\s+\d{1,2}(?:st|nd|rd|th)?(?!\d))?(?:,?\s+\d{4})?)",
+    r"mittwoch|donnerstag|freitag|samstag|sonntag|christmas)\.?(?:\s+\d{1,2}(?:st|nd|rd|th)?(?!\d))?(?:,?\s+\d{4})?"
+)
+_NAMED = re.compile(
+    r"\b(?P<word>since|after|from|seit|ab|nach|depuis|desde|until|till|before|bis|vor|avant|jusqu'à|hasta|antes de)\s+"
+    rf"(?P<date>{_DATE})(?!\w)",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(
+    rf"\b(?:between|from|zwischen|von|entre|de|desde)\s+(?P<first>{_DATE})\s+(?:and|to|und|bis|et|à|y|a|hasta)\s+"
+    rf"(?P<last>{_DATE})(?!\w)",
     re.IGNORECASE,
 )
 _UNTIL_WORDS = frozenset(("until", "till", "before", "bis", "vor", "avant", "jusqu'à", "hasta", "antes"))
@@ -101,6 +109,9 @@ def time_mentions(text: str, now: datetime) -> list[TimeMention]:
         add("duration", _last(match, now), match.span())
     for match in _COMPACT.finditer(text):
         add("duration", _duration(match.group("n"), match.group("unit")), match.span())
+    for match in _BETWEEN.finditer(text):
+        add("date", _parsed(match.group("first"), now), (match.start(), match.end("first")))
+        add("until", _parsed(match.group("last"), now, "last"), match.span("last"))
     for match in _NAMED.finditer(text):
         word = match.group("word").lower().split()[0]
         kind: Literal["date", "until"] = "until" if word in _UNTIL_WORDS else "date"
@@ -167,8 +178,12 @@ def _start_of(unit: str, moment: datetime) -> datetime | None:
     return day.replace(day=1, month=1) if unit == "y" else None
 
 
-def _parsed(words: str, now: datetime) -> str | None:
-    """A date in words, by dateparser; it is slow to import, so only a prompt with such a date pays."""
+def _parsed(words: str, now: datetime, day: Literal["first", "last"] = "first") -> str | None:
+    """A date in words, by dateparser; it is slow to import, so only a prompt with such a date pays.
+
+    `day` is the day of a month that is named alone. Where in a prompt a date stands the patterns above say:
+    dateparser's own search takes `me`, `we`, `die` and `son` for days.
+    """
     import dateparser
 
     found = dateparser.parse(
@@ -176,7 +191,7 @@ def _parsed(words: str, now: datetime) -> str | None:
         languages=["en", "de", "fr", "es"],
         settings={
             "PREFER_DATES_FROM": "past",
-            "PREFER_DAY_OF_MONTH": "first",
+            "PREFER_DAY_OF_MONTH": day,
             "RELATIVE_BASE": now.replace(tzinfo=None),
         },
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from conductor import ProjectFacts
+from conductor.params.commands import command_of
 from conductor.params.fill import Scope, fill
 from conductor.params.mentions import mentions_of
 from symphony.types.players import FunctionSpec, ParamSpec
@@ -62,6 +63,51 @@ def filled(
 )
 def test_times(prompt: str, expected: str) -> None:
     assert filled(prompt, since=SINCE) == {"since": expected}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("what was committed between March and May", {"since": "2026-03-01", "until": "2026-05-31"}),
+        ("zwischen Januar und März", {"since": "2026-01-01", "until": "2026-03-31"}),
+        ("commits from 3 April to 10 June", {"since": "2026-04-03", "until": "2026-06-10"}),
+        ("the difference from main to develop", {}),
+    ],
+)
+def test_a_span_has_both_ends_and_a_branch_is_no_month(prompt: str, expected: dict[str, str]) -> None:
+    assert filled(prompt, since=SINCE, until=UNTIL) == expected
+
+
+def test_code_with_a_dot_is_no_file_and_a_file_is() -> None:
+    def kinds(prompt: str) -> list[tuple[str, str]]:
+        return [
+            (m.kind, str(m.value)) for m in mentions_of(prompt, PROJECT, NOW) if m.kind in ("path", "code")
+        ]
+
+    assert kinds("where do we call requests.get") == [("code", "requests.get")]
+    assert kinds("all dates in access.log") == [("path", "access.log")]
+    assert kinds("summarise notes.md and src/new.thing") == [("path", "notes.md"), ("path", "src/new.thing")]
+    assert kinds("save it as result.out2") == [("path", "result.out2")]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "command"),
+    [
+        ("cargo build --release", ["cargo", "build", "--release"]),
+        ("make test", ["make", "test"]),
+        ("npm run lint", ["npm", "run", "lint"]),
+        ("make a chart", None),
+        ("find dead code", None),
+    ],
+)
+def test_what_is_typed_as_in_a_terminal_is_a_command(prompt: str, command: list[str] | None) -> None:
+    assert command_of(prompt, prompt, [], PROJECT) == command
+
+
+def test_an_order_may_say_its_column_without_naming_it() -> None:
+    assert filled("most recent first", by=BY) == {"by": ["date"]}
+    assert filled("alphabetically", by=BY) == {"by": ["name"]}
+    assert filled("by amount, newest first", by=BY) == {"by": ["amount"]}
 
 
 def test_an_end_is_no_beginning() -> None:
