@@ -28,6 +28,7 @@ MODULES = (
     "conductor",
     "application",
     "application_page",
+    "application_board",
     "application_host",
 )
 

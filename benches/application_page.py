@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import sqlite3
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from typing import Any
 from benches.measure import Row, compare, seconds
 from benches.registry_entries import write_registry
 
+PEER = Path(__file__).with_name("json_patch_peer.mjs")
 CHANGES = 20
 """Changes that one measurement takes the mean of."""
 EVENTS, EVENT_SECONDS = 500, 4.0
@@ -30,8 +31,6 @@ def _one_change(size: int) -> Callable[[str], Row]:
     """One text changes; the view renders what holds it, and the patch's bytes are made."""
 
     def measure(name: str) -> Row:
-        import jsonpatch
-
         from pit_native import VirtualDom
         from symphony.ui.node import h
 
@@ -50,23 +49,30 @@ def _one_change(size: int) -> Callable[[str], Row]:
                 longest = max(longest, len(patch))
             return (time.perf_counter() - began) / CHANGES
 
-        before = h("Stack", *base, key="list")
-        after = copy.deepcopy(before)
+        with subprocess.Popen(
+            ["node", str(PEER), str(size), str(CHANGES)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as node:
+            assert node.stdin is not None and node.stdout is not None
+            ask, answers = node.stdin, node.stdout
 
-        def theirs() -> float:
-            after["children"][size // 2]["children"][0] = f"changed {next(counter)}"
-            return seconds(lambda: jsonpatch.make_patch(before, after).to_string())
+            def theirs() -> float:
+                ask.write("\n")
+                ask.flush()
+                return float(answers.readline()) / 1e3
 
-        row = compare(
-            name,
-            ours,
-            "Python jsonpatch, whole trees",
-            theirs,
-            unit="ms",
-            scale=1e3,
-            how=f"one text among {size:,} elements, rendered by its key, to the bytes of the patch",
-            repeats=11 if size <= 1_000 else 3,
-        )
+            row = compare(
+                name,
+                ours,
+                "fast-json-patch in node, whole trees",
+                theirs,
+                unit="ms",
+                scale=1e3,
+                how=f"one text among {size:,} elements, rendered by its key, to the bytes of the patch",
+            )
+            ask.close()
         assert longest <= 100, longest
         row.how += f"; the longest patch has {longest} bytes"
         return row

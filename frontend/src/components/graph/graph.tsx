@@ -21,7 +21,7 @@ import type { ElementOf } from '@/element'
 import { PLAYER_DRAG } from './drag'
 import { Routed } from './edge'
 import type { Box, Places } from './layout'
-import { NODE_WIDTH, PlayerNode, nodeHeight, type FlowNode } from './node'
+import { NODE_WIDTH, PlayerNode, ends, nodeHeight, type FlowNode } from './node'
 import { useLayout, type Room } from './use-layout'
 
 const NODE_TYPES = { player: PlayerNode }
@@ -35,8 +35,10 @@ const FIT: FitViewOptions = {
 /** Up to this many nodes the names stay readable, even where not all nodes are in sight at once. */
 const FEW = 12
 const READABLE = 0.62
-/** From this many nodes on only those in sight are drawn. */
+/** From this many nodes on only those in sight are drawn, */
 const MANY = 150
+/** and so few are in sight at first, and at most, that they can be drawn while the graph is moved. */
+const LARGE_ZOOM = { first: 0.4, least: 0.2 }
 
 export default function Graph(element: ElementOf<'Graph'>) {
   return (
@@ -68,7 +70,10 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
   const [place, room] = useRoom()
   const laid = useLayout(boxes, links, room, editable)
   const fit = useMemo<FitViewOptions>(
-    () => ({ ...FIT, minZoom: boxes.length <= FEW ? READABLE : 0.05 }),
+    () => ({
+      ...FIT,
+      minZoom: boxes.length <= FEW ? READABLE : boxes.length > MANY ? LARGE_ZOOM.first : 0.05,
+    }),
     [boxes.length],
   )
   const height = room && laid && !editable ? tallEnough(boxes, laid.places, room) : room?.height
@@ -98,6 +103,7 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
             measured: { width: NODE_WIDTH, height: nodeHeight(node, editable) },
             sourcePosition: laid.direction === 'LR' ? Position.Right : Position.Bottom,
             targetPosition: laid.direction === 'LR' ? Position.Left : Position.Top,
+            ...(editable ? {} : { handles: ends(laid.direction, nodeHeight(node, editable)) }),
             selected: node.id === selected,
             data: { node, run, editable, direction: laid.direction },
             ariaLabel: `${node.title}, step ${node.id}`,
@@ -194,7 +200,7 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
         onlyRenderVisibleElements={nodes.length > MANY}
         isValidConnection={({ source, target }) => source !== target}
         connectionRadius={28}
-        minZoom={0.05}
+        minZoom={nodes.length > MANY ? LARGE_ZOOM.least : 0.05}
         maxZoom={1.75}
         zoomOnScroll={false}
         preventScrolling={false}

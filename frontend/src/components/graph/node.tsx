@@ -1,6 +1,6 @@
 /** A node of the graph: what it is, and its state in the run that is shown. */
 import { memo } from 'react'
-import { Handle, Position, useStore, type Node, type NodeProps } from '@xyflow/react'
+import { Handle, Position, useStore, type Node, type NodeHandle, type NodeProps } from '@xyflow/react'
 import { Ban, Check, CircleDashed, Clock, Hand, Loader2, SkipForward, X, type LucideIcon } from 'lucide-react'
 import type { GraphNode, Port } from '@/catalogue.gen'
 import type { Direction } from './layout'
@@ -119,6 +119,28 @@ export const PlayerNode = memo(function PlayerNode({ data, selected }: NodeProps
     </div>
   )
 })
+
+/** Where the edges of a node begin and end. Known beforehand, so that a node out of sight need not be drawn for it. */
+export function ends(direction: Direction, height: number): NodeHandle[] {
+  const across = direction === 'LR'
+  const end = { width: 1, height: 1 }
+  return [
+    {
+      ...end,
+      type: 'target',
+      position: across ? Position.Left : Position.Top,
+      x: across ? 0 : NODE_WIDTH / 2,
+      y: across ? height / 2 : 0,
+    },
+    {
+      ...end,
+      type: 'source',
+      position: across ? Position.Right : Position.Bottom,
+      x: across ? NODE_WIDTH : NODE_WIDTH / 2,
+      y: across ? height / 2 : height,
+    },
+  ]
+}
 
 function Ports({ ports, side }: { ports: Port[]; side: 'input' | 'output' }) {
   const input = side === 'input'
