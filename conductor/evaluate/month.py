@@ -2,7 +2,8 @@
 
 People ask for what levels ask for; what they want drifts, Players fail for a while, and for a while somebody praises
 what is wrong, blames what is right and corrects it into something else. After every so many runs the learner makes a
-candidate from the replay, and the gate decides. The same month is played with the gate removed.
+candidate from the replay, and the gate decides. The same month is played with the gate removed, and with it
+the learner's own trial.
 """
 
 from __future__ import annotations
@@ -62,7 +63,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             for name in ("gated", "ungated")
         }
         results = people.canary(shipped)
-    return {"seed": options.seed, "runs": options.runs, **months, "gate": power(results, options.seed)}
+    found = {"seed": options.seed, "runs": options.runs, "policy": shipped.version, **months}
+    found["gate"] = gate = power(results, options.seed)
+    gated, ungated = months["gated"], months["ungated"]
+    found["shown"] = {
+        "no_promoted_policy_more_than_a_point_worse": gated["within_a_point"],
+        "worse_by_3_refused": gate["worse_by_3_refused"] >= 0.95,
+        "better_by_2_promoted": gate["better_by_2_promoted"] >= 0.90,
+        "without_the_gate_the_malicious_get_through": ungated["worst_promoted"] < -MARGIN,
+    }
+    return found
 
 
 @dataclass(slots=True)
@@ -132,7 +142,9 @@ class Month:
     def _learn(self, number: int, part: float) -> None:
         """One lesson, and the gate's word."""
         people, trial = self._people, self._trial
-        candidate, curve = people.lesson(trial.policy, self._buffer, self._numbers, number)
+        candidate, curve = people.lesson(
+            trial.policy, self._buffer, self._numbers, number, is_tried=self._is_gated
+        )
         success = [people.canary(policy) for policy in (candidate, trial.policy, self._shipped)]
         verdict: Verdict = judge(*success, fewest=len(success[0]))
         is_promoted = verdict.is_promoted or not self._is_gated

@@ -91,7 +91,10 @@ class People:
                     self._first.append(Request(f"{number}-{place}", number, level, players, failing))
 
     def begin(self, seed: int) -> None:
-        """What was wanted at first."""
+        """What was wanted at first. What the last month's policies made is forgotten: their names come again."""
+        self._composed = {
+            key: made for key, made in self._composed.items() if key[0] == self._shipped.version
+        }
         self._requests = list(self._first)
         self._fashion = random.Random(f"drift {seed}")
 
@@ -151,13 +154,21 @@ class People:
         return ending
 
     def lesson(
-        self, policy: Policy, buffer: ReplayBuffer, numbers: dict[str, Numbers], number: int
+        self,
+        policy: Policy,
+        buffer: ReplayBuffer,
+        numbers: dict[str, Numbers],
+        number: int,
+        *,
+        is_tried: bool,
     ) -> tuple[Policy, list[dict[str, float]]]:
-        """What the learner makes of the replay."""
+        """What the learner makes of the replay: the whole step, or as much of it as it finds bearable."""
         kept = {s.decision.state for s in lesson_of(buffer)}
         known = {state: found for state, found in numbers.items() if state in kept}
         arrays, curve = improve(policy, buffer, known, self._shown, seed=number)
         facts = {"version": f"{policy.version}+{number}"}
+        if not is_tried:
+            return Policy(arrays, facts), curve
         steps = [Policy(between(policy, arrays, share), facts) for share in SHARES]
         return steps[farthest(self._gauge, self._trial, policy, steps)], curve
 

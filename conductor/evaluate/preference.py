@@ -35,7 +35,7 @@ from symphony.types.players import FunctionSpec
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "policy.npz"
-FEWEST_EXAMPLES = 20
+FEWEST_EXAMPLES = 15
 """A Player with fewer has too few phrasings to keep some back."""
 MOST_PROMPTS = 40
 """So many prompts are tried for each correction that is wanted."""

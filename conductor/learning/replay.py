@@ -121,8 +121,11 @@ class ReplayBuffer:
             for decision in decisions:
                 if decision.state in right:
                     said = tuple(name for name in right[decision.state] if name in decision.candidates)
-                    if said:
+                    if said and decision.action not in said:
                         yield Sample(decision, 1.0, LABEL_WEIGHT, said)
+                    elif said:
+                        # What was kept is no news: taught again it would only become surer.
+                        yield Sample(decision, reward or 0.0, 0.0)
                 elif ending.rating:
                     good = ending.rating > 0
                     yield Sample(decision, float(good), LABEL_WEIGHT, (decision.action,) if good else ())

@@ -37,6 +37,13 @@ def test_a_correction_teaches_the_right_action_and_a_cancelled_run_nothing_else(
     assert [(s.decision.run, s.right, s.weight) for s in found] == [("one", ("b", "c"), LABEL_WEIGHT)]
 
 
+def test_of_a_correction_only_what_was_changed_is_taught() -> None:
+    buffer = ReplayBuffer()
+    kept, changed = decision("one", "a", state="s"), decision("one", "c", state="t")
+    buffer.add([kept, changed], Ending(True, 0.0, labels=(("s", ("a", "b")), ("t", ("b",)))))
+    assert [(s.right, s.weight) for s in buffer.samples({})] == [((), 0.0), (("b",), LABEL_WEIGHT)]
+
+
 def test_the_oldest_runs_go_first_and_what_is_forgotten_is_gone() -> None:
     buffer = ReplayBuffer(capacity=10)
     for number in range(8):

@@ -28,7 +28,14 @@ torch = pytest.importorskip("torch")
 from conductor.encoder.memory import Memory  # noqa: E402
 from conductor.encoder.runtime import Encoder  # noqa: E402
 from conductor.training.compositions import AUDIT, CANARY, Gauge, Pack, bundled  # noqa: E402
-from conductor.training.improve import Settings, improve, networks_of, probabilities_now  # noqa: E402
+from conductor.training.dataset import Decision  # noqa: E402
+from conductor.training.improve import (  # noqa: E402
+    Settings,
+    improve,
+    lesson_of,
+    networks_of,
+    probabilities_now,
+)
 from conductor.training.rows import Rows  # noqa: E402
 
 NAMES = ("a/a#one", "a/a#two", "a/a#three")
@@ -127,6 +134,53 @@ def test_a_lesson_stays_near_the_policy_in_use(shipped: Policy, store: ReplaySto
     assert all(row["kl_divergence"] <= Settings().most_divergence for row in curve)
     change = [likely(p, store, NAMES[1]) - likely(shipped, store, NAMES[1]) for p in (held, free)]
     assert 0.0 < change[0] < change[1]
+
+
+def doubt(dice: np.random.Generator, vectors: np.ndarray) -> Seen:
+    """A state like no other, in which three Players are in question; the first was chosen."""
+    shapes = ((512,), (3, 32), (32,))
+    state, matches, stop = ((0.3 * dice.normal(size=shape)).astype(np.float32) for shape in shapes)
+    return Seen(NAMES, np.array([True, True, True, False]), 0, 0.5, state, vectors, matches, stop)
+
+
+def preferred(policy: Policy, states: list[Seen]) -> list[int]:
+    """The place of the Player that the policy takes in each state."""
+    found = []
+    for one in states:
+        assert one.state is not None and one.vectors is not None
+        assert one.matches is not None and one.stop is not None
+        logits = policy.logits(one.state, policy.learned_keys(one.vectors), one.matches, one.stop)
+        found.append(int(np.argmax(logits[:-1])))
+    return found
+
+
+def test_corrections_hold_in_states_that_nobody_met_and_leave_other_players_alone(
+    shipped: Policy, store: ReplayStore
+) -> None:
+    """Somebody puts the second Player in the place of the first, 60 times, each time in another state."""
+    dice = np.random.default_rng(3)
+    liked, others = ((0.3 * dice.normal(size=(3, 128))).astype(np.float32) for _ in range(2))
+    taught_in, asked, elsewhere, beside = (
+        [doubt(dice, vectors) for _ in range(count)]
+        for vectors, count in ((liked, 60), (liked, 60), (others, 60), (others, 200))
+    )
+    for number, one in enumerate(taught_in):
+        name = store.keep("p", Composition(True, {"nodes": [{"player": NAMES[0]}]}, seen=[one], policy="p"))
+        store.begin(f"r{number}", name, {"nodes": [{"player": NAMES[1]}]})
+        store.end(f"r{number}", "succeeded", 1.0, 1.0)
+    shown = []
+    for one, right in zip(beside, preferred(shipped, beside), strict=True):
+        assert one.state is not None and one.matches is not None and one.stop is not None
+        marks = np.eye(4, dtype=np.float32)[right]
+        shown.append(Decision(one.state, others, one.matches, one.stop, marks))
+    buffer = store.buffer()
+    numbers = store.numbers(s.decision.state for s in lesson_of(buffer))
+    arrays, curve = improve(shipped, buffer, numbers, shown, seed=1)
+    after = Policy(arrays, {})
+    before_share, share = (float(np.mean(np.equal(preferred(p, asked), 1))) for p in (shipped, after))
+    assert before_share < 0.6 and share >= 0.9, (before_share, share)
+    assert np.mean(np.equal(preferred(shipped, elsewhere), preferred(after, elsewhere))) >= 0.9
+    assert curve[-1]["labels_right"] > 0.9 and curve[-1]["kl_divergence"] <= Settings().most_divergence
 
 
 def test_refusal_and_directions_are_not_touched(shipped: Policy, store: ReplayStore) -> None:

@@ -42,6 +42,7 @@ def test_without_the_gate_everything_decides(month: Any) -> None:
     ungated = month["ungated"]
     assert ungated["refused"] == 0 and ungated["promoted"] == 4
     assert any("may lose" in lesson["reason"] for lesson in ungated["lessons"] if lesson["promoted"])
+    assert month["shown"]["without_the_gate_the_malicious_get_through"] == (ungated["worst_promoted"] < -0.01)
 
 
 def test_the_gate_tells_worse_from_better_over_200_draws(month: Any) -> None:
