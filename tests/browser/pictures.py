@@ -23,7 +23,7 @@ from tests.browser.conftest import ARGUMENTS, chromium
 ROOT = Path(__file__).parents[2]
 SIZE = {"width": 1280, "height": 800}
 PATIENCE = 120_000
-VIEWS = ("Artifacts", "Polyphony Store", "Marketplace", "Learning", "Settings")
+VIEWS = ("Artifacts", "Polyphony Store", "Marketplace", "Learning", "Settings", "History")
 THEMES = ("light", "dark")
 
 RENAME = """([path, shown]) => {
@@ -98,6 +98,7 @@ def main(target: Path) -> None:
             expect(page.get_by_role("dialog")).to_have_count(0)
             page.get_by_role("button", name="Play", exact=True).click()
             expect(page.locator('[data-run-state="succeeded"]')).to_be_visible()
+            expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
             camera.take("board")
             page.keyboard.press("Control+K")
             expect(page.get_by_role("combobox", name="Search commands")).to_be_visible()

@@ -66,7 +66,7 @@ def _history(state: PageState) -> Node:
             scroll=True,
         ),
         key="board.history",
-        title="History",
+        title="Runs",
         quiet=True,
     )
 
