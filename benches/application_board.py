@@ -24,7 +24,7 @@ FRAMES = """() => { window.frames_ = []; const tick = (at) => { window.frames_.p
 requestAnimationFrame(tick) }"""
 
 
-def _melody(size: int) -> dict[str, Any]:
+def melody(size: int) -> dict[str, Any]:
     """Ranks of RANK nodes, each of which takes what two of the rank before made."""
     player = "symphony/data#join"
     nodes = [{"id": f"n{i}", "kind": "operator", "player": player} for i in range(size)]
@@ -55,7 +55,7 @@ def _store(size: int) -> Iterator[Any]:
     from tests.ui.fake_host import FakeHost
 
     host = FakeHost()
-    host.melodies = {"large": _melody(size)}
+    host.melodies = {"large": melody(size)}
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(application(host), log_level="warning", ws_max_size=1 << 28))
