@@ -173,7 +173,7 @@ def test_the_bundled_manifests_are_valid() -> None:
     assert len(found) >= 8
     for manifest in found:
         for function in manifest.functions:
-            assert 8 <= len(function.examples) <= 20, function.player
+            assert 8 <= len(function.examples) <= 40, function.player
 
 
 _plain = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
