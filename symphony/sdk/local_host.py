@@ -105,6 +105,9 @@ class LocalHost:
         grants = self._grants("files")
         if grants is not None:
             patterns = [grant.partition(":")[2] for grant in grants if grant.partition(":")[0] == operation]
+            if operation == "write":
+                # As in the host, this one stands for the private layer of programs, and writes no file itself.
+                patterns = [pattern for pattern in patterns if pattern not in ("project", "project/**")]
             if not any(_reaches(pattern, absolute, folder) for pattern in patterns):
                 remedy = f'the manifest needs files = ["{operation}:project/…"]'
                 raise PermissionDenied(f"{operation} {path} is not granted", remedy=remedy)
