@@ -12,6 +12,7 @@ import numpy as np
 from conductor.context import ComposeContext
 from conductor.gloss import glossed, language_of
 from conductor.params.mentions import Mention, mentions_of, plain_request
+from conductor.params.phrases import exchanged
 from conductor.question import player_question, settled, without_files
 from conductor.retrieval import Catalogue, Embed
 from conductor.words import Clause, clauses_of, content_words, forms_of, is_told
@@ -62,7 +63,8 @@ class Reading:
                 # Columns are those of the file that was meant, so that they are looked up again.
                 again = mentions_of(prompt, without_files(context.project, ruled_out), now)
                 self.mentions, _ = settled(again, prompt, context.answers)
-        clauses = clauses_of(prompt)
+        ranges = [(m.start, m.end) for m in self.mentions if m.kind == "revision" and len(m.value) > 1]
+        clauses = clauses_of(prompt, ranges)
         forms = forms_of(prompt, clauses)
         self.clauses = [*clauses, *forms]
         self.texts = texts_of(prompt, self.mentions, self.clauses)
@@ -115,8 +117,12 @@ class Reading:
         return np.asarray(scores - TIMELESS * np.outer(rows, timeless), dtype=np.float32)
 
     def _without_columns(self) -> str:
-        """The prompt without the columns of a calculation: `sum the sales by month` says nothing of months."""
+        """The prompt without the columns of a calculation, for `sum the sales by month` says nothing of months, and
+        without what is renamed.
+        """
         letters = list(self.prompt)
+        for start, end in renamed(self.prompt, self.mentions):
+            letters[start:end] = " " * (end - start)
         if any(m.kind == "measure" for m in self.mentions):
             for mention in self.mentions:
                 if mention.kind in ("measure", "columns"):
@@ -155,6 +161,16 @@ def is_detail(prompt: str, start: int, end: int, mentions: Sequence[Mention]) ->
     return not content_words("".join(letters[start:end]))
 
 
+def renamed(prompt: str, mentions: Sequence[Mention]) -> tuple[tuple[int, int], ...]:
+    """Where a name and its new one stand: they may be any words, and `foo to bar` asks for no bars.
+
+    From one revision or day to another nothing is renamed.
+    """
+    spans = exchanged(prompt) or ()
+    others = [m for m in mentions if m.kind == "revision" or m.kind in TIMES]
+    return spans if not any(m.start < b and a < m.end for m in others for a, b in spans) else ()
+
+
 def texts_of(prompt: str, mentions: Sequence[Mention], clauses: Sequence[Clause]) -> list[str]:
     """The texts of a prompt that are compared: the whole and each clause, as plain requests.
 
@@ -168,6 +184,12 @@ def texts_of(prompt: str, mentions: Sequence[Mention], clauses: Sequence[Clause]
             ending = mention.value.rpartition(".")[2] if "." in mention.value else "txt"
             letters[mention.start] = f"file.{ending}"
             letters[mention.start + 1 : mention.end] = [""] * (mention.end - mention.start - 1)
+        if mention.kind == "revision":
+            span = "".join(letters[mention.start : mention.end])
+            for name, known in zip(mention.value, ("v1.0", "v2.0"), strict=False):
+                span = span.replace(name, known, 1)
+            letters[mention.start] = span
+            letters[mention.start + 1 : mention.end] = [""] * (mention.end - mention.start - 1)
         if mention.kind == "code" and "." in str(mention.value):
             letters[mention.start] = "name"
             letters[mention.start + 1 : mention.end] = [""] * (mention.end - mention.start - 1)
@@ -175,5 +197,8 @@ def texts_of(prompt: str, mentions: Sequence[Mention], clauses: Sequence[Clause]
             before = _PREPOSITION.search(prompt[: mention.start])
             start = before.start() if before is not None else mention.start
             letters[start : mention.end] = " " * (mention.end - start)
+    for start, end in renamed(prompt, mentions):
+        letters[start] = "name"
+        letters[start + 1 : end] = [""] * (end - start - 1)
     spans = [(0, len(prompt)), *((c.start, c.end) for c in clauses)]
     return [plain_request("".join(letters[a:b]).strip() or prompt[a:b].strip()) for a, b in spans]

@@ -77,16 +77,26 @@ _FUNCTION_WORDS = frozenset(fold(word) for word in word_list("function_words.txt
 
 
 def content_words(text: str) -> list[str]:
-    """The words of a text that are no function words, folded, in order."""
-    return [plain for word in WORD.findall(text) if (plain := fold(word)) not in _FUNCTION_WORDS]
+    """The words of a text that are no function words, folded, in order.
+
+    What begins with two capitals is a name: `TODOs` are not what is `todos` in Spanish.
+    """
+    return [
+        plain
+        for word in WORD.findall(text)
+        if (plain := fold(word)) not in _FUNCTION_WORDS
+        or (word[:2].isupper() and len(word) > 3 and not text.isupper())
+    ]
 
 
-def clauses_of(prompt: str) -> list[Clause]:
+def clauses_of(prompt: str, whole: Sequence[tuple[int, int]] = ()) -> list[Clause]:
     """The prompt's clauses: first the coarse ones in order, then finer parts of these.
 
-    Quoted text is never split.
+    Quoted text is never split, nor what stands between the places of `whole`.
     """
     guarded = _QUOTED.sub(lambda m: "\x00" * len(m.group()), prompt)
+    for start, end in whole:
+        guarded = guarded[:start] + "\x00" * (end - start) + guarded[end:]
     coarse = [
         piece
         for sentence in _pieces(guarded, 0, _SENTENCE)

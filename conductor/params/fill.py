@@ -14,7 +14,7 @@ from conductor.gloss import glossed, language_of
 from conductor.params.commands import command_of
 from conductor.params.languages import LANGUAGES
 from conductor.params.mentions import Mention
-from conductor.params.phrases import named_pattern, object_phrase
+from conductor.params.phrases import exchange, named_pattern, object_phrase
 from conductor.words import content_words, fold
 from symphony.types.players import FunctionSpec, ParamSpec
 
@@ -36,6 +36,8 @@ _FREE = re.compile(
     r"\b(?:question|instruction|what to (?:change|do|write|say|explain|draw))\b", re.IGNORECASE
 )
 _SOUGHT = re.compile(r"\b(?:look for|search|query|find|contains?)\b", re.IGNORECASE)
+_REPLACED = re.compile(r"\btext to replace\b", re.IGNORECASE)
+_INSTEAD = re.compile(r"\bin its place\b", re.IGNORECASE)
 _ASKED = re.compile(r"\bwhat (?:is|was) asked\b", re.IGNORECASE)
 _TITLE = re.compile(r"^(?:the|an?)\s+(?:[\w']+\s+)?(?:headline|title)\b", re.IGNORECASE)
 _TITLED = re.compile(
@@ -283,6 +285,9 @@ def _text(name: str, param: ParamSpec, scope: Scope, revisions: list[str]) -> tu
         if given:
             return given[0].value, given[0]
         return (scope.topic or None) if _says(_ASKED, words) else None, None
+    if param.required and (_says(_REPLACED, words) or _says(_INSTEAD, words)):
+        pair = exchange(scope.clause) or exchange(scope.prompt)
+        return (pair[int(_says(_INSTEAD, words))] if pair is not None else None), None
     if _says(_FREE, words):
         return (scope.prompt.strip() if param.required else None), None
     if "message" in words:

@@ -152,7 +152,7 @@ _RANGE = re.compile(
     r"\b(?P<c>[\w/-]+)\.\.(?P<d>[\w/-]+)"
 )
 _AGAINST = re.compile(r"\b(?:against|with|to|vs\.?|from|mit|zu|on|branch)\s+(?:branch\s+)?(?P<a>[\w./-]+)")
-_TAG = re.compile(r"v?\d+\.\d+(?:\.\d+)?|HEAD(?:[~^]\d*)*|[0-9a-f]{7,40}")
+_TAG = re.compile(r"v\d+|v?\d+\.\d+(?:\.\d+)?|HEAD(?:[~^]\d*)*|[0-9a-f]{7,40}")
 
 
 _LANGUAGE = re.compile(

@@ -43,6 +43,43 @@ _PATTERNS = {
 _PATTERN = {word: pattern for words, pattern in _PATTERNS.items() for word in words.split()}
 
 
+_TOKEN = r"(?:`[^`]+`|\"[^\"]+\"|“[^”]+”|«[^»]+»|'[^']+'|[\w.$@/:#-]+)"
+_NEW = rf"(?!(?:an?|the|ein\w*|une?|una)\s){_TOKEN}"
+_GAP = r"\b[^.?!;]*?\s"
+_PLACE = r"(?:\s+(?:in|inside|under|within|across|dans|en)\s+(?:all\s+|the\s+)?[\w./*-]+)?"
+_EXCHANGE = [
+    re.compile(p, re.IGNORECASE)
+    for p in (
+        rf"\b(?:rename|replac|substitut|swap)\w*{_GAP}(?P<old>{_TOKEN}){_PLACE}\s+(?:to|by|with|into|for)\s+"
+        rf"(?P<new>{_NEW})",
+        rf"\b(?:chang|änder|cambi)\w*{_GAP}(?:from|von|de)\s+(?P<old>{_TOKEN})\s+(?:to|zu|auf|a)\s+(?P<new>{_NEW})",
+        rf"\b(?:ersetz|tausch)\w*{_GAP}(?P<old>{_TOKEN})(?:\s+überall)?\s+(?:durch|gegen|mit)\s+(?P<new>{_NEW})",
+        rf"\bbenenn\w*{_GAP}(?P<old>{_TOKEN})(?:\s+überall)?\s+(?:in|zu)\s+(?P<new>{_NEW})",
+        rf"\b(?:remplac|renomm)\w*{_GAP}(?P<old>{_TOKEN})(?:\s+partout)?\s+(?:par|en|avec)\s+(?P<new>{_NEW})",
+        rf"\b(?:reemplaz|sustitu|renombr)\w*{_GAP}(?P<old>{_TOKEN})\s+(?:por|con|a|en)\s+(?P<new>{_NEW})",
+        rf"(?P<new>{_NEW})\s+(?:instead of|statt|au lieu de|en vez de)\s+(?P<old>{_TOKEN})",
+    )
+]  # fmt: skip
+
+
+def exchange(text: str) -> tuple[str, str] | None:
+    """What shall stand no more and what in its place, of `rename A to B` and the like; None when it does not say."""
+    spans = exchanged(text)
+    if spans is None:
+        return None
+    old, new = (text[a:b].strip("`\"“”«»'").rstrip(".:,") for a, b in spans)
+    return (old, new) if old and new and old != new else None
+
+
+def exchanged(text: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Where both stand in the text, with their quotes."""
+    for pattern in _EXCHANGE:
+        match = pattern.search(text)
+        if match is not None:
+            return match.span("old"), match.span("new")
+    return None
+
+
 def object_phrase(text: str) -> str | None:
     """What a text asks to look for, without the place where to look; None when it does not say."""
     for pattern in _OBJECT:

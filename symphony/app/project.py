@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,20 @@ def _git_folder(path: Path) -> Path | None:
 
 
 def _branches(path: Path) -> list[str]:
+    """The branches and tags by name, at most 500, whether git keeps them in files of their own or packed."""
     git = _git_folder(path)
-    heads = git / "refs" / "heads" if git else None
-    if heads is None or not heads.is_dir():
+    if git is None:
         return []
-    return sorted(str(p.relative_to(heads)) for p in heads.rglob("*") if p.is_file())[:200]
+    names = {
+        str(file.relative_to(folder))
+        for folder in (git / "refs" / "heads", git / "refs" / "tags")
+        if folder.is_dir()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+    try:
+        packed = (git / "packed-refs").read_text("utf-8", "replace")
+    except OSError:
+        packed = ""
+    names.update(re.findall(r"^[0-9a-f]+ refs/(?:heads|tags)/(\S+)$", packed, re.MULTILINE))
+    return sorted(names)[:500]

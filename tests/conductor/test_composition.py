@@ -192,3 +192,20 @@ def test_file_names_that_are_no_words_do_no_harm(conductor: Conductor) -> None:
     )
     composition = conductor.compose("summarise 'Größe und Maß.md'", ComposeContext(project=strange, now=NOW))
     assert composition.possible
+
+
+@pytest.mark.parametrize(
+    ("prompt", "players"),
+    [
+        ("find dead code and TODOs", {"symphony/code#dead_code", "symphony/code#todos"}),
+        ("compare 3.0.0 and 3.1.0", {"symphony/git#diff"}),
+        ("rename foo to bar everywhere", {"symphony/files#replace"}),
+    ],
+)
+def test_what_stands_on_both_sides_of_a_joint(conductor: Conductor, prompt: str, players: set[str]) -> None:
+    """Both of two wishes are served; two ends of a range, and an old and a new name, are one wish."""
+    made = conductor.compose(prompt, CONTEXT)
+    assert made.melody is not None
+    assert {node["player"] for node in made.melody["nodes"]} == players
+    if "3.0.0" in prompt:
+        assert made.melody["nodes"][0]["params"] == {"base": "3.0.0", "head": "3.1.0"}

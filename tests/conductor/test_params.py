@@ -11,6 +11,7 @@ from conductor import ProjectFacts
 from conductor.params.commands import command_of
 from conductor.params.fill import Scope, fill
 from conductor.params.mentions import mentions_of
+from conductor.params.phrases import exchange
 from symphony.types.players import FunctionSpec, ParamSpec
 
 from .conftest import PROJECT
@@ -205,3 +206,29 @@ def test_revisions_are_taken_in_order() -> None:
         "base": "main",
         "head": "feature/login",
     }
+
+
+@pytest.mark.parametrize(
+    ("prompt", "pair"),
+    [
+        ("rename foo to bar everywhere", ("foo", "bar")),
+        ('replace "foo bar" by "bar" in all files', ("foo bar", "bar")),
+        ("rename the class Parser to Reader in the whole project", ("Parser", "Reader")),
+        ("change the copyright year from 2025 to 2026 in every file", ("2025", "2026")),
+        ("replace tabs in src with spaces", ("tabs", "spaces")),
+        ("ersetze 'alt' durch 'neu' in allen Dateien", ("alt", "neu")),
+        ("benenne load_file überall in read_file um", ("load_file", "read_file")),
+        ("remplace ancien par nouveau dans tous les fichiers", ("ancien", "nouveau")),
+        ("reemplaza viejo por nuevo en todos los archivos", ("viejo", "nuevo")),
+        ("write httpx instead of requests", ("requests", "httpx")),
+        ("Which files change most and are hardest to maintain?", None),
+        ("change the chart to a table", None),
+        ("replace it", None),
+    ],
+)
+def test_what_is_renamed_and_how(prompt: str, pair: tuple[str, str] | None) -> None:
+    assert exchange(prompt) == pair
+    old = ParamSpec("string", "the text to replace, such as an old name", required=True)
+    new = ParamSpec("string", "what stands in its place, such as the new name", required=True)
+    expected = {"text": pair[0], "replacement": pair[1]} if pair else {}
+    assert filled(prompt, text=old, replacement=new) == expected
