@@ -125,6 +125,7 @@ class History:
                 raise explain(error, folder) from error
             self._all()[record.info.id] = _place(record)
             self._keep(record)
+        self.catch_up()
 
     def save(self, record: RunRecord, *, durable: bool = False) -> None:
         """Writes a run's summary again. Raises StorageFull; then the summary of before is there, and the record
@@ -138,6 +139,17 @@ class History:
             raise explain(error, self.folder(record.info.id) / SUMMARY) from error
         with self._lock:
             self._unsaved.pop(record.info.id, None)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Writes the summaries that could not be written when they were due, as far as there is room by now."""
+        with self._lock:
+            for run, record in list(self._unsaved.items()):
+                try:
+                    self._write(record, durable=True)
+                except OSError:
+                    return
+                del self._unsaved[run]
 
     def get(self, run: str) -> RunRecord:
         """A run by its id or an unambiguous beginning of it. Raises NotFound."""

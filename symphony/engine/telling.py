@@ -71,6 +71,7 @@ class Teller:
         if self._writer is not None:
             self._writer.cancel()
         self._write()
+        self._history.catch_up()
 
     def _write(self) -> None:
         self._writer = None
