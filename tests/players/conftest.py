@@ -54,10 +54,13 @@ Repo = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
-def plain_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the person who runs the tests changes what git says."""
+def plain_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the person who runs the tests changes what git or make says."""
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    # Nor does the make that runs the tests tell the one below it what to print.
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "GNUMAKEFLAGS"):
+        monkeypatch.delenv(name, raising=False)
     vendor = str(EXTENSIONS / "code" / "vendor" / "bin")
     monkeypatch.setenv("PATH", f"{vendor}{os.pathsep}{os.environ['PATH']}")
 
