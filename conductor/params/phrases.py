@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from conductor.words import fold
 
@@ -43,9 +44,10 @@ _PATTERNS = {
 _PATTERN = {word: pattern for words, pattern in _PATTERNS.items() for word in words.split()}
 
 
-_TOKEN = r"(?:`[^`]+`|\"[^\"]+\"|“[^”]+”|«[^»]+»|'[^']+'|[\w.$@/:#-]+)"
+_TOKEN = r"(?<![\w.$@/:#-])(?:`[^`]{1,99}`|\"[^\"]{1,99}\"|“[^”]{1,99}”|«[^»]{1,99}»|'[^']{1,99}'|[\w.$@/:#-]{1,99})"
+"""A name, or quoted words. Short, as is what comes between two, so that a text that was pasted costs little."""
 _NEW = rf"(?!(?:an?|the|ein\w*|une?|una)\s){_TOKEN}"
-_GAP = r"\b[^.?!;]*?\s"
+_GAP = r"\b[^.?!;]{0,120}?\s"
 _PLACE = r"(?:\s+(?:in|inside|under|within|across|dans|en)\s+(?:all\s+|the\s+)?[\w./*-]+)?"
 _EXCHANGE = [
     re.compile(p, re.IGNORECASE)
@@ -71,6 +73,7 @@ def exchange(text: str) -> tuple[str, str] | None:
     return (old, new) if old and new and old != new else None
 
 
+@lru_cache(maxsize=256)
 def exchanged(text: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """Where both stand in the text, with their quotes."""
     for pattern in _EXCHANGE:

@@ -56,11 +56,11 @@ def planner_of(
     return Planner(
         files,
         extensions.catalogue,
+        configuration.is_set,
         models.encoder,
         learning.weights,
         means,
         templates,
-        lambda key: bool(configuration.get(key)),
     )
 
 

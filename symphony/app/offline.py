@@ -43,9 +43,9 @@ def compose_offline(
     planner = Planner(
         conductor_files(home),
         lambda: catalogue,
+        configuration.is_set,
         means=rules.means,
         templates=rules.templates,
-        is_set=lambda key: bool(configuration.get(key)),
     )
     view = look_at(place)
     if melody is not None:
@@ -105,7 +105,9 @@ def set_offline(key: str, value: Any, scope: str) -> dict[str, Any]:
         spec = catalogue().get(key)
         if (spec is not None and spec.is_secret) or key in extensions.secrets():
             configuration.set(key, value, scope)
-            extensions.actions.add(Action("setting", key, said_of_setting(key, HIDDEN)))
+            extensions.actions.add(
+                Action("setting", key, said_of_setting(key, None if value is None else HIDDEN))
+            )
         else:
             place = subject_of(configuration, key, scope)
             states = SettingStates(configuration, lambda keys: None)

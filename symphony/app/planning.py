@@ -51,15 +51,15 @@ class Planner:
         self,
         files: ConductorFiles,
         catalogue: Callable[[], Catalogue],
+        is_set: Callable[[str], bool],
         open_encoder: Callable[[Path], Embedder] | None = None,
         weights: Callable[[], Path | None] | None = None,
         means: Callable[[Path | None], Means] | None = None,
         templates: Callable[[Path | None], Mapping[str, Template]] = lambda project: {},
-        is_set: Callable[[str], bool] = lambda key: True,
     ) -> None:
-        """`open_encoder` as of `Conductor.load`; `weights` tells which policy decides, the shipped one without it;
-        `means` what a composition for a project may count on, `templates` which it may propose there; `is_set`
-        whether a setting that a Player requires has a value.
+        """`is_set` tells whether a setting that a Player requires has a value; `open_encoder` is as of
+        `Conductor.load`; `weights` tells which policy decides, the shipped one without it; `means` what a composition
+        for a project may count on, `templates` which it may propose there.
         """
         self._is_set = is_set
         self._templates = templates
@@ -71,7 +71,10 @@ class Planner:
         self._catalogue = catalogue
         self._lock = threading.Lock()
         self._conductor: Conductor | None = None
+        self._seen: tuple[Catalogue, list[bool]] | None = None
+        """What was indexed last: the catalogue, and which of its Players lack nothing."""
         self._indexed = ""
+        """The digest of it: another catalogue may say the same."""
         self._loading: asyncio.Task[None] | None = None
         self._ended = threading.Event()
 
@@ -182,9 +185,12 @@ class Planner:
             if self._conductor is None:
                 self._conductor = Conductor.load(self._files.encoder, self._weights(), self._open_encoder)
             catalogue = self._catalogue()
+            able = [not self._lacking(spec) for spec in catalogue.composable()]
+            if self._seen is not None and self._seen[0] is catalogue and self._seen[1] == able:
+                return self._conductor
             here = [
-                spec if not self._lacking(spec) else replace(spec, available=False)
-                for spec in catalogue.composable()
+                spec if is_able else replace(spec, available=False)
+                for spec, is_able in zip(catalogue.composable(), able, strict=True)
             ]
             functions = [*here, *catalogue.offered]
             wanted = hashlib.sha256("\n".join(repr(f) for f in functions).encode()).hexdigest()
@@ -192,6 +198,7 @@ class Planner:
                 self._take_built_vectors()
                 self._conductor.index(functions, catalogue.lattice, self._files.cache)
                 self._indexed = wanted
+            self._seen = catalogue, able
             return self._conductor
 
     def _lacking(self, spec: FunctionSpec) -> list[str]:
@@ -218,7 +225,7 @@ class Planner:
             if self._conductor is None or file is None:
                 return  # it takes that policy when it is loaded
             self._conductor.adopt(Policy.load(file))
-            self._indexed = ""
+            self._seen, self._indexed = None, ""
 
     def _take_built_vectors(self) -> None:
         """Copies the vectors that the build made: a new home need not embed what is the same everywhere."""

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from symphony.cli.connection import ask
-from symphony.cli.output import Mode, common, describe
+from symphony.cli.output import Mode, common, describe, plain, say
 from symphony.cli.tables import table
 from symphony.cli.tiers import COMMANDS
 from symphony.errors import BadInput
@@ -111,7 +111,7 @@ def for_terminal(info: dict[str, Any], content: bytes) -> bytes:
             f"{info['name']} is no text but {info['type']}, and would upset the terminal",
             remedy=f"Write it to a file: symphony artifacts show {info['id'][:19]} > {info['name']}",
         )
-    return EMBEDDED.sub(r"\1…", text).encode()
+    return plain(EMBEDDED.sub(r"\1…", text)).encode()
 
 
 @artifacts.command()
@@ -133,7 +133,7 @@ def diff(mode: Mode, old: str, new: str | None) -> None:
     Each is a name, `name@version`, or an id.
     """
     answer = ask(lambda port: port.diff_artifacts(old, new))
-    mode.show(answer, lambda: click.echo(answer["diff"] or "They are equal.", nl=not answer["diff"]))
+    mode.show(answer, lambda: say(answer["diff"] or "They are equal.", nl=not answer["diff"]))
 
 
 @artifacts.command()
@@ -145,9 +145,9 @@ def verify(mode: Mode) -> None:
 
     def text() -> None:
         for finding in findings:
-            click.echo(describe(finding) if isinstance(finding, dict) else str(finding))
+            say(describe(finding) if isinstance(finding, dict) else str(finding))
         if not findings:
-            click.echo("Every stored bit checks out.")
+            say("Every stored bit checks out.")
 
     mode.show(answer, text)
     sys.exit(1 if findings else 0)
@@ -160,6 +160,4 @@ def gc(mode: Mode, dry_run: bool) -> None:
     """Remove what the retention plan names."""
     answer = ask(lambda port: port.collect_artifacts(dry_run))
     word = "would be removed" if dry_run else "removed"
-    mode.show(
-        answer, lambda: click.echo(f"{answer['removed']} artifacts, {readable_size(answer['bytes'])} {word}")
-    )
+    mode.show(answer, lambda: say(f"{answer['removed']} artifacts, {readable_size(answer['bytes'])} {word}"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from symphony.cli.output import Mode
+from symphony.cli.output import Mode, say
 
 
 def can_ask(mode: Mode) -> bool:
@@ -17,10 +17,10 @@ def can_ask(mode: Mode) -> bool:
 
 def ask(question: dict[str, Any]) -> str:
     """Shows the choices by number; answers with the value of the one that was taken, the first by default."""
-    click.echo(question["text"], err=True)
+    say(question["text"], err=True)
     choices = question["choices"]
     for number, choice in enumerate(choices, start=1):
-        click.echo(f"  {number}  {choice['label']}", err=True)
+        say(f"  {number}  {choice['label']}", err=True)
     number = click.prompt(
         "Which", type=click.IntRange(1, len(choices)), default=1, err=True, show_default=True
     )

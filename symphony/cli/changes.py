@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from symphony.cli.connection import ask
-from symphony.cli.output import Mode, common, note
+from symphony.cli.output import Mode, common, note, say
 from symphony.cli.tables import table
 from symphony.errors import BadInput
 
@@ -55,9 +55,9 @@ def show(mode: Mode, changes_id: str) -> None:
     answer = ask(lambda port: port.get_changes(changes_id))
 
     def text() -> None:
-        click.echo(answer["diff"], nl=False)
+        say(answer["diff"], nl=False)
         for refused in answer["refused"]:
-            click.echo(f"left out: {refused['path']}: {refused['reason']}", err=True)
+            say(f"left out: {refused['path']}: {refused['reason']}", err=True)
 
     mode.show(answer, text)
 
@@ -89,7 +89,7 @@ def undo(mode: Mode, changes_id: str) -> None:
 
 def _told(*answers: dict[str, Any]) -> None:
     for answer in answers:
-        click.echo(f"{answer['state']} {answer['id']}: {counted(answer['counts'])}")
+        say(f"{answer['state']} {answer['id']}: {counted(answer['counts'])}")
 
 
 def is_waiting(kept: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from symphony.cli.connection import ask, without_host
-from symphony.cli.output import Mode, common
+from symphony.cli.output import Mode, common, say
 from symphony.cli.tables import table
 from symphony.config.home import Home
 
@@ -38,7 +38,7 @@ def show(mode: Mode) -> None:
 def get(mode: Mode, key: str) -> None:
     """The value of KEY."""
     row = _row(_settings(), key)
-    mode.show(row, lambda: click.echo(_text(row["value"])))
+    mode.show(row, lambda: say(_text(row["value"])))
 
 
 @config.command("set")
@@ -55,7 +55,7 @@ def set_value(mode: Mode, key: str, value: str, in_project: bool) -> None:
     except ValueError:
         parsed = value
     row = _set(key, parsed, "project" if in_project else "user")
-    mode.show(row, lambda: click.echo(f"{row['key']} = {_text(row['value'])}"))
+    mode.show(row, lambda: say(f"{row['key']} = {_text(row['value'])}"))
 
 
 @config.command()
@@ -63,7 +63,7 @@ def set_value(mode: Mode, key: str, value: str, in_project: bool) -> None:
 def path(mode: Mode) -> None:
     """Where your settings are kept."""
     where: Path = Home.resolve().config
-    mode.show({"path": str(where)}, lambda: click.echo(str(where)))
+    mode.show({"path": str(where)}, lambda: say(str(where)))
 
 
 def _settings() -> Any:

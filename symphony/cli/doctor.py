@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from symphony.cli.output import Mode, common
+from symphony.cli.output import Mode, common, say
 from symphony.config.home import Home
 
 MARKS = {
@@ -30,8 +30,8 @@ def doctor(mode: Mode) -> None:
         for c in answer["components"]:
             mark, colour = MARKS[c["status"]]
             line = f"{click.style(mark, fg=colour)} {c['name']:<{width}}  {c['detail']}"
-            click.echo(line.rstrip() + (f"; {c['remedy']}" if c["remedy"] and c["status"] != "ok" else ""))
-        click.echo("Symphony is healthy." if answer["healthy"] else "Symphony cannot play as it is.")
+            say(line.rstrip() + (f"; {c['remedy']}" if c["remedy"] and c["status"] != "ok" else ""))
+        say("Symphony is healthy." if answer["healthy"] else "Symphony cannot play as it is.")
 
     mode.show(answer, text)
     sys.exit(0 if answer["healthy"] else 3)

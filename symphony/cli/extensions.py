@@ -13,7 +13,7 @@ import click
 
 from symphony.cli.changes import is_waiting, waiting
 from symphony.cli.connection import ask
-from symphony.cli.output import Mode, common, describe, note
+from symphony.cli.output import Mode, common, describe, note, say
 from symphony.cli.tables import table
 from symphony.errors import BadInput, NotFound, SymphonyError
 from symphony.ports.host import HostPort
@@ -86,7 +86,7 @@ def install(mode: Mode, source: str) -> None:
     """Install SOURCE: an extension of the registry by name, or a package file."""
     where = str(Path(source).resolve()) if source.endswith(".symphony") else source
     answer = _with_consent(mode, lambda port, agreed: port.install_extension(where, agreed))
-    mode.show(answer, lambda: click.echo(f"installed {answer['name']} {answer['version']}"))
+    mode.show(answer, lambda: say(f"installed {answer['name']} {answer['version']}"))
 
 
 @ext.command()
@@ -95,7 +95,7 @@ def install(mode: Mode, source: str) -> None:
 def update(mode: Mode, name: str) -> None:
     """Install the newest version of NAME."""
     answer = _with_consent(mode, lambda port, agreed: port.update_extension(name, agreed))
-    mode.show(answer, lambda: click.echo(f"{answer['name']} is at {answer['version']}"))
+    mode.show(answer, lambda: say(f"{answer['name']} is at {answer['version']}"))
 
 
 @ext.command()
@@ -104,7 +104,7 @@ def update(mode: Mode, name: str) -> None:
 def rollback(mode: Mode, name: str) -> None:
     """Go back to the version of NAME before, and hold it there."""
     answer = ask(lambda port: port.rollback_extension(name))
-    mode.show(answer, lambda: click.echo(f"{answer['name']} is back at {answer['version']}"))
+    mode.show(answer, lambda: say(f"{answer['name']} is back at {answer['version']}"))
 
 
 @ext.command()
@@ -113,7 +113,7 @@ def rollback(mode: Mode, name: str) -> None:
 def remove(mode: Mode, name: str) -> None:
     """Remove NAME with its files and grants."""
     answer = ask(lambda port: port.remove_extension(name))
-    mode.show(answer, lambda: click.echo(f"removed {name}"))
+    mode.show(answer, lambda: say(f"removed {name}"))
 
 
 @ext.command()
@@ -122,7 +122,7 @@ def remove(mode: Mode, name: str) -> None:
 def enable(mode: Mode, name: str) -> None:
     """Let the Players of NAME be used."""
     answer = ask(lambda port: port.enable_extension(name, True))
-    mode.show(answer, lambda: click.echo(f"enabled {name}"))
+    mode.show(answer, lambda: say(f"enabled {name}"))
 
 
 @ext.command()
@@ -131,7 +131,7 @@ def enable(mode: Mode, name: str) -> None:
 def disable(mode: Mode, name: str) -> None:
     """Keep NAME installed but unused."""
     answer = ask(lambda port: port.enable_extension(name, False))
-    mode.show(answer, lambda: click.echo(f"disabled {name}"))
+    mode.show(answer, lambda: say(f"disabled {name}"))
 
 
 @ext.command()
@@ -152,9 +152,9 @@ def permissions(mode: Mode, name: str, revoke: str | None, allow: str | None) ->
     answer = ask(asked)
 
     def text() -> None:
-        click.echo("\n".join(answer["words"]) or "It may do nothing beyond computing.")
+        say("\n".join(answer["words"]) or "It may do nothing beyond computing.")
         for grant in answer["refused"]:
-            click.echo(f"taken back: {grant}")
+            say(f"taken back: {grant}")
 
     mode.show(answer, text)
 
@@ -254,7 +254,7 @@ def call(mode: Mode, player: str, params: tuple[str, ...], project: Path | None)
         if error.code != "definitions_changed" or not _agrees_to_definitions(player, error):
             raise
         answer = ask(lambda port: port.call_function(player, values, None, str(place), mode.yes))
-    mode.show(answer, lambda: click.echo(_readable(answer["outputs"])))
+    mode.show(answer, lambda: say(_readable(answer["outputs"])))
     for kept in filter(is_waiting, answer["changes"]):
         waiting(kept)
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from symphony.cli.connection import ask
-from symphony.cli.output import Mode, common
+from symphony.cli.output import Mode, common, say
 from symphony.cli.tables import table
 
 
@@ -32,7 +32,7 @@ def history(mode: Mode, limit: int) -> None:
 def undo(mode: Mode, action: int | None) -> None:
     """Take ACTION back, the newest that can be when none is named."""
     answer = ask(lambda port: port.undo_action(action))
-    mode.show(answer, lambda: click.echo(f"Undid: {answer['said']}"))
+    mode.show(answer, lambda: say(f"Undid: {answer['said']}"))
 
 
 @click.command()
@@ -41,7 +41,7 @@ def undo(mode: Mode, action: int | None) -> None:
 def redo(mode: Mode, action: int | None) -> None:
     """Do ACTION again, the one that was undone last when none is named."""
     answer = ask(lambda port: port.redo_action(action))
-    mode.show(answer, lambda: click.echo(f"Did again: {answer['said']}"))
+    mode.show(answer, lambda: say(f"Did again: {answer['said']}"))
 
 
 def _result(action: dict[str, Any]) -> str:

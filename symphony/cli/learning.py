@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from symphony.cli.connection import ask
-from symphony.cli.output import Mode, common, note
+from symphony.cli.output import Mode, common, note, say
 from symphony.cli.tables import table
 from symphony.errors import BadInput
 
@@ -46,20 +46,20 @@ def _show(mode: Mode, limit: int) -> None:
 
 def _tell(answer: dict[str, Any]) -> None:
     policy, replay, learner = answer["policy"], answer["replay"], answer["learner"]
-    click.echo(f"{policy['version'] or policy['deciding']} decides ({policy['deciding']})")
+    say(f"{policy['version'] or policy['deciding']} decides ({policy['deciding']})")
     if policy["trouble"]:
-        click.echo(f"  {policy['trouble']}")
+        say(f"  {policy['trouble']}")
     logged = "" if answer["logging"] else "; nothing new is kept (conductor.learning.log is false)"
-    click.echo(
+    say(
         f"{replay['decisions']:,} of {replay['capacity']:,} decisions of {replay['runs']:,} runs are kept, "
         f"{replay['ended']:,} ended, {replay['labelled']:,} were rated or corrected{logged}"
     )
     about = "; ".join(part for part in (learner["detail"], learner["remedy"]) if part)
-    click.echo(f"the learner: {learner['state']}{f' ({about})' if about else ''}")
+    say(f"the learner: {learner['state']}{f' ({about})' if about else ''}")
     for lesson in answer["lessons"][:3]:
-        click.echo()
+        say()
         word = "promoted" if lesson["promoted"] else "not promoted"
-        click.echo(f"{_when(lesson['at'])}  {lesson['version'] or 'a lesson'}  {word}: {lesson['reason']}")
+        say(f"{_when(lesson['at'])}  {lesson['version'] or 'a lesson'}  {word}: {lesson['reason']}")
         rows = [
             (str(row.get("step", n)), *(_number(row.get(c)) for c in CURVES))
             for n, row in _some(lesson["curve"])
@@ -67,11 +67,11 @@ def _tell(answer: dict[str, Any]) -> None:
         if rows:
             table(("step", *CURVES), rows)
     if answer["events"]:
-        click.echo()
+        say()
         rows = [(_when(e["at"]), e["kind"], e["version"], e["reason"]) for e in answer["events"][:10]]
         table(("when", "what", "policy", "why"), rows)
     if answer["runs"]:
-        click.echo()
+        say()
         rows = [
             (r["run"][:8], r["status"], _number(r["reward"]), _rated(r), r["prompt"][:60])
             for r in answer["runs"]
@@ -82,15 +82,15 @@ def _tell(answer: dict[str, Any]) -> None:
 def _one(answer: dict[str, Any]) -> None:
     kept = answer["kept"]
     if kept is None:
-        click.echo(f"Nothing is kept of the run {answer['run']}.")
+        say(f"Nothing is kept of the run {answer['run']}.")
         return
-    click.echo(f"{kept['prompt']}  {kept['status']}  reward {_number(kept['reward'])}  {_rated(kept)}")
+    say(f"{kept['prompt']}  {kept['status']}  reward {_number(kept['reward'])}  {_rated(kept)}")
     rows = [
         (d["action"], f"{d['probability']:.3f}", str(len(d["allowed"])), str(len(d["candidates"]) + 1))
         for d in kept["decisions"]
     ]
     table(("chosen", "probability", "allowed", "of"), rows, empty="Nothing was to be decided.")
-    click.echo(f"policy {kept['policy']}, encoder {kept['encoder'] or 'none'}")
+    say(f"policy {kept['policy']}, encoder {kept['encoder'] or 'none'}")
 
 
 def _some(curve: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
@@ -122,14 +122,14 @@ def export(mode: Mode, out: Path | None) -> None:
     answer = ask(lambda port: port.export_learning())
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in answer["runs"])
     if out is None:
-        mode.show(answer, lambda: click.echo(lines, nl=False))
+        mode.show(answer, lambda: say(lines, nl=False))
         return
     try:
         out.write_text(lines, encoding="utf-8")
     except OSError as error:
         raise BadInput(f"{out} cannot be written: {error.strerror}", remedy="name another file") from None
     done = {"runs": len(answer["runs"]), "file": str(out)}
-    mode.show(done, lambda: click.echo(f"wrote {done['runs']} runs to {out}"))
+    mode.show(done, lambda: say(f"wrote {done['runs']} runs to {out}"))
 
 
 @learning.command()
@@ -143,7 +143,7 @@ def forget(mode: Mode, run: str | None, everything: bool) -> None:
     if everything and not mode.yes:
         click.confirm("Forget everything that is kept of your runs?", abort=True, err=True)
     answer = ask(lambda port: port.forget_learning(run))
-    mode.show(answer, lambda: click.echo(f"forgot {answer['forgotten']} runs"))
+    mode.show(answer, lambda: say(f"forgot {answer['forgotten']} runs"))
 
 
 @learning.command()
@@ -152,7 +152,7 @@ def forget(mode: Mode, run: str | None, everything: bool) -> None:
 def rollback(mode: Mode, reason: str) -> None:
     """Let the policy decide that did before; the one that decides now is never offered again."""
     answer = ask(lambda port: port.rollback_policy(reason))
-    mode.show(answer, lambda: click.echo(f"{answer['current']} decides"))
+    mode.show(answer, lambda: say(f"{answer['current']} decides"))
 
 
 @learning.command()
@@ -162,4 +162,4 @@ def train(mode: Mode) -> None:
     note("learning; the levels of the gate take some minutes")
     answer = ask(lambda port: port.train_policy())
     word = "promoted" if answer["promoted"] else "not promoted"
-    mode.show(answer, lambda: click.echo(f"{answer['version']} {word}: {answer['reason']}"))
+    mode.show(answer, lambda: say(f"{answer['version']} {word}: {answer['reason']}"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from symphony.cli.output import Mode, common, print_json
+from symphony.cli.output import Mode, common, print_json, say
 from symphony.config.home import Home
 
 
@@ -32,7 +32,7 @@ def logs(
         if mode.json:
             print_json(entry)
         else:
-            click.echo(_line(entry))
+            say(_line(entry))
 
 
 def _line(entry: dict[str, Any]) -> str:

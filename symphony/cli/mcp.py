@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from symphony.cli.output import Mode, common, note
+from symphony.cli.output import Mode, common, note, say
 from symphony.config.home import Home
 from symphony.ports.host import HostPort
 
@@ -54,7 +54,7 @@ async def _serve(mode: Mode, project: Path, port: int | None) -> None:
 
             def listening(address: str, token: str) -> None:
                 document = {"url": address, "token": token}
-                mode.show(document, lambda: click.echo(f"{address}/{token}"))
+                mode.show(document, lambda: say(f"{address}/{token}"))
                 note(f"symphony: clients that send headers may use {address} with the token as bearer")
 
             await serve_http(server, port, listening)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from symphony.cli.connection import ask
-from symphony.cli.output import Mode, common, describe
+from symphony.cli.output import Mode, common, describe, say
 from symphony.cli.tables import table
 from symphony.errors import BadInput
 
@@ -47,8 +47,8 @@ def validate(mode: Mode, file: str) -> None:
 
     def text() -> None:
         for finding in answer["findings"]:
-            click.echo(f"{finding['severity']}: {describe(finding)} [{finding['code']}]")
-        click.echo("valid" if answer["valid"] else "not valid")
+            say(f"{finding['severity']}: {describe(finding)} [{finding['code']}]")
+        say("valid" if answer["valid"] else "not valid")
 
     mode.show(answer, text)
     sys.exit(0 if answer["valid"] else 2)
@@ -63,7 +63,7 @@ def save(mode: Mode, file: str, name: str | None, description: str) -> None:
     """Put the Melody in FILE into the Polyphony Store."""
     document = _read(file)
     answer = ask(lambda port: port.save_melody(document, name or document["name"], description))
-    mode.show(answer, lambda: click.echo(f"saved {answer['name']} {answer['version']} ({answer['id']})"))
+    mode.show(answer, lambda: say(f"saved {answer['name']} {answer['version']} ({answer['id']})"))
 
 
 @melody.command("import")
@@ -75,7 +75,7 @@ def import_files(mode: Mode, files: tuple[str, ...]) -> None:
     saved = [ask(lambda port, d=d: port.save_melody(d, d["name"])) for d in documents]  # type: ignore[misc]
     mode.show(
         {"melodies": saved},
-        lambda: click.echo("\n".join(f"imported {s['name']} {s['version']}" for s in saved)),
+        lambda: say("\n".join(f"imported {s['name']} {s['version']}" for s in saved)),
     )
 
 
@@ -89,7 +89,7 @@ def export(mode: Mode, name: str, file: str) -> None:
 
     found = from_document(ask(lambda port: port.get_melody(name)))
     save_file(found, Path(file))
-    mode.show({"file": file}, lambda: click.echo(f"wrote {file}"))
+    mode.show({"file": file}, lambda: say(f"wrote {file}"))
 
 
 def _list(mode: Mode, query: str) -> None:
@@ -127,7 +127,7 @@ def show(mode: Mode, name: str) -> None:
     from symphony.melody.formats import dump, from_document
 
     document = ask(lambda port: port.get_melody(name))
-    mode.show(document, lambda: click.echo(dump(from_document(document), "yaml").decode().rstrip()))
+    mode.show(document, lambda: say(dump(from_document(document), "yaml").decode().rstrip()))
 
 
 @melody.command()
@@ -136,7 +136,7 @@ def show(mode: Mode, name: str) -> None:
 def delete(mode: Mode, name: str) -> None:
     """Remove the saved Melody NAME."""
     answer = ask(lambda port: port.delete_melody(name))
-    mode.show(answer, lambda: click.echo(f"deleted {name}"))
+    mode.show(answer, lambda: say(f"deleted {name}"))
 
 
 @melody.command()
@@ -153,5 +153,5 @@ def diff(mode: Mode, old: str, new: str) -> None:
         raise BadInput("These two cannot be compared")
     mode.show(
         {"changes": [c.to_json() for c in changes]},
-        lambda: click.echo("\n".join(map(str, changes)) or "no difference"),
+        lambda: say("\n".join(map(str, changes)) or "no difference"),
     )

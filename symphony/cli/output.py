@@ -53,9 +53,20 @@ def print_json(document: Any) -> None:
     sys.stdout.flush()
 
 
+def plain(text: str) -> str:
+    """Words of a Player or a file without what would command the terminal."""
+    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
+
+
+def say(text: str = "", *, nl: bool = True, err: bool = False) -> None:
+    """Prints for people. What Players and files say commands no terminal; a pipe or a file gets every byte."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(plain(text) if stream.isatty() else text, nl=nl, err=err)
+
+
 def note(text: str) -> None:
     """A line for people, on standard error."""
-    click.echo(text, err=True)
+    say(text, err=True)
 
 
 def fail(error: SymphonyError, as_json: bool, verbose: bool) -> NoReturn:

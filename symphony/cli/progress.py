@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from symphony.cli.output import plain
+
 MARKS = {
     "pending": ("·", "dim"),
     "ready": ("·", ""),
@@ -90,10 +92,10 @@ def _trouble(node: dict[str, Any]) -> str:
     error = node.get("error")
     if not error:
         return ""
-    return f" {error.get('message', '')}" + (f"; {error['remedy']}" if error.get("remedy") else "")
+    return plain(f" {error.get('message', '')}" + (f"; {error['remedy']}" if error.get("remedy") else ""))
 
 
 def _note(node: dict[str, Any]) -> str:
     share = node.get("progress")
     said = node.get("waits_for") or node.get("note") or ""
-    return (f"{share:.0%} " if share is not None else "") + said
+    return (f"{share:.0%} " if share is not None else "") + plain(said)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from symphony.cli.connection import ask
-from symphony.cli.output import Mode, common, note
+from symphony.cli.output import Mode, common, note, say
 from symphony.config.home import Home
 from symphony.errors import BadInput, EnvironmentLacks, NotFound, SymphonyError
 
@@ -80,7 +80,7 @@ def write_levels_of(mode: Mode, melodies: tuple[str, ...], out: Path) -> None:
     except OSError as error:
         raise BadInput(f"{out} cannot be written ({error})", remedy="name another file") from error
     done = {"levels": [level.id for level in levels], "file": str(out)}
-    mode.show(done, lambda: click.echo(f"wrote {len(levels)} levels to {out}"))
+    mode.show(done, lambda: say(f"wrote {len(levels)} levels to {out}"))
 
 
 def _levels_of(names: Sequence[str]) -> list[Level]:
@@ -176,11 +176,11 @@ def _document(session: Session, score: Score) -> dict[str, Any]:
 
 def _tell(score: Score) -> None:
     failed = f", {', '.join(score.outcome.failed)} failed" if score.outcome.failed else ""
-    click.echo(
+    say(
         f"{'Won' if score.outcome.success else 'Lost'} with {len(score.graph.functions)} functions in "
         f"{score.outcome.makespan:.1f} s{failed}."
     )
-    click.echo(
+    say(
         f"Par: {'won' if score.par.success else 'lost'} with {score.par_nodes} functions in "
         f"{score.par.makespan:.1f} s{'; you are below par' if score.is_below_par else ''}."
     )
@@ -210,7 +210,7 @@ def evaluate(mode: Mode, seeds: str | None, levels: Path | None, out: Path) -> N
     def text() -> None:
         for name, row in found.items():
             took = f"{row['makespan']:.1f} s" if row["makespan"] is not None else "–"
-            click.echo(f"{name:18} {row['success']:6.1%}  {took:>7}  {row['expansions']:8.1f} states")
+            say(f"{name:18} {row['success']:6.1%}  {took:>7}  {row['expansions']:8.1f} states")
 
     mode.show(found, text)
 
@@ -231,4 +231,4 @@ def train(mode: Mode, seed: int, out: Path) -> None:
     if done.returncode:
         raise SymphonyError("The training failed", remedy="see above for why")
     written = [str(out / "quest.npz"), str(out / "quest_cloned.npz")]
-    mode.show({"seed": seed, "weights": written}, lambda: click.echo(f"wrote {', '.join(written)}"))
+    mode.show({"seed": seed, "weights": written}, lambda: say(f"wrote {', '.join(written)}"))

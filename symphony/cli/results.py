@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from symphony.cli.artifacts import for_terminal
+from symphony.cli.output import plain
 from symphony.cli.tables import table
 from symphony.errors import BadInput, SymphonyError
 from symphony.ports.host import HostPort
@@ -46,10 +47,11 @@ def _head(artifact: Json) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     size = readable_size(artifact["bytes"]) if artifact["bytes"] else "empty"
+    name = plain(artifact["name"])
     if not console.is_terminal:
-        console.print(Text(f"{artifact['id']}  {artifact['name']}  {artifact['type']}  {size}"))
+        console.print(Text(f"{artifact['id']}  {name}  {artifact['type']}  {size}"))
         return
-    console.print(Text(artifact["name"], style="bold"), Text(f"{artifact['type']}  {size}", style="dim"))
+    console.print(Text(name, style="bold"), Text(f"{artifact['type']}  {size}", style="dim"))
 
 
 def _begin(artifact: Json, content: bytes) -> bool:
@@ -106,7 +108,7 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    line = _clean(" ".join(text.split()))
+    line = " ".join(plain(text).split())
     return line if len(line) <= CELL else line[: CELL - 1] + "…"
 
 
@@ -116,7 +118,7 @@ def _markdown(text: str) -> None:
 
     lines = text.splitlines()
     console = Console(highlight=False)
-    console.print(Markdown("\n".join(_clean(line)[:2000] for line in lines[:LINES])))
+    console.print(Markdown("\n".join(plain(line)[:2000] for line in lines[:LINES])))
     _more(console, lines)
 
 
@@ -129,16 +131,11 @@ def _lines(kind: str, text: str) -> None:
     colours = {"+": "green", "-": "red", "@": "cyan"} if kind == "text/x-diff" else {}
     for line in lines[:LINES]:
         console.print(
-            Text(_clean(line)[: console.width], style=colours.get(line[:1], "")),
+            Text(plain(line)[: console.width], style=colours.get(line[:1], "")),
             no_wrap=True,
             overflow="ellipsis",
         )
     _more(console, lines)
-
-
-def _clean(text: str) -> str:
-    """Without what would command the terminal."""
-    return "".join(letter for letter in text if letter.isprintable() or letter == "\t")
 
 
 def _more(console: Any, lines: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from symphony.cli.connection import ask, host
-from symphony.cli.output import Mode, common, describe
+from symphony.cli.output import Mode, common, describe, say
 from symphony.cli.playing import play
 from symphony.cli.tables import table
 
@@ -50,9 +50,9 @@ def show(mode: Mode, run: str) -> None:
 
     def text() -> None:
         info = answer["run"]
-        click.echo(f"{info['id']}  {info['name']}  {info['status']}  {info['seconds']:.2f} s")
+        say(f"{info['id']}  {info['name']}  {info['status']}  {info['seconds']:.2f} s")
         if info["error"]:
-            click.echo(f"  {describe(info['error'])}")
+            say(f"  {describe(info['error'])}")
         rows = [
             (
                 n["id"],
@@ -67,7 +67,7 @@ def show(mode: Mode, run: str) -> None:
         table(("node", "player", "state", "took", "why", "error"), rows)
         made = [(a["id"][:19], a["name"], a["type"], str(a["bytes"])) for a in answer["artifacts"]]
         if made:
-            click.echo()
+            say()
             table(("artifact", "name", "type", "bytes"), made)
 
     mode.show({"melody": answer["melody"], "run": answer["run"], "artifacts": answer["artifacts"]}, text)
@@ -79,7 +79,7 @@ def show(mode: Mode, run: str) -> None:
 def cancel(mode: Mode, run: str) -> None:
     """Stop RUN in order; what is finished is kept."""
     answer = ask(lambda port: port.cancel_run(run))
-    mode.show(answer, lambda: click.echo(f"cancelled {answer['run']}"))
+    mode.show(answer, lambda: say(f"cancelled {answer['run']}"))
 
 
 @runs.command()
@@ -102,7 +102,7 @@ def resume(mode: Mode, run: str) -> None:
 def rate(mode: Mode, run: str, rating: str) -> None:
     """Say of RUN that it was good or bad; the Conductor learns from it. `none` takes it back."""
     answer = ask(lambda port: port.rate_run(run, rating))
-    mode.show(answer, lambda: click.echo(f"{answer['run'][:8]} is rated {answer['rating']}"))
+    mode.show(answer, lambda: say(f"{answer['run'][:8]} is rated {answer['rating']}"))
 
 
 def _when(created: float) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from symphony.cli.output import Mode, common, note
+from symphony.cli.output import Mode, common, note, say
 from symphony.errors import BadInput, EnvironmentLacks, SymphonyError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _written(target: Path, upper: int, started: int, *, is_shown: bool, is_kept:
         if not changes.changes:
             return
         if is_shown:
-            click.echo(unified(changes), nl=False, err=True)
+            say(unified(changes), nl=False, err=True)
         if is_kept:
             applying.apply(changes, folder, label=secrets.token_hex(4))
     said = ", ".join(f"{number} {kind}" for kind, number in changes.counts().items() if number)

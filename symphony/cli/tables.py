@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
+from symphony.cli.output import plain, say
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str = "") -> None:
     """Prints rows under their columns on standard output; `empty` when there are none."""
     if not rows:
         if empty:
-            click.echo(empty)
+            say(empty)
         return
     from rich.console import Console
     from rich.table import Table
@@ -26,7 +26,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str =
             no_wrap=index < len(columns) - 1,
         )
     for row in rows:
-        shown.add_row(*(Text(str(cell)) for cell in row))
+        shown.add_row(*(Text(plain(str(cell))) for cell in row))
     if not console.is_terminal:
         console.width = 200
     console.print(shown)

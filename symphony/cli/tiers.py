@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from symphony.cli.connection import ask
-from symphony.cli.output import Mode, common
+from symphony.cli.output import Mode, common, say
 from symphony.cli.tables import table
 from symphony.errors import BadInput
 from symphony.types.quantities import readable_size
@@ -57,13 +57,13 @@ def _tell(answer: dict[str, Any], dry_run: bool) -> None:
     actions = answer["actions"]
     for action in actions:
         size = readable_size(action["bytes"])
-        click.echo(f"{action['action']} {action['name']} ({size}, {action['from']}): {action['reason']}")
+        say(f"{action['action']} {action['name']} ({size}, {action['from']}): {action['reason']}")
     for failure in answer["failures"]:
-        click.echo(f"{failure['name']}: {failure['message']}; {failure['remedy']}", err=True)
+        say(f"{failure['name']}: {failure['message']}; {failure['remedy']}", err=True)
     if not actions:
-        click.echo("Everything is where the policy wants it.")
+        say("Everything is where the policy wants it.")
     elif not dry_run:
-        click.echo(f"{answer['done']} of {len(actions)} done, {readable_size(answer['bytes'])}")
+        say(f"{answer['done']} of {len(actions)} done, {readable_size(answer['bytes'])}")
 
 
 @click.command()
@@ -72,7 +72,7 @@ def _tell(answer: dict[str, Any], dry_run: bool) -> None:
 def pin(mode: Mode, artifact: str) -> None:
     """Keep ARTIFACT where it is."""
     answer = ask(lambda port: port.pin_artifact(artifact, True))
-    mode.show(answer, lambda: click.echo(f"{artifact} stays where it is."))
+    mode.show(answer, lambda: say(f"{artifact} stays where it is."))
 
 
 @click.command()
@@ -81,7 +81,7 @@ def pin(mode: Mode, artifact: str) -> None:
 def unpin(mode: Mode, artifact: str) -> None:
     """Let the policy decide about ARTIFACT again."""
     answer = ask(lambda port: port.pin_artifact(artifact, False))
-    mode.show(answer, lambda: click.echo(f"The policy decides about {artifact} again."))
+    mode.show(answer, lambda: say(f"The policy decides about {artifact} again."))
 
 
 @click.command()
@@ -91,7 +91,7 @@ def unpin(mode: Mode, artifact: str) -> None:
 def hold(mode: Mode, artifact: str, reason: str) -> None:
     """Forbid everybody to delete ARTIFACT, until `release`."""
     answer = ask(lambda port: port.hold_artifact(artifact, reason))
-    mode.show(answer, lambda: click.echo(f"{artifact} is held: {reason}"))
+    mode.show(answer, lambda: say(f"{artifact} is held: {reason}"))
 
 
 @click.command()
@@ -100,7 +100,7 @@ def hold(mode: Mode, artifact: str, reason: str) -> None:
 def release(mode: Mode, artifact: str) -> None:
     """Lift the hold of ARTIFACT."""
     answer = ask(lambda port: port.hold_artifact(artifact, None))
-    mode.show(answer, lambda: click.echo(f"{artifact} is not held any more."))
+    mode.show(answer, lambda: say(f"{artifact} is not held any more."))
 
 
 COMMANDS = (tiers, tier, pin, unpin, hold, release)

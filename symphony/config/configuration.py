@@ -110,6 +110,10 @@ class Configuration:
                 return None
             raise unknown_key(key) from None
 
+    def is_set(self, key: str) -> bool:
+        """Whether `key` is a setting that has a value; one that nobody knows has none."""
+        return bool(self._values.get(key))
+
     def extension_values(self, name: str) -> dict[str, Any]:
         """The configuration values that are set for the extension `publisher/name`."""
         return dict(self.settings.extensions.get(name, {}))

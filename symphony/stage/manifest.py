@@ -251,7 +251,7 @@ class FunctionTable(_Table):
     description: str
     """What it does; the Conductor finds it by this."""
     examples: list[str] = []
-    """Prompts that it answers, 8 to 20, in any language; the Conductor finds it by these, too."""
+    """Prompts that it answers, 8 to 40, in any language; the Conductor finds it by these, too."""
     deterministic: bool = False
     """Whether the same inputs give the same outputs, so that the cache may answer."""
     effects: bool = False

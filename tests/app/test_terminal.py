@@ -70,3 +70,32 @@ def test_a_run_shows_the_beginning_of_what_it_made(home: Path, repository: Path,
     assert "commits" in seen and "Ada" in seen and "It has no rows." in seen
     # What a program printed does not command the terminal.
     assert "]0;ownedplain" in seen and "\x1b]0;owned" not in seen
+
+
+def test_what_a_failing_program_said_does_not_command_the_terminal(
+    home: Path, repository: Path, tmp_path: Path
+) -> None:
+    melody = tmp_path / "m.yaml"
+    melody.write_text(
+        "format: symphony.melody/1\nname: m\nnodes:\n"
+        "  - {id: told, kind: operator, player: symphony/shell#run, params: {command:"
+        " [sh, -c, \"printf '\\\\033]0;owned\\\\007sorry\\\\n' >&2; exit 3\"]}}\nedges: []\n"
+    )
+    code, seen = in_terminal(home, "play", str(melody), "--project", str(repository), "--yes")
+    assert code == 1, seen
+    assert "sorry" in seen and "\x1b]0;owned" not in seen
+
+
+def test_a_changed_file_does_not_command_the_terminal(
+    home: Path, symphony: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Nor does the difference of two contents; a pipe has it byte for byte."""
+    where = Home(home)
+    where.create()
+    with ArtifactStore(where.store) as store:
+        store.put(b"calm\n", name="notes.txt", type="text/plain")
+        store.put(b"\x1b]0;owned\x07loud\n", name="notes.txt", type="text/plain")
+    for words in (("artifacts", "diff", "notes.txt"), ("artifacts", "show", "notes.txt")):
+        code, seen = in_terminal(home, *words)
+        assert code == 0 and "]0;ownedloud" in seen and "\x1b]0;owned" not in seen, seen
+        assert "\x1b]0;owned" in symphony(*words).out

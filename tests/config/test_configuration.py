@@ -118,6 +118,14 @@ def test_secrets_are_not_shown(home: Home) -> None:
     assert configuration.get("extensions") == {"ann/one": {"token": "s3cret", "size": 3}}
 
 
+def test_a_setting_that_nobody_knows_is_not_set(home: Home) -> None:
+    """What a Player's manifest requires may name anything."""
+    configuration = Configuration.load(home, env={"SYMPHONY_MODEL__ENDPOINT": "http://127.0.0.1:9/v1"})
+    assert configuration.is_set("model.endpoint")
+    assert not configuration.is_set("model.api_key")
+    assert not configuration.is_set("no.such.setting") and not configuration.is_set("")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

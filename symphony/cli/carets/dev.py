@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from symphony.cli.output import Mode, common, describe, note, print_json
+from symphony.cli.output import Mode, common, describe, note, print_json, say
 from symphony.errors import Cancelled, SymphonyError
 from symphony.ports.host import HostPort
 
@@ -77,4 +77,4 @@ def _say(mode: Mode, document: dict[str, Any], text: str) -> None:
     if mode.json:
         print_json(document)
     else:
-        click.echo(text)
+        say(text)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from symphony.cli.output import Mode, common
+from symphony.cli.output import Mode, common, say
 from symphony.errors import BadInput, EnvironmentLacks
 
 
@@ -48,7 +48,7 @@ def mcp(mode: Mode, folder: Path) -> None:
     )
     write_atomically(folder / FILE_NAME, text.encode(), mode=0o644)
     names = [function_name(tool["name"]) for tool in tools]
-    mode.show({"functions": names}, lambda: click.echo(f"pinned {len(names)} tools: {', '.join(names)}"))
+    mode.show({"functions": names}, lambda: say(f"pinned {len(names)} tools: {', '.join(names)}"))
 
 
 def _ask(folder: Path, command: list[str], env: dict[str, str]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from symphony.cli.output import Mode, common
+from symphony.cli.output import Mode, common, say
 from symphony.errors import BadInput
 
 
@@ -30,4 +30,4 @@ def new(mode: Mode, name: str, kind: str, out: Path) -> None:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text.format(**about, title=short.capitalize()), "utf-8")
-    mode.show({"name": manifest.name, "folder": str(folder)}, lambda: click.echo(f"made {folder}"))
+    mode.show({"name": manifest.name, "folder": str(folder)}, lambda: say(f"made {folder}"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from symphony.cli.output import Mode, common, note
+from symphony.cli.output import Mode, common, note, say
 from symphony.errors import BadInput, SignatureInvalid
 
 
@@ -28,7 +28,7 @@ def pack(mode: Mode, folder: Path, key: Path | None, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     file = write_package(data, out)
     signed = key is not None
-    mode.show({"file": str(file), "bytes": len(data), "signed": signed}, lambda: click.echo(f"packed {file}"))
+    mode.show({"file": str(file), "bytes": len(data), "signed": signed}, lambda: say(f"packed {file}"))
 
 
 @click.command()
@@ -48,7 +48,7 @@ def sign(mode: Mode, package: Path, key: Path) -> None:
     private = read_key(key)
     write_atomically(package, resign(package.read_bytes(), private), mode=0o644)
     public = public_key(private)
-    mode.show({"file": str(package), "key": public}, lambda: click.echo(f"signed {package} as {public}"))
+    mode.show({"file": str(package), "key": public}, lambda: say(f"signed {package} as {public}"))
 
 
 @click.command()
@@ -72,4 +72,4 @@ def verify(mode: Mode, package: Path, key: str | None) -> None:
         "permissions": read.manifest.grants(),
     }
     words = f"{read.manifest.name} {read.manifest.version}: {len(read.files)} files, signed by {read.key}"
-    mode.show(answer, lambda: click.echo(words))
+    mode.show(answer, lambda: say(words))

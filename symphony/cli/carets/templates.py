@@ -19,7 +19,7 @@ OPERATOR = {
 [[functions]]
 name = "count_words"
 description = "How often each word occurs in a text, the most frequent first"
-examples = [                       # what people would write to get it: 8 to 20, in any language
+examples = [                       # what people would write to get it: 8 to 40, in any language
     "count the words of this text",
     "which words does the README use most",
 ]
@@ -77,7 +77,7 @@ INSTRUMENT = {
 [[functions]]
 name = "headline"
 description = "A headline for a text, written by a language model"
-examples = [                       # what people would write to get it: 8 to 20, in any language
+examples = [                       # what people would write to get it: 8 to 40, in any language
     "write a headline for this text",
     "find a title for the article",
 ]

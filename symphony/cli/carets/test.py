@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from symphony.cli.output import Mode, common
+from symphony.cli.output import Mode, common, say
 from symphony.errors import SymphonyError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def test(mode: Mode, folder: Path) -> None:
     for name, check in checks.items():
         said[name] = check(folder, manifest)
         if not mode.json:
-            click.echo(f"✓ {name}: {said[name]}")
+            say(f"✓ {name}: {said[name]}")
     mode.show({"name": manifest.name, "checks": said}, lambda: None)
 
 
@@ -102,7 +102,7 @@ def _tests(folder: Path, _manifest: Manifest) -> str:
         return "none; write some into tests/"
     done = _python(folder, "-m", "unittest", "discover", "-s", "tests", "-t", "tests")
     if done.returncode != 0:
-        click.echo(done.stderr, err=True)
+        say(done.stderr, err=True)
         raise _broken("The extension's tests fail", remedy="see their output above")
     ran = [line for line in done.stderr.splitlines() if line.startswith("Ran ")]
     return ran[-1] if ran else "passed"
