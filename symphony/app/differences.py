@@ -23,12 +23,12 @@ def text_of(content: bytes, name: str) -> str:
     return text
 
 
-def difference(old: str, new: str, old_name: str, new_name: str, context: int = 3) -> tuple[str, int, int]:
+def difference(old: str, new: str, old_name: str, new_name: str) -> tuple[str, int, int]:
     """A unified diff and the number of lines that were added and removed. Equal texts give an empty one."""
     before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
     lines = []
     added = removed = 0
-    for number, line in enumerate(difflib.unified_diff(before, after, old_name, new_name, n=context)):
+    for number, line in enumerate(difflib.unified_diff(before, after, old_name, new_name)):
         if number >= 2:  # behind the two lines with the names
             added += line.startswith("+")
             removed += line.startswith("-")

@@ -22,10 +22,9 @@ EVERY = 300.0
 class Habits:
     """One file of a home. `trouble` says why it could not be read or written, "" when it could."""
 
-    def __init__(self, file: Path, runtime: Runtime, every: float = EVERY) -> None:
+    def __init__(self, file: Path, runtime: Runtime) -> None:
         self._file = file
         self._runtime = runtime
-        self._every = every
         self._kept = b""
         self._ending = threading.Event()
         self._writer = threading.Thread(target=self._write_now_and_then, name="habits", daemon=True)
@@ -61,7 +60,7 @@ class Habits:
             self._kept = learned
 
     def _write_now_and_then(self) -> None:
-        while not self._ending.wait(self._every):
+        while not self._ending.wait(EVERY):
             self.save()
 
     def _complain(self, trouble: str) -> None:

@@ -18,7 +18,7 @@ from symphony.errors import NotFound, SignatureInvalid
 from symphony.kit.package import Package, read
 from symphony.kit.signing import INDEX, is_signed_by
 from symphony.stage.manifest import Manifest
-from symphony.types.versions import VersionRange, version
+from symphony.types.versions import version
 
 FORMAT = "symphony.registry/1"
 INDEX_FILE = "index.json"
@@ -116,9 +116,9 @@ class Registry:
         """All versions of an extension, lowest first; empty when it is not on offer."""
         return list(self._entries.get(name, ()))
 
-    def newest_entry(self, name: str, wanted: VersionRange | None = None) -> Entry | None:
-        """The highest version, pre-releases only when nothing else is there or the range names one."""
-        entries = [e for e in self._entries.get(name, ()) if wanted is None or wanted.contains(e.version)]
+    def newest_entry(self, name: str) -> Entry | None:
+        """The highest version, pre-releases only when nothing else is there."""
+        entries = self._entries.get(name, [])
         released = [entry for entry in entries if not version(entry.version).prerelease]
         best = released or entries
         return best[-1] if best else None

@@ -100,10 +100,10 @@ def dump(melody: Melody, form: Format | str = "yaml") -> bytes:
     raise BadInput(f"There is no format {form!r}", remedy="use yaml, json, pretty, msgpack or postcard")
 
 
-def save_file(melody: Melody, file: Path | str, form: Format | str | None = None) -> None:
-    """Writes the melody; the file's suffix chooses the format unless `form` does."""
+def save_file(melody: Melody, file: Path | str) -> None:
+    """Writes the melody; the file's suffix chooses the format."""
     file = Path(file)
-    chosen = form or SUFFIXES.get(file.suffix.lower())
+    chosen = SUFFIXES.get(file.suffix.lower())
     if chosen is None:
         known = ", ".join(SUFFIXES)
         raise BadInput(f"{file}: the ending tells no format", remedy=f"use one of {known}")
