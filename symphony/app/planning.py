@@ -16,7 +16,7 @@ from symphony.app.catalogue import Catalogue
 from symphony.app.project import ProjectView
 from symphony.app.tables import columns_of
 from symphony.config.files import write_atomically
-from symphony.errors import BadInput, NotPossible
+from symphony.errors import BadInput
 from symphony.ports.component import HealthStatus
 
 if TYPE_CHECKING:
@@ -243,14 +243,3 @@ class Planner:
                 pass
         except Exception:
             log.exception("the Conductor could not be loaded")
-
-
-def not_possible(composition: Composition) -> NotPossible:
-    """The error of a command that needed a Melody and got none."""
-    missing = ", ".join(composition.missing) or "a Player that does this"
-    remedy = (
-        f"install {', '.join(composition.extensions)} from the Marketplace"
-        if composition.extensions
-        else "ask for something that the installed Players can do (`symphony ext list`)"
-    )
-    return NotPossible(f"Not possible with what is installed: {missing} is missing", remedy=remedy)
