@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from conductor.draft import Draft, Output, Typing, gathers, required_inputs
 from symphony.types.players import FunctionSpec
@@ -41,19 +42,31 @@ class TypeIndex:
 
     def __init__(self, functions: Sequence[FunctionSpec], typing: Typing) -> None:
         self.required = [required_inputs(spec) for spec in functions]
+        self.sources = [index for index, required in enumerate(self.required) if not required]
+        """Players that need no step before them."""
         makers: dict[str, list[int]] = {}
         for index, spec in enumerate(functions):
             for made in set(spec.outputs.values()):
                 makers.setdefault(made, []).append(index)
-        self.consumers: list[list[tuple[int, str]]] = [[] for _ in functions]
-        wanted: dict[str, list[tuple[int, str]]] = {}
+        self.wanted: dict[str, list[tuple[int, str]]] = {}
+        """For each type the required inputs of it: Player and port."""
         for index, spec in enumerate(functions):
             for port in self.required[index]:
-                wanted.setdefault(spec.inputs[port], []).append((index, port))
-        for port_type, ports in wanted.items():
+                self.wanted.setdefault(spec.inputs[port], []).append((index, port))
+        self.feeds: list[list[str]] = [[] for _ in functions]
+        """For each Player the types of inputs, each once, that what it makes may feed."""
+        for port_type in self.wanted:
             sources = {i for made, by in makers.items() if typing.feeds(made, port_type) for i in by}
             for source in sources:
-                self.consumers[source] += [(i, p) for i, p in ports if i != source]
+                self.feeds[source].append(port_type)
+
+    @cached_property
+    def consumers(self) -> list[list[tuple[int, str]]]:
+        """For each Player the inputs of others that what it makes may feed: Player and port."""
+        return [
+            [end for port_type in fed for end in self.wanted[port_type] if end[0] != maker]
+            for maker, fed in enumerate(self.feeds)
+        ]
 
 
 def cheapest_plans(
@@ -65,37 +78,57 @@ def cheapest_plans(
 ) -> Plans:
     """Knuth's generalisation of Dijkstra's algorithm (1977): the cost of a Player is its own and that of
     the cheapest feeder of each input. Players that are not `usable` are neither steps nor goals.
+
+    An input takes the first Player that is popped and may feed it, so that those of one type wait in one list,
+    which that Player empties: inputs are looked at once, not once for each Player that could feed them.
     """
     plans = Plans()
-    chosen: list[dict[str, int]] = []
     costs = list(step_costs)
-    queue: list[tuple[float, int]] = []
     there = {node.function for node in draft.nodes}
-    for function, required in enumerate(index.required):
-        open_ports = _open_ports(draft, functions[function], required) if draft.nodes else required
-        chosen.append(dict.fromkeys(open_ports, -1))
-        if not open_ports and usable(function):
-            heapq.heappush(queue, (costs[function], function))
+    fed = {port_type for port_type in index.wanted if draft.nodes and draft.providers(port_type)}
+    chosen: dict[int, dict[str, int]] = {}
+    """The feeder of each input that the draft does not feed, -1 while there is none."""
+    served = []
+    for function in {function for port_type in fed for function, _ in index.wanted[port_type]}:
+        open_ports = _open_ports(draft, functions[function], index.required[function])
+        chosen[function] = dict.fromkeys(open_ports, -1)
+        if not open_ports:
+            served.append(function)
+    queue = [(costs[function], function) for function in (*index.sources, *served) if usable(function)]
+    heapq.heapify(queue)
+    waiting: dict[str, list[tuple[int, str]]] = {}
     while queue:
         cost, function = heapq.heappop(queue)
         if function in plans.cost:
             continue
         plans.expansions += 1
         plans.cost[function] = cost
-        plans.feeders[function] = [f for f in chosen[function].values() if f >= 0]
+        plans.feeders[function] = list(chosen[function].values()) if function in chosen else []
         if function in there:
             # What it makes feeds the draft's inputs already; an input that is open wants another maker.
             continue
-        for consumer, port in index.consumers[function]:
-            if consumer in plans.cost or chosen[consumer].get(port) != -1:
+        for port_type in index.feeds[function]:
+            ends = waiting.get(port_type, index.wanted[port_type])
+            if not ends:
                 continue
-            # Two inputs of one Player that want the same are not fed by the same step.
-            if function in chosen[consumer].values() and not gathers(functions[consumer].inputs[port]):
-                continue
-            chosen[consumer][port] = function
-            costs[consumer] += cost
-            if -1 not in chosen[consumer].values() and usable(consumer):
-                heapq.heappush(queue, (costs[consumer], consumer))
+            left = waiting[port_type] = []
+            for end in ends:
+                consumer, port = end
+                inputs = chosen.get(consumer)
+                if inputs is None:
+                    inputs = chosen[consumer] = dict.fromkeys(index.required[consumer], -1)
+                if inputs.get(port) != -1:
+                    continue  # the draft feeds it
+                # Two inputs of one Player that want the same are not fed by the same step, and none by itself.
+                if consumer == function or (
+                    function in inputs.values() and not gathers(functions[consumer].inputs[port])
+                ):
+                    left.append(end)
+                    continue
+                inputs[port] = function
+                costs[consumer] += cost
+                if -1 not in inputs.values() and usable(consumer):
+                    heapq.heappush(queue, (costs[consumer], consumer))
     return plans
 
 
