@@ -1,18 +1,16 @@
 //! What the helpers ask the host, and what they make of its answers: the Python SDK passes the same vectors.
 
+mod host;
 #[path = "../../../tests/stage/vectors.rs"]
 #[allow(dead_code, reason = "these vectors have a file of their own")]
 mod shared;
 
-use std::io::Write;
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
-use std::thread;
 
+use host::{Host, map};
 use ipc_bus::check_body;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use symphony_sdk::wire::{Envelope, FRAME, Reader};
 use symphony_sdk::{
     Completion, Context, Element, Failure, HttpRequest, HttpResponse, Player, Prompt, Value,
 };
@@ -27,11 +25,6 @@ struct Made {}
 
 /// What a helper gave, and the pieces that it streamed.
 type Seen = Arc<Mutex<Option<(Value, Vec<Value>)>>>;
-
-fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    let fields = fields.into_iter();
-    Value::Map(fields.map(|(name, value)| (name.into(), value)).collect())
-}
 
 fn of_http(answer: &HttpResponse) -> Value {
     let headers = answer.headers.iter();
@@ -118,70 +111,38 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-struct Host {
-    reader: Reader,
-    socket: UnixStream,
-    sent: u8,
-}
-
-impl Host {
-    fn hear(&mut self) -> Envelope {
-        self.reader.next_envelope().expect("sound").expect("one")
-    }
-
-    fn say(&mut self, kind: &str, re: Option<[u8; 16]>, method: &str, body: Value) -> [u8; 16] {
-        self.sent += 1;
-        let envelope = Envelope {
-            id: [self.sent; 16],
-            kind: kind.to_owned(),
-            ts: 1.0,
-            re,
-            from: "host".to_owned(),
-            to: "tests/sdk".to_owned(),
-            method: method.to_owned(),
-            body,
-        };
-        let frame = envelope.to_frame(FRAME).expect("it fits");
-        self.socket.write_all(&frame).expect("it is read");
-        envelope.id
-    }
-
-    /// Plays the host of one vector.
-    fn answer(&mut self, vector: &Json) {
-        let text = |name: &str| vector[name].as_str().expect("a text").to_owned();
-        let (name, method) = (text("name"), text("method"));
-        let params = map([("name", name.as_str().into())]);
-        let body = map([("function", "give".into()), ("params", params)]);
-        let call = self.say("request", None, "call", body);
-        let asked = self.hear();
-        assert_eq!((&asked.method, asked.re), (&method, Some(call)), "{name}");
-        let expected = shared::body(&vector["asked"]);
-        assert_eq!(sorted(&asked.body), sorted(&expected), "{name}");
-        check_body(&method, &asked.body).expect("the host takes it");
-        let answer = shared::body(&vector["answer"]);
-        if asked.kind == "event" {
-            self.say("event", Some(call), "ui.event", answer);
-        } else {
-            for piece in vector["pieces"].as_array().expect("pieces") {
-                self.say("stream", Some(asked.id), &method, shared::body(piece));
-            }
-            self.say("response", Some(asked.id), &method, answer);
+/// Plays the host of one vector.
+fn answer(host: &mut Host, vector: &Json) {
+    let text = |name: &str| vector[name].as_str().expect("a text").to_owned();
+    let (name, method) = (text("name"), text("method"));
+    let call = host.call("give", "name", name.as_str().into());
+    let asked = host.hear();
+    assert_eq!((&asked.method, asked.re), (&method, Some(call)), "{name}");
+    let expected = shared::body(&vector["asked"]);
+    assert_eq!(sorted(&asked.body), sorted(&expected), "{name}");
+    check_body(&method, &asked.body).expect("the host takes it");
+    let answer = shared::body(&vector["answer"]);
+    if asked.kind == "event" {
+        host.say("event", Some(call), "ui.event", answer);
+    } else {
+        for piece in vector["pieces"].as_array().expect("pieces") {
+            host.say("stream", Some(asked.id), &method, shared::body(piece));
         }
-        let done = self.hear();
-        assert_eq!(
-            (done.kind.as_str(), done.re),
-            ("response", Some(call)),
-            "{name}: {:?}",
-            done.body
-        );
+        host.say("response", Some(asked.id), &method, answer);
     }
+    let done = host.hear();
+    assert_eq!(
+        (done.kind.as_str(), done.re),
+        ("response", Some(call)),
+        "{name}: {:?}",
+        done.body
+    );
 }
 
 #[test]
 fn a_helper_asks_and_answers_as_the_vector_says() {
     let vectors: Json =
         serde_json::from_str(include_str!("../../../tests/stage/asked.json")).expect("JSON");
-    let (socket, other) = UnixStream::pair().expect("sockets");
     let seen = Seen::default();
     let noted = seen.clone();
     let player = Player::new().function("give", move |context: &Context, given: Given| {
@@ -190,22 +151,9 @@ fn a_helper_asks_and_answers_as_the_vector_says() {
         *noted.lock().expect("no panic") = Some((value, streamed));
         Ok(Made {})
     });
-    let player = thread::spawn(move || player.serve_on(other, "tests/sdk", "1.0.0"));
-    let reader = Reader::new(socket.try_clone().expect("a descriptor"));
-    let mut host = Host {
-        reader,
-        socket,
-        sent: 0,
-    };
-    let hello = host.hear();
-    host.say(
-        "response",
-        Some(hello.id),
-        "hello",
-        map([("version", 1.into())]),
-    );
+    let mut host = Host::greet(player, &[]);
     for vector in vectors.as_array().expect("vectors") {
-        host.answer(vector);
+        answer(&mut host, vector);
         let (value, streamed) = seen
             .lock()
             .expect("no panic")
@@ -220,38 +168,18 @@ fn a_helper_asks_and_answers_as_the_vector_says() {
         let expected = shared::body(&vector["streamed"]);
         assert_eq!(Value::Array(streamed), expected, "{}", vector["name"]);
     }
-    host.say("request", None, "shutdown", map([]));
-    assert_eq!(host.hear().kind, "response");
-    player.join().expect("no panic").expect("a good end");
+    host.end();
 }
 
 #[test]
 fn who_waits_for_the_user_hears_of_the_end_of_its_call() {
-    let (socket, other) = UnixStream::pair().expect("sockets");
     let player = Player::new().function("give", |context: &Context, _: Given| {
         context.ui(Element::new("Stack"));
         context.event()?;
         Ok(Made {})
     });
-    let player = thread::spawn(move || player.serve_on(other, "tests/sdk", "1.0.0"));
-    let reader = Reader::new(socket.try_clone().expect("a descriptor"));
-    let mut host = Host {
-        reader,
-        socket,
-        sent: 0,
-    };
-    let hello = host.hear();
-    host.say(
-        "response",
-        Some(hello.id),
-        "hello",
-        map([("version", 1.into())]),
-    );
-    let body = map([
-        ("function", "give".into()),
-        ("params", map([("name", "".into())])),
-    ]);
-    let call = host.say("request", None, "call", body);
+    let mut host = Host::greet(player, &[]);
+    let call = host.call("give", "name", "".into());
     assert_eq!(host.hear().method, "ui");
     // An event of a call that has ended, or never was, finds nobody.
     host.say(
@@ -266,7 +194,5 @@ fn who_waits_for_the_user_hears_of_the_end_of_its_call() {
         (done.kind.as_str(), done.re, done.body["code"].as_str()),
         ("error", Some(call), Some("cancelled"))
     );
-    host.say("request", None, "shutdown", map([]));
-    assert_eq!(host.hear().kind, "response");
-    player.join().expect("no panic").expect("a good end");
+    host.end();
 }
