@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from conductor import grounds
 from conductor.assignment import coarse_of
 from conductor.context import Composition
 from conductor.document import melody_of
@@ -129,6 +130,8 @@ def compose(
     judgement = _judge(episode, judge, policy)
     if judgement is not None and _refuses(episode, judgement):
         return _refusal(episode, judgement)
+    if judgement is not None and judgement.lacking:
+        episode.pass_over(judgement.lacking)
     decisions = play(episode, chooser)
     if not episode.draft.nodes or (judge is not None and _asks_only(episode)):
         return _refusal(episode, judgement)
@@ -182,6 +185,8 @@ def _judge(episode: Episode, judge: Judge | None, policy: Policy | None) -> _Jud
         )
         if is_command or episode.only_details[index]:
             continue
+        if fact := grounds.lacked(episode.by_clause[index], episode.usable, episode.barred):
+            verdict = Verdict(0.0, fact=fact)
         if verdict.served < (SERVED if words > 1 else SERVED / 4):
             lacking[index] = verdict
     whole = judge.verdict(
@@ -201,7 +206,7 @@ def _refuses(episode: Episode, judgement: _Judgement) -> bool:
     if not coarse:
         return judgement.whole.served < SERVED
     if not served:
-        return judgement.whole.served < SERVED + 0.2
+        return judgement.whole.served < SERVED + 0.2 or all(v.fact for v in judgement.lacking.values())
     if not judgement.lacking:
         return False
     best = [int(np.where(episode.usable, episode.by_clause[i], -1.0).argmax()) for i in served]
@@ -235,18 +240,20 @@ def _refusal(episode: Episode, judgement: _Judgement | None) -> Composition:
     """Says what is missing: a parameter that the prompt does not give, or a Player that is not installed."""
     needs = _needs(episode, range(len(episode.by_clause)))
     lacking = judgement.lacking if judgement is not None else {}
-    verdicts = list(lacking.values()) + ([judgement.whole] if judgement is not None else [])
+    verdicts = list(lacking.values())
+    if judgement is not None and not any(v.fact for v in verdicts):
+        verdicts.append(judgement.whole)
     extensions = list(dict.fromkeys(e for v in verdicts for e in v.extensions))
     if needs and not lacking:
         return Composition(False, missing=needs, extensions=extensions)
-    texts = [episode.clauses[i].text for i in lacking] or [" ".join(episode.prompt.split())[:200]]
-    return Composition(False, missing=[_no_player(t) for t in texts], extensions=extensions)
+    missing = _lacking(episode, lacking) or [_no_player(" ".join(episode.prompt.split())[:200])]
+    return Composition(False, missing=missing, extensions=extensions)
 
 
 def _half(episode: Episode, judgement: _Judgement | None) -> tuple[list[str], list[str]]:
     """What of a prompt was left out though the rest is possible."""
     lacking = dict(judgement.lacking) if judgement is not None else {}
-    missing = [_no_player(episode.clauses[i].text) for i in lacking]
+    missing = _lacking(episode, lacking)
     coverage = episode.coverage()
     open_clauses = [
         i
@@ -256,6 +263,14 @@ def _half(episode: Episode, judgement: _Judgement | None) -> tuple[list[str], li
     missing += _needs(episode, open_clauses)
     extensions = [e for v in lacking.values() for e in v.extensions]
     return missing, list(dict.fromkeys(extensions))
+
+
+def _lacking(episode: Episode, lacking: Mapping[int, Verdict]) -> list[str]:
+    """What is missing for clauses that cannot be served; what the project lacks is told once."""
+    found = [_no_player(episode.clauses[i].text) for i, verdict in lacking.items() if not verdict.fact]
+    for fact in dict.fromkeys(verdict.fact for verdict in lacking.values() if verdict.fact):
+        found.append(grounds.told(fact, [_clause(episode, i) for i, v in lacking.items() if v.fact == fact]))
+    return found
 
 
 def _needs(episode: Episode, clauses: Any) -> list[str]:

@@ -32,6 +32,10 @@ class ProjectFacts:
     branches: Sequence[str] = ()
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
+    def holds(self, fact: str) -> bool:
+        """Whether one of `PROJECT_FACTS` is so here."""
+        return {"project.git": self.is_git}[fact]
+
 
 @dataclass(frozen=True, slots=True)
 class ComposeContext:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from conductor.context import ComposeContext
 from conductor.draft import Draft, DraftNode, Typing, gathers, optional_inputs, required_inputs
+from conductor.grounds import barred
 from conductor.leaning import describe, leaning, within_budget
 from conductor.params.fill import Filled, Scope, fill, is_file, is_target
 from conductor.params.mentions import Mention
@@ -34,6 +36,8 @@ UNSERVED, CLEAR = 0.8, 0.55
 """A clause is unserved below this coverage, and a Player serves it clearly from this score on."""
 CALCULATIONS = frozenset(("measure", "condition"))
 """Kinds of mentions that ask for a step of their own."""
+UNASKED = 0.3
+"""What remains of the scores of a clause that asks for nothing."""
 SPOKEN = 0.3
 """From this score on a Player that takes such a mention is the one that it asks for."""
 MOST_NODES = 24
@@ -132,7 +136,7 @@ class Episode:
         self.embed = embed
         self.context = context
         self.now = context.now or datetime.now()
-        reading = Reading(table, prompt, embed, context, self.now, hidden)
+        self._reading = reading = Reading(table, prompt, embed, context, self.now, hidden)
         self.clauses, self.mentions, self.texts = reading.clauses, reading.mentions, reading.texts
         self.vectors, self.scores, self.evidence = reading.vectors, reading.scores, reading.evidence
         self.only_details = reading.only_details
@@ -141,10 +145,24 @@ class Episode:
             lean, fits = leaning(table.functions, context.means)
             self.scores = self.scores + lean
             self.usable &= fits
+        self.barred = barred(table.functions, table.index, context.project)
+        """Players that can do nothing in this project, and what they lack."""
+        if self.barred:
+            self.usable[list(self.barred)] = False
         self.whole = self.scores[0]
         self.by_clause = self.scores[1:] if len(self.scores) > 1 else self.scores
         if len(self.clauses) and not self.only_details.all():
-            self.by_clause = np.where(self.only_details[:, None], 0.3 * self.by_clause, self.by_clause)
+            self.by_clause = np.where(self.only_details[:, None], UNASKED * self.by_clause, self.by_clause)
+        self._rank()
+        self.draft = Draft(table.typing, frozenset(content_words(prompt)))
+        self._filled: dict[int, Filled] = {}
+        self._coverage: Array | None = None
+        self._open_evidence: Array | None = None
+        self._scope = Scope(prompt, prompt, self.mentions, context.project, self.now, context.preferences)
+        self.plans = self._plan()
+
+    def _rank(self) -> None:
+        """What follows from the scores: which Player fits which clause, and who may be a candidate at all."""
         self.best_clause = self.by_clause.argmax(axis=0)
         self.overall = 0.5 * self.whole + 0.5 * self.by_clause.max(axis=0)
         masked = np.where(self.usable, self.by_clause, -1.0)
@@ -153,15 +171,22 @@ class Episode:
         self.clause_best = masked.max(axis=1)
         self.clause_second = np.sort(masked, axis=1)[:, -2] if masked.shape[1] > 1 else self.clause_best
         self._overall: list[float] = self.overall.tolist()
-        self.draft = Draft(table.typing, frozenset(content_words(prompt)))
-        self._filled: dict[int, Filled] = {}
-        self._coverage: Array | None = None
-        self._open_evidence: Array | None = None
-        self._scope = Scope(prompt, prompt, self.mentions, context.project, self.now, context.preferences)
         retrieved = np.where(self.usable)[0]
         order = retrieved[np.argsort(-self.overall[retrieved], kind="stable")]
         self.retrieved: list[int] = [int(i) for i in order[:MOST_CANDIDATES]]
-        self.plans = self._plan()
+
+    def pass_over(self, clauses: Collection[int]) -> None:
+        """Leaves out parts that cannot be served: nothing is added for their sake, and what they mention is theirs."""
+        spans = [(self.clauses[c].start, self.clauses[c].end) for c in clauses]
+        within = [any(a <= c.start and c.end <= b for a, b in spans) for c in self.clauses]
+        self.only_details = self.only_details | np.array(within, dtype=bool)
+        self.by_clause = np.where(np.array(within)[:, None], UNASKED * self.by_clause, self.by_clause)
+        self.mentions = [m for m in self.mentions if not any(a <= m.start < b for a, b in spans)]
+        self._scope = replace(self._scope, mentions=self.mentions)
+        self.evidence = self._reading.evidence_outside(spans)
+        self._filled.clear()
+        self._rank()
+        self._changed()
 
     def filled(self, function: int) -> Filled:
         """The parameters that the whole prompt would give to a Player."""

@@ -74,13 +74,20 @@ class Reading:
         self.scores = self._timely(scores)
         self._keep(range(len(clauses)), forms)
         self._prefer(context.answers)
-        self.evidence = table.catalogue.evidence(plain_request(self._without_columns()))
+        self.evidence = self.evidence_outside(())
         self.only_details = np.array(
             [is_detail(prompt, c.start, c.end, self.mentions) for c in self.clauses], dtype=bool
         )
         told = np.array([is_told(c.text) for c in self.clauses], dtype=bool)
         if not (told | self.only_details).all():
             self.only_details |= told
+
+    def evidence_outside(self, spans: Sequence[tuple[int, int]]) -> Array:
+        """What the words say that stand in none of the spans of the prompt."""
+        letters = list(self._without_columns())
+        for start, end in spans:
+            letters[start:end] = " " * (end - start)
+        return self._table.catalogue.evidence(plain_request("".join(letters)))
 
     def _keep(self, sure: Sequence[int], forms: Sequence[Clause]) -> None:
         """Drops those pairs of `forms` whose first part is for no Player that shows results."""

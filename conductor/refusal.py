@@ -42,6 +42,8 @@ class Verdict:
 
     served: float
     extensions: tuple[str, ...] = ()
+    fact: str = ""
+    """What the project would have to be for the Player that serves it."""
 
 
 class Judge:

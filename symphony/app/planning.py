@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symphony.app.catalogue import Catalogue
-from symphony.app.project import ProjectView
+from symphony.app.project import ProjectView, in_git
 from symphony.app.tables import columns_of
 from symphony.config.files import write_atomically
 from symphony.errors import BadInput
 from symphony.ports.component import HealthStatus
+from symphony.types.players import PROJECT_FACTS
 
 if TYPE_CHECKING:
     from conductor import ComposeContext, Composition, Conductor
@@ -152,7 +153,7 @@ class Planner:
         if view is not None:
             facts = ProjectFacts(
                 path=str(view.path),
-                is_git=view.is_git,
+                is_git=in_git(view.path),
                 languages=view.languages,
                 files=tuple(view.files),
                 branches=tuple(view.branches),
@@ -202,8 +203,11 @@ class Planner:
             return self._conductor
 
     def _lacking(self, spec: FunctionSpec) -> list[str]:
-        """The settings that a Player requires and that have no value: it would only fail."""
-        return [key for key in spec.requires if not self._is_set(key)]
+        """The settings that a Player requires and that have no value: it would only fail.
+
+        What it requires of the project is for the Conductor, which is told of the project with each prompt.
+        """
+        return [key for key in spec.requires if key not in PROJECT_FACTS and not self._is_set(key)]
 
     def _with_settings(self, made: Composition) -> Composition:
         """Names the settings that an installed extension lacks, where it would help with them."""

@@ -79,7 +79,7 @@ def resolve_project(path: str | os.PathLike[str]) -> Path:
 
 def look_at(path: Path) -> ProjectView:
     """Looks at a project's files, names only."""
-    view = ProjectView(path, is_git=_git_folder(path) is not None)
+    view = ProjectView(path, is_git=in_git(path))
     languages: dict[str, int] = {}
     for folder, folders, files in os.walk(path):
         folders[:] = sorted(d for d in folders if d not in _SKIPPED and not d.startswith("."))
@@ -93,6 +93,11 @@ def look_at(path: Path) -> ProjectView:
     view.languages = dict(sorted(languages.items(), key=lambda item: -item[1]))
     view.branches = _branches(path)
     return view
+
+
+def in_git(path: Path) -> bool:
+    """Whether a folder is in a git repository by now."""
+    return _git_folder(path) is not None
 
 
 def _git_folder(path: Path) -> Path | None:

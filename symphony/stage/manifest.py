@@ -15,7 +15,7 @@ from symphony.config.positions import locate, toml_error_position, toml_position
 from symphony.errors import InvalidManifest
 from symphony.stage.motif import ComponentTable, LayoutTable, ThemeTable
 from symphony.stage.permissions import parse_grant
-from symphony.types.players import FunctionSpec, ParamSpec
+from symphony.types.players import PROJECT_FACTS, FunctionSpec, ParamSpec
 from symphony.types.port_types import is_port_type
 from symphony.types.quantities import parse_cpu, parse_duration, parse_size
 from symphony.types.versions import VersionRange, is_version
@@ -267,7 +267,7 @@ class FunctionTable(_Table):
     seconds: float = Field(default=0.1, ge=0)
     """How long it takes, before anything was measured."""
     requires: list[str] = []
-    """Settings of the host without which it can do nothing, such as `model.endpoint`."""
+    """What it can do nothing without: settings such as `model.endpoint`, or `project.git`, a project in git."""
     resources: FunctionResources = FunctionResources.model_construct()
     """What one call needs."""
 
@@ -277,6 +277,9 @@ class FunctionTable(_Table):
             _check(name in self.inputs, f"optional names {name!r}, which is no input")
         both = sorted(self.inputs.keys() & self.params.keys())
         _check(not both, f"{', '.join(both)} is both an input and a parameter")
+        unknown = [key for key in self.requires if key.startswith("project.") and key not in PROJECT_FACTS]
+        known = ", ".join(PROJECT_FACTS)
+        _check(not unknown, f"requires names {', '.join(unknown)}; of a project it may require {known}")
         return self
 
 

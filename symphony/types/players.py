@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+PROJECT_FACTS: Mapping[str, tuple[str, str]] = {
+    "project.git": (
+        "a git repository",
+        "this folder is in none; run `git init` in it, or open a folder that is in one",
+    ),
+}
+"""What a function may require of the project, beside settings: what it is, and what to do where it is not so."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParamSpec:
@@ -45,7 +53,7 @@ class FunctionSpec:
     available: bool = True
     """False when the extension is known only from the registry, or is disabled, or lacks what it requires."""
     requires: tuple[str, ...] = ()
-    """Settings of the host without which it can do nothing."""
+    """Settings of the host, and `PROJECT_FACTS`, without which it can do nothing."""
 
     @property
     def extension(self) -> str:
