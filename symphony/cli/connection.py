@@ -24,9 +24,9 @@ async def host(project: Path | None = None) -> AsyncIterator[HostPort]:
     if not lock.acquire():
         yield HostClient(home.socket)
         return
-    from symphony.app.host import Host
+    from symphony.app.loading import load_host
 
-    own = Host(home, lock=lock)
+    own = load_host()(home, lock=lock)
     await own.start()
     try:
         yield own

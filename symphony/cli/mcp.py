@@ -75,14 +75,14 @@ class _Hosts:
 
     async def port(self) -> HostPort:
         """The HostPort to ask now: a host that was there before may have ended since."""
-        from symphony.app.host import Host
+        from symphony.app.loading import load_host
         from symphony.app.wire import HostClient
 
         async with self._starting:
             if self._own is None:
                 if not self._lock.acquire():
                     return HostClient(self._home.socket)
-                host = Host(self._home, lock=self._lock)
+                host = load_host()(self._home, lock=self._lock)
                 await host.start()
                 self._own = host
             return self._own

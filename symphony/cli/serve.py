@@ -40,9 +40,9 @@ async def _serve(mode: Mode, bind: str, port: int, project: Path | None) -> None
     if address is not None:
         _announce(mode, address)
         return
-    from symphony.app.host import Host
+    from symphony.app.loading import load_host
 
-    host = Host(home, lock=lock, page=(bind, port), project=place)
+    host = load_host(page=True)(home, lock=lock, page=(bind, port), project=place)
     await host.start()
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -105,11 +105,11 @@ class _HostThread:
             self._ready.set()
 
     async def _serve(self) -> None:
-        from symphony.app.host import Host
+        from symphony.app.loading import load_host
 
         self._loop = asyncio.get_running_loop()
         self._ending = asyncio.Event()
-        host = Host(self._home, lock=self._lock, page=("127.0.0.1", 0), project=self._project)
+        host = load_host(page=True)(self._home, lock=self._lock, page=("127.0.0.1", 0), project=self._project)
         await host.start()
         self._address = host.address
         self._ready.set()
