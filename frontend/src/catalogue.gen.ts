@@ -681,6 +681,8 @@ export interface Catalogue {
       mime: string
       /** its size */
       bytes: number
+      /** whether it is no higher than a part of the page, and scrolls */
+      short?: boolean
     }
     events: {
     }

@@ -86,6 +86,13 @@ class Actions:
         self._notes.add(task)
         task.add_done_callback(self._notes.discard)
 
+    def note_removed(self, count: int, by: str = "Symphony") -> None:
+        """Notes that artifacts are gone that nothing keeps; nothing when there were none."""
+        if count:
+            what = "1 artifact" if count == 1 else f"{count:,} artifacts"
+            self.note("artifacts", "", f"Removed {what} that nothing keeps", by)
+            self._emit({"event": "artifacts"})
+
     async def listed(self, limit: int, before: int | None = None) -> list[Json]:
         """The newest first; `status` of a run is as it stands now."""
         return await asyncio.to_thread(

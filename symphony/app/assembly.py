@@ -18,7 +18,7 @@ from symphony.app.paths import bundled_extensions
 from symphony.app.pit import Pit
 from symphony.app.planning import ConductorFiles, Planner
 from symphony.app.reconfiguration import Reconfiguration
-from symphony.app.states import ChangeStates, MelodyStates, SettingStates
+from symphony.app.states import ChangeStates, MelodyStates, RatingStates, SettingStates
 from symphony.app.tiering import Tiers
 from symphony.config import Configuration
 from symphony.config.home import Home
@@ -90,6 +90,7 @@ def actions_of(
     reconfiguration: Reconfiguration,
     melodies: PolyphonyStore,
     changes: Changes,
+    learning: Learning,
     history: History,
     hub: Hub,
 ) -> Actions:
@@ -99,6 +100,7 @@ def actions_of(
         "melody": MelodyStates(melodies, lambda: hub.emit({"event": "melodies"})),
         "extension": extensions.states,
         "changes": ChangeStates(changes),
+        "rating": RatingStates(learning),
     }
 
     def status_of(run: str) -> str:

@@ -236,7 +236,10 @@ class Host(
         changes = Changes(home.runs, AnyTier(pit.store, tiers), told_of_changes(hub, learning), configuration)
         holds = what_makes_settings_hold(configuration, pit, roster, tiers)
         reconfiguration = Reconfiguration(configuration, extensions, recast, hub.emit, holds)
-        actions = actions_of(extensions, configuration, reconfiguration, melodies, changes, history, hub)
+        actions = actions_of(
+            extensions, configuration, reconfiguration, melodies, changes, learning, history, hub
+        )
+        tiers.removed = actions.note_removed
         trees = RunTrees(lambda: pit.runtime, roster, changes, history, engine.has_finished)
         services = Services(
             home=home,

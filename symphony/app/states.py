@@ -1,11 +1,11 @@
-"""What of the host can be undone: settings, melodies, extensions with their permissions, changes to projects."""
+"""What of the host can be undone: settings, melodies, extensions and permissions, ratings, changes to projects."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symphony.app.action_log import ActionLog
 from symphony.app.changes import Changes
@@ -14,6 +14,9 @@ from symphony.errors import BadInput
 from symphony.kit.installer import Installer, folders_of
 from symphony.kit.state import InstallState
 from symphony.melody.store import PolyphonyStore
+
+if TYPE_CHECKING:
+    from symphony.app.learning.service import Learning
 
 Json = dict[str, Any]
 
@@ -111,6 +114,21 @@ class ExtensionStates:
             for record in (state.get("extensions") or {}).values():
                 found |= {version["folder"] for version in record.get("versions", ())}
         return found
+
+
+class RatingStates:
+    """What the user says of a run; the subject is the run."""
+
+    def __init__(self, learning: Learning) -> None:
+        self._learning = learning
+
+    async def look(self, subject: str) -> Json:
+        """`{"rating": …}`: 1 good, -1 bad, 0 none."""
+        return {"rating": int(((await self._learning.rating(subject)) or {}).get("rating") or 0)}
+
+    async def put(self, subject: str, state: Json) -> None:
+        """Rates it so."""
+        await self._learning.rate(subject, state["rating"])
 
 
 class ChangeStates:

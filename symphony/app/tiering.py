@@ -49,6 +49,8 @@ class Tiers:
         self._task: asyncio.Task[None] | None = None
         self._executing = asyncio.Lock()
         self._has_recovered = False
+        self.removed: Callable[[int], None] = lambda count: None
+        """Told how many artifacts the schedule has deleted."""
 
     @property
     def is_used(self) -> bool:
@@ -154,8 +156,8 @@ class Tiers:
         return self._pit.store.held().get(id) == KEY_REASON
 
     async def execute(self, actions: Iterable[Action]) -> Json:
-        """Executes actions one by one, none while a run plays: `{"done", "bytes", "failures"}`."""
-        done = size = 0
+        """Executes actions one by one, none while a run plays: `{"done", "bytes", "deleted", "failures"}`."""
+        done = size = deleted = 0
         failures: list[Json] = []
         async with self._executing:
             await self._recover()
@@ -174,10 +176,11 @@ class Tiers:
                         break
                     continue
                 done += 1
+                deleted += action.kind == "delete"
                 size += action.bytes
             if done:
                 await asyncio.to_thread(self.retention.reclaim)
-        return {"done": done, "bytes": size, "failures": failures}
+        return {"done": done, "bytes": size, "deleted": deleted, "failures": failures}
 
     async def _recover(self) -> None:
         """Ends what an earlier process has left half done, once."""
@@ -244,7 +247,7 @@ class Tiers:
                 actions = await asyncio.to_thread(self.plan)
                 if not get("pit.stale.cloud.scheduled"):
                     actions = [action for action in actions if action.kind != "cloud"]
-                await self.execute(actions)
+                self.removed((await self.execute(actions))["deleted"])
             except SymphonyError as error:
                 log.warning("The artifacts could not be tidied: %s", error)
             except Exception:

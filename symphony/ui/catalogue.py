@@ -425,6 +425,7 @@ COMPONENTS: dict[str, Component] = {
             "name": need("string", "its name"),
             "mime": need("string", "its type"),
             "bytes": need("number", "its size"),
+            "short": may("boolean", "whether it is no higher than a part of the page, and scrolls"),
         },
         {},
     ),

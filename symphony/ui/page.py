@@ -206,6 +206,10 @@ class Page:
             self._look_for_question(str(event["run"]), event["node"])
         elif kind == "taskError":
             self.announce(f"{event.get('node', 'A step')} failed")
+        elif kind == "learning":
+            self.state.learning.ratings.clear()  # one may have been taken back elsewhere
+            self._outdated("board")
+            self._outdated("learning")
         elif kind == "notice":
             self.announce(str(event.get("message", "")), show=bool(event.get("show")))
         elif kind == "project":
@@ -272,7 +276,6 @@ _LISTS = {
     "changes": "board",
     "melodies": "store",
     "artifacts": "artifacts",
-    "learning": "learning",
     "actions": "history",
 }
 

@@ -79,6 +79,10 @@ class BoardState:
     changes: Json | None = None
     """The set of changes whose difference is shown."""
     part: str = "timeline"
+    step: Json = field(default_factory=dict)
+    """What the selected step took and made."""
+    against: Json | None = None
+    """The run that the shown one is compared with, and how their results differ."""
 
 
 @dataclass(slots=True)
@@ -111,6 +115,8 @@ class MarketState:
 
     query: str = ""
     items: list[Json] = field(default_factory=list)
+    more: int = 0
+    """How many more are on offer that were not loaded."""
     loaded: bool = False
     shown: int = 60
     only: str = "all"

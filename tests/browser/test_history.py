@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Served
 from tests.browser.test_accessibility import AXE, DARK, HIGH_CONTRAST, check
 from tests.browser.test_commands import opened
-from tests.ui.fake_actions import YESTERDAY, action
+from tests.ui.fake_actions import action, yesterday
 
 pytestmark = pytest.mark.browser
 
@@ -23,11 +23,11 @@ def acted(page: Page, served: Served) -> Page:
         action(6, "Played review-risk", now, kind="run", subject="none", can="", status="succeeded"),
         action(5, "Set ui.theme to dark", now - 60),
         action(4, "Took read:project/** back from symphony/git", now - 90, kind="extension"),
-        action(3, "Removed acme/changelog", now - YESTERDAY, kind="extension", by="Symphony"),
+        action(3, "Removed acme/changelog", yesterday(), kind="extension", by="Symphony"),
+        action(2, "Installed acme/outline", yesterday(), kind="extension", error="the disk is full", can=""),
         action(
-            2, "Installed acme/outline", now - YESTERDAY, kind="extension", error="the disk is full", can=""
+            1, "Deleted the Melody nightly", yesterday() - 8 * 86_400, kind="melody", undone=True, can="redo"
         ),
-        action(1, "Deleted the Melody nightly", now - 9 * YESTERDAY, kind="melody", undone=True, can="redo"),
     ]
     return page
 

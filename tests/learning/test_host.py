@@ -69,6 +69,11 @@ async def test_every_decision_is_logged_and_the_end_of_the_run_joins_it(
         assert counts["runs"] == counts["ended"] == 1 and counts["decisions"] == len(kept["decisions"])
         await host.rate_run(run[:8], "bad")
         assert (await host.learning())["runs"][0]["rating"] == -1
+        await host.rate_run(run, "good")
+        assert (await host.list_actions(1))["actions"][0]["said"].endswith(": good")
+        for turn, said in ((host.undo_action, -1), (host.undo_action, 0), (host.redo_action, -1)):
+            await turn()
+            assert (await host.learning_of_run(run))["kept"]["rating"] == said
         with pytest.raises(BadInput, match="rating"):
             await host.rate_run(run, "splendid")
         assert len((await host.export_learning())["runs"][0]["decisions"][0]["state"]) > 1000

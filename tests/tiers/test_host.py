@@ -156,6 +156,27 @@ async def test_the_schedule_archives_and_leaves_the_cloud_to_the_command(home: P
         await watch.aclose()  # type: ignore[attr-defined]
 
 
+async def test_what_the_schedule_removes_stands_in_the_history(home: Path) -> None:
+    settings(home, active_days=0, delete_days=1e-9, keep_value=1, interval="20ms")
+    async with hosted(home) as host:
+        watch = host.watch()
+        stored(host)
+        async with asyncio.timeout(60):
+            async for event in watch:
+                if event["event"] == "actions":
+                    break
+        (row,) = (await host.list_actions())["actions"]
+        assert row["said"] == "Removed 1 artifact that nothing keeps" and row["by"] == "Symphony"
+        assert row["can"] == "" and (await host.list_artifacts())["artifacts"] == []
+    settings(home, active_days=0, delete_days=1e-9, keep_value=1, interval="0s")
+    async with hosted(home) as host:
+        stored(host, b"again", "b.txt")
+        assert (await host.collect_artifacts())["removed"] == 1
+        await host.services.actions.stop()
+        row = (await host.list_actions(1))["actions"][0]
+        assert row["kind"] == "artifacts" and row["by"] == "you"
+
+
 async def test_nothing_moves_while_a_run_plays(home: Path, tmp_path: Path) -> None:
     archive = tmp_path / "archive"
     archive.mkdir()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+from datetime import datetime, timedelta
 from typing import Any
 
 from symphony.errors import SymphonyError
 
 Json = dict[str, Any]
 
-YESTERDAY = 90_000.0
-"""Seconds; more than a day."""
+
+def yesterday() -> float:
+    """Noon of the day before today: so many seconds ago would be two days back soon after midnight."""
+    noon = datetime.now().replace(hour=12, minute=0, second=0, microsecond=0)
+    return (noon - timedelta(days=1)).timestamp()
 
 
 def action(id: int, said: str, at: float, **more: Any) -> Json:

@@ -10,7 +10,7 @@ import pytest
 from symphony.ui.catalogue import check
 from symphony.ui.page import Page
 from symphony.ui.views import history, shell
-from tests.ui.fake_actions import YESTERDAY, action
+from tests.ui.fake_actions import action, yesterday
 from tests.ui.fake_host import FakeHost
 from tests.ui.test_views import do, find
 
@@ -21,9 +21,9 @@ async def page() -> Any:
     now = time.time()
     host.done = [
         action(5, "Played review", now, kind="run", subject="r", can="", status="failed"),
-        action(4, "Set ui.theme to dark", now - 5),
-        action(3, "Removed acme/x", now - YESTERDAY, kind="extension", by="Symphony"),
-        action(2, "Installed acme/y", now - YESTERDAY, kind="extension", error="the disk is full", can=""),
+        action(4, "Set ui.theme to dark", now),
+        action(3, "Removed acme/x", yesterday(), kind="extension", by="Symphony"),
+        action(2, "Installed acme/y", yesterday(), kind="extension", error="the disk is full", can=""),
     ]
     page = Page(host)
     await page.begin()

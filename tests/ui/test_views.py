@@ -397,7 +397,8 @@ async def test_a_run_with_many_results_shows_the_few_that_say_something(page: Pa
     tree = shell.render(page.state)
     assert check(tree) == []
     (results,) = [node for node in walk(tree) if node["key"] == "board.results"]
-    first, rest = results["children"]
+    first, beginning, rest = results["children"]
+    assert beginning["props"]["name"] == "out1.txt" and beginning["props"]["short"]
     assert [link["props"]["label"] for link in first["children"]] == [f"out{n}.txt" for n in range(1, 13, 2)]
     assert rest["props"]["label"] == "294 more"
     assert len(rest["children"][0]["children"]) == board.MOST_RESULTS

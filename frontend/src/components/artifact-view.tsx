@@ -47,7 +47,18 @@ export function ArtifactView({ props }: ElementOf<'ArtifactView'>) {
       {total > bytes.length && (
         <Part shown={`The first ${size(bytes.length)} of ${size(total)} are shown.`} />
       )}
-      <Content {...props} content={bytes} />
+      {props.short ? (
+        <div
+          role="group"
+          tabIndex={0}
+          aria-label={`Beginning of ${props.name}`}
+          className="max-h-[26rem] overflow-auto rounded-lg"
+        >
+          <Content {...props} content={bytes} />
+        </div>
+      ) : (
+        <Content {...props} content={bytes} />
+      )}
     </Suspense>
   )
 }
@@ -161,6 +172,7 @@ function Loading({ part }: { part: number }) {
       className="h-1 animate-late overflow-hidden rounded-full bg-accent-soft"
     >
       <div
+        data-bar
         className="h-full bg-primary transition-[width]"
         style={{ width: `${Math.max(8, part * 100)}%` }}
       />

@@ -43,6 +43,7 @@ export function Link({ id, props, send }: ElementOf<'Link'>) {
   const about = `${id}-about`
   return (
     <div
+      data-chosen={props.current || undefined}
       className={cn(
         'group relative flex min-w-0 items-start gap-2 rounded-md px-2 py-1.5 hover:bg-sunken',
         props.current && 'bg-accent-soft hover:bg-accent-soft',

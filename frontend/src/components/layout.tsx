@@ -10,7 +10,7 @@ const GAPS = { none: 'gap-0', small: 'gap-2', normal: 'gap-4', large: 'gap-6' }
 
 export function View({ props, children }: ElementOf<'View'>) {
   return (
-    <div className="mx-auto flex w-full max-w-[96rem] animate-appear flex-col gap-4 px-4 py-4 md:px-6 md:py-5">
+    <div className="mx-auto flex w-full max-w-[96rem] has-[[data-list-first]]:max-w-[150rem] animate-appear flex-col gap-4 px-4 py-4 md:px-6 md:py-5">
       <header className="flex flex-col gap-0.5">
         <h1 className="text-xl font-semibold tracking-tight">{props.title}</h1>
         {props.text && <p className="text-sm text-muted">{props.text}</p>}
@@ -62,11 +62,12 @@ export function Grid({ props, children }: ElementOf<'Grid'>) {
 
 /** A list at the start scrolls by itself: beside what it opens where it is wide, above it where it is narrow. */
 const LIST_FIRST =
-  'lg:grid-cols-[18rem_minmax(0,1fr)] lg:[&>*:first-child]:sticky lg:[&>*:first-child]:top-4 lg:[&>*:first-child]:max-h-[calc(100dvh-6.5rem)] max-lg:[&:not(:has(>[data-wide]))>*:first-child]:max-h-72'
+  'lg:grid-cols-[18rem_minmax(0,1fr)] min-[112rem]:grid-cols-[24rem_minmax(0,1fr)] lg:[&>*:first-child]:sticky lg:[&>*:first-child]:top-4 lg:[&>*:first-child]:max-h-[calc(100dvh-6.5rem)] max-lg:[&:not(:has(>[data-wide]))>*:first-child]:max-h-72'
 
 export function Split({ props, children }: ElementOf<'Split'>) {
   return (
     <div
+      data-list-first={props.side === 'start' || undefined}
       className={cn(
         'grid min-w-0 items-start gap-5 [&>*]:min-w-0',
         props.side === 'start' ? LIST_FIRST : 'lg:grid-cols-[minmax(0,1fr)_21rem]',

@@ -97,7 +97,11 @@ export function NodeDetails({ props }: ElementOf<'NodeDetails'>) {
           aria-valuenow={Math.round(node.progress * 100)}
           className="h-1 overflow-hidden rounded-full bg-info-soft"
         >
-          <div className="h-full bg-info transition-[width]" style={{ width: `${node.progress * 100}%` }} />
+          <div
+            data-bar
+            className="h-full bg-info transition-[width]"
+            style={{ width: `${node.progress * 100}%` }}
+          />
         </div>
       )}
       {error && (

@@ -110,6 +110,7 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
                 {badge > 0 && (
                   <span
                     aria-hidden
+                    data-bar
                     className="absolute top-1.5 right-1/2 ml-auto size-2 translate-x-4 rounded-full bg-info lg:static lg:translate-x-0"
                   />
                 )}
@@ -239,7 +240,7 @@ function Waiting({ label }: { label: string }) {
       aria-label={label}
       className="absolute inset-x-0 top-0 z-20 h-0.5 animate-late overflow-hidden bg-accent-soft"
     >
-      <div className="h-full w-1/3 animate-sweep bg-primary" />
+      <div data-bar className="h-full w-1/3 animate-sweep bg-primary" />
     </div>
   )
 }

@@ -115,6 +115,7 @@ function Row({
   return (
     <button
       type="button"
+      data-chosen={selected || undefined}
       onClick={onSelect}
       className={cn(
         'absolute inset-x-0 flex items-center gap-2 rounded px-1 hover:bg-sunken',
@@ -129,6 +130,7 @@ function Row({
       <span className="relative mr-5 h-full flex-1">
         {started !== null && (
           <span
+            data-bar
             className={cn('absolute inset-y-1.5 min-w-1 rounded-sm', BAR[node.status] ?? 'bg-muted')}
             style={{ left: `${from * 100}%`, width: `${(to - from) * 100}%` }}
           />
@@ -136,7 +138,7 @@ function Row({
         {lasted !== null && (
           <span
             className={cn(
-              'absolute top-1 text-xs whitespace-nowrap tabular-nums',
+              'absolute top-1 text-xs forced-colors:bg-[Canvas] forced-colors:px-0.5 whitespace-nowrap tabular-nums',
               side === 'within' ? 'text-surface' : 'text-muted',
             )}
             style={

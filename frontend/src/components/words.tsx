@@ -142,6 +142,7 @@ export function Progress({ props }: ElementOf<'Progress'>) {
         className="h-1 overflow-hidden rounded-full bg-accent-soft"
       >
         <div
+          data-bar
           className={cn(
             'h-full rounded-full bg-primary',
             known ? 'transition-[width]' : 'w-1/3 animate-sweep',

@@ -10,6 +10,7 @@ from symphony.errors import BadInput
 Json = dict[str, Any]
 
 RATINGS = {"good": 1, "bad": -1, "none": 0}
+SAID = {"good": "good", "bad": "not good"}
 
 
 class LearningMethods:
@@ -21,8 +22,15 @@ class LearningMethods:
         """Keeps what the user says of a run."""
         if rating not in RATINGS:
             raise BadInput(f"{rating!r} is no rating", remedy=f"say one of {', '.join(RATINGS)}")
-        whole = self.services.history.get(run).info.id
-        await self.services.learning.rate(whole, RATINGS[rating])
+        info = self.services.history.get(run).info
+        whole = info.id
+        said = (
+            f"Said of {info.name}: {SAID[rating]}"
+            if rating != "none"
+            else f"Took back what was said of {info.name}"
+        )
+        async with self.services.actions.record("rating", whole, said):
+            await self.services.learning.rate(whole, RATINGS[rating])
         return {"run": whole, "rating": rating}
 
     async def learning(self, limit: int = 20) -> Json:

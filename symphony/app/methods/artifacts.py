@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from pit_native import ArtifactStore
@@ -103,29 +102,6 @@ class ArtifactMethods:
         """Reads every stored byte."""
         findings = await asyncio.to_thread(self.services.pit.store.verify)
         return {"findings": list(findings)}
-
-    async def collect_artifacts(self, dry_run: bool = False) -> Json:
-        """Removes what the Stale Manager's plan would delete."""
-        pit = self.services.pit
-
-        def collect() -> Json:
-            doomed = [a["id"] for a in pit.stale.plan(time.time()) if a["action"] == "delete"]
-            size = sum(pit.store.info(identity)["bytes"] for identity in doomed)
-            if not dry_run:
-                for identity in doomed:
-                    pit.store.remove(identity)
-                    pit.stale.forget(identity)
-                if doomed:
-                    # Nothing more goes; what went gives its space back.
-                    pit.store.gc([], before=0.0)
-            return {"removed": len(doomed), "bytes": size}
-
-        answer = await asyncio.to_thread(collect)
-        if not dry_run and answer["removed"]:
-            said = f"Removed {answer['removed']} artifacts that nothing keeps"
-            self.services.actions.note("artifacts", "", said)
-            self.services.hub.emit({"event": "artifacts"})
-        return answer
 
     def _identity(self, artifact: str) -> str:
         store = self.services.pit.store

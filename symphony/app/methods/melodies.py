@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+WHY = "why"
+"""Under which the metadata of a Melody say why its steps are there, by node."""
+
 
 class MelodyMethods:
     """Drafts live in memory until they are saved or played; saved melodies in the Polyphony Store."""
@@ -71,6 +74,7 @@ class MelodyMethods:
         if is_new and is_wanted(services.configuration, answer):
             answer = await propose(services.configuration, services.planner.offer, prompt, view) or answer
         if answer["possible"]:
+            _explain(answer)
             answer["draft"] = services.repertoire.keep_draft(answer["melody"], prompt)
         return answer
 
@@ -141,3 +145,12 @@ class MelodyMethods:
                 for spec in self.services.catalogue().players.values()
             ]
         }
+
+
+def _explain(answer: Json) -> None:
+    """Writes into the Melody why each of its steps is there, so that its runs can tell."""
+    melody = answer["melody"]
+    metadata = melody.get("metadata") or {}
+    said = {**(metadata.get(WHY) or {}), **{one["node"]: one["why"] for one in answer["explanations"]}}
+    there = {node["id"] for node in melody["nodes"]}
+    melody["metadata"] = {**metadata, WHY: {node: why for node, why in said.items() if node in there}}

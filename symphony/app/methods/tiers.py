@@ -44,6 +44,7 @@ class TierMethods(ArtifactMethods, RunMethods):
         if dry_run:
             return answer
         done = await self.services.tiers.execute(actions)
+        self.services.actions.note_removed(done.pop("deleted"), by="you")
         if done["done"]:
             self.services.hub.emit({"event": "artifacts"})
         return {"removed": done["done"], "bytes": done["bytes"]}
@@ -65,6 +66,7 @@ class TierMethods(ArtifactMethods, RunMethods):
         if dry_run:
             return {**answer, "done": 0, "bytes": 0, "failures": []}
         done = await tiers.execute(actions)
+        self.services.actions.note_removed(done.pop("deleted"), by="you")
         if done["done"]:
             self.services.hub.emit({"event": "artifacts"})
         return {**answer, **done}

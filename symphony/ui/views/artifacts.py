@@ -106,6 +106,26 @@ def _about(item: Json) -> str:
     return snippet or " · ".join(part for part in parts if part)
 
 
+def links(key: str, made: list[Json]) -> Node:
+    """A link for each artifact; their keys are `key:id/node/name`."""
+    return h(
+        "Grid",
+        *(
+            h(
+                "Link",
+                key=f"{key}:{item['id']}/{item.get('node', '')}/{item['name']}",
+                label=str(item["name"]),
+                href=f"#/artifacts/{item['id']}",
+                icon=icon(str(item.get("type") or "")),
+                meta=words.size(item.get("bytes") or 0),
+                text=str(item.get("node") or ""),
+            )
+            for item in made
+        ),
+        least=16,
+    )
+
+
 def icon(kind: str) -> str:
     """The symbol for a type."""
     if kind.startswith("image"):

@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from symphony.errors import PermissionDenied
-from symphony.ui import foreign, words
+from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import BoardState, Json, PageState, Question
-from symphony.ui.views import artifacts, changes, consent, learning_rating, melody_graph, panels
+from symphony.ui.views import (
+    artifacts,
+    board_compare,
+    board_step,
+    changes,
+    compose,
+    consent,
+    learning_rating,
+    melody_graph,
+    panels,
+)
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
@@ -104,10 +114,11 @@ def _run(state: PageState) -> Node:
             selected=board.selected or None,
             **melody_graph.graph(melody, state.nodes, {}, {}),
         ),
-        _selected(state, run) if board.selected else None,
+        board_compare.section(state),
+        board_step.section(state, detail) if board.selected else None,
         changes.section(state),
         learning_rating.section(state, detail),
-        _results(detail.get("artifacts") or []),
+        _results(run, detail.get("artifacts") or []),
         h(
             "Segments",
             key="board.part",
@@ -144,6 +155,7 @@ def _head(state: PageState, run: Json) -> Node:
                 )
                 if status in RESUMABLE
                 else None,
+                *(_afterwards(state) if status != "running" else ()),
                 gap="small",
             ),
             spread=True,
@@ -151,6 +163,43 @@ def _head(state: PageState, run: Json) -> Node:
         h("Text", str(run["prompt"]), tone="muted", small=True) if run.get("prompt") else None,
         gap="small",
     )
+
+
+def _afterwards(state: PageState) -> list[Node]:
+    """What can be done with a run that has ended."""
+    return [
+        h(
+            "Button",
+            key="board.again",
+            label="Play again",
+            variant="secondary",
+            icon="play",
+            busy="play" in state.busy or None,
+            hint="Steps whose inputs are the same are answered from what they made before",
+        ),
+        h(
+            "Button",
+            key="board.change",
+            label="Change",
+            variant="ghost",
+            icon="pencil",
+            hint="Opens its Melody under Compose",
+        ),
+        *(
+            [
+                h(
+                    "Button",
+                    key="board.compare",
+                    label="Compare",
+                    variant="ghost",
+                    busy="compare" in state.busy or None,
+                    hint="Shows it beside an earlier run of the same Melody",
+                )
+            ]
+            if board_compare.others(state.board)
+            else []
+        ),
+    ]
 
 
 def _error(run: Json) -> Node | None:
@@ -206,33 +255,8 @@ def _question(run: str, question: Json) -> Node:
     )
 
 
-def _shown_by_node(state: PageState, place: str) -> Node | None:
-    shown = state.motifs.shown.get(place)
-    if shown is None or shown["tree"] is None:
-        return None
-    return foreign.frame(state.board.selected, shown, place, closable=False)
-
-
-def _selected(state: PageState, run: Json) -> Node:
-    return h(
-        "Section",
-        h("NodeDetails", run=run["id"], node=state.board.selected),
-        _shown_by_node(state, f"{run['id']}/{state.board.selected}"),
-        h(
-            "Disclosure",
-            h("Logs", run=run["id"], node=state.board.selected),
-            key="board.node_logs",
-            label="Logs of this step",
-            open=True,
-        ),
-        h("Button", key="board.unselect", label="Close", variant="ghost", small=True),
-        key=f"board.node:{state.board.selected}",
-        title=state.board.selected,
-    )
-
-
-def _results(made: list[Json]) -> Node | None:
-    """The results that say something first; the rest, and what is empty, on demand."""
+def _results(run: Json, made: list[Json]) -> Node | None:
+    """The results that say something first, the beginning of the very first; the rest, and what is empty, on demand."""
     if not made:
         return None
     full = [item for item in made if item.get("bytes")]
@@ -241,10 +265,21 @@ def _results(made: list[Json]) -> Node | None:
     rest = [item for item in made if id(item) not in shown]
     return h(
         "Section",
-        _result_links(first),
+        artifacts.links("board.artifact", first),
+        h(
+            "ArtifactView",
+            key=f"board.first:{first[0]['id']}",
+            id=first[0]["id"],
+            name=str(first[0]["name"]),
+            mime=str(first[0]["type"]),
+            bytes=int(first[0]["bytes"]),
+            short=True,
+        )
+        if full and run["status"] != "running"
+        else None,
         h(
             "Disclosure",
-            _result_links(rest[:MOST_RESULTS]),
+            artifacts.links("board.artifact", rest[:MOST_RESULTS]),
             h("Text", "All of them are under Artifacts.", small=True, tone="muted")
             if len(rest) > MOST_RESULTS
             else None,
@@ -255,25 +290,6 @@ def _results(made: list[Json]) -> Node | None:
         else None,
         key="board.results",
         title="Results",
-    )
-
-
-def _result_links(made: list[Json]) -> Node:
-    return h(
-        "Grid",
-        *(
-            h(
-                "Link",
-                key=f"board.artifact:{item['id']}/{item.get('node', '')}/{item['name']}",
-                label=str(item["name"]),
-                href=f"#/artifacts/{item['id']}",
-                icon=artifacts.icon(str(item.get("type") or "")),
-                meta=words.size(item.get("bytes") or 0),
-                text=str(item.get("node") or ""),
-            )
-            for item in made
-        ),
-        least=16,
     )
 
 
@@ -302,8 +318,10 @@ async def load(page: Page) -> None:
         wanted = board.run
         detail = await page.host.get_run(wanted)
         if wanted == board.run:
+            await learning_rating.load(page, detail)
             _take(board, detail)
             page.changed()
+            await board_step.load(page)
 
 
 def _take(board: BoardState, detail: Json) -> None:
@@ -311,6 +329,8 @@ def _take(board: BoardState, detail: Json) -> None:
     known = (board.detail or {}).get("run") or {}
     board.detail = detail
     run = detail["run"]
+    if known.get("id") != run["id"]:
+        board.against = None
     is_news = (known.get("id"), known.get("status")) != (run["id"], run["status"])
     if is_news and run["status"] == "failed" and not board.selected:
         failed = (node["id"] for node in run["nodes"] if node["status"] == "failed")
@@ -327,16 +347,20 @@ async def _choose_run(page: Page, argument: str, _value: Any) -> None:
     board = page.state.board
     detail = await page.host.get_run(argument)
     board.run, board.selected = argument, ""
+    await learning_rating.load(page, detail)
     _take(board, detail)
     page.changed()
+    await board_step.load(page)
 
 
 @on("board.graph", "select")
 @on("board.timeline", "select")
+@on("board.compared", "select")
 async def _select(page: Page, _argument: str, value: Any) -> None:
     page.state.board.selected = str(value or "")
     page.changed()
     await panels.look_at_node(page)
+    await board_step.load(page)
 
 
 @on("board.unselect")
@@ -358,7 +382,20 @@ async def _cancel(page: Page, _argument: str, _value: Any) -> None:
     page.reload("board")
 
 
+@on("board.again")
+async def _again(page: Page, _argument: str, _value: Any) -> None:
+    if detail := page.state.board.detail:
+        await compose.play(page, detail["melody"], str(detail["run"].get("prompt") or ""))
+
+
+@on("board.change")
+async def _change(page: Page, _argument: str, _value: Any) -> None:
+    if detail := page.state.board.detail:
+        await compose.take(page, detail["melody"], str(detail["run"].get("prompt") or ""))
+
+
 @on("board.resume")
+@on("board.retry")
 async def _resume(page: Page, _argument: str, _value: Any) -> None:
     await _go_on(page, page.state.board.run, False)
 

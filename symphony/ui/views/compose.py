@@ -395,6 +395,21 @@ async def play(page: Page, melody: str | Json, prompt: str = "", agreed: bool = 
     await page.open("board")
 
 
+async def take(page: Page, melody: Json, prompt: str) -> None:
+    """Shows a Melody that was played in the preview, to be changed and played again."""
+    compose = page.state.compose
+    compose.mode = "maestro" if prompt else "manual"
+    compose.prompt, compose.prompt_problem = prompt, ""
+    compose.prompt_version += 1
+    compose.show(melody)
+    why = (melody.get("metadata") or {}).get("why") or {}
+    compose.answer = {
+        "possible": True,
+        "explanations": [{"node": node, "why": said} for node, said in why.items()],
+    }
+    await page.open("compose")
+
+
 @on("compose.mode", "change")
 async def _mode(page: Page, _argument: str, value: Any) -> None:
     page.state.compose.mode = "manual" if value == "manual" else "maestro"

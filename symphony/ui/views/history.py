@@ -26,6 +26,7 @@ _ICONS = {
     "setting": "settings",
     "changes": "pencil",
     "artifacts": "trash",
+    "rating": "sparkles",
     "undo": "undo",
 }
 _TURNS = {"undo": "Undo", "redo": "Redo"}

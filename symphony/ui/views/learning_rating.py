@@ -11,6 +11,7 @@ from symphony.ui.state import Json, PageState
 if TYPE_CHECKING:
     from symphony.ui.page import Page
 
+_NAMES = {1: "good", 0: "none", -1: "bad"}
 _WORDS = {"good": "You said that it was good.", "bad": "You said that it was not what you wanted."}
 
 
@@ -39,6 +40,15 @@ def section(state: PageState, detail: Json) -> Node | None:
         h("Button", key=f"rating.bad:{run['id']}", label="Not good", variant="secondary", small=True),
         key="rating",
     )
+
+
+async def load(page: Page, detail: Json) -> None:
+    """Learns what was said of a run before this page was opened."""
+    run, mark = detail["run"], (detail["melody"].get("metadata") or {}).get("composition")
+    if not mark or run["id"] in page.state.learning.ratings or run["status"] not in ("succeeded", "failed"):
+        return
+    kept = (await page.host.learning_of_run(run["id"]))["kept"] or {}
+    page.state.learning.ratings[run["id"]] = _NAMES[int(kept.get("rating") or 0)]
 
 
 async def _rate(page: Page, run: str, rating: str) -> None:

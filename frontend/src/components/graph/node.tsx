@@ -92,7 +92,7 @@ export const PlayerNode = memo(function PlayerNode({ data, selected }: NodeProps
       </div>
       {live && live.progress !== null && state === 'running' && (
         <div className="absolute inset-x-2 bottom-1 h-0.5 overflow-hidden rounded bg-info-soft">
-          <div className="h-full bg-info" style={{ width: `${live.progress * 100}%` }} />
+          <div data-bar className="h-full bg-info" style={{ width: `${live.progress * 100}%` }} />
         </div>
       )}
       {editable ? (

@@ -28,5 +28,9 @@ export function Badge({
   className?: string
   children: ReactNode
 }) {
-  return <span className={cn(badgeVariants({ tone }), className)}>{children}</span>
+  return (
+    <span data-badge className={cn(badgeVariants({ tone }), className)}>
+      {children}
+    </span>
+  )
 }

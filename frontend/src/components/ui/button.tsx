@@ -29,5 +29,12 @@ export function Button({
   size,
   ...props
 }: ComponentProps<'button'> & VariantProps<typeof buttonVariants>) {
-  return <button type="button" className={cn(buttonVariants({ variant, size }), className)} {...props} />
+  return (
+    <button
+      type="button"
+      data-main={variant === 'primary' || undefined}
+      className={cn(buttonVariants({ variant, size }), className)}
+      {...props}
+    />
+  )
 }

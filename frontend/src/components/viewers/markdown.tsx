@@ -63,7 +63,7 @@ function TaskBox({ checked }: ComponentProps<'input'>) {
 
 function ScrollingTable({ children }: ComponentProps<'table'>) {
   return (
-    <div className="overflow-x-auto">
+    <div className="overflow-x-auto" role="group" tabIndex={0} aria-label="Table">
       <table>{children}</table>
     </div>
   )
