@@ -83,7 +83,8 @@ def sentence_encoder(
 
     `weights` has the names of a BERT checkpoint. Inputs are `ids` and `mask`, int64 `[batch, length]`;
     the output `vectors` is float32 `[batch, hidden]`: the mean over unmasked tokens, scaled to length 1
-    (Reimers and Gurevych 2019, Sentence-BERT).
+    (Reimers and Gurevych 2019, Sentence-BERT). The output `states` is `[batch, length, 2 * hidden]`, what each
+    token has become after half of the layers and after all: the span reader's input.
     """
     g = GraphWriter(quantize)
     words = weights["embeddings.word_embeddings.weight"]
@@ -95,16 +96,22 @@ def sentence_encoder(
     )
     penalty = g.op("Mul", far, g.weight("far", np.array(-1e9, dtype=np.float32)))
     penalty = g.op("Unsqueeze", penalty, g.ints(1, 2))
+    half = x
     for layer in range(layers):
         x = _layer(g, weights, f"encoder.layer.{layer}.", x, penalty, heads, hidden, epsilon)
+        half = x if layer + 1 == layers // 2 else half
     vectors = _pool(g, x)
     g.nodes.append(helper.make_node("Identity", [vectors], ["vectors"]))
+    g.nodes.append(helper.make_node("Concat", [half, x], ["states"], axis=-1))
     shape = ["batch", "length"]
     graph = helper.make_graph(
         g.nodes,
         "sentence_encoder",
         [helper.make_tensor_value_info(n, TensorProto.INT64, shape) for n in ("ids", "mask")],
-        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", hidden])],
+        [
+            helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", hidden]),
+            helper.make_tensor_value_info("states", TensorProto.FLOAT, [*shape, 2 * hidden]),
+        ],
         g.weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)

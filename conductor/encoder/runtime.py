@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from symphony.errors import EnvironmentLacks
 
@@ -40,6 +40,19 @@ class Embedder(Protocol):
 
     def embed_all(self, texts: Sequence[str]) -> Vectors:
         """Like `embed`, for a catalogue."""
+        ...
+
+
+@runtime_checkable
+class TokenReader(Protocol):
+    """An encoder that also tells what it makes of each token."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """As of `Embedder`."""
+        ...
+
+    def tokens(self, text: str) -> tuple[Vectors, list[tuple[int, int]]]:
+        """States of a text's tokens `[tokens, 768]`, float32, and where each stands in the text."""
         ...
 
 
@@ -106,6 +119,24 @@ class Encoder:
         import numpy as np
 
         return np.stack([self._run(text) for text in texts]) if texts else np.empty((0, WIDTH), np.float32)
+
+    def tokens(self, text: str) -> tuple[Vectors, list[tuple[int, int]]]:
+        """States of a text's tokens `[tokens, 768]`, float32, and where each stands in the text.
+
+        Those after half of the layers, then those after all. Raises EncoderMissing when the encoder was written
+        before it told them.
+        """
+        import numpy as np
+
+        encoded = self._tokenizer.encode(text)
+        ids = np.array([encoded.ids], dtype=np.int64)
+        if self._lacks_states():
+            raise EncoderMissing("The sentence encoder tells nothing of tokens", remedy="run `make build`")
+        states: Vectors = self._session.run(["states"], {"ids": ids, "mask": np.ones_like(ids)})[0][0]
+        return states, list(encoded.offsets)
+
+    def _lacks_states(self) -> bool:
+        return all(one.name != "states" for one in self._session.get_outputs())
 
     def _run(self, text: str) -> Vectors:
         import numpy as np

@@ -37,6 +37,16 @@ def test_a_text_has_one_vector_alone_or_in_company(encoder: Encoder) -> None:
     assert np.array_equal(encoder.embed(["find dead code"])[0], company), "from the cache"
 
 
+def test_what_becomes_of_the_tokens_makes_up_the_vector(encoder: Encoder) -> None:
+    text = "Rename the release branch"
+    states, places = encoder.tokens(text)
+    assert states.shape == (len(places), 768) and states.dtype == np.float32
+    assert [text[a:b] for a, b in places] == ["", "Rename", "the", "release", "branch", ""]
+    mean = states[:, 384:].mean(axis=0)
+    assert np.allclose(mean / np.linalg.norm(mean), encoder.embed([text])[0], atol=1e-5)
+    assert not np.allclose(states[:, :384], states[:, 384:], atol=0.1), "half of the layers are another thing"
+
+
 def test_long_and_odd_texts_are_embedded(encoder: Encoder) -> None:
     vectors = encoder.embed(["word " * 5000, "", "日本語のテキスト", "\x00\ufffd"])
     assert np.isfinite(vectors).all()
