@@ -12,6 +12,7 @@ import numpy as np
 
 from conductor.context import ComposeContext
 from conductor.draft import Draft, DraftNode, Typing, gathers, optional_inputs, required_inputs
+from conductor.facts import Facts
 from conductor.grounds import barred
 from conductor.leaning import describe, leaning, within_budget
 from conductor.params.fill import Filled, Scope, fill, is_file, is_target
@@ -19,7 +20,7 @@ from conductor.params.mentions import Mention
 from conductor.policy import MATCH, MOST_CANDIDATES, STATE
 from conductor.reading import Reading
 from conductor.retrieval import Catalogue, Embed
-from conductor.rules import TELLING, by_rules
+from conductor.rules import TELLING
 from conductor.search import Plans, TypeIndex, cheapest_plans
 from conductor.words import content_words, one_sentence
 from symphony.config.orchestration import Budget
@@ -42,11 +43,6 @@ SPOKEN = 0.3
 """From this score on a Player that takes such a mention is the one that it asks for."""
 MOST_NODES = 24
 _ANY = Budget()
-DYNAMIC = (12, 14, 15, 16, 17, 26, 27)
-"""Columns of a candidate's facts that change with the graph; the others of 12 to 28 hold in every state."""
-
-_AT_ONCE = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
-"""What stands in `DYNAMIC` of a Player that needs no step before it, while nothing stands yet."""
 
 
 class Table:
@@ -81,6 +77,7 @@ class Role:
     def __init__(self, spec: FunctionSpec, typing: Typing) -> None:
         self.required = needed = required_inputs(spec)
         self.optional = optional_inputs(spec)
+        self.port_types = tuple(spec.inputs[port] for port in self.required or self.optional)
         self.is_source = not needed
         self.is_gatherer = any(gathers(spec.inputs[p]) for p in needed)
         self.is_merger = len(needed) > 1
@@ -169,11 +166,15 @@ class Episode:
         self.clause_top: list[int] = masked.argmax(axis=1).tolist()
         """For each clause the usable Player that fits it best."""
         self.clause_best = masked.max(axis=1)
+        self.clear_from = np.maximum(CLEAR, 0.97 * self.clause_best.astype(np.float64)).astype(np.float32)
+        """From this score on a Player serves a clause clearly."""
         self.clause_second = np.sort(masked, axis=1)[:, -2] if masked.shape[1] > 1 else self.clause_best
-        self._overall: list[float] = self.overall.tolist()
+        self.likeness: list[float] = self.overall.tolist()
+        """How well each Player fits the prompt and its clauses."""
         retrieved = np.where(self.usable)[0]
         order = retrieved[np.argsort(-self.overall[retrieved], kind="stable")]
         self.retrieved: list[int] = [int(i) for i in order[:MOST_CANDIDATES]]
+        self._facts: Facts | None = None
 
     def pass_over(self, clauses: Collection[int]) -> None:
         """Leaves out parts that cannot be served: nothing is added for their sake, and what they mention is theirs."""
@@ -201,12 +202,15 @@ class Episode:
         if not self.usable[function] or (role.has_required and self.filled(function).missing):
             return False
         if role.takes_file and role.is_source:
-            return self._has_file(function) or any(
+            return self.reads_file(function) or any(
                 self.draft.fresh_providers(spec.inputs[p]) for p in role.optional
             )
         return True
 
-    def _has_file(self, function: int) -> bool:
+    def reads_file(self, function: int) -> bool:
+        """Whether the prompt names the file that this Player reads in the place of an input."""
+        if not self.table.roles[function].takes_file:
+            return False
         params = self.table.functions[function].params
         return any(is_file(params[name]) for name in self.filled(function).params if name in params)
 
@@ -291,10 +295,9 @@ class Episode:
         chosen = np.asarray(candidates, dtype=np.intp)
         found: list[int] = chosen[evidence[chosen] >= TELLING].tolist()
         found += self._joining(candidates) + self.spoken(candidates) + self._writing(candidates)
-        for clause in np.where(coverage < UNSERVED)[0]:
-            floor = max(CLEAR, 0.97 * float(self.clause_best[clause]))
-            clear = (self.by_clause[clause] >= floor) & (self.best_clause == clause)
-            found += chosen[clear[chosen]].tolist()
+        own = self.best_clause[chosen]
+        clear = (self.by_clause[own, chosen] >= self.clear_from[own]) & (coverage[own] < UNSERVED)
+        found += chosen[clear].tolist()
         return found
 
     def spoken(self, candidates: Sequence[int]) -> list[int]:
@@ -321,7 +324,7 @@ class Episode:
                 c for c in candidates if self.table.functions[c].effects and target in self.filled(c).used
             ]
             if self.draft.nodes and able:
-                found.append(max(able, key=lambda c: self._overall[c]))
+                found.append(max(able, key=lambda c: self.likeness[c]))
         return found
 
     def does(self, node: DraftNode, mention: Mention) -> bool:
@@ -348,8 +351,7 @@ class Episode:
         self._changed()
 
     def _add(self, function: int, *, chosen: bool) -> int:
-        role = self.table.roles[function]
-        own_file = role.takes_file and self._has_file(function) and not self._file_is_taken(function)
+        own_file = self.reads_file(function) and not self._file_is_taken(function)
         connect = not own_file and not self.table.functions[function].effects
         return self.draft.add(
             function, self.table.functions[function], chosen=chosen, connect_optional=connect
@@ -376,41 +378,17 @@ class Episode:
         return covered
 
     def matches(self, candidates: Sequence[int]) -> Array:
-        """The 32 facts about each candidate, `[n, 32]`."""
-        if not candidates:
-            return np.zeros((0, MATCH), dtype=np.float32)
-        chosen = np.asarray(candidates, dtype=np.intp)
-        facts: Array = self.table.facts[chosen]
-        coverage = self.coverage()
-        open_share = 1.0 - coverage[:, None]
-        clause_scores = self.by_clause[:, chosen]
-        own = clause_scores.argmax(axis=0)
-        open_scores = clause_scores * (1.0 - 0.8 * coverage[:, None])
-        most_open = open_scores.max(axis=0)
-        rivals = np.where(
-            clause_scores >= self.clause_best[:, None] - 1e-6,
-            self.clause_second[:, None],
-            self.clause_best[:, None],
-        )
-        margins = clause_scores - rivals
-        leads = margins >= 0
-        whole = self.whole[chosen]
-        facts[:, 0] = whole
-        facts[:, 1] = clause_scores.max(axis=0)
-        facts[:, 2] = most_open
-        facts[:, 3] = margins.max(axis=0)
-        facts[:, 4] = whole - whole.max()
-        facts[:, 5] = leads.any(axis=0)
-        facts[:, 6] = (leads * open_share).max(axis=0)
-        facts[:, 7] = (margins * open_share).max(axis=0)
-        facts[:, 8] = 1.0 - coverage[own]
-        facts[:, 9] = chosen == by_rules(self, candidates)[0]
-        facts[:, 10] = np.arange(len(candidates)) / 10.0
-        facts[:, 11] = most_open - most_open.max()
-        facts[:, DYNAMIC] = self._structures(candidates)
-        facts[:, 29] = self.evidence[:, chosen].max(axis=0, initial=0.0)
-        facts[:, 30] = self.open_evidence()[chosen]
-        return facts
+        """The 32 facts about each candidate, `[n, 32]`; they are some of the Players that were retrieved."""
+        return self._told().of(candidates) if candidates else np.zeros((0, MATCH), dtype=np.float32)
+
+    def stop_facts(self, candidates: Sequence[int], matches: Array) -> Array:
+        """The 32 facts about stopping now."""
+        return self._told().of_stop(candidates, matches)
+
+    def _told(self) -> Facts:
+        if self._facts is None:
+            self._facts = Facts(self)
+        return self._facts
 
     def open_evidence(self) -> Array:
         """For each Player, the most that a word which nothing in the draft accounts for says for it."""
@@ -422,64 +400,6 @@ class Episode:
             found: Array = evidence.max(axis=0, initial=0.0)
             self._open_evidence = found
         return self._open_evidence
-
-    def _structures(self, candidates: Sequence[int]) -> list[tuple[float, ...]]:
-        """The facts that come from parameters and the graph so far, in the order of `DYNAMIC`, for each candidate."""
-        if not self.draft.nodes and not self.mentions:
-            return [self._steps_before(function) for function in candidates]
-        used = {m for node in self.draft.nodes for m in self.filled(node.function).used}
-        return [self._structure(function, used) for function in candidates]
-
-    def _steps_before(self, function: int) -> tuple[float, ...]:
-        """How many steps come before a Player, and how near these are to the prompt; all else is nothing yet."""
-        if not self.plans.feeders[function]:
-            return _AT_ONCE
-        steps = self.plans.steps(function)
-        return 0.0, len(steps) / 3.0, sum([self._overall[s] for s in steps]) / len(steps), 0.0, 0.0, 0.0, 0.0
-
-    def _structure(self, function: int, used: set[Mention]) -> tuple[float, ...]:
-        spec, role = self.table.functions[function], self.table.roles[function]
-        # Without parameters none is filled by a mention.
-        mentions = self.filled(function).used if self.mentions and spec.params else ()
-        reach = self._steps_before(function)
-        if not self.draft.nodes and not mentions:
-            return reach
-        fresh = [
-            found[0][0]
-            for port in role.required or role.optional
-            if (found := self.draft.fresh_providers(spec.inputs[port]))
-        ]
-        steps = self.plans.steps(function)
-        return (
-            min(3, sum(m not in used for m in mentions)) / 3.0,
-            *reach[1:3],
-            bool(fresh),
-            any(score >= 6.5 for score in fresh),
-            (sum(map(self.draft.has, steps)) if steps else len(fresh)) / 3.0,
-            role.takes_file and self._has_file(function),
-        )
-
-    def stop_facts(self, candidates: Sequence[int], matches: Array) -> Array:
-        """The 32 facts about stopping now."""
-        facts = np.zeros(MATCH, dtype=np.float32)
-        coverage = self.coverage()
-        facts[31] = 1.0
-        facts[0] = coverage.mean() if len(coverage) else 1.0
-        facts[1] = coverage.min() if len(coverage) else 1.0
-        facts[2] = len(self.draft.nodes) / 6.0
-        facts[3] = float(bool(self.draft.nodes))
-        if len(candidates):
-            most = matches.max(axis=0)
-            facts[4:12] = most[0:8]
-            facts[12], facts[13], facts[19] = most[12], most[11], most[30]
-            facts[20] = most[9] == 0.0
-            presenting = matches[:, 20] > 0
-            facts[14] = matches[presenting, 2].max() if presenting.any() else 0.0
-            facts[15] = matches[presenting, 6].max() if presenting.any() else 0.0
-        facts[16] = len(self.draft.leaves()) / 3.0
-        facts[17] = float((coverage < 0.6).sum()) / 3.0
-        facts[18] = float(np.max(np.where(coverage < 0.8, self.clause_best, 0.0))) if len(coverage) else 0.0
-        return facts
 
     def state(self, project_vectors: Any) -> Array:
         """The 512 numbers that the networks see.
@@ -520,6 +440,6 @@ class Episode:
             facts[80], facts[81] = 1.0, float(project.is_git)
             for language in project.languages:
                 facts[88 + zlib.crc32(language.lower().encode()) % 24] = 1.0
-        describe(facts, nodes, int(self.usable.sum()), self.context)
+        describe(facts, nodes, int(np.count_nonzero(self.usable)), self.context)
         facts[112 : 112 + min(8, len(coverage))] = coverage[:8]
         return state

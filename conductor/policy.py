@@ -111,9 +111,11 @@ class Policy:
             stop: `[32]` facts about stopping.
         """
         query = self._run("policy", state)
-        keys = np.concatenate([learned, matches @ self._arrays["match.weight"].T], axis=1)
-        stop_key = np.concatenate([self._arrays["stop.key"], self._arrays["stop.weight"] @ stop])
-        scores: Array = np.concatenate([keys @ query, [stop_key @ query]]).astype(np.float32)
+        about, fit = query[:LEARNED], query[LEARNED:]
+        # A key is the learned part and the weighted facts: the query is weighted once in the place of all keys.
+        scores: Array = np.empty(len(learned) + 1, dtype=np.float32)
+        scores[:-1] = learned @ about + matches @ (fit @ self._arrays["match.weight"])
+        scores[-1] = self._arrays["stop.key"] @ about + (self._arrays["stop.weight"] @ stop) @ fit
         return scores
 
     def value(self, state: Array) -> float:

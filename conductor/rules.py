@@ -35,7 +35,7 @@ def by_rules(episode: Episode, candidates: Sequence[int]) -> Choice:
         (episode.table.roles[c].order, int(episode.best_clause[c]), c) for c in episode.spoken(candidates)
     ]
     if not wanted and not episode.draft.nodes and candidates:
-        best = max(candidates, key=lambda f: float(episode.overall[f]))
+        best = max(candidates, key=episode.likeness.__getitem__)
         return best, float(min(1.0, episode.overall[best]))
     if not wanted:
         return STOP, 1.0
