@@ -63,7 +63,9 @@ class Reading:
                 # Columns are those of the file that was meant, so that they are looked up again.
                 again = mentions_of(prompt, without_files(context.project, ruled_out), now)
                 self.mentions, _ = settled(again, prompt, context.answers)
-        ranges = [(m.start, m.end) for m in self.mentions if m.kind == "revision" and len(m.value) > 1]
+        ranges = [
+            (m.start, m.end) for m in self.mentions if m.kind in ("revision", "columns") and len(m.value) > 1
+        ]
         clauses = clauses_of(prompt, ranges)
         forms = forms_of(prompt, clauses)
         self.clauses = [*clauses, *forms]

@@ -24,12 +24,12 @@ _ATTACHED = re.compile(
     r"\s+(?=(?:with|as|into|in form of|using|mit|als|avec|comme|con|como)\s+(?:an?\s+|some\s+|the\s+|one\s+|"
     r"einem?\s+|einer\s+|eine\s+|une?\s+|una\s+)?[^\W\d]{3,}|in\s+(?:an?|one|einem|einer|une?|una)\s+[^\W\d]{3,}|"
     r"(?:saved|stored|written|exported|sorted|ordered|grouped|filtered|drawn|plotted|shown|gespeichert|sortiert|"
-    r"gruppiert|gefiltert|gezeichnet)\s)",
+    r"gruppiert|gefiltert|gezeichnet)\s|(?:to|nach|en|a)\s+(?:csv|tsv|excel|html|pdf|png|svg|markdown|json|xlsx)\b)",
     re.IGNORECASE,
 )
 _ABOUT = re.compile(r"\s+(?=(?:about|on|showing|über|sur|sobre)\s+\w)", re.IGNORECASE)
 _FORM_OF = re.compile(
-    r"^\W*(?:[^\W\d]+\s+){0,3}(?:an?|one|eine?n?|une?|una)\s+(?:[^\W\d]+\s+){0,2}[^\W\d]+"
+    r"^\W*(?:(?:[^\W\d]+\s+){0,3}(?:an?|one|eine?n?|une?|una)\s+(?:[^\W\d]+\s+){0,2}|(?:[^\W\d]+\s+)?)[^\W\d]+"
     r"(?P<joint>\s+)(?:of|von|der|des|du|del|de)\s+(?=\w)",
     re.IGNORECASE,
 )

@@ -46,6 +46,11 @@ _TITLED = re.compile(
     re.IGNORECASE,
 )
 _NEGATED = r"(?:no|not|without|except|ohne|nicht|keine|sans|sin)\s+(?:\w+\s+)?"
+_CHOSEN = (
+    "column", "field", "spalte", "colonne", "columna", "only", "just", "nothing but", "nur", "seulement", "uniquement",
+    "sólo", "solo",
+)  # fmt: skip
+"""How columns begin that shall be kept, not grouped or ordered by."""
 _SYNONYMS = {"average": "mean", "total": "sum", "unique": "distinct", "bars": "bar", "lines": "line", "curve": "line",
              "size": "size", "biggest": "size", "largest": "size", "big": "size", "heaviest": "size",
              "smallest": "size", "recent": "modified", "recently": "modified", "newest": "modified",
@@ -210,7 +215,7 @@ def _choice(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
     for text in (scope.clause, scope.prompt):
         for word in re.findall(r"[^\W_]+", f"{text} {glossed(text, language)}" if language != "en" else text):
             plain = fold(word)
-            for form in (plain, fold(_SYNONYMS.get(word.lower(), ""))):
+            for form in (plain, plain.removesuffix("s"), fold(_SYNONYMS.get(word.lower(), ""))):
                 # One-letter choices are too easily met by chance.
                 if len(form) > 1 and form in choices and choices[form] != param.default:
                     return choices[form], None
@@ -255,7 +260,7 @@ def _list(name: str, param: ParamSpec, scope: Scope) -> tuple[Any, Mention | Non
 def _is_by(mention: Mention, scope: Scope) -> bool:
     """Whether columns came from `by X` or `per X`, not from `columns X`."""
     words = scope.prompt[mention.start : mention.end].lower()
-    return not words.startswith(("column", "field", "spalte", "colonne", "columna"))
+    return not words.startswith(_CHOSEN)
 
 
 def _text(name: str, param: ParamSpec, scope: Scope, revisions: list[str]) -> tuple[Any, Mention | None]:

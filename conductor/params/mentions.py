@@ -137,8 +137,30 @@ _SOME_FOLDER = re.compile(
     r"(?:\b(?:in|under|inside|of|from|within|below|im|unter|dans|en)\s+)?(?<![\w:/@.])(?:\.{0,2}/)?[a-z0-9_.@-]+/(?:[\w.@-]+/?)*"
 )
 _MEASURE = re.compile(
-    r"\b(?:sum(?:me)?|total|average|mean|median|add(?:s|ing)? up|durchschnitt(?:liche[nr]?)?|moyenne|suma|promedio)\s+"
-    r"(?:of\s+|der\s+|des\s+|de\s+|up\s+)?(?:the\s+|all\s+)?(?P<v>[a-z_]\w*)", re.IGNORECASE)  # fmt: skip
+    r"\b(?:sum(?:me)?|total|average|mean|median|add(?:s|ing)? up|durchschnitt(?:liche[nr]?)?|mittelwert|moyenne|somme|"
+    r"médiane?|suma|promedio|media|mediana)\s+"
+    r"(?:of\s+|der\s+|des\s+|de[lr]?\s+|d[ue]s?\s+|von\s+|up\s+)?(?:the\s+|all\s+|la\s+|el\s+|los\s+|las\s+|le\s+|les\s+)?"
+    r"(?P<v>[a-z_]\w*)", re.IGNORECASE)  # fmt: skip
+_PERIODIC = re.compile(
+    r"\b(?:(?P<day>daily|täglich\w*|quotidien\w*|diari[oa]s?)|(?P<week>weekly|wöchentlich\w*|hebdomadaires?|semanal(?:es)?)|"
+    r"(?P<month>monthly|monatlich\w*|mensuel\w*|mensual(?:es)?)|(?P<year>yearly|annual|jährlich\w*|annuel\w*|anual(?:es)?))\s+"
+    r"(?!(?:\w+\s+)?(?:reports?|status|meetings?|updates?|reviews?|newsletters?|bericht\w*|rapports?|informes?|list)\b)(?=\w)",
+    re.IGNORECASE,
+)
+"""`monthly sales`: a period as a column, where it is not that of a report."""
+_ONLY = re.compile(
+    r"\b(?:only|just|nothing but|nur|seulement|uniquement|sólo|solo|solamente)\s+"
+    r"(?:(?:the|die|les?|las?|los|el)\s+)?(?P<v>\w+(?:\s*,\s*\w+)*\s*,?\s+(?:and|und|et|y)\s+\w+)(?=\s*(?:$|[.;?!]|(?:from|of|aus|von|de|del)\s))",
+    re.IGNORECASE,
+)
+"""`show only name and version`, where a table is read."""
+_THERE = re.compile(
+    r"(?<!\bis )(?<!\bare )(?<!\bwas )\b(?:in )?(?:there|dort|darin|là-dedans|allí|ahí)\b"
+    r"(?!\s+(?:is|are|was|were|any|a|some|no)\b|'s)",
+    re.IGNORECASE,
+)
+"""What stands for the folder that was named last."""
+_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".xml")
 _IN_TIME = re.compile(
     r"\b(?:(?:most\s+recent|newest|latest|oldest|neueste|älteste|plus\s+récents?|más\s+recientes?)\s+"
     r"(?:first|zuerst|d'abord|primero)|chronological(?:ly)?|chronologisch)\b", re.IGNORECASE)  # fmt: skip
@@ -168,6 +190,7 @@ def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> lis
     bare = _blank(prompt, [(m.start, m.end) for m in quoted])
     for path in path_mentions(prompt, project):
         found.append(Mention(path.kind, path.value, path.start, path.end, path.others))
+    found += _there(bare, found)
     outside = _blank(bare, [(m.start, m.end) for m in found])
     for time in time_mentions(outside, now):
         found.append(Mention(time.kind, time.value, time.start, time.end, time.others))
@@ -177,6 +200,7 @@ def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> lis
     found += _revisions(bare, project)
     found += _conditions(timeless)
     found += _columns(timeless)
+    found += _only(timeless, found)
     found += _languages(timeless)
     found += [Mention("order", True, m.start(), m.end()) for m in _DESCENDING.finditer(timeless)]
     found += [Mention("text", m.group(), m.start(), m.end()) for m in _URL.finditer(bare)]
@@ -308,9 +332,11 @@ def _columns(text: str) -> list[Mention]:
         for match in pattern.finditer(text):
             names = re.split(r"\s*(?:,|\b(?:and|und|et|y)\b)\s*", match.group("v"))
             names = [re.sub(r"^(?:then\s+)?by\s+", "", n).strip().lower() for n in names]
-            names = [n for n in names if n and n not in ("the", "a", "an", "of", "it", "me")]
+            names = [n for n in names if n not in ("other", "one") and content_words(n)]
             if names and fold(names[0]) not in _NO_PERSON:
                 found.append(Mention("columns", tuple(names), match.start(), match.end()))
+    for match in _PERIODIC.finditer(text):
+        found.append(Mention("columns", (str(match.lastgroup),), match.start(), match.end()))
     if not found:
         for pattern, column in ((_IN_TIME, "date"), (_BY_NAME, "name")):
             found += [Mention("columns", (column,), *m.span()) for m in pattern.finditer(text)]
@@ -318,6 +344,30 @@ def _columns(text: str) -> list[Mention]:
         if match.group("v").lower() not in ("number", "of", "by", "per", "and", "for", "them", "it"):
             found.append(Mention("measure", match.group("v").lower(), *match.span("v")))
     return found
+
+
+def _only(text: str, found: Sequence[Mention]) -> list[Mention]:
+    """Columns named by `only X and Y`, where the prompt names the table that has them."""
+    if not any(m.kind == "path" and str(m.value).endswith(_TABLES) for m in found):
+        return []
+    return [
+        Mention(
+            "columns",
+            tuple(re.split(r"\s*,\s*(?:(?:and|und|et|y)\s+)?|\s+(?:and|und|et|y)\s+", match.group("v"))),
+            *match.span(),
+        )
+        for match in _ONLY.finditer(text)
+    ]
+
+
+def _there(text: str, found: Sequence[Mention]) -> list[Mention]:
+    """The folder named before once more, where a later part says `there`."""
+    mentions = []
+    for match in _THERE.finditer(text):
+        before = [m for m in found if m.kind == "folder" and m.end <= match.start()]
+        if before:
+            mentions.append(Mention("folder", before[-1].value, *match.span()))
+    return mentions
 
 
 def _languages(text: str) -> list[Mention]:

@@ -36,6 +36,9 @@ _ENDING = re.compile(
     r"(?<![\w.*])\.(?P<v>[a-z][a-z0-9]{0,5})\s+(?:files?|dateien?|fichiers|archivos)\b", re.IGNORECASE
 )
 
+_SHORT = re.compile(r"(?<![\w./-])[b-df-hj-np-tv-z]{2,5}(?![\w/-]|\.\w)")
+"""`src`: a name without vowels is no word, and stands for the folder wherever it is said."""
+
 _BESIDE = re.compile(
     r"\s*(?:,|\band\b|\bor\b|\bwith\b|\bvs\.?|\bversus\b|\bund\b|\bmit\b|\bet\b|\bavec\b|\by\b|\bcon\b|&)\s*"
     r"(?:the\s+|of\s+|in\s+)*(?P<name>[\w./-]*\w)",
@@ -136,6 +139,9 @@ def path_mentions(prompt: str, project: ProjectFacts | None) -> list[PathMention
             add("folder", name, match.start(group), match.end(group))
         elif name.lower() in folders:
             add("folder", name.lower(), match.start(group), match.end(group))
+    for match in _SHORT.finditer(prompt):
+        if match.group() in folders:
+            add("folder", match.group(), *match.span())
     for match in _NAMED_FILE.finditer(prompt):
         group = "a" if match.group("a") is not None else "b"
         name = fold(match.group(group))
