@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 from symphony.app.action_log import ActionLog
@@ -23,9 +22,6 @@ from symphony.stage.manifest import Manifest
 from symphony.stage.permissions import Grants
 from symphony.stage.roster import CastMember
 from symphony.types.versions import version
-
-LISTED = 300
-"""How many extensions on offer are listed at once: more are found by further words, not by scrolling."""
 
 Json = dict[str, Any]
 
@@ -142,8 +138,10 @@ class Extensions:
             if field.secret
         ]
 
-    def rows(self, query: str, *, installed_only: bool) -> list[Json]:
-        """One row an extension, installed ones first; of those on offer the first LISTED that match."""
+    def rows(self, query: str, *, offered: int) -> tuple[list[Json], int]:
+        """One row an extension, installed ones first, then the first `offered` that match of those on offer; and how
+        many of these there are.
+        """
         installed = {i.name: i for i in self.installer.list()}
         found = self.registry.find(query)
         words = query.lower().split()
@@ -151,10 +149,9 @@ class Extensions:
         also = [entry.name for entry in found if entry.name in installed] if words else []
         shown = dict.fromkeys([*matching, *also]) if words else sorted(installed)
         rows = [_installed_row(installed[name], self._newer(installed[name])) for name in shown]
-        if not installed_only:
-            offered = (entry.manifest for entry in found if entry.name not in installed)
-            rows += [_offered_row(manifest) for manifest in islice(offered, LISTED)]
-        return rows
+        others = [entry for entry in found if entry.name not in installed]
+        rows += [_offered_row(entry.manifest) for entry in others[:offered]]
+        return rows, len(others)
 
     def _newer(self, installed: Installed) -> str | None:
         """The version on offer that is above the installed one."""

@@ -202,10 +202,8 @@ class Host(
         models = LocalModels(pit.runtime, idle, lambda: orchestration.rules.local_models())
         self._template = WarmTemplate(configuration, launcher(), template_library())
         roster = Roster(pit.runtime, lambda: player_limits(configuration), self._template.native)
-
         scoring = Scoring(lambda: pit.store, hub.emit)
         waits = Waits(lambda limit: pit.arbiter.explain(limit), history.get, self._tell)
-
         recast, disable = casting(extensions, roster, pit, hub, lambda name: supervision.is_barred(name))
 
         def gives_up(extension: str) -> None:
@@ -236,9 +234,8 @@ class Host(
         changes = Changes(home.runs, AnyTier(pit.store, tiers), told_of_changes(hub, learning), configuration)
         holds = what_makes_settings_hold(configuration, pit, roster, tiers)
         reconfiguration = Reconfiguration(configuration, extensions, recast, hub.emit, holds)
-        actions = actions_of(
-            extensions, configuration, reconfiguration, melodies, changes, learning, history, hub
-        )
+        kept = (melodies, changes, learning, history)
+        actions = actions_of(extensions, configuration, reconfiguration, *kept, hub)
         tiers.removed = actions.note_removed
         trees = RunTrees(lambda: pit.runtime, roster, changes, history, engine.has_finished)
         services = Services(

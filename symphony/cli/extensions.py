@@ -55,6 +55,8 @@ def search(mode: Mode, words: str) -> None:
     """What is installed or can be, by words."""
     answer = ask(lambda port: port.list_extensions(words, False))
     mode.show(answer, lambda: _show(answer, f"No extension is about {words!r}."))
+    if answer["more"]:
+        note(f"{answer['more']} more are on offer; further words find them")
 
 
 def _with_consent(mode: Mode, begin: Any) -> dict[str, Any]:

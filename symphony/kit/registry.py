@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -140,32 +140,41 @@ class Registry:
     def find(self, query: str) -> list[Entry]:
         """As `search`, all without words; no manifest is read for it."""
         words = query.lower().split()
-        hits: Iterable[int] = range(len(self._newest)) if not words else self._having(words[0])
-        text, ends = self._text
-        for word in words[1:]:
-            hits = [i for i in hits if text.find(word, ends[i], ends[i + 1]) >= 0]
+        if not words:
+            return list(self._newest)
+        hits = set.intersection(*map(self._having, words))
         # Those of each number of words in the name keep their order.
         ranked: list[list[Entry]] = [[] for _ in range(len(words) + 1)]
-        for entry in map(self._newest.__getitem__, hits):
-            ranked[sum([word in entry.name for word in words])].append(entry)
+        for index in sorted(hits):
+            entry = self._newest[index]
+            name = entry.name
+            ranked[sum([word in name for word in words])].append(entry)
         return [entry for rank in reversed(ranked) for entry in rank]
 
-    def _having(self, word: str) -> Iterator[int]:
-        """The entries of `_newest` whose text has a word, in one pass over the text of all."""
-        text, ends = self._text
-        at = text.find(word)
+    def _having(self, part: str) -> set[int]:
+        """The entries of `_newest` that have a word with this part. What is looked through are the different words:
+        there are far fewer of them than there is text.
+        """
+        words, ends, places = self._words
+        found: set[int] = set()
+        at = words.find(part)
         while at >= 0:
-            index = bisect_right(ends, at) - 1
-            yield index
-            at = text.find(word, ends[index + 1])
+            index = bisect_right(ends, at)
+            found.update(places[index])
+            at = words.find(part, ends[index])
+        return found
 
     @cached_property
-    def _text(self) -> tuple[str, list[int]]:
-        """What is searched, of all entries one after the other, and where each ends. No word has a line's end in it, so
-        that none is found across two.
+    def _words(self) -> tuple[str, list[int], list[list[int]]]:
+        """All different words, each with a line's end, which no part has in it; where each of them ends; and the
+        entries of `_newest` that have it.
         """
-        texts = [f"{entry.words}\n" for entry in self._newest]
-        return "".join(texts), [0, *accumulate(map(len, texts))]
+        places: dict[str, list[int]] = {}
+        for index, entry in enumerate(self._newest):
+            for word in set(entry.words.split()):
+                places.setdefault(word, []).append(index)
+        lines = [f"{word}\n" for word in places]
+        return "".join(lines), list(accumulate(map(len, lines))), list(places.values())
 
     def package(self, entry: Entry) -> Package:
         """The package of an entry, checked against the index and the trusted keys.

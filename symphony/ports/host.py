@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 Json = dict[str, Any]
 
+LISTED = 300
+"""How many extensions on offer are listed unless more are asked for: the others are better found by further words."""
+
 
 class HostPort(Protocol):
     """Every method answers with plain JSON values in the shapes of the contracts, or raises a SymphonyError."""
@@ -238,8 +241,11 @@ class HostPort(Protocol):
         ...
 
     # --- extensions --------------------------------------------------------------------------
-    async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
-        """`{"extensions": [{"name", "version", "type", "description", "installed", "enabled", "bundled",
+    async def list_extensions(
+        self, query: str = "", installed_only: bool = False, limit: int = LISTED
+    ) -> Json:
+        """Installed extensions that match, and of those on offer the first `limit`. `{"more": how many of these are
+        left out, "extensions": [{"name", "version", "type", "description", "installed", "enabled", "bundled",
         "update", "functions", "capabilities", "permissions": [plain words], "state", "usage": {"calls", "tokens",
         "cost", "activation": seconds of the last start, "memory": bytes that its Players hold now, "limits": the
         same and "cpu" in cores}, "allowance": the limits that were set for it alone, "granted": [grants],

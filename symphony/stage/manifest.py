@@ -268,7 +268,7 @@ class FunctionTable(_Table):
     """How long it takes, before anything was measured."""
     requires: list[str] = []
     """What it can do nothing without: settings such as `model.endpoint`, or `project.git`, a project in git."""
-    resources: FunctionResources = FunctionResources.model_construct()
+    resources: FunctionResources = Field(default_factory=lambda: _ANY_RESOURCES)
     """What one call needs."""
 
     @model_validator(mode="after")
@@ -338,6 +338,12 @@ def _rename(data: Any, names: dict[str, str]) -> Any:
     return {names.get(key, key): value for key, value in data.items()}
 
 
+# One for all manifests that say nothing of them: pydantic would copy a default, all of it, for each.
+_NO_CAPABILITIES: Capabilities = Capabilities.model_construct()
+_USUAL_RESOURCES: ResourcesTable = ResourcesTable.model_construct()
+_ANY_RESOURCES: FunctionResources = FunctionResources.model_construct()
+
+
 class Manifest(_Table):
     """A whole `Symphony.toml`."""
 
@@ -349,9 +355,9 @@ class Manifest(_Table):
     """Its functions, each a Player."""
     mcp: McpTable | None = None
     """How its MCP server starts."""
-    capabilities: Capabilities = Capabilities.model_construct()
+    capabilities: Capabilities = Field(default_factory=lambda: _NO_CAPABILITIES)
     """All that it may do."""
-    resources: ResourcesTable = ResourcesTable.model_construct()
+    resources: ResourcesTable = Field(default_factory=lambda: _USUAL_RESOURCES)
     """The limits of its process."""
     dependencies: dict[str, Annotated[str, BeforeValidator(_range)]] = {}
     """Other extensions and the range of their versions; `symphony-core` is the host."""

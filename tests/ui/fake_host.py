@@ -433,14 +433,14 @@ class FakeHost(FakeActions, FakeChanges, FakeGrants, FakeLearning):
         return {"id": artifact, "held": reason}
 
     # --- extensions --------------------------------------------------------------------------
-    async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
+    async def list_extensions(self, query: str = "", installed_only: bool = False, limit: int = 300) -> Json:
         words = query.lower().split()
+        found = [item for item in self.extensions if all(word in json.dumps(item).lower() for word in words)]
+        offered = [item for item in found if not item["installed"]]
+        left_out = offered[limit:]
         return {
-            "extensions": [
-                copy.deepcopy(item)
-                for item in self.extensions
-                if all(word in json.dumps(item).lower() for word in words)
-            ]
+            "extensions": [copy.deepcopy(item) for item in found if item not in left_out],
+            "more": len(left_out),
         }
 
     def _extension(self, name: str) -> Json:

@@ -16,6 +16,7 @@ from symphony.app.player_changes import PlayerChanges
 from symphony.app.services import Services
 from symphony.errors import BadInput, NotFound, PermissionDenied
 from symphony.kit.installer import Installed
+from symphony.ports.host import LISTED
 from symphony.stage.budgets import Allowance
 from symphony.stage.permissions import Grants
 from symphony.types.port_types import PROJECT
@@ -29,9 +30,12 @@ class ExtensionMethods:
     services: Services
     _player_changes: PlayerChanges
 
-    async def list_extensions(self, query: str = "", installed_only: bool = False) -> Json:
+    async def list_extensions(
+        self, query: str = "", installed_only: bool = False, limit: int = LISTED
+    ) -> Json:
         """Installed and offered extensions."""
-        rows = await asyncio.to_thread(self.services.extensions.rows, query, installed_only=installed_only)
+        offered = 0 if installed_only else max(0, limit)
+        rows, on_offer = await asyncio.to_thread(self.services.extensions.rows, query, offered=offered)
         held = self._memory_held()
         supervision = self.services.supervision
         return {
@@ -42,7 +46,8 @@ class ExtensionMethods:
                     "enabled": row["enabled"] and not supervision.is_barred(row["name"]),
                 }
                 for row in rows
-            ]
+            ],
+            "more": 0 if installed_only else max(0, on_offer - offered),
         }
 
     async def install_extension(self, source: str, agreed: Sequence[str] | None = None) -> Json:

@@ -27,6 +27,7 @@ def render(state: PageState) -> Node:
     """The view."""
     market = state.market
     items = [item for item in market.items if _kept(item, market.only)]
+    left = len(items) - market.shown + (market.more if market.only != "installed" else 0)
     return h(
         "View",
         h(
@@ -67,10 +68,10 @@ def render(state: PageState) -> Node:
         h(
             "Button",
             key="market.more",
-            label=f"Show {min(PAGE, len(items) - market.shown)} more",
+            label=f"Show {min(PAGE, left)} more",
             variant="secondary",
         )
-        if len(items) > market.shown
+        if left > 0
         else None,
         _nothing(state) if market.loaded and not items else None,
         key="view.market",
@@ -298,7 +299,12 @@ def _permissions_dialog(question: Question) -> Node:
         h("Bullets", items=tools) if tools else None,
         h(
             "Line",
-            h("Button", key="permissions.go", label=f"Allow and {verb}", variant="primary"),
+            h(
+                "Button",
+                key="permissions.go",
+                label=f"Allow and {verb}" if grants or tools else verb.capitalize(),
+                variant="primary",
+            ),
             h("Button", key="permissions.cancel", label="Cancel", variant="ghost"),
         ),
         key="dialog.permissions",
@@ -336,10 +342,10 @@ DIALOGS = {"market.permissions": _permissions_dialog, "market.definitions": _def
 async def load(page: Page) -> None:
     """Loads the extensions that the search asks for."""
     market = page.state.market
-    query = market.query
-    found = (await page.host.list_extensions(query))["extensions"]
-    if query == market.query:
-        market.items, market.loaded = found, True
+    query, shown = market.query, market.shown
+    found = await page.host.list_extensions(query, limit=shown)
+    if (query, shown) == (market.query, market.shown):
+        market.items, market.more, market.loaded = found["extensions"], found["more"], True
 
 
 async def _obtain(page: Page, name: str, update: bool, agreed: list[str] | None) -> None:
@@ -366,7 +372,7 @@ async def _search(page: Page, _argument: str, value: Any) -> None:
     market.query, market.shown = str(value), PAGE
     with page.busy("market", "Searching"):
         await page.load("market")
-    page.announce(f"{words.count(len(market.items), 'extension')} found")
+    page.announce(f"{words.count(len(market.items) + market.more, 'extension')} found")
 
 
 @on("market.clear")
@@ -385,7 +391,7 @@ async def _only(page: Page, _argument: str, value: Any) -> None:
 @on("market.more")
 async def _more(page: Page, _argument: str, _value: Any) -> None:
     page.state.market.shown += PAGE
-    page.changed()
+    await page.load("market")
 
 
 @on("market.install")
