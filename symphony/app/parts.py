@@ -43,7 +43,8 @@ class Part:
         """Opens the part."""
         if self._after is not None:
             await self._after()
-        await asyncio.to_thread(self._opening)
+        if self._opening is not nothing:
+            await asyncio.to_thread(self._opening)
         self.opened.set()
 
     async def stop(self) -> None:
