@@ -199,6 +199,10 @@ conductor-weights: learn ## train the Conductor's policy again from the levels i
 	$(PY) -m conductor.training --out conductor/weights
 	$(PY) -m conductor.training.quest --out conductor/weights
 
+.PHONY: conductor-spans
+conductor-spans: learn ## train the span reader again: make conductor-spans DATA=FOLDER, that of Seal-Tools
+	$(PY) -m conductor.training.reading --data "$(DATA)" --out conductor/weights
+
 MANIFESTS := $(wildcard extensions/*/Symphony.toml extensions/registry/*/Symphony.toml)
 $(STAMPS)/vectors: $(MANIFESTS) $(wildcard conductor/*.py conductor/lexicon/*) $(STAMPS)/encoder $(STAMPS)/native
 	@$(PY) -m symphony.app.warm

@@ -56,6 +56,10 @@ def assign(episode: Episode) -> list[Filled]:
         if filled.missing or _lacks_file(node, filled):
             filled = fill(node.spec, _scope(episode, homes[place], episode.mentions, topic))
         _drop_file(node, filled)
+        if episode.asking is not None:
+            home = episode.clauses[homes[place]] if homes[place] >= 0 else None
+            clause = (home.start, home.end) if home is not None else None
+            episode.asking.complete(node.spec, filled, episode.mentions, clause)
         results.append(filled)
     _widen_presentations(draft, groups, results, episode.mentions)
     return results

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from conductor.learning.seen import Seen
     from conductor.policy import Policy
     from conductor.refusal import Judge
+    from conductor.spans.asking import Spans
     from conductor.templates import Shelf
     from symphony.melody.templates import Template
 
 WEIGHTS = Path(__file__).parent / "weights" / "policy.npz"
 """The weights that this repository ships."""
+
+SPAN_WEIGHTS = Path(__file__).parent / "weights" / "spans.npz"
+"""Those of what reads the values of parameters."""
 
 LONGEST_PROMPT = 8000
 """Characters; what is longer is no prompt but a document."""
@@ -38,9 +42,16 @@ class Conductor:
     `health` says so.
     """
 
-    def __init__(self, encoder: Embedder | None, policy: Policy | None, problems: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        encoder: Embedder | None,
+        policy: Policy | None,
+        problems: Sequence[str] = (),
+        spans: Spans | None = None,
+    ) -> None:
         self._encoder = encoder
         self._policy = policy
+        self._spans = spans
         self._problems = list(problems)
         self._table: Table | None = None
         self._judge: Judge | None = None
@@ -54,9 +65,11 @@ class Conductor:
         encoder_dir: Path,
         weights: Path | None = WEIGHTS,
         open_encoder: Callable[[Path], Embedder] | None = None,
+        span_weights: Path | None = SPAN_WEIGHTS,
     ) -> Conductor:
-        """Loads what there is. `weights` None leaves the policy out. `open_encoder` opens the encoder of a
-        folder where it is not simply to be loaded; SymphonyError when it cannot.
+        """Loads what there is. `weights` None leaves the policy out, `span_weights` None the span reader.
+        `open_encoder` opens the encoder of a folder where it is not simply to be loaded; SymphonyError when it
+        cannot.
         """
         # One thread is the fastest for matrices of this size; idle ones of BLAS would only take memory.
         # It counts when numpy is first imported, which is below.
@@ -76,7 +89,13 @@ class Conductor:
                 policy = Policy.load(weights)
             except SymphonyError as error:
                 problems.append(str(error))
-        return cls(encoder, policy, problems)
+        spans: Spans | None = None
+        if span_weights is not None and encoder is not None:
+            try:
+                spans = read_spans(encoder, span_weights)
+            except SymphonyError as error:
+                problems.append(f"{error}; values that no pattern knows are not read")
+        return cls(encoder, policy, problems, spans)
 
     def index(
         self, functions: Sequence[FunctionSpec], lattice: TypeLattice, cache_dir: Path | None = None
@@ -102,6 +121,7 @@ class Conductor:
         if self._policy is not None and catalogue.means is not None:
             reduced = self._policy.project(catalogue.means)
         table = Table(catalogue, Typing(lattice), reduced)
+        table.spans = self._spans
         if self._policy is not None and reduced is not None:
             table.learned = self._policy.learned_keys(reduced)
         judge = Judge(catalogue, foreign)
@@ -268,6 +288,17 @@ class Conductor:
         begin = time.perf_counter()
         self.compose(prompt, ComposeContext())
         return time.perf_counter() - begin
+
+
+def read_spans(encoder: Embedder, weights: Path) -> Spans | None:
+    """The span reader over an encoder; None over one that tells nothing of tokens. Raises SpansInvalid."""
+    from conductor.encoder.runtime import TokenReader
+    from conductor.spans.asking import Spans
+    from conductor.spans.reader import SpanReader
+
+    if not isinstance(encoder, TokenReader):
+        return None
+    return Spans(SpanReader.load(weights), encoder)
 
 
 def checked_prompt(prompt: str) -> str:

@@ -28,6 +28,7 @@ from symphony.types.players import FunctionSpec
 
 if TYPE_CHECKING:
     from conductor.needs import Means
+    from conductor.spans.asking import Spans
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -39,6 +40,8 @@ CALCULATIONS = frozenset(("measure", "condition"))
 """Kinds of mentions that ask for a step of their own."""
 UNASKED = 0.3
 """What remains of the scores of a clause that asks for nothing."""
+ASKED = 0.4
+"""From this score on it is worth reading for what a Player needs and patterns did not find."""
 SPOKEN = 0.3
 """From this score on a Player that takes such a mention is the one that it asks for."""
 MOST_NODES = 24
@@ -55,6 +58,7 @@ class Table:
         self.index = TypeIndex(self.functions, typing)
         self.reduced = reduced
         self.learned: Array | None = None
+        self.spans: Spans | None = None
         self.roles = [Role(spec, typing) for spec in self.functions]
         self.facts: Array = np.zeros((len(self.roles), MATCH), dtype=np.float32)
         for row, role in enumerate(self.roles):
@@ -153,6 +157,7 @@ class Episode:
         self._rank()
         self.draft = Draft(table.typing, frozenset(content_words(prompt)))
         self._filled: dict[int, Filled] = {}
+        self.asking = table.spans.about(prompt) if table.spans is not None else None
         self._coverage: Array | None = None
         self._open_evidence: Array | None = None
         self._scope = Scope(prompt, prompt, self.mentions, context.project, self.now, context.preferences)
@@ -193,7 +198,10 @@ class Episode:
         """The parameters that the whole prompt would give to a Player."""
         known = self._filled.get(function)
         if known is None:
-            known = self._filled[function] = fill(self.table.functions[function], self._scope)
+            spec = self.table.functions[function]
+            known = self._filled[function] = fill(spec, self._scope)
+            if known.missing and self.asking is not None and self.likeness[function] >= ASKED:
+                self.asking.complete(spec, known, self.mentions, only_needed=True)
         return known
 
     def _can_run(self, function: int) -> bool:

@@ -45,6 +45,12 @@ _TITLED = re.compile(
     r"titulad[oa]|título)\s*:?\s*$",
     re.IGNORECASE,
 )
+_TECHNICAL = re.compile(
+    r"\b(?:regular expression|revision|branch|condition|aggregate|columns?|rows|encoding|character|code|auto|"
+    r"name of the model|how the model|JMESPath)\b",
+    re.IGNORECASE,
+)
+"""Text in a notation of its own."""
 _NEGATED = r"(?:no|not|without|except|ohne|nicht|keine|sans|sin)\s+(?:\w+\s+)?"
 _CHOSEN = (
     "column", "field", "spalte", "colonne", "columna", "only", "just", "nothing but", "nur", "seulement", "uniquement",
@@ -100,9 +106,9 @@ def fill(spec: FunctionSpec, scope: Scope) -> Filled:
         value, used = _value(name, param, spec, scope, revisions)
         if value is None and param.required:
             value = scope.preferences.get(name, param.default)
-        if value is not None and (checked := _checked(value, param)) is not None:
-            if checked != param.default:
-                filled.params[name] = checked
+        if value is not None and (fitting := checked(value, param)) is not None:
+            if fitting != param.default:
+                filled.params[name] = fitting
             if used is not None:
                 filled.used.append(used)
         elif param.required:
@@ -125,6 +131,13 @@ def is_file(param: ParamSpec) -> bool:
 def is_title(param: ParamSpec) -> bool:
     """Whether a text parameter is a headline."""
     return param.type == "string" and _says(_TITLE, param.description.lower())
+
+
+def is_plain_text(name: str, param: ParamSpec) -> bool:
+    """Whether the words of a prompt may be the value of a text parameter as they stand there: it names no pattern,
+    no revision, no column and nothing that settings decide.
+    """
+    return param.type == "string" and not is_glob(name, param) and not _says(_TECHNICAL, param.description)
 
 
 def is_glob(name: str, param: ParamSpec) -> bool:
@@ -330,7 +343,7 @@ def _join_folder_and_pattern(spec: FunctionSpec, filled: Filled, scope: Scope) -
         filled.used.append(folders[0])
 
 
-def _checked(value: Any, param: ParamSpec) -> Any:
+def checked(value: Any, param: ParamSpec) -> Any:
     """The value when it holds to the ParamSpec, brought to its type; None when it does not."""
     if param.type == "integer":
         if not isinstance(value, int) or isinstance(value, bool):

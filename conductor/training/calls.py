@@ -12,10 +12,12 @@ import torch
 
 from conductor.lexical import LexicalIndex
 from conductor.params.values import same_value, typed_value
-from conductor.training.cues import WRITTEN_DATE, Wording, cues_of, spoken_of
+from conductor.spans.cues import WRITTEN_DATE, Wording, cues_of, spoken_of
+from conductor.spans.reader import question_text
+from conductor.spans.tokens import MOST_TOKENS, token_letters
 from conductor.training.layers import LAYERS, LowerLayers, padded, sentence_vectors
 from conductor.training.pointer import LONGEST, Batch
-from conductor.training.spans import MOST_TOKENS, Page, Question, token_letters
+from conductor.training.spans import Page, Question
 from conductor.words import clauses_of
 
 Array = np.ndarray[Any, Any]
@@ -212,7 +214,7 @@ class ToolCatalogue:
                 spans = spans_of(prompt.text, places, starts, ends, value, one) if learn else ()
                 questions.append(
                     Question(
-                        self._question(one),
+                        self.vector_of(one),
                         self.does[call.tool],
                         one.kind,
                         one.required,
@@ -224,8 +226,9 @@ class ToolCatalogue:
         states = np.concatenate([prompt.states, prompt.last], axis=1)[:MOST_TOKENS].astype(np.float32)
         return Page(states, letters, starts, ends, questions)
 
-    def _question(self, one: Parameter) -> Array:
-        text = f"{plain_words(one.name)}: {one.description}"
+    def vector_of(self, one: Parameter) -> Array:
+        """The sentence vector of a parameter's name and description."""
+        text = question_text(plain_words(one.name), one.description)
         if text not in self._asked:
             self._asked[text] = self.embed([text])[0]
         return self._asked[text]

@@ -10,25 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from conductor.training.cues import CUES
+from conductor.spans.cues import CUES
+from conductor.spans.reader import (
+    AGREEMENT,
+    HEADS,
+    INNER,
+    KINDS,
+    MOST_CALLS,
+    NEAR,
+    NEARNESS,
+    TOO_UNLIKELY,
+    WIDE,
+    WIDTH,
+)  # fmt: skip
+from conductor.spans.tokens import LETTERS, LONGEST_SPAN, MOST_TOKENS
 
 Array = np.ndarray[Any, Any]
-
-WIDTH = 384
-INNER = 192
-HEADS = 4
-LAYERS = 2
-AGREEMENT = 32
-LONGEST_SPAN = 28
-"""Tokens; numbers and names of many letters have several."""
-MOST_TOKENS = 256
-NEAR = 8
-"""Numbers about how near a token is to a question."""
-LETTERS = 8
-"""Facts about a token's letters and surroundings."""
-KINDS = ("str", "int", "float", "bool")
-MOST_CALLS = 8
-NOT_ALLOWED = -1e4
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +79,15 @@ class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
         self.required = nn.Embedding(2, INNER)
         self.call = nn.Embedding(MOST_CALLS, INNER)
         layer = nn.TransformerEncoderLayer(
-            INNER, HEADS, 3 * INNER, dropout, activation="gelu", batch_first=True, norm_first=True
+            INNER, HEADS, WIDE, dropout, activation="relu", batch_first=True, norm_first=True
         )
-        self.layers = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
+        self.layers = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
         self.done = nn.LayerNorm(INNER)
         self.first = nn.Linear(INNER, INNER)
         self.last = nn.Linear(INNER, INNER)
         self.opening = nn.Linear(INNER, AGREEMENT)
         self.closing = nn.Linear(INNER, AGREEMENT)
-        self.near = nn.Sequential(nn.Linear(NEAR + CUES, 32), nn.GELU(), nn.Linear(32, 2))
+        self.near = nn.Sequential(nn.Linear(NEAR + CUES, NEARNESS), nn.ReLU(), nn.Linear(NEARNESS, 2))
         self.none = nn.Linear(INNER, 1)
         self.dropout = nn.Dropout(dropout)
 
@@ -117,7 +114,7 @@ class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
         last = question @ self.last(text).transpose(1, 2) / scale + near[..., 1]
         agree = self.opening(text) @ self.closing(text).transpose(1, 2) / AGREEMENT**0.5
         spans = first[..., :, None] + last[..., None, :] + agree[:, None]
-        spans = spans.masked_fill(~allowed[:, None], NOT_ALLOWED).flatten(2)
+        spans = spans.masked_fill(~allowed[:, None], TOO_UNLIKELY).flatten(2)
         return torch.log_softmax(torch.cat([spans, self.none(question)], dim=2), dim=2)
 
     def _questions(
@@ -155,7 +152,7 @@ class SpanReader(nn.Module):  # type: ignore[misc]  # torch is not typed
         # One gather for all: the gradient of each is as large as the whole.
         most = max(map(len, right))
         index = torch.tensor([[*places, *[-1] * (most - len(places))] for places in right])
-        chosen = spread.flatten()[index.clamp(min=0)].masked_fill(index < 0, NOT_ALLOWED)
+        chosen = spread.flatten()[index.clamp(min=0)].masked_fill(index < 0, TOO_UNLIKELY)
         return -torch.logsumexp(chosen, dim=1).mean()
 
 
@@ -221,39 +218,3 @@ def _tokens_of(pages: Sequence[Page], tokens: int) -> tuple[Tensor, Tensor, Tens
         x[row, :n, : 2 * WIDTH], x[row, :n, 2 * WIDTH :], real[row, :n] = page.states, page.letters, True
         allowed[row, :n, :n] = page.starts[:, None] & page.ends[None, :] & band[:n, :n]
     return torch.from_numpy(x), torch.from_numpy(real), torch.from_numpy(allowed)
-
-
-def token_letters(text: str, places: Sequence[tuple[int, int]]) -> tuple[Array, Array, Array]:
-    """For tokens at these places of a text: facts `[tokens, 8]`, and where a value may begin and end."""
-    letters = np.zeros((len(places), LETTERS), dtype=np.float32)
-    starts = np.zeros(len(places), dtype=bool)
-    ends = np.zeros(len(places), dtype=bool)
-    quoted = _quoted(text)
-    for row, (a, b) in enumerate(places):
-        if a == b:
-            continue
-        before, after = text[a - 1 : a], text[b : b + 1]
-        word = text[a:b]
-        letters[row] = (
-            word.isdigit(), word[:1].isupper(), quoted[a], before in "'\"`“‘(" and bool(before),
-            after in "'\"`”’)" and bool(after), not word.isalnum(), before.isspace() or not before,
-            after in ".,;:!?" and bool(after),
-        )  # fmt: skip
-        starts[row] = not (before.isalnum() and word[:1].isalnum()) and word[:1] not in ".,;:!?)'\""
-        ends[row] = not (after.isalnum() and word[-1:].isalnum()) and word[-1:] not in ",;:('\""
-    return letters, starts, ends
-
-
-def _quoted(text: str) -> list[bool]:
-    """For each letter whether it stands between quotes of one kind."""
-    marks = [False] * (len(text) + 1)
-    opened: tuple[str, int] | None = None
-    for place, letter in enumerate(text):
-        if letter not in "'\"`“”":
-            continue
-        if opened is not None and letter == opened[0]:
-            marks[opened[1] + 1 : place] = [True] * (place - opened[1] - 1)
-            opened = None
-        elif opened is None and not text[place - 1 : place].isalnum():
-            opened = ("”" if letter == "“" else letter, place)
-    return marks

@@ -143,7 +143,23 @@ def _conductor(home: Home) -> list[HealthStatus]:
                 "run `make conductor-weights`",
             )
         ]
-    return [HealthStatus("encoder", "ok", "", ""), HealthStatus("policy", "ok", files.weights.name, "")]
+    return [
+        HealthStatus("encoder", "ok", "", ""),
+        HealthStatus("policy", "ok", files.weights.name, ""),
+        _span_reader(),
+    ]
+
+
+def _span_reader() -> HealthStatus:
+    """Without it values of parameters that no pattern knows are not read; composition goes on."""
+    from conductor.core import SPAN_WEIGHTS
+    from conductor.spans.reader import SpanReader
+
+    try:
+        reader = SpanReader.load(SPAN_WEIGHTS)
+    except SymphonyError as error:
+        return HealthStatus("span reader", "degraded", error.message, error.remedy)
+    return HealthStatus("span reader", "ok", reader.version, "")
 
 
 def _learning(home: Home) -> list[HealthStatus]:

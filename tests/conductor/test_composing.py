@@ -13,11 +13,11 @@ pytest.importorskip("torch")
 
 import torch
 
+from conductor.spans.cues import Wording, cues_of, spoken_of
+from conductor.spans.tokens import token_letters
 from conductor.training.calls import Parameter, spans_of
-from conductor.training.cues import Wording, cues_of, spoken_of
 from conductor.training.pointer import Batch, Pointer, likelihoods, propose
 from conductor.training.recogniser import Recogniser
-from conductor.training.spans import token_letters
 from conductor.training.teaching import Pace
 
 TOOLS, WIDTH = 6, 384
