@@ -77,7 +77,7 @@ def read(form: str, name: str) -> Row:
     checked = statistics.median(seconds(lambda: from_document(document)) for _ in range(REPEATS)) * 1e3
     how = (
         f"the document promises {PROMISED[form][2]} ms; ours ends with every field validated, which takes "
-        f"{checked:.2g} ms of it, most of that in making 2,500 objects"
+        f"{checked:.2g} ms of it, most of that in making 3,500 objects"
     )
     return compare(name, ours, "json.loads, not validated", theirs, unit="ms", scale=1e3, how=how)
 

@@ -58,7 +58,7 @@ def loads(data: bytes, suffix: str | None = None, *, source: str = "melody") -> 
     if form == "msgpack":
         return _build(_read_msgpack(data, source), source, dict)
     if form == "postcard":
-        return _build(_read_postcard(data, source), source, dict)
+        return _build(_read_postcard(data, source), source, dict, is_plain=True)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -78,9 +78,9 @@ def from_document(document: Any) -> Melody:
 def dump(melody: Melody, form: Format | str = "yaml") -> bytes:
     """The melody as `yaml`, `json` (compact), `pretty` (JSON for people), `msgpack` or `postcard`."""
     document = melody.to_document()
-    if trouble := _foreign_value(document):
-        path, message = trouble
-        raise BadInput(f"{'.'.join(map(str, path))} {message}", remedy="leave it out")
+    if form == "postcard":
+        return _write_postcard(document)
+    _refuse_foreign(document)
     match form:
         case "json":
             return to_json(document)
@@ -91,13 +91,26 @@ def dump(melody: Melody, form: Format | str = "yaml") -> bytes:
 
             packed: bytes = msgpack.packb(document, use_bin_type=True)
             return packed
-        case "postcard":
-            from pit_native import encode_melody
-
-            return encode_melody(document)
         case "yaml":
             return _write_yaml(document)
     raise BadInput(f"There is no format {form!r}", remedy="use yaml, json, pretty, msgpack or postcard")
+
+
+def _write_postcard(document: dict[str, Any]) -> bytes:
+    from pit_native import encode_melody
+
+    try:
+        return encode_melody(document)
+    except BadInput:
+        # The encoder finds what does not belong there; this finds where it is.
+        _refuse_foreign(document)
+        raise
+
+
+def _refuse_foreign(document: dict[str, Any]) -> None:
+    if trouble := _foreign_value(document):
+        path, message = trouble
+        raise BadInput(f"{'.'.join(map(str, path))} {message}", remedy="leave it out")
 
 
 def save_file(melody: Melody, file: Path | str) -> None:
@@ -212,14 +225,17 @@ def _write_yaml(document: dict[str, Any]) -> bytes:
     return str(text).encode()
 
 
-def _build(document: Any, source: str, positions: Callable[[], Positions]) -> Melody:
+def _build(
+    document: Any, source: str, positions: Callable[[], Positions], *, is_plain: bool = False
+) -> Melody:
+    """The melody of a document; `is_plain` when its reader knows no values but those of JSON."""
     if not isinstance(document, dict):
         raise _invalid(source, [_finding(1, 1, "", "is no melody: it is not a table of keys")])
     if document.get("format", FORMAT) != FORMAT:
         line, column = locate(positions(), ("format",)) or (1, 1)
         message = f"is {document['format']!r}; this host reads {FORMAT}"
         raise _invalid(source, [_finding(line, column, "format", message)])
-    trouble = _foreign_value(document)
+    trouble = None if is_plain else _foreign_value(document)
     if trouble is not None:
         path, message = trouble
         line, column = locate(positions(), path) or (1, 1)

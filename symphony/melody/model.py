@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from symphony.types.quantities import format_duration, format_size, parse_duration, parse_size
 from symphony.types.versions import VersionRange, is_version
@@ -36,13 +37,14 @@ def _size(value: Any) -> Any:
     return parse_size(value) if isinstance(value, (str, int, float)) else value
 
 
-def _player(value: Any) -> Any:
-    if isinstance(value, str):
-        match = _PLAYER.fullmatch(value)
-        if match is None:
-            raise ValueError(f"{value!r} is no Player; write publisher/extension#function")
-        if match[3] is not None:
-            VersionRange.parse(match[3])
+@lru_cache(maxsize=4096)
+def _player(value: str) -> str:
+    """A Player's name as it is, once it is known to be one: the nodes of a melody name few."""
+    match = _PLAYER.fullmatch(value)
+    if match is None:
+        raise ValueError(f"{value!r} is no Player; write publisher/extension#function")
+    if match[3] is not None:
+        VersionRange.parse(match[3])
     return value
 
 
@@ -91,12 +93,12 @@ class Node(_Part):
 
     id: Annotated[str, Field(pattern=_NODE_ID)]
     kind: NodeKind
-    player: Annotated[str, BeforeValidator(_player)]
+    player: Annotated[str, AfterValidator(_player)]
     params: dict[str, Any] = {}
     timeout: Seconds | None = None
     retry: Retry | None = None
     resources: Resources | None = None
-    fallback: Annotated[str, BeforeValidator(_player)] | None = None
+    fallback: Annotated[str, AfterValidator(_player)] | None = None
     """Another Player that gets the same inputs once the last attempt has failed."""
 
     @property

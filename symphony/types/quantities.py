@@ -41,13 +41,13 @@ def parse_duration(value: str | float) -> float:
     A month (`mo`) has 30 days and a year (`y`) 365. Raises ValueError for anything else, also for
     negative and non-finite numbers.
     """
+    if isinstance(value, str):
+        return _seconds(value)
     if isinstance(value, bool):
         raise ValueError("a duration is a number of seconds or text such as 30s, not true or false")
-    if isinstance(value, (int, float)):
-        if not math.isfinite(value) or value < 0:
-            raise ValueError(f"a duration cannot be {value}")
-        return float(value)
-    return _seconds(value)
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"a duration cannot be {value}")
+    return float(value)
 
 
 @lru_cache(maxsize=1024)
@@ -64,6 +64,7 @@ def _seconds(value: str) -> float:
     return float(total)
 
 
+@lru_cache(maxsize=1024)
 def format_duration(seconds: float) -> str:
     """The shortest exact text of a duration: `30s`, `5m`, `90d`, `0.25s`. `parse_duration` reads it back."""
     if seconds != int(seconds) or seconds == 0:

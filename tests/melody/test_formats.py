@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,31 @@ def test_values_that_are_no_json_are_refused() -> None:
             from_document({"name": "x", "metadata": {"v": value}})
     with pytest.raises(InvalidMelody, match="no melody"):
         from_document([1])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (b"bytes", r"nodes\.0\.params\.v is a bytes, which a melody cannot hold"),
+        ({1: 2}, r"nodes\.0\.params\.v has the key 1, which is no text"),
+        ((1,), r"nodes\.0\.params\.v is a tuple"),
+        (float("nan"), r"nodes\.0\.params\.v is nan, which is no number of JSON"),
+        (2**64, "an integer does not fit into 64 bits"),
+        (json.loads("[" * 70 + "]" * 70), "a value is nested deeper than 64 levels"),
+    ],
+)
+def test_a_binary_file_takes_plain_values_alone(value: object, message: str) -> None:
+    melody = WorkflowBuilder("x").add_operator("a", "a/b#c").build()
+    melody.nodes[0].params["v"] = value
+    with pytest.raises(BadInput, match=message):
+        dump(melody, "postcard")
+
+
+def test_a_binary_file_gives_each_value_as_it_was() -> None:
+    values = [None, True, False, 0, -(2**63), 2**64 - 1, 0.5, -0.0, 1e300, "", "ü", [], {}, [[{"a": ["a"]}]]]
+    melody = WorkflowBuilder("x").add_operator("a", "a/b#c", params={"v": values}).build()
+    read = loads(dump(melody, "postcard")).nodes[0].params["v"]
+    assert [(type(v), repr(v)) for v in read] == [(type(v), repr(v)) for v in values]
 
 
 def test_the_builder_explains_what_is_malformed() -> None:

@@ -106,3 +106,14 @@ fn a_torn_file_is_refused_at_every_length() {
         assert!(decode(&whole[..end]).is_err(), "at {end}");
     }
 }
+
+/// A file with one shape whose two keys are texts of their own that say the same.
+#[test]
+fn a_key_that_stands_twice_is_refused() {
+    let good = encode(&json!({"a": 1, "b": 2})).unwrap();
+    let place = good.windows(4).position(|w| w == b"\x01a\x01b").unwrap();
+    let mut body = good[MAGIC.len() + 4..].to_vec();
+    body[place - MAGIC.len() - 4 + 3] = b'a';
+    let refused = decode(&with_checksum(&body)).unwrap_err();
+    assert_eq!(refused, FileError::Malformed("a key stands twice"));
+}
