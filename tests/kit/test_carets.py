@@ -52,7 +52,12 @@ def test_from_new_to_verified(tmp_path: Path) -> None:
     signed = _carets("sign", package, "--key", tmp_path / "key", "--json")
     public = json.loads(signed.stdout)["key"]
     verified = _carets("verify", package, "--key", public, "--json")
-    assert json.loads(verified.stdout)["files"] == ["Symphony.toml", "player.py", "tests/test_player.py"]
+    assert json.loads(verified.stdout)["files"] == [
+        "Symphony.toml",
+        "melody.yaml",
+        "player.py",
+        "tests/test_player.py",
+    ]
     assert _carets("pack", folder, "--out", tmp_path).returncode == 0
     assert package.read_bytes() == unsigned
     data = bytearray(unsigned)

@@ -6,14 +6,19 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from symphony.errors import SymphonyError
 from tests.hosting import hosted
 from tests.sdk.hosts import call
+
+CARETS = str(Path(sys.prefix) / "bin" / "carets")
 
 MANIFEST = """\
 [extension]
@@ -62,7 +67,7 @@ class Dev:
     @classmethod
     async def begin(cls, home: Path, folder: Path, *options: str) -> Dev:
         process = await asyncio.create_subprocess_exec(
-            str(Path(sys.prefix) / "bin" / "carets"), "dev", str(folder), "--json", *options,
+            CARETS, "dev", str(folder), "--json", *options,
             env={**os.environ, "SYMPHONY_HOME": str(home)}, stdout=asyncio.subprocess.PIPE,
             stdin=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
@@ -133,6 +138,29 @@ async def test_a_change_takes_over_and_drops_no_call(home: Path, extension: Path
         assert await dev.end() == 0
         with pytest.raises(SymphonyError, match="not installed"):
             await call(host, "ann/voice#say", project)
+
+
+@pytest.mark.parametrize("kind", ["operator", "instrument"])
+async def test_the_melody_of_a_new_extension_plays_in_a_running_host(
+    home: Path, tmp_path: Path, kind: str, symphony: Callable[..., Any]
+) -> None:
+    """As `docs/extensions.md` says: an author's first ten minutes."""
+    folder = tmp_path / "words"
+    made = subprocess.run([CARETS, "new", "ann/words", "--type", kind, "--out", str(tmp_path)], check=False)
+    assert made.returncode == 0
+    async with hosted(home):
+        dev = await Dev.begin(home, folder, "--yes")
+        assert (await dev.told())["name"] == "ann/words"
+        played = await asyncio.to_thread(
+            symphony, "play", folder / "melody.yaml", "--project", folder, "--yes", "--json"
+        )
+        nodes = {node["id"]: node for node in json.loads(played.out)["run"]["nodes"]}
+        assert nodes["read"]["status"] == "succeeded"
+        if kind == "operator":
+            assert played.code == 0 and nodes["mine"]["artifacts"]
+        else:  # no model is configured here, and the answer says so
+            assert "model.endpoint" in json.dumps(nodes["mine"]["error"])
+        assert await dev.end() == 0
 
 
 async def test_nothing_is_granted_that_nobody_agreed_to(home: Path, extension: Path) -> None:

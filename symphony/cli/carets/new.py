@@ -16,7 +16,7 @@ from symphony.errors import BadInput
 @click.option("--out", type=click.Path(path_type=Path), default=Path(), help="Folder to make it in.")
 @common
 def new(mode: Mode, name: str, kind: str, out: Path) -> None:
-    """Begin an extension NAME (publisher/name) in a folder of its own."""
+    """Begin an extension NAME (publisher/name) in a folder of its own, with a Melody that tries it."""
     from symphony.cli.carets.templates import DESCRIPTIONS, HEAD, TEMPLATES
     from symphony.stage.manifest import FILE_NAME, parse_manifest
 
@@ -29,5 +29,7 @@ def new(mode: Mode, name: str, kind: str, out: Path) -> None:
     for path, text in TEMPLATES[kind].items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text.format(**about, title=short.capitalize()), "utf-8")
+        file.write_text(
+            text.format(**{**about, "name": manifest.name}, short=short, title=short.capitalize()), "utf-8"
+        )
     mode.show({"name": manifest.name, "folder": str(folder)}, lambda: say(f"made {folder}"))

@@ -1,4 +1,4 @@
-"""The files with which an extension of each type begins. `{name}` is the whole name, `{title}` its last part."""
+"""The files with which an extension of each type begins. `{name}` is the whole name, `{short}` its last part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ runtime = "python"
 entry = "player.py"
 """
 
+MELODY = """\
+format: symphony.melody/1
+name: {short}
+description: Tries {name} on a file of this folder
+nodes:
+  - {{id: read, kind: operator, player: symphony/files#read, params: {{path: Symphony.toml}}}}
+  - {{id: mine, kind: {type}, player: {name}#FUNCTION}}
+edges:
+  - {{kind: data, from: read.text, to: mine.text}}
+"""
+
 OPERATOR = {
+    "melody.yaml": MELODY.replace("FUNCTION", "count_words"),
     "Symphony.toml": HEAD
     + """
 [[functions]]
@@ -24,7 +36,7 @@ examples = [                       # what people would write to get it: 8 to 40,
     "which words does the README use most",
 ]
 deterministic = true               # the same input gives the same output: answers may come from the cache
-inputs = {{ text = "text/plain" }}
+inputs = {{ text = "text" }}         # any kind of text; outputs of other Players fit if they are of this type or below
 outputs = {{ words = "list<record>" }}
 params = {{ most = {{ type = "integer", default = 10, min = 1, description = "how many words" }} }}
 
@@ -72,6 +84,7 @@ if __name__ == "__main__":
 }
 
 INSTRUMENT = {
+    "melody.yaml": MELODY.replace("FUNCTION", "headline"),
     "Symphony.toml": HEAD
     + """
 [[functions]]
@@ -81,7 +94,7 @@ examples = [                       # what people would write to get it: 8 to 40,
     "write a headline for this text",
     "find a title for the article",
 ]
-inputs = {{ text = "text/plain" }}
+inputs = {{ text = "text" }}         # any kind of text; outputs of other Players fit if they are of this type or below
 outputs = {{ headline = "text/plain" }}
 params = {{ model = {{ type = "string", default = "", description = "which model; empty for the usual one" }} }}
 
