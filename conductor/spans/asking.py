@@ -44,6 +44,7 @@ class Asking:
     def __init__(self, spans: Spans, prompt: str) -> None:
         self._spans, self.prompt = spans, prompt
         self._page: Page | None = None
+        self._known: dict[tuple[str, tuple[int, int]], dict[str, Read]] = {}
 
     def complete(
         self,
@@ -68,7 +69,7 @@ class Asking:
         if not wanted:
             return
         used = [(m.start, m.end) for m in (*filled.used, *(m for m in mentions if m.kind in _PLACES))]
-        for name, read in self._read(spec, clause).items():
+        for name, read in self._read(spec, clause or (0, len(self.prompt))).items():
             if name not in wanted or any(read.start < b and a < read.end for a, b in used):
                 continue
             param = spec.params[name]
@@ -82,8 +83,14 @@ class Asking:
             filled.used += [quoted] if quoted is not None else []
             filled.missing = [one for one in filled.missing if one != name]
 
-    def _read(self, spec: FunctionSpec, clause: tuple[int, int] | None) -> dict[str, Read]:
+    def _read(self, spec: FunctionSpec, clause: tuple[int, int]) -> dict[str, Read]:
         """What the reader makes of all parameters of a Player: they tell each other apart."""
+        known = self._known.get((spec.player, clause))
+        if known is None:
+            known = self._known[spec.player, clause] = self._anew(spec, clause)
+        return known
+
+    def _anew(self, spec: FunctionSpec, clause: tuple[int, int]) -> dict[str, Read]:
         try:
             if self._page is None:
                 self._page = Page(self.prompt, *self._spans.encoder.tokens(self.prompt))
@@ -97,7 +104,7 @@ class Asking:
             Asked(words, param.description, _KINDS.get(param.type, "str"), param.required, vector)
             for (words, param), vector in zip(named, vectors, strict=False)
         ]
-        own = self._page.within(*(clause or (0, len(self.prompt))))
+        own = self._page.within(*clause)
         read = self._spans.reader.read(self._page, asked, vectors[-1], own)
         return {name: one for name, one in zip(spec.params, read, strict=False) if one is not None}
 

@@ -87,6 +87,8 @@ class Page:
         self.text = text
         self.places = list(places)[:MOST_TOKENS]
         self.states = np.asarray(states[:MOST_TOKENS], dtype=np.float32)
+        last = self.states[:, WIDTH:]
+        self.unit = last / np.maximum(np.linalg.norm(last, axis=1, keepdims=True), 1e-12)
         self.letters, self.starts, self.ends = token_letters(text, self.places)
         self.wording = Wording(text, self.places)
         band = np.triu(np.ones((len(self.places), len(self.places)), dtype=bool))
@@ -221,7 +223,7 @@ class SpanReader:
         cues = np.stack(
             cues_of(page.wording, [(one.name, one.description, one.kind) for one in asked], 0, 1, own)
         )
-        near = _nearness(page.states[:, WIDTH:], vectors, tool)
+        near = _nearness(page.unit, vectors, tool)
         hidden = np.maximum(self._linear("near.0", np.concatenate([near, cues], axis=2)), 0.0)
         borders = self._linear("near.2", hidden)
         first = questions @ self._linear("first", text).T / np.sqrt(INNER) + borders[..., 0]
@@ -248,7 +250,10 @@ class SpanReader:
         return np.asarray(x + self._linear(block + "linear2", wide))
 
     def _linear(self, name: str, x: Array) -> Array:
-        return np.asarray(x @ self._arrays[name + ".weight"].T + self._arrays[name + ".bias"])
+        # As one matrix: numpy multiplies a stack of them without BLAS.
+        weight = self._arrays[name + ".weight"]
+        product = x.reshape(-1, x.shape[-1]) @ weight.T + self._arrays[name + ".bias"]
+        return np.asarray(product.reshape(*x.shape[:-1], len(weight)))
 
     def _norm(self, name: str, x: Array) -> Array:
         centred = x - x.mean(axis=-1, keepdims=True)
@@ -256,9 +261,8 @@ class SpanReader:
         return np.asarray(centred / spread * self._arrays[name + ".weight"] + self._arrays[name + ".bias"])
 
 
-def _nearness(states: Array, vectors: Array, tool: Array) -> Array:
+def _nearness(unit: Array, vectors: Array, tool: Array) -> Array:
     """How near each token, and what stands around it, is in meaning to each question `[asked, tokens, NEAR]`."""
-    unit = states / np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-12)
     alike = np.stack([vectors @ unit.T, np.broadcast_to(tool @ unit.T, (len(vectors), len(unit)))])
     wide, close = _around(alike, 7), _around(alike, 2)
     best = wide - wide.max(axis=2, keepdims=True)
