@@ -26,6 +26,7 @@ export interface GraphNode {
   title: string
   player: string
   kind: string
+  text?: string
   note?: string
   problem?: string
   inputs: Port[]
@@ -93,6 +94,7 @@ export interface Catalogue {
       project: null
       theme: 'system' | 'light' | 'dark'
       commands: null
+      keys: null
       undo: null
     }
   }
@@ -379,6 +381,10 @@ export interface Catalogue {
       quiet?: boolean
       /** whether changes are sent while typing, after a pause */
       live?: boolean
+      /** of a prompt: what was written before, the newest first */
+      earlier?: string[]
+      /** of a prompt: what it may be completed to, the likeliest first */
+      completions?: string[]
       /** a few words after the label */
       mark?: string
       /** whether it cannot be used now */
@@ -555,6 +561,8 @@ export interface Catalogue {
       rows: Row[]
       /** id of the row that is shown elsewhere */
       current?: string
+      /** whether no row can be chosen */
+      still?: boolean
     }
     events: {
       select: string

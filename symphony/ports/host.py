@@ -78,7 +78,7 @@ class HostPort(Protocol):
         ...
 
     async def available_nodes(self) -> Json:
-        """`{"nodes": [{"player", "kind", "description", "inputs", "outputs", "params"}]}`."""
+        """`{"nodes": [{"player", "kind", "description", "inputs", "outputs", "params", "examples"}]}`."""
         ...
 
     # --- runs --------------------------------------------------------------------------------

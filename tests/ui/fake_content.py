@@ -89,7 +89,11 @@ MELODY: dict[str, Any] = {
     "format": "symphony.melody/1",
     "name": "hotspots",
     "description": "Files that change most and are hardest to maintain",
-    "metadata": {"author": "conductor", "tags": ["git", "risk"]},
+    "metadata": {
+        "author": "conductor",
+        "tags": ["git", "risk"],
+        "why": {"churn": "“change most” asks for it"},
+    },
     "nodes": [
         {"id": "churn", "kind": "operator", "player": "symphony/git#churn", "params": {"since": "365d"}},
         {"id": "complexity", "kind": "operator", "player": "symphony/code#complexity"},

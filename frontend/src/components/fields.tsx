@@ -6,6 +6,7 @@ import { buttonVariants } from '@/components/ui/button'
 import { Field, Mark, controlClass } from '@/components/ui/field'
 import { Switch as UiSwitch } from '@/components/ui/switch'
 import { encodeBase64 } from '@/lib/base64'
+import { usePromptKeys } from '@/components/prompt-keys'
 import { cn } from '@/lib/cn'
 
 const TYPING_PAUSE = 200
@@ -43,6 +44,7 @@ export function TextBox({ id, props, send }: ElementOf<'TextBox'>) {
   const [text, setText] = useTyped(id, props.value, props.version ?? 0, kind === 'prompt')
   const sent = useRef(props.value)
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined)
+  const keys = usePromptKeys(text, setText, props.earlier ?? [], props.completions ?? [])
   useEffect(() => () => clearTimeout(timer.current), [])
 
   const commit = (value: string) => {
@@ -53,11 +55,13 @@ export function TextBox({ id, props, send }: ElementOf<'TextBox'>) {
   }
   const type = (value: string) => {
     setText(value)
+    keys.typed()
     if (!live) return
     clearTimeout(timer.current)
     timer.current = setTimeout(() => commit(value), TYPING_PAUSE)
   }
   const press = (event: KeyboardEvent<HTMLInputElement | HTMLTextAreaElement>) => {
+    if (kind === 'prompt') keys.press(event)
     if (event.key !== 'Enter') return
     const long = event.currentTarget instanceof HTMLTextAreaElement
     if (long && (event.ctrlKey || event.metaKey)) event.currentTarget.form?.requestSubmit()
@@ -70,7 +74,10 @@ export function TextBox({ id, props, send }: ElementOf<'TextBox'>) {
     placeholder: props.placeholder,
     disabled: props.disabled,
     'aria-invalid': problem !== undefined || undefined,
-    'aria-describedby': (props.text ?? problem) ? `${control}-text` : undefined,
+    'aria-describedby':
+      [(props.text ?? problem) && `${control}-text`, keys.rest && `${control}-rest`]
+        .filter(Boolean)
+        .join(' ') || undefined,
     onBlur: () => commit(text),
     onKeyDown: press,
   }
@@ -86,17 +93,34 @@ export function TextBox({ id, props, send }: ElementOf<'TextBox'>) {
       className={cn('w-full', (kind === 'search' || (props.quiet && !long)) && 'sm:min-w-64 sm:flex-1')}
     >
       {long ? (
-        <textarea
-          {...shared}
-          rows={kind === 'prompt' ? 3 : 2}
-          spellCheck={kind !== 'prompt'}
-          onChange={(event) => type(event.target.value)}
-          className={cn(
-            controlClass,
-            'field-sizing-content max-h-72 resize-none py-2',
-            kind === 'prompt' && 'min-h-22 rounded-lg px-3.5 py-3 text-lg leading-snug shadow-soft',
+        <div className="relative flex flex-col">
+          <textarea
+            {...shared}
+            rows={kind === 'prompt' ? 3 : 2}
+            spellCheck={kind !== 'prompt'}
+            onChange={(event) => type(event.target.value)}
+            className={cn(
+              controlClass,
+              'field-sizing-content max-h-72 resize-none py-2',
+              kind === 'prompt' && 'min-h-22 rounded-lg px-3.5 py-3 text-lg leading-snug shadow-soft',
+            )}
+          />
+          {keys.rest && (
+            <>
+              <div
+                aria-hidden
+                data-rest
+                className="pointer-events-none absolute inset-0 overflow-hidden border border-transparent px-3.5 py-3 text-lg leading-snug wrap-break-word whitespace-pre-wrap text-muted"
+              >
+                <span className="invisible">{text}</span>
+                {keys.rest}
+              </div>
+              <span id={`${control}-rest`} className="sr-only">
+                {`Right arrow completes to: ${text}${keys.rest}`}
+              </span>
+            </>
           )}
-        />
+        </div>
       ) : (
         <div className="relative">
           {kind === 'search' && <Search aria-hidden className="absolute top-2 left-2.5 size-4 text-muted" />}

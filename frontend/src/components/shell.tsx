@@ -50,11 +50,16 @@ export function Shell({ props, send, children }: ElementOf<'Shell'>) {
   }, [view, views])
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
+      const isInText = event.target instanceof Element && event.target.closest(TYPED_INTO) !== null
+      if ((event.key === '?' && !isInText) || (event.key === '/' && (event.ctrlKey || event.metaKey))) {
+        event.preventDefault()
+        send('keys', null)
+        return
+      }
       if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return
       const key = event.key.toLowerCase()
       // In a text field it takes back what was typed, as everywhere.
-      const isTyping = event.target instanceof Element && event.target.closest(TYPED_INTO) !== null
-      if (key !== 'k' && (key !== 'z' || isTyping)) return
+      if (key !== 'k' && (key !== 'z' || isInText)) return
       event.preventDefault()
       send(key === 'k' ? 'commands' : 'undo', null)
     }

@@ -22,7 +22,8 @@ export function Table({ props, send }: ElementOf<'Table'>) {
               key={id}
               aria-current={id === props.current ? 'true' : undefined}
               className={cn(
-                'relative border-b last:border-b-0 hover:bg-sunken aria-[current=true]:bg-accent-soft',
+                'relative border-b last:border-b-0 aria-[current=true]:bg-accent-soft',
+                !props.still && 'hover:bg-sunken',
                 tone && TEXT_TONES[tone],
               )}
             >
@@ -31,7 +32,7 @@ export function Table({ props, send }: ElementOf<'Table'>) {
                   key={index}
                   className={cn('px-3 py-1.5', props.columns[index]?.end && 'text-right tabular-nums')}
                 >
-                  {index === 0 ? (
+                  {index === 0 && !props.still ? (
                     <button
                       type="button"
                       onClick={() => send('select', id)}

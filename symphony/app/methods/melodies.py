@@ -24,6 +24,10 @@ WHY = "why"
 """Under which the metadata of a Melody say why its steps are there, by node."""
 
 
+EXAMPLES = 4
+"""How many ways to ask for a Player are told with it: those that its manifest names first."""
+
+
 class MelodyMethods:
     """Drafts live in memory until they are saved or played; saved melodies in the Polyphony Store."""
 
@@ -131,6 +135,7 @@ class MelodyMethods:
                     "inputs": dict(spec.inputs),
                     "outputs": dict(spec.outputs),
                     "optional": sorted(spec.optional),
+                    "examples": list(spec.examples[:EXAMPLES]),
                     "params": {
                         name: {
                             "type": p.type,

@@ -28,6 +28,9 @@ RESUMABLE = ("failed", "cancelled", "interrupted")
 FIRST_RESULTS, MOST_RESULTS = 6, 120
 """How many results of a run are in sight, and how many more can be had on the board."""
 
+LONGEST_TITLE = 160
+"""Characters of a prompt that are shown as the name of its run."""
+
 PARTS = {"timeline": "Timeline", "logs": "Logs", "metrics": "Metrics"}
 
 
@@ -87,7 +90,7 @@ def _history_entry(run: Json, current: bool) -> Node:
     return h(
         "Link",
         key=f"board.run:{run['id']}",
-        label=str(run.get("name") or run["id"]),
+        label=_called(run),
         href=f"#/board/{run['id']}",
         current=current,
         icon="dot",
@@ -95,6 +98,14 @@ def _history_entry(run: Json, current: bool) -> Node:
         meta=str(run["status"]),
         text=f"{when} · {lasted}" if when and run["status"] != "running" else when,
     )
+
+
+def _called(run: Json) -> str:
+    """The run as its user asked for it, in one line."""
+    asked = " ".join(str(run.get("prompt") or "").split())
+    if len(asked) > LONGEST_TITLE:
+        asked = f"{asked[:LONGEST_TITLE].rstrip()} …"
+    return asked or str(run.get("name") or run["id"])
 
 
 def _run(state: PageState) -> Node:
@@ -105,6 +116,7 @@ def _run(state: PageState) -> Node:
         "Stack",
         _head(state, run),
         _error(run),
+        board_compare.section(state),
         *(_question(run["id"], question) for question in detail.get("questions") or []),
         h(
             "Graph",
@@ -114,7 +126,6 @@ def _run(state: PageState) -> Node:
             selected=board.selected or None,
             **melody_graph.graph(melody, state.nodes, {}, {}),
         ),
-        board_compare.section(state),
         board_step.section(state, detail) if board.selected else None,
         changes.section(state),
         learning_rating.section(state, detail),
@@ -137,7 +148,7 @@ def _head(state: PageState, run: Json) -> Node:
         "Stack",
         h(
             "Line",
-            h("Heading", text=str(run.get("name") or run["id"])),
+            h("Heading", text=_called(run)),
             h("RunSummary", run=run["id"]),
             h(
                 "Line",
@@ -160,7 +171,7 @@ def _head(state: PageState, run: Json) -> Node:
             ),
             spread=True,
         ),
-        h("Text", str(run["prompt"]), tone="muted", small=True) if run.get("prompt") else None,
+        h("Text", str(run.get("name") or run["id"]), tone="muted", small=True) if run.get("prompt") else None,
         gap="small",
     )
 

@@ -104,9 +104,14 @@ async def load(page: Page) -> None:
     givers = dict.fromkeys(
         str(edge["from"]).partition(".")[0] for edge in edges if str(edge["to"]).partition(".")[0] == chosen
     )
+    # Two outputs of the same content are one artifact.
     sides = {
-        "took": [(id, giver) for giver in givers if giver in nodes for id in nodes[giver]["artifacts"]],
-        "made": [(id, "") for id in nodes[chosen]["artifacts"]],
+        "took": list(
+            dict.fromkeys(
+                (id, giver) for giver in givers if giver in nodes for id in nodes[giver]["artifacts"]
+            )
+        ),
+        "made": list(dict.fromkeys((id, "") for id in nodes[chosen]["artifacts"])),
     }
     step: Json = {"node": chosen, "left": {side: max(0, len(ids) - MOST) for side, ids in sides.items()}}
     for side, ids in sides.items():

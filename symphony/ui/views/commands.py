@@ -54,6 +54,7 @@ def commands(state: PageState) -> list[Command]:
         Command(f"Go to {view.title}", "Go to", name) for name, view in views.items() if name != open_view
     ]
     found.append(Command("Undo the last action", "Go to", "", element="shell", event="undo"))
+    found.append(Command("Keyboard shortcuts", "Go to", "", element="shell", event="keys"))
     found.append(Command("Open a project", "Go to", "", element="shell", event="project"))
     for name, view in views.items():
         if name != open_view:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 from symphony.errors import BadInput, PermissionDenied
@@ -16,6 +17,8 @@ from symphony.ui.views.revision import wrong_with
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
+
+_SETTINGS = re.compile(r"([a-z_.]+(?: and [a-z_.]+)*) \(a setting that ")
 
 LIKELY, UNSURE = 0.6, 0.35
 """Confidence from which a step is shown as likely, and below which as a guess."""
@@ -71,6 +74,8 @@ def _prompt(state: PageState, busy: bool) -> Node:
             version=compose.prompt_version,
             placeholder=_examples(state)[0] if _examples(state) else "Say what should be done",
             problem=compose.prompt_problem or None,
+            earlier=earlier_prompts(state) or None,
+            completions=completions(state) or None,
         ),
         h(
             "Line",
@@ -84,11 +89,29 @@ def _prompt(state: PageState, busy: bool) -> Node:
                 busy=busy,
             ),
             h("Button", key="compose.stop", label="Cancel", variant="ghost") if busy else None,
-            h("Text", "Ctrl + Enter", tone="muted", small=True, wide=True),
+            h(
+                "Text",
+                "Ctrl Enter composes, ↑ brings back earlier prompts, ? shows all keys",
+                tone="muted",
+                small=True,
+                wide=True,
+            ),
         ),
         key="compose.form",
         label="Compose a Melody",
     )
+
+
+def earlier_prompts(state: PageState) -> list[str]:
+    """What was asked before, the newest first, each once."""
+    asked = (str(run.get("prompt") or "") for run in state.board.runs)
+    return list(dict.fromkeys(prompt for prompt in asked if prompt))
+
+
+def completions(state: PageState) -> list[str]:
+    """What a prompt may become: asked before, fitting the project, or an example of an installed Player."""
+    of_players = (str(one) for spec in state.nodes.values() for one in spec.get("examples") or ())
+    return list(dict.fromkeys([*earlier_prompts(state), *_examples(state), *of_players]))
 
 
 def _examples(state: PageState) -> list[str]:
@@ -210,8 +233,29 @@ def _not_possible(compose: ComposeState) -> Node | None:
         )
         if extensions
         else None,
+        h(
+            "Line",
+            *(
+                h(
+                    "Button",
+                    key=f"compose.setting:{key}",
+                    label=f"Set {key}",
+                    variant="secondary",
+                    icon="settings",
+                )
+                for key in settings_named(answer)
+            ),
+        )
+        if settings_named(answer)
+        else None,
         key="compose.not_possible",
     )
+
+
+def settings_named(answer: Json) -> list[str]:
+    """The settings that an answer says are missing."""
+    said = [match[1] for what in answer.get("missing") or () if (match := _SETTINGS.match(str(what)))]
+    return list(dict.fromkeys(key for keys in said for key in keys.split(" and ")))
 
 
 def _preview(state: PageState) -> Node:
@@ -475,6 +519,12 @@ async def _new(page: Page, _argument: str, _value: Any) -> None:
 async def _extension(page: Page, argument: str, _value: Any) -> None:
     page.state.market.query = argument
     await page.open("market")
+
+
+@on("compose.setting")
+async def _setting(page: Page, argument: str, _value: Any) -> None:
+    page.state.settings.query = argument
+    await page.open("settings")
 
 
 @on("compose.play")

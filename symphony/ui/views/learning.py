@@ -32,7 +32,7 @@ def render(state: PageState) -> Node:
         key="view.learning",
         title="Learning",
         text="The Conductor learns from how your runs end and from what you say of them. Nothing of it leaves this "
-        "machine, and a policy decides only when it loses nothing on 4,000 fixed compositions.",
+        "machine. What it learnt decides only after it did no worse on 4,000 fixed tasks than what decided before.",
     )
 
 

@@ -302,7 +302,7 @@ def _permissions_dialog(question: Question) -> Node:
             h(
                 "Button",
                 key="permissions.go",
-                label=f"Allow and {verb}" if grants or tools else verb.capitalize(),
+                label=f"Allow and {verb}",
                 variant="primary",
             ),
             h("Button", key="permissions.cancel", label="Cancel", variant="ghost"),

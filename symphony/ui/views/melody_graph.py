@@ -36,6 +36,7 @@ def graph(
                 "title": title(node["player"]),
                 "player": node["player"],
                 "kind": node.get("kind", "operator"),
+                **_text(node, nodes.get(base(node["player"]), {})),
                 "inputs": _ports(nodes.get(base(node["player"]), {}), "inputs"),
                 "outputs": _ports(nodes.get(base(node["player"]), {}), "outputs"),
                 **({"note": notes[node["id"]]} if node["id"] in notes else {}),
@@ -45,6 +46,13 @@ def graph(
         ],
         "edges": [_edge(edge) for edge in melody.get("edges", [])],
     }
+
+
+def _text(node: Json, spec: Json) -> Json:
+    """What the step does, where its name says no more than its Player's."""
+    function = base(node["player"]).partition("#")[2]
+    said = str(spec.get("description") or "")
+    return {"text": said} if said and node["id"].rstrip("0123456789") == function else {}
 
 
 def _ports(spec: Json, side: str) -> list[Json]:

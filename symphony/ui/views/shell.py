@@ -9,11 +9,13 @@ from symphony.ui import words
 from symphony.ui.actions import on
 from symphony.ui.node import Node, h
 from symphony.ui.state import Json, PageState, Question
-from symphony.ui.views import VIEWS, commands, history, panels
+from symphony.ui.views import VIEWS, commands, history, keys, panels
 
 if TYPE_CHECKING:
     from symphony.ui.page import Page
 
+RECENT = 6
+"""How many folders are offered that were worked on before."""
 THEMES = ("system", "light", "dark")
 THEME = "ui.theme"
 """The setting that keeps the theme."""
@@ -86,6 +88,8 @@ def _dialog(state: PageState) -> Node | None:
         return None
     if question.kind == commands.KIND:
         return commands.dialog(state, question)
+    if question.kind == keys.KIND:
+        return keys.dialog()
     draw = next(
         (view.dialogs[question.kind] for view in VIEWS.values() if question.kind in view.dialogs), None
     )
@@ -96,7 +100,15 @@ def _dialog(state: PageState) -> Node | None:
     return dialog
 
 
+def _recent(state: PageState) -> list[str]:
+    """The folders that runs worked on, the latest first, but for the one that is open."""
+    places = dict.fromkeys(str(run.get("project") or "") for run in state.board.runs)
+    opened = (state.project or {}).get("path") or ""
+    return [place for place in places if place not in ("", opened)][:RECENT]
+
+
 def _project_dialog(question: Question) -> Node:
+    recent: list[str] = question.data.get("recent") or []
     return h(
         "Dialog",
         h(
@@ -126,6 +138,28 @@ def _project_dialog(question: Question) -> Node:
             key="project.form",
             label="Open a project",
         ),
+        h(
+            "Section",
+            h(
+                "Stack",
+                *(
+                    h(
+                        "Button",
+                        key=f"project.recent:{number}",
+                        label=place,
+                        variant="secondary",
+                        icon="arrow",
+                        busy=question.data.get("busy"),
+                    )
+                    for number, place in enumerate(recent)
+                ),
+                gap="small",
+            ),
+            title="Where you worked before",
+            quiet=True,
+        )
+        if recent
+        else None,
         key="dialog.project",
         title="Open a project",
         text="Melodies play on the open project. Extensions reach it only as far as you allow.",
@@ -181,7 +215,8 @@ async def _theme(page: Page, _argument: str, value: Any) -> None:
 @on("shell", "project")
 @on("compose.project")
 async def _choose_project(page: Page, _argument: str, _value: Any) -> None:
-    page.ask("project", path=(page.state.project or {}).get("path") or "")
+    path = (page.state.project or {}).get("path") or ""
+    page.ask("project", path=path, recent=_recent(page.state))
 
 
 @on("project.cancel")
@@ -192,16 +227,33 @@ async def _close_project(page: Page, _argument: str, _value: Any) -> None:
 
 @on("project.form", "submit")
 async def _open_project(page: Page, _argument: str, value: Any) -> None:
-    path = str(value.get("path", "")).strip()
-    page.ask("project", path=path, busy=True)
+    await _go_to(page, str(value.get("path", "")).strip())
+
+
+@on("project.recent")
+async def _open_recent(page: Page, argument: str, _value: Any) -> None:
+    known = (page.state.question.data if page.state.question else {}).get("recent") or []
+    if not argument.isdigit() or int(argument) >= len(known):
+        raise BadInput("That folder is not offered any more", remedy="give its path")
+    await _go_to(page, known[int(argument)])
+
+
+async def _go_to(page: Page, path: str) -> None:
+    recent, before = _recent(page.state), (page.state.project or {}).get("path")
+    page.ask("project", path=path, recent=recent, busy=True)
     with page.busy("project", "Opening the project"):
         try:
             page.state.project = await page.host.open_project(path)
         except BadInput as error:
-            page.ask("project", path=path, problem=f"{error.message}. Give the full path of a folder.")
+            problem = f"{error.message}. Give the full path of a folder."
+            page.ask("project", path=path, recent=recent, problem=problem)
             page.announce(error.message)
             return
     page.answered()
+    if page.state.project.get("path") != before and page.state.compose.mode == "maestro":
+        # What was composed for another project may fit this one in nothing; the prompt stays.
+        page.state.compose.show(None)
+        page.state.compose.answer = None
     page.announce(f"{page.state.project.get('name')} is open", show=True)
 
 
