@@ -7,7 +7,7 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,8 @@ from benches.measure import Row
 
 RANK = 40
 """Nodes side by side."""
+EVENTS = 500
+"""States of nodes a second while a Melody plays."""
 MOVING = 5.0
 """Seconds for which frames are counted."""
 LONG = 60.0
@@ -47,19 +49,36 @@ def melody(size: int) -> dict[str, Any]:
 @contextmanager
 def _store(size: int) -> Iterator[Any]:
     """The page at the store, with one saved Melody of so many nodes."""
+    from tests.ui.fake_host import FakeHost
+
+    host = FakeHost()
+    host.melodies = {"large": melody(size)}
+    with _page(host) as page:
+        page.get_by_role("link", name="Polyphony Store").click()
+        page.get_by_role("link", name="large").wait_for()
+        yield page
+
+
+@contextmanager
+def _page(host: Any, work: Callable[[], Coroutine[Any, Any, None]] | None = None) -> Iterator[Any]:
+    """A page in a Chromium, served by a host in memory; `work` runs on the loop that serves it."""
     import uvicorn
     from playwright.sync_api import sync_playwright
 
     from tests.browser.conftest import ARGUMENTS, chromium
     from tests.browser.serve_fake import TOKEN, application
-    from tests.ui.fake_host import FakeHost
 
-    host = FakeHost()
-    host.melodies = {"large": melody(size)}
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(application(host), log_level="warning", ws_max_size=1 << 28))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
+
+    async def serve() -> None:
+        working = asyncio.create_task(work()) if work is not None else None
+        await server.serve(sockets=[listener])
+        if working is not None:
+            working.cancel()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     try:
         with sync_playwright() as playwright:
@@ -67,8 +86,6 @@ def _store(size: int) -> Iterator[Any]:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.set_default_timeout(120_000)
             page.goto(f"http://127.0.0.1:{listener.getsockname()[1]}/#token={TOKEN}")
-            page.get_by_role("link", name="Polyphony Store").click()
-            page.get_by_role("link", name="large").wait_for()
             yield page
             browser.close()
     finally:
@@ -124,6 +141,68 @@ def _frames(size: int) -> Callable[[str], Row]:
     return measure
 
 
+def playing(name: str) -> Row:
+    """A run of 10,000 nodes on the board while 500 of them change their state in a second."""
+    from tests.ui.fake_host import FakeHost, node_run
+
+    host, on = FakeHost(), threading.Event()
+    document = melody(10_000)
+    nodes = [node_run(node) for node in document["nodes"]]
+    host.played = {"run-1": document}
+    host.runs = {
+        "run-1": {
+            **{"id": "run-1", "name": "large", "status": "running", "seconds": 0.0, "project": ""},
+            **{"prompt": "", "created": 1.0, "error": None, "nodes": nodes},
+        }
+    }
+
+    async def play() -> None:
+        """Each node begins, and ends when the next fifty have begun."""
+        told, began = 0, time.monotonic()
+        while True:
+            await asyncio.sleep(0.01)
+            if not on.is_set():
+                told, began = 0, time.monotonic()
+            while told < (time.monotonic() - began) * EVENTS:
+                at, ends = divmod(told, 2)
+                node = nodes[(at - 50 if ends else at) % len(nodes)]
+                clock = time.monotonic() - began
+                node.update(
+                    {"status": "succeeded", "ended": clock}
+                    if ends
+                    else {"status": "running", "started": clock}
+                )
+                host.emit({"event": "taskProgress", "run": "run-1", "node": dict(node)})
+                told += 1
+
+    with _page(host, play) as page:
+        page.get_by_role("link", name="Harmony Board").click()
+        page.get_by_role("link", name="large").click()
+        page.locator("[data-node]").first.wait_for()
+        page.wait_for_timeout(4000)
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        def busy() -> float:
+            metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+            return float(metrics["TaskDuration"])
+
+        shares = []
+        for plays in (False, True):
+            (on.set if plays else on.clear)()
+            page.wait_for_timeout(1000)
+            before, began = busy(), time.monotonic()
+            page.wait_for_timeout(1000 * MOVING)
+            shares.append((busy() - before) / (time.monotonic() - began))
+        page.evaluate(FRAMES)
+        _move(page, MOVING)
+        at: list[float] = page.evaluate("window.frames_")
+    how = f"a run of 10,000 nodes, {EVENTS} states a second to the page: share of a core that its main thread works, "
+    how += f"{100 * shares[0]:.1f} % when nothing comes; dragged about meanwhile it has "
+    how += f"{1000 * (len(at) - 1) / (at[-1] - at[0]):.0f} frames a second"
+    return Row(name, 100 * shares[1], "%", "none", None, None, how)
+
+
 def heap(name: str) -> Row:
     """What a minute of moving leaves in the page's heap, the garbage collected before and after."""
     with _store(1_000) as page:
@@ -146,5 +225,6 @@ ROWS: dict[str, Callable[[str], Row]] = {
     "application.board, 10,000 nodes stand": standing,
     "application.board, frames at 1,000 nodes": _frames(1_000),
     "application.board, frames at 10,000 nodes": _frames(10_000),
+    "application.board, 10,000 nodes play": playing,
     "application.board, growth of the heap": heap,
 }

@@ -159,7 +159,7 @@ class FakeHost(FakeActions, FakeChanges, FakeGrants, FakeLearning):
             "prompt": prompt,
             "created": self._clock,
             "error": None,
-            "nodes": [_node_run(node) for node in document["nodes"]],
+            "nodes": [node_run(node) for node in document["nodes"]],
         }
         self.played[run] = document
         self._play(run)
@@ -580,7 +580,7 @@ class FakeHost(FakeActions, FakeChanges, FakeGrants, FakeLearning):
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
-def _node_run(node: Json) -> Json:
+def node_run(node: Json) -> Json:
     return {
         "id": node["id"],
         "player": node["player"],

@@ -1,5 +1,5 @@
 /** What is live of a run beside its graph: the summary, and the details of one node. */
-import { useEffect, useRef, useState } from 'react'
+import { useEffect, useMemo, useRef, useState } from 'react'
 import type { ElementOf } from '@/element'
 import type { LiveRun, NodeRun } from '@/store/runs'
 import { STATE_TONES } from '@/components/tones'
@@ -23,9 +23,12 @@ export function useElapsed(run: LiveRun | undefined): number {
 export function RunSummary({ props }: ElementOf<'RunSummary'>) {
   const run = useRun(props.run)
   const elapsed = useElapsed(run)
+  const counts = useMemo(() => {
+    const found = new Map<string, number>()
+    for (const { status } of run?.nodes.values() ?? []) found.set(status, (found.get(status) ?? 0) + 1)
+    return found
+  }, [run])
   if (!run) return null
-  const counts = new Map<string, number>()
-  for (const { status } of run.nodes.values()) counts.set(status, (counts.get(status) ?? 0) + 1)
   const done = counts.get('succeeded') ?? 0
   const failed = counts.get('failed') ?? 0
   const skipped = counts.get('skipped') ?? 0

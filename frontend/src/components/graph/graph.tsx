@@ -21,7 +21,7 @@ import type { ElementOf } from '@/element'
 import { PLAYER_DRAG } from './drag'
 import { Routed } from './edge'
 import type { Box, Places } from './layout'
-import { NODE_WIDTH, PlayerNode, ends, nodeHeight, type FlowNode } from './node'
+import { NODE_WIDTH, PlayerNode, ends, nodeHeight, ports, type FlowNode } from './node'
 import { useLayout, type Room } from './use-layout'
 
 const NODE_TYPES = { player: PlayerNode }
@@ -103,7 +103,7 @@ function Flow({ props, send }: ElementOf<'Graph'>) {
             measured: { width: NODE_WIDTH, height: nodeHeight(node, editable) },
             sourcePosition: laid.direction === 'LR' ? Position.Right : Position.Bottom,
             targetPosition: laid.direction === 'LR' ? Position.Left : Position.Top,
-            ...(editable ? {} : { handles: ends(laid.direction, nodeHeight(node, editable)) }),
+            handles: editable ? ports(node) : ends(laid.direction, nodeHeight(node, editable)),
             selected: node.id === selected,
             data: { node, run, editable, direction: laid.direction },
             ariaLabel: `${node.title}, step ${node.id}`,
@@ -244,11 +244,13 @@ function useRoom() {
   return [place, room] as const
 }
 
-/** The height that a graph needs within its room: a small one leaves the space to what stands below it. */
+/** The height that a graph needs within its room: a small one leaves the space to what stands below it. A large one is
+ *  never drawn so small that all of it is in sight. */
 function tallEnough(boxes: Box[], places: Places, room: Room): number {
   const right = Math.max(1, ...boxes.map(({ id, width }) => (places[id]?.x ?? 0) + width))
   const low = Math.max(1, ...boxes.map(({ id, height }) => (places[id]?.y ?? 0) + height))
-  const scale = Math.min(1, (room.width - 2 * PADDING.side) / right)
+  const least = boxes.length > MANY ? LARGE_ZOOM.first : 0
+  const scale = Math.max(least, Math.min(1, (room.width - 2 * PADDING.side) / right))
   return Math.min(room.height, Math.round(low * scale) + PADDING.top + PADDING.bottom)
 }
 

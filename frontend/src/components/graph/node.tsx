@@ -11,6 +11,8 @@ import { seconds } from '@/lib/words'
 export const NODE_WIDTH = 208
 const HEAD = 46
 const PORT = 19
+/** How large the point is from which an edge is drawn. */
+const POINT = 10
 
 export interface NodeData extends Record<string, unknown> {
   node: GraphNode
@@ -65,12 +67,12 @@ export const PlayerNode = memo(function PlayerNode({ data, selected }: NodeProps
   const isFar = useStore(({ transform }) => transform[2] < FAR)
   const lasted = live && live.started !== null && live.ended !== null ? live.ended - live.started : null
   const waitsFor = live?.waits_for ?? ''
-  const detail = waitsFor || (live?.note && state === 'running' ? live.note : (node.text ?? node.id))
+  const detail = waitsFor || (live?.note && state === 'running' ? live.note : node.id)
   return (
     <div
       data-node={node.id}
       data-state={state}
-      title={node.problem ?? (waitsFor ? `${node.id} ${waitsFor}` : (node.text ?? node.player))}
+      title={node.problem ?? (waitsFor ? `${node.id} ${waitsFor}` : node.player)}
       className={cn(
         'h-full rounded-lg border bg-surface text-foreground shadow-soft transition-colors',
         frame,
@@ -142,6 +144,25 @@ export function ends(direction: Direction, height: number): NodeHandle[] {
   ]
 }
 
+/** The same for a node whose inputs and outputs are shown, each with a point of its own. */
+export function ports(node: GraphNode): NodeHandle[] {
+  const points = (names: Port[], input: boolean): NodeHandle[] =>
+    names.map(({ name }, index) => ({
+      id: name,
+      type: input ? 'target' : 'source',
+      position: input ? Position.Left : Position.Right,
+      x: (input ? 0 : NODE_WIDTH) - POINT / 2,
+      y: portTop(index) - POINT / 2,
+      width: POINT,
+      height: POINT,
+    }))
+  return [...points(node.inputs, true), ...points(node.outputs, false)]
+}
+
+function portTop(index: number): number {
+  return HEAD + 8 + index * PORT
+}
+
 function Ports({ ports, side }: { ports: Port[]; side: 'input' | 'output' }) {
   const input = side === 'input'
   return ports.map(({ name, type }, index) => (
@@ -151,8 +172,8 @@ function Ports({ ports, side }: { ports: Port[]; side: 'input' | 'output' }) {
       type={input ? 'target' : 'source'}
       position={input ? Position.Left : Position.Right}
       title={`${name}: ${type}`}
-      style={{ top: HEAD + 8 + index * PORT }}
-      className="!size-2.5 !border-surface !bg-accent"
+      style={{ top: portTop(index), width: POINT, height: POINT }}
+      className="!border-surface !bg-accent"
     >
       <span
         className={cn(
