@@ -6,6 +6,7 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ BUCKETS = 1 << 20
 """Hashed features: so many that two words rarely meet."""
 
 
+@lru_cache(maxsize=256)
 def _features(text: str) -> Counter[int]:
     """Words (doubled weight) and groups of four letters, hashed."""
     counted: Counter[int] = Counter()
@@ -59,8 +61,12 @@ class LexicalIndex:
         """The cosine of each of `texts` with each indexed text: `[len(texts), size]`."""
         found: Vectors = np.zeros((len(texts), self.size), dtype=np.float32)
         for row, text in enumerate(texts):
-            for feature, weight in self._vector(_features(text)).items():
-                known = self._postings.get(feature)
-                if known is not None:
-                    found[row, known[0]] += weight * known[1]
+            vector = self._vector(_features(text))
+            known = [(self._postings[f], weight) for f, weight in vector.items() if f in self._postings]
+            if not known:
+                continue
+            places = np.concatenate([rows for (rows, _), _ in known])
+            counts = [len(rows) for (rows, _), _ in known]
+            shares = np.repeat(np.array([weight for _, weight in known], dtype=np.float32), counts)
+            np.add.at(found[row], places, shares * np.concatenate([weights for (_, weights), _ in known]))
         return found

@@ -71,6 +71,11 @@ class Catalogue:
         counts = [len(part) for part in texts]
         self.starts = np.cumsum([0, *counts[:-1]]) if counts else np.zeros(0, dtype=np.int64)
         self.counts = np.array(counts, dtype=np.int64)
+        self._widest = max(counts, default=0)
+        self._places = np.array(
+            [f * self._widest + k for f, n in enumerate(counts) for k in range(n)], np.intp
+        )
+        """Where each text stands when each Player has room for as many as the one that has most."""
         self.lexical = LexicalIndex(self.texts)
         self.vectors: Vectors | None = None
         self._embed, self._kept = embed, Kept(cache_dir, encoder_version)
@@ -131,11 +136,9 @@ class Catalogue:
         """From texts to Players: the best text and the mean of the best three."""
         if hidden is not None:
             similar = np.where(hidden[None, :], -1.0, similar)
-        widest = int(self.counts.max())
-        padded = np.full((similar.shape[0], len(self.counts), widest), -1.0, dtype=np.float32)
-        columns = np.arange(widest)[None, :] < self.counts[:, None]
-        padded[:, columns] = similar
-        best = np.sort(padded, axis=2)[:, :, ::-1][:, :, :3]
+        padded = np.full((len(similar), len(self.counts) * self._widest), -1.0, dtype=np.float32)
+        padded[:, self._places] = similar
+        best = np.sort(padded.reshape(len(similar), -1, self._widest), axis=2)[:, :, ::-1][:, :, :3]
         usable = np.maximum(best, -0.2)
         pooled: Vectors = BEST * usable[:, :, 0] + MEAN * usable.mean(axis=2)
         return pooled.astype(np.float32)

@@ -205,17 +205,26 @@ def _path(param: ParamSpec, spec: FunctionSpec, scope: Scope) -> tuple[Any, Ment
 
 def _boolean(name: str, param: ParamSpec, scope: Scope) -> bool | None:
     """A flag is set by its name in the clause, and unset by its name after a negation."""
-    wanted = r"[\s_-]+".join(re.escape(part) for part in name.split("_"))
-    text = scope.clause
-    if re.search(rf"\b{_NEGATED}{wanted}", text, re.IGNORECASE):
+    negated, named = _flag(name)
+    if negated.search(scope.clause):
         return False
     if param.default is True:
         return None
-    if re.search(rf"\b{wanted}\b", text, re.IGNORECASE):
+    if named.search(scope.clause):
         return True
     if scope.of("order") and re.search(r"\b(?:largest|latest|descending) first\b", param.description):
         return True
     return None
+
+
+@lru_cache(maxsize=4096)
+def _flag(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What finds a flag's name after a negation, and alone."""
+    wanted = r"[\s_-]+".join(re.escape(part) for part in name.split("_"))
+    return (
+        re.compile(rf"\b{_NEGATED}{wanted}", re.IGNORECASE),
+        re.compile(rf"\b{wanted}\b", re.IGNORECASE),
+    )
 
 
 def _choice(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
@@ -226,15 +235,24 @@ def _choice(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
             return choices[mention.value], mention
     language = language_of(scope.prompt)
     for text in (scope.clause, scope.prompt):
-        for word in re.findall(r"[^\W_]+", f"{text} {glossed(text, language)}" if language != "en" else text):
-            plain = fold(word)
-            for form in (plain, plain.removesuffix("s"), fold(_SYNONYMS.get(word.lower(), ""))):
-                # One-letter choices are too easily met by chance.
-                if len(form) > 1 and form in choices and choices[form] != param.default:
-                    return choices[form], None
+        for form in _forms(text, language):
+            if form in choices and choices[form] != param.default:
+                return choices[form], None
         if text == scope.clause and _is_language(param):
             break
     return None, None
+
+
+@lru_cache(maxsize=256)
+def _forms(text: str, language: str) -> tuple[str, ...]:
+    """The forms in which the words of a text may name a choice, in order."""
+    words = re.findall(r"[^\W_]+", f"{text} {glossed(text, language)}" if language != "en" else text)
+    forms = []
+    for word in words:
+        plain = fold(word)
+        forms += [plain, plain.removesuffix("s"), fold(_SYNONYMS.get(word.lower(), ""))]
+    # One-letter choices are too easily met by chance.
+    return tuple(form for form in forms if len(form) > 1)
 
 
 def _is_language(param: ParamSpec) -> bool:
