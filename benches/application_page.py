@@ -8,7 +8,8 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,24 @@ def _rows(size: int) -> list[dict[str, Any]]:
     from symphony.ui.node import h
 
     return [h("Text", f"text {index}", key=f"row:{index}") for index in range(size)]
+
+
+@contextmanager
+def _peer(size: int) -> Iterator[Callable[[], float]]:
+    """Seconds of one change by fast-json-patch, which compares whole trees of so many elements, in node."""
+    with subprocess.Popen(
+        ["node", str(PEER), str(size), str(CHANGES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as node:
+        assert node.stdin is not None and node.stdout is not None
+        ask, answers = node.stdin, node.stdout
+
+        def change() -> float:
+            ask.write("\n")
+            ask.flush()
+            return float(answers.readline()) / 1e3
+
+        yield change
+        ask.close()
 
 
 def _one_change(size: int) -> Callable[[str], Row]:
@@ -49,30 +68,11 @@ def _one_change(size: int) -> Callable[[str], Row]:
                 longest = max(longest, len(patch))
             return (time.perf_counter() - began) / CHANGES
 
-        with subprocess.Popen(
-            ["node", str(PEER), str(size), str(CHANGES)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as node:
-            assert node.stdin is not None and node.stdout is not None
-            ask, answers = node.stdin, node.stdout
-
-            def theirs() -> float:
-                ask.write("\n")
-                ask.flush()
-                return float(answers.readline()) / 1e3
-
+        how = f"one text among {size:,} elements, rendered by its key, to the bytes of the patch"
+        with _peer(size) as theirs:
             row = compare(
-                name,
-                ours,
-                "fast-json-patch in node, whole trees",
-                theirs,
-                unit="ms",
-                scale=1e3,
-                how=f"one text among {size:,} elements, rendered by its key, to the bytes of the patch",
+                name, ours, "fast-json-patch in node, whole trees", theirs, unit="ms", scale=1e3, how=how
             )
-            ask.close()
         assert longest <= 100, longest
         row.how += f"; the longest patch has {longest} bytes"
         return row
@@ -80,24 +80,37 @@ def _one_change(size: int) -> Callable[[str], Row]:
     return measure
 
 
-def whole_tree(name: str) -> Row:
-    """The same when the view renders all of its 1,000 elements and the trees are compared: what a page does."""
-    from symphony.ui.node import h
-    from symphony.ui.tree import TreeStream
+def _whole_tree(size: int) -> Callable[[str], Row]:
+    """The same when the view renders all of its elements and the trees are compared: what a page does."""
 
-    stream, counter = TreeStream(), iter(range(1 << 40))
-    base = _rows(1_000)
-    stream.patch(h("Stack", *base, key="list"))
+    def measure(name: str) -> Row:
+        from symphony.ui.node import h
+        from symphony.ui.tree import TreeStream
 
-    def ours() -> float:
-        rows = list(base)
-        rows[500] = h("Text", f"changed {next(counter)}", key="row:500")
-        began = time.perf_counter()
-        assert stream.patch(h("Stack", *rows, key="list"))
-        return time.perf_counter() - began
+        stream, counter = TreeStream(), iter(range(1 << 40))
+        stream.patch(h("Stack", *_rows(size), key="list"))
 
-    how = "the whole tree of 1,000 elements compared with the one before, to the notification's text"
-    return compare(name, ours, "none", None, unit="ms", scale=1e3, how=how)
+        def ours() -> float:
+            took = 0.0
+            for _ in range(CHANGES):
+                rows = _rows(size)  # every element is a new one, as of a view that renders again
+                rows[size // 2] = h("Text", f"changed {next(counter)}", key=f"row:{size // 2}")
+                tree = h("Stack", *rows, key="list")
+                began = time.perf_counter()
+                assert stream.patch(tree)
+                took += time.perf_counter() - began
+            return took / CHANGES
+
+        how = (
+            f"the whole tree of {size:,} elements compared with the one before, to the notification's text; "
+        )
+        how += "every element is another object, in both"
+        with _peer(size) as theirs:
+            return compare(
+                name, ours, "fast-json-patch in node, whole trees", theirs, unit="ms", scale=1e3, how=how
+            )
+
+    return measure
 
 
 def status_events(name: str) -> Row:
@@ -192,7 +205,8 @@ def marketplace(name: str) -> Row:
 ROWS: dict[str, Callable[[str], Row]] = {
     "application.virtual DOM, one change among 1,000": _one_change(1_000),
     "application.virtual DOM, one change among 10,000": _one_change(10_000),
-    "application.virtual DOM, whole tree of 1,000": whole_tree,
+    "application.virtual DOM, whole tree of 1,000": _whole_tree(1_000),
+    "application.virtual DOM, whole tree of 10,000": _whole_tree(10_000),
     "application.500 status events a second": status_events,
     "application.marketplace, search among 10,000": marketplace,
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import shlex
+from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from symphony.errors import BadInput
 from symphony.ui import words
@@ -28,7 +29,34 @@ def title(player: str) -> str:
 def graph(
     melody: Json, nodes: Mapping[str, Json], notes: Mapping[str, str], problems: Mapping[str, str]
 ) -> Json:
-    """The props `nodes` and `edges` of a Graph. `notes` and `problems` are by node id."""
+    """The props `nodes` and `edges` of a Graph. `notes` and `problems` are by node id.
+
+    The last few are kept: a page is drawn anew at every change, and nothing of ten thousand nodes is another then.
+    Neither Melody nor answer may be changed in place; what the editor changes is a new document.
+    """
+    for known in _made:
+        if known.melody is melody and known.nodes is nodes and known.said == (notes, problems):
+            return known.props
+    props = _props(melody, nodes, notes, problems)
+    _made.appendleft(_Made(melody, nodes, (dict(notes), dict(problems)), props))
+    return props
+
+
+class _Made(NamedTuple):
+    """What `graph` answered, and what for."""
+
+    melody: Json
+    nodes: Mapping[str, Json]
+    said: tuple[Mapping[str, str], Mapping[str, str]]
+    props: Json
+
+
+_made: deque[_Made] = deque(maxlen=4)
+
+
+def _props(
+    melody: Json, nodes: Mapping[str, Json], notes: Mapping[str, str], problems: Mapping[str, str]
+) -> Json:
     return {
         "nodes": [
             {
