@@ -12,6 +12,7 @@ import numpy as np
 from conductor import grounds
 from conductor.assignment import coarse_of
 from conductor.context import Composition
+from conductor.delivery import Undelivered, undelivered
 from conductor.document import melody_of
 from conductor.episode import Episode
 from conductor.learning.seen import Seen, Watch
@@ -117,6 +118,10 @@ class _Judgement:
 
     lacking: dict[int, Verdict]
     whole: Verdict
+    undelivered: list[Undelivered]
+    """Where results shall go and nobody brings them, of clauses that are served otherwise."""
+    sure: set[int]
+    """Those of `lacking` that cannot be served however well the whole sounds."""
 
 
 def compose(
@@ -130,7 +135,7 @@ def compose(
     judgement = _judge(episode, judge, policy)
     if judgement is not None and _refuses(episode, judgement):
         return _refusal(episode, judgement)
-    if judgement is not None and judgement.lacking:
+    if judgement is not None and _serves_some(episode, judgement):
         episode.pass_over(judgement.lacking)
     decisions = play(episode, chooser)
     if not episode.draft.nodes or (judge is not None and _asks_only(episode)):
@@ -192,7 +197,13 @@ def _judge(episode: Episode, judge: Judge | None, policy: Policy | None) -> _Jud
     whole = judge.verdict(
         episode.texts[0], vectors[0] if vectors is not None else None, episode.whole, policy
     )
-    return _Judgement(lacking, whole)
+    served = [i for i, c in enumerate(episode.clauses) if c.coarse and i not in lacking]
+    brought = undelivered(episode, judge, policy, served)
+    sure = {i for i, verdict in lacking.items() if verdict.fact} | {
+        i for i, one in brought.items() if one.is_all
+    }
+    lacking |= {i: one.verdict for i, one in brought.items() if one.is_all}
+    return _Judgement(lacking, whole, [one for one in brought.values() if not one.is_all], sure)
 
 
 def _refuses(episode: Episode, judgement: _Judgement) -> bool:
@@ -206,12 +217,18 @@ def _refuses(episode: Episode, judgement: _Judgement) -> bool:
     if not coarse:
         return judgement.whole.served < SERVED
     if not served:
-        return judgement.whole.served < SERVED + 0.2 or all(v.fact for v in judgement.lacking.values())
+        return bool(judgement.sure) or judgement.whole.served < SERVED + 0.2
     if not judgement.lacking:
         return False
     best = [int(np.where(episode.usable, episode.by_clause[i], -1.0).argmax()) for i in served]
     roles = [episode.table.roles[f] for f in best]
     return not any(r.is_source for r in roles)
+
+
+def _serves_some(episode: Episode, judgement: _Judgement) -> bool:
+    """Whether parts are lacking and others are not; where all seem to be, the whole sounded better than its parts."""
+    coarse = {i for i, c in enumerate(episode.clauses) if c.coarse}
+    return bool(judgement.lacking) and not coarse <= judgement.lacking.keys()
 
 
 def _asks_only(episode: Episode) -> bool:
@@ -254,6 +271,8 @@ def _half(episode: Episode, judgement: _Judgement | None) -> tuple[list[str], li
     """What of a prompt was left out though the rest is possible."""
     lacking = dict(judgement.lacking) if judgement is not None else {}
     missing = _lacking(episode, lacking)
+    if judgement is not None:
+        missing += [_no_player(one.told) for one in judgement.undelivered]
     coverage = episode.coverage()
     open_clauses = [
         i
@@ -261,7 +280,10 @@ def _half(episode: Episode, judgement: _Judgement | None) -> tuple[list[str], li
         if coverage[i] < 0.75 and coarse_of(episode, i) not in lacking
     ]
     missing += _needs(episode, open_clauses)
-    extensions = [e for v in lacking.values() for e in v.extensions]
+    verdicts = list(lacking.values())
+    if judgement is not None:
+        verdicts += [one.verdict for one in judgement.undelivered]
+    extensions = [e for v in verdicts for e in v.extensions]
     return missing, list(dict.fromkeys(extensions))
 
 

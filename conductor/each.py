@@ -256,7 +256,10 @@ def _map_of(
         for key, value in n["params"].items()
         if value == each.stand_in
     }
-    bare = [{**n, "params": {k: v for k, v in n["params"].items() if v != each.stand_in}} for n in entries]
+    bare = [
+        {**n, "params": {k: _as_one(v, each) for k, v in n["params"].items() if v != each.stand_in}}
+        for n in entries
+    ]
     outputs = drafted[last[0]].spec.outputs
     port = outer[0]["from"].partition(".")[2] if outer else next(iter(outputs))
     is_rows = acting.table.typing.is_rows(outputs[port])
@@ -308,6 +311,11 @@ def _gathered(acting: Episode, nodes: list[Document], name: str, lines: list[Doc
 def _told(value: Any, each: Each) -> Any:
     """A text that names the stand-in, with what it stands for."""
     return value.replace(each.stand_in, f"each {each.items}") if isinstance(value, str) else value
+
+
+def _as_one(value: Any, each: Each) -> Any:
+    """A text that names the stand-in, for the one thing that it is given."""
+    return value.replace(each.stand_in, f"this {each.kind}") if isinstance(value, str) else value
 
 
 def _tag(node: DraftNode) -> set[str]:

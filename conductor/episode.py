@@ -22,6 +22,7 @@ from conductor.reading import Reading
 from conductor.retrieval import Catalogue, Embed
 from conductor.rules import TELLING
 from conductor.search import Plans, TypeIndex, cheapest_plans
+from conductor.surplus import only_cuts, parents_of, served_words, within_served
 from conductor.words import content_words, one_sentence
 from symphony.config.orchestration import Budget
 from symphony.types.players import FunctionSpec
@@ -68,6 +69,7 @@ class Table:
         )
         self.step_costs = np.array([role.step_cost for role in self.roles])
         self.sources = np.array([role.is_source for role in self.roles], dtype=bool)
+        self.finders = np.array([role.is_source and not role.optional for role in self.roles], dtype=bool)
 
     def own_words(self, function: int) -> frozenset[str]:
         """The words of a Player's description and of what it makes."""
@@ -139,8 +141,10 @@ class Episode:
         self.now = context.now or datetime.now()
         self._reading = reading = Reading(table, prompt, embed, context, self.now, hidden)
         self.clauses, self.mentions, self.texts = reading.clauses, reading.mentions, reading.texts
-        self.vectors, self.scores, self.evidence = reading.vectors, reading.scores, reading.evidence
+        self.vectors, self.scores = reading.vectors, reading.scores
+        self.evidence, self.evidence_clause = reading.evidence, reading.evidence_clause
         self.only_details = reading.only_details
+        self.parents = parents_of(self.clauses)
         self.usable = np.array([spec.available for spec in table.functions], dtype=bool)
         if context.means is not None:
             lean, fits = leaning(table.functions, context.means)
@@ -189,7 +193,7 @@ class Episode:
         self.by_clause = np.where(np.array(within)[:, None], UNASKED * self.by_clause, self.by_clause)
         self.mentions = [m for m in self.mentions if not any(a <= m.start < b for a, b in spans)]
         self._scope = replace(self._scope, mentions=self.mentions)
-        self.evidence = self._reading.evidence_outside(spans)
+        self.evidence, self.evidence_clause = self._reading.evidence_outside(spans)
         self._filled.clear()
         self._rank()
         self._changed()
@@ -254,6 +258,8 @@ class Episode:
             return []
         there = {node.function for node in self.draft.nodes}
         found = [f for f in self.retrieved if f in self.plans.cost and f not in there]
+        if any(m.kind == "count" for m in self.mentions):
+            found = [f for f in found if not only_cuts(self, f)]
         means = self.context.means
         if means is not None and means.policies.budget != _ANY:
             found = [f for f in found if self._is_affordable(f, means)]
@@ -383,6 +389,7 @@ class Episode:
         covered: Array = np.clip(have / np.maximum(self.clause_best, 0.05), 0.0, 1.0).astype(np.float32)
         if len(self.only_details) == len(covered):
             covered[self.only_details] = 1.0
+            covered = within_served(self, covered, have)
         return covered
 
     def matches(self, candidates: Sequence[int]) -> Array:
@@ -405,6 +412,7 @@ class Episode:
             if self.draft.nodes:
                 explained = evidence[:, [n.function for n in self.draft.nodes]].max(axis=1, keepdims=True)
                 evidence = evidence * (1.0 - np.minimum(1.0, 2.0 * explained))
+                evidence[np.ix_(served_words(self), self.table.finders)] = 0.0
             found: Array = evidence.max(axis=0, initial=0.0)
             self._open_evidence = found
         return self._open_evidence

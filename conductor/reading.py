@@ -11,7 +11,7 @@ import numpy as np
 
 from conductor.context import ComposeContext
 from conductor.gloss import glossed, language_of
-from conductor.params.mentions import Mention, mentions_of, plain_request
+from conductor.params.mentions import TABLES, Mention, mentions_of, plain_request
 from conductor.params.phrases import exchanged
 from conductor.question import player_question, settled, without_files
 from conductor.retrieval import Catalogue, Embed
@@ -27,6 +27,11 @@ _PREPOSITION = re.compile(
     r"(?:the\s+|my\s+|our\s+|le\s+|la\s+|el\s+|dem\s+)?$",
     re.IGNORECASE,
 )
+_LIMITS = re.compile(
+    r"\b(?:since|last|past|ago|letzte\w*|seit|vor|derni\w+|depuis|últim\w+|desde|hace|pasad\w+)\b",
+    re.IGNORECASE,
+)
+"""What makes of a time that a story tells a limit for what is asked."""
 DETAILS = frozenset(("duration", "date", "until", "path", "folder", "glob", "count", "number", "text"))
 """Kinds of mentions that alone ask for nothing."""
 TIMES = frozenset(("duration", "date", "until"))
@@ -42,7 +47,8 @@ class Reading:
     """A prompt against a table of Players.
 
     `scores` has a row for the whole prompt and one for each of `clauses`; `texts` and `vectors` likewise.
-    `evidence` has a row for each telling word, `only_details` marks clauses that ask for nothing alone.
+    `evidence` has a row for each telling word, `evidence_clause` the clause of each; `only_details` marks clauses
+    that ask for nothing alone.
     """
 
     def __init__(
@@ -76,20 +82,34 @@ class Reading:
         self.scores = self._timely(scores)
         self._keep(range(len(clauses)), forms)
         self._prefer(context.answers)
-        self.evidence = self.evidence_outside(())
         self.only_details = np.array(
-            [is_detail(prompt, c.start, c.end, self.mentions) for c in self.clauses], dtype=bool
+            [
+                is_detail(prompt, c.start, c.end, self.mentions) and not self._holds_table(c)
+                for c in self.clauses
+            ],
+            dtype=bool,
         )
         told = np.array([is_told(c.text) for c in self.clauses], dtype=bool)
         if not (told | self.only_details).all():
             self.only_details |= told
+            spans = [(c.start, c.end) for c, alone in zip(self.clauses, told, strict=True) if alone]
+            self.mentions = [m for m in self.mentions if not _is_aside(m, prompt, spans)]
+        self.evidence, self.evidence_clause = self.evidence_outside(())
 
-    def evidence_outside(self, spans: Sequence[tuple[int, int]]) -> Array:
-        """What the words say that stand in none of the spans of the prompt."""
+    def evidence_outside(self, spans: Sequence[tuple[int, int]]) -> tuple[Array, list[int]]:
+        """What the words say that stand in none of the spans of the prompt, and the clause that each belongs to."""
         letters = list(self._without_columns())
         for start, end in spans:
             letters[start:end] = " " * (end - start)
-        return self._table.catalogue.evidence(plain_request("".join(letters)))
+        text = "".join(letters)
+        rows = [
+            (self._table.catalogue.evidence(plain_request(text[c.start : c.end])), index)
+            for index, c in enumerate(self.clauses)
+            if c.coarse and text[c.start : c.end].strip() and not self.only_details[index]
+        ]
+        if not rows:
+            return self._table.catalogue.evidence(""), []
+        return np.concatenate([found for found, _ in rows]), [i for found, i in rows for _ in found]
 
     def _keep(self, sure: Sequence[int], forms: Sequence[Clause]) -> None:
         """Drops those pairs of `forms` whose first part is for no Player that shows results."""
@@ -114,6 +134,13 @@ class Reading:
             if answer in players:
                 self.scores[row] *= DISMISSED
                 self.scores[row, players.index(answer)] = MEANT
+
+    def _holds_table(self, clause: Clause) -> bool:
+        """Whether a part names just the table that a calculation of another part is about: it is to be read."""
+        own = [m for m in self.mentions if clause.start <= m.start < clause.end]
+        return any(m.kind == "path" and str(m.value).endswith(TABLES) for m in own) and any(
+            m.kind in ("columns", "measure", "condition") for m in self.mentions if m not in own
+        )
 
     def _timely(self, scores: Array) -> Array:
         """Where a clause says when, a source that knows no time answers something else."""
@@ -158,6 +185,13 @@ def understood(
     english = [glossed(text, language) for text in texts]
     vectors = embed(english) if embed is not None else None
     return english, vectors, np.maximum(scores, catalogue.scores(english, vectors, hidden))
+
+
+def _is_aside(mention: Mention, prompt: str, told: Sequence[tuple[int, int]]) -> bool:
+    """Whether a time belongs to a story and limits nothing: `I have an hour`, but not `I was away last week`."""
+    if mention.kind not in TIMES or not any(a <= mention.start < b for a, b in told):
+        return False
+    return _LIMITS.search(prompt[max(0, mention.start - 12) : mention.end]) is None
 
 
 def is_detail(prompt: str, start: int, end: int, mentions: Sequence[Mention]) -> bool:

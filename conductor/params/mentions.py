@@ -133,6 +133,8 @@ _PRODUCTS = word_list("product_names.txt")
 _FILE_IN_FOLDER = re.compile(
     r"(?<![\w:/@])(?:[\w.@-]+/)*[\w@+-]+\.(?P<ending>[A-Za-z][A-Za-z0-9]{0,5})(?![\w/.])"
 )
+_PROSE = dict.fromkeys(("txt", "rst", "adoc", "text", "markdown"), "md")
+"""Endings of texts that are read alike: what is asked of one may be asked of each."""
 _SOME_FOLDER = re.compile(
     r"(?:\b(?:in|under|inside|of|from|within|below|im|unter|dans|en)\s+)?(?<![\w:/@.])(?:\.{0,2}/)?[a-z0-9_.@-]+/(?:[\w.@-]+/?)*"
 )
@@ -160,7 +162,8 @@ _THERE = re.compile(
     re.IGNORECASE,
 )
 """What stands for the folder that was named last."""
-_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".xml")
+TABLES = (".csv", ".tsv", ".json", ".jsonl", ".xml")
+"""Endings of files that hold rows."""
 _IN_TIME = re.compile(
     r"\b(?:(?:most\s+recent|newest|latest|oldest|neueste|älteste|plus\s+récents?|más\s+recientes?)\s+"
     r"(?:first|zuerst|d'abord|primero)|chronological(?:ly)?|chronologisch)\b", re.IGNORECASE)  # fmt: skip
@@ -229,7 +232,7 @@ def plain_request(text: str) -> str:
     bare = _CODE.sub(
         lambda m: m.group() if m.group().lower() in _PRODUCTS else "name", _QUOTED.sub("'text'", bare)
     )
-    bare = _FILE_IN_FOLDER.sub(r"file.\g<ending>", bare)
+    bare = _FILE_IN_FOLDER.sub(lambda m: f"file.{_PROSE.get(m['ending'].lower(), m['ending'])}", bare)
     bare = _SOME_FOLDER.sub(" ", bare)
     bare = " ".join(bare.split())
     return bare if content_words(bare) else text
@@ -348,7 +351,7 @@ def _columns(text: str) -> list[Mention]:
 
 def _only(text: str, found: Sequence[Mention]) -> list[Mention]:
     """Columns named by `only X and Y`, where the prompt names the table that has them."""
-    if not any(m.kind == "path" and str(m.value).endswith(_TABLES) for m in found):
+    if not any(m.kind == "path" and str(m.value).endswith(TABLES) for m in found):
         return []
     return [
         Mention(

@@ -232,3 +232,42 @@ def test_what_is_renamed_and_how(prompt: str, pair: tuple[str, str] | None) -> N
     new = ParamSpec("string", "what stands in its place, such as the new name", required=True)
     expected = {"text": pair[0], "replacement": pair[1]} if pair else {}
     assert filled(prompt, text=old, replacement=new) == expected
+
+
+@pytest.mark.parametrize(
+    ("prompt", "columns"),
+    [
+        ("monthly sales from data/sales.csv", ["month"]),
+        ("wöchentliche Umsätze", ["week"]),
+        ("ventas mensuales de data/sales.csv", ["month"]),
+        ("for my monthly status report", None),
+        ("läuft nach meinem Umbau noch alles", None),
+        ("how do they depend on each other", None),
+    ],
+)
+def test_periods_are_columns_and_words_without_content_are_none(
+    prompt: str, columns: list[str] | None
+) -> None:
+    by = ParamSpec("list", "the columns whose values make the groups")
+    assert filled(prompt, by=by).get("by") == columns
+
+
+def test_columns_kept_by_only_are_read_where_a_table_is() -> None:
+    kept = ParamSpec("list", "the columns; old=new renames")
+    assert filled("read config.json and show only name and version", columns=kept) == {
+        "columns": ["name", "version"]
+    }
+    assert filled("only tests and docs", columns=kept) == {}
+
+
+def test_a_folder_is_known_by_its_bare_name_and_by_there() -> None:
+    assert filled("lint src then make a table", path=PATH) == {"path": "src"}
+    assert filled("run tests", path=PATH) == {}, "a word that is also a folder is none"
+    places = [m.value for m in mentions_of("copied code in src? and what is unused there?", PROJECT, NOW)]
+    assert places == ["src", "src"]
+    assert [m.kind for m in mentions_of("in src, are there any tests", PROJECT, NOW)] == ["folder"]
+
+
+def test_a_choice_may_be_said_in_the_plural() -> None:
+    by = ParamSpec("string", "the periods", default="month", choices=("day", "month", "weekday"))
+    assert filled("on which weekdays do we commit", by=by) == {"by": "weekday"}
