@@ -96,6 +96,8 @@ def _trouble(node: dict[str, Any]) -> str:
 
 
 def _note(node: dict[str, Any]) -> str:
+    if node["status"] not in ("ready", "running", "waiting"):
+        return ""  # what it said last is no news once it has ended
     share = node.get("progress")
     said = node.get("waits_for") or node.get("note") or ""
     return (f"{share:.0%} " if share is not None else "") + plain(said)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from symphony.cli.artifacts import for_terminal
+from symphony.cli.narrow import narrowed
 from symphony.cli.output import plain
 from symphony.cli.tables import table
 from symphony.errors import BadInput, SymphonyError
@@ -118,7 +119,8 @@ def _markdown(text: str) -> None:
 
     lines = text.splitlines()
     console = Console(highlight=False)
-    console.print(Markdown("\n".join(plain(line)[:2000] for line in lines[:LINES])))
+    shown = narrowed([plain(line)[:2000] for line in lines[:LINES]], console.width)
+    console.print(Markdown("\n".join(shown)))
     _more(console, lines)
 
 
