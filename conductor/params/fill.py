@@ -45,12 +45,12 @@ _TITLED = re.compile(
     r"titulad[oa]|título)\s*:?\s*$",
     re.IGNORECASE,
 )
-_TECHNICAL = re.compile(
-    r"\b(?:regular expression|revision|branch|condition|aggregate|columns?|rows|encoding|character|code|auto|"
-    r"name of the model|how the model|JMESPath)\b",
+_ELSEWHERE = re.compile(
+    r"\b(?:glob|author|revision|branch|regular expression|condition|aggregate|columns?|rows|message|encoding|character|"
+    r"code|auto|name of the model|how the model|JMESPath)\b",
     re.IGNORECASE,
 )
-"""Text in a notation of its own."""
+"""Text that mentions give, that settings give, or in a notation of its own."""
 _NEGATED = r"(?:no|not|without|except|ohne|nicht|keine|sans|sin)\s+(?:\w+\s+)?"
 _CHOSEN = (
     "column", "field", "spalte", "colonne", "columna", "only", "just", "nothing but", "nur", "seulement", "uniquement",
@@ -133,11 +133,17 @@ def is_title(param: ParamSpec) -> bool:
     return param.type == "string" and _says(_TITLE, param.description.lower())
 
 
-def is_plain_text(name: str, param: ParamSpec) -> bool:
-    """Whether the words of a prompt may be the value of a text parameter as they stand there: it names no pattern,
-    no revision, no column and nothing that settings decide.
+def is_unknown(name: str, param: ParamSpec) -> bool:
+    """Whether nothing here says where the value of a text or number parameter is to be found: it may be any words of
+    the prompt, or any number.
     """
-    return param.type == "string" and not is_glob(name, param) and not _says(_TECHNICAL, param.description)
+    if param.choices:
+        return False
+    if param.type in ("integer", "number"):
+        return not is_count(name, param)
+    known = (_ELSEWHERE, _FREE, _SOUGHT, _REPLACED, _INSTEAD)
+    text = param.description
+    return param.type == "string" and not is_title(param) and not any(_says(p, text) for p in known)
 
 
 def is_glob(name: str, param: ParamSpec) -> bool:
@@ -175,7 +181,7 @@ def _time(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
     if not mentions:
         return None, None
     chosen = mentions[0]
-    if chosen.kind == "date" and param.type == "duration" and "date" not in param.description.lower():
+    if chosen.kind == "date" and param.type == "duration":
         days = (scope.now.date() - date.fromisoformat(chosen.value)).days
         return f"{max(1, days)}d", chosen
     return chosen.value, chosen

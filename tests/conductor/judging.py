@@ -9,6 +9,8 @@ from typing import Any
 
 from conductor import Composition
 from conductor.evaluate.prompts import faults as faults
+from symphony.melody.model import Melody
+from symphony.melody.validation import validate
 from symphony.types.players import FunctionSpec
 from symphony.types.port_types import PROJECT, TypeLattice, element_type
 
@@ -28,8 +30,9 @@ def prompts(pattern: str = "prompts*.jsonl") -> list[Line]:
 def invalidities(
     melody: dict[str, Any], catalogue: Mapping[str, FunctionSpec], lattice: TypeLattice
 ) -> list[str]:
-    """What makes a Melody invalid: checked here a second time, apart from the composer's own types."""
-    found: list[str] = []
+    """What makes a Melody invalid: by the check before it plays, and by one apart from the composer's types."""
+    findings = validate(Melody.model_validate(melody), catalogue, lattice)
+    found = [finding.message for finding in findings if finding.severity == "error"]
     specs = {node["id"]: catalogue.get(node["player"]) for node in melody["nodes"]}
     if len(specs) != len(melody["nodes"]):
         found.append("an id stands there twice")

@@ -18,7 +18,8 @@ from .conftest import PROJECT
 
 NOW = datetime(2026, 7, 15, 12)
 
-SINCE = ParamSpec("duration", "how far back: a duration such as 90d or a date; empty means all")
+SINCE = ParamSpec("date", "how far back: a date, or a duration such as 90d; empty means all")
+SPAN = ParamSpec("duration", "how far back")
 UNTIL = ParamSpec("date", "only what came before this date")
 PATH = ParamSpec("path", "only this file or folder")
 LIMIT = ParamSpec("integer", "at most so many rows", default=10, minimum=1, maximum=100)
@@ -64,6 +65,12 @@ def filled(
 )
 def test_times(prompt: str, expected: str) -> None:
     assert filled(prompt, since=SINCE) == {"since": expected}
+
+
+def test_what_takes_durations_alone_gets_one() -> None:
+    """A date in its place would not be valid."""
+    assert filled("since 2026-07-01", since=SPAN) == {"since": "14d"}
+    assert filled("the last 30 days", since=SPAN) == {"since": "30d"}
 
 
 @pytest.mark.parametrize(
