@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from symphony.app.catalogue import build_catalogue
 from symphony.app.paths import encoder_files
 from symphony.kit.bundled import bundled_folder
 from symphony.stage.manifest import load_manifest
+
+if TYPE_CHECKING:
+    from conductor.episode import Episode
+    from conductor.policy import Policy
 
 PROMPTS = (
     "Which files change most and are hardest to maintain? Write me a report with a chart",
@@ -64,14 +68,11 @@ how long 1.7 MB of weights take from memory to the processor's cache.
 """
 
 
-def decide(name: str) -> Row:
-    """One choice among many Players: retrieval, masks, facts and network; the peer is the network alone."""
-    from conductor.composer import by_policy
+def _many(policy: Policy) -> Episode:
+    """The start of a composition over many Players, which hand on 97 types in a ring; every seventh is a source."""
     from conductor.context import ComposeContext
-    from conductor.core import WEIGHTS
     from conductor.draft import Typing
     from conductor.episode import Episode, Table
-    from conductor.policy import STATE, Policy
     from conductor.retrieval import Catalogue
     from symphony.types.players import FunctionSpec
     from symphony.types.port_types import TypeLattice
@@ -90,16 +91,26 @@ def decide(name: str) -> Row:
         unit: np.ndarray[Any, np.dtype[np.float32]] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit
 
-    policy = Policy.load(WEIGHTS)
     catalogue = Catalogue(
         [replace(f, inputs={}) if n % 7 == 0 else f for n, f in enumerate(functions)], embed
     )
     assert catalogue.means is not None
     reduced = policy.project(catalogue.means)
     table = Table(catalogue, Typing(TypeLattice()), reduced)
-    table.learned = keys = policy.learned_keys(reduced)
-    episode = Episode(table, PROMPTS[0], embed, ComposeContext())
-    choose = by_policy(policy)
+    table.learned = policy.learned_keys(reduced)
+    return Episode(table, PROMPTS[0], embed, ComposeContext())
+
+
+def decide(name: str) -> Row:
+    """One choice among many Players: masks, facts and network; the peer is the network alone."""
+    from conductor.composer import by_policy
+    from conductor.core import WEIGHTS
+    from conductor.policy import STATE, Policy
+
+    policy = Policy.load(WEIGHTS)
+    episode, choose = _many(policy), by_policy(policy)
+    keys = episode.table.learned
+    assert keys is not None
     state = np.zeros(STATE, dtype=np.float32)
 
     def ours() -> float:
@@ -112,8 +123,33 @@ def decide(name: str) -> Row:
             / IN_A_ROW
         )
 
-    how = f"{len(functions)} Players, {len(episode.candidates())} of them candidates; {IN_A_ROW} decisions of one state"
+    how = (
+        f"{MANY} Players, {len(episode.candidates())} of them candidates; {IN_A_ROW} decisions of one state; what holds"
+        " for a whole composition was reckoned before, and the steps to each Player are `conductor.plan`"
+    )
     return compare(name, ours, "the network alone", theirs, unit="ms", scale=1e3, how=how)
 
 
-ROWS: dict[str, Callable[[str], Row]] = {"conductor.compose": compose, "conductor.decide": decide}
+def plan(name: str) -> Row:
+    """The cheapest steps to each of many Players, which are found anew with every node that is added."""
+    from conductor.core import WEIGHTS
+    from conductor.policy import Policy
+    from conductor.search import cheapest_plans
+
+    episode = _many(Policy.load(WEIGHTS))
+    table, costs = episode.table, [3.0 - likeness for likeness in episode.likeness]
+
+    def ours() -> float:
+        return seconds(
+            lambda: cheapest_plans(table.functions, table.index, episode.draft, costs, lambda _: True)
+        )
+
+    how = f"{MANY} Players, all of them within reach, the search over their types alone"
+    return compare(name, ours, "none", None, unit="ms", scale=1e3, how=how)
+
+
+ROWS: dict[str, Callable[[str], Row]] = {
+    "conductor.compose": compose,
+    "conductor.decide": decide,
+    "conductor.plan": plan,
+}
