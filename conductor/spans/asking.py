@@ -10,7 +10,7 @@ import numpy as np
 
 from conductor.encoder.runtime import EncoderMissing, TokenReader
 from conductor.gloss import language_of
-from conductor.params.fill import Filled, checked, is_count, is_plain_text
+from conductor.params.fill import Filled, checked, is_unknown
 from conductor.params.mentions import Mention
 from conductor.spans.reader import Asked, Page, Read, SpanReader, question_text
 from symphony.types.players import FunctionSpec, ParamSpec
@@ -64,7 +64,7 @@ class Asking:
             for name, param in spec.params.items()
             if name not in filled.params
             and (name in filled.missing or not only_needed)
-            and _is_open(name, param, filled, self.prompt)
+            and _is_open(name, param, filled, mentions)
         ]
         if not wanted:
             return
@@ -119,12 +119,9 @@ def _quoted(read: Read, mentions: Sequence[Mention]) -> Mention | None:
     return next(within, None)
 
 
-def _is_open(name: str, param: ParamSpec, filled: Filled, prompt: str) -> bool:
-    """Whether words of a prompt may be the value of a parameter that has none."""
-    if param.choices:
+def _is_open(name: str, param: ParamSpec, filled: Filled, mentions: Sequence[Mention]) -> bool:
+    """Whether the prompt may hold the value of a parameter that has none: words, or a number that nothing took."""
+    if not is_unknown(name, param):
         return False
-    if param.type == "string":
-        return name in filled.missing or is_plain_text(name, param)
-    if param.type in ("integer", "number"):
-        return not is_count(name, param) and any(letter.isdigit() for letter in prompt)
-    return False
+    numbers = (m for m in mentions if m.kind in ("count", "number") and m not in filled.used)
+    return param.type == "string" or next(numbers, None) is not None
