@@ -53,6 +53,14 @@ describe('the details of a step', () => {
       expect(screen.getByText(name).nextElementSibling?.textContent).toBe(fact)
   })
 
+  it('say what the step says last only while it runs', () => {
+    show({ note: 'testing.py', status: 'running' })
+    expect(screen.queryByText('testing.py')).not.toBeNull()
+    cleanup()
+    show({ note: 'testing.py' })
+    expect(screen.queryByText('testing.py')).toBeNull()
+  })
+
   it('say nothing of what is not known', () => {
     show({ queue_seconds: 0.001, cpu_seconds: null })
     expect(document.querySelector('dl')).toBeNull()

@@ -92,7 +92,7 @@ export function NodeDetails({ props }: ElementOf<'NodeDetails'>) {
       </div>
       <NodeFacts node={node} />
       {node.waits_for && <p className="first-letter:uppercase">{node.waits_for}</p>}
-      {node.note && <p className="text-muted">{node.note}</p>}
+      {node.note && node.status === 'running' && <p className="text-muted">{node.note}</p>}
       {node.progress !== null && node.status === 'running' && (
         <div
           role="progressbar"

@@ -67,12 +67,12 @@ export const PlayerNode = memo(function PlayerNode({ data, selected }: NodeProps
   const isFar = useStore(({ transform }) => transform[2] < FAR)
   const lasted = live && live.started !== null && live.ended !== null ? live.ended - live.started : null
   const waitsFor = live?.waits_for ?? ''
-  const detail = waitsFor || (live?.note && state === 'running' ? live.note : node.id)
+  const detail = waitsFor || (live?.note && state === 'running' ? live.note : (node.text ?? node.id))
   return (
     <div
       data-node={node.id}
       data-state={state}
-      title={node.problem ?? (waitsFor ? `${node.id} ${waitsFor}` : node.player)}
+      title={node.problem ?? (waitsFor ? `${node.id} ${waitsFor}` : (node.text ?? node.player))}
       className={cn(
         'h-full rounded-lg border bg-surface text-foreground shadow-soft transition-colors',
         frame,
