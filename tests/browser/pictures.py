@@ -89,6 +89,7 @@ def main(target: Path) -> None:
         with _opened(Path(folder), project) as page:
             camera = Camera(page, target, project)
             page.get_by_role("textbox", name="Prompt").fill(SHOWCASE)
+            expect(page.get_by_role("heading", name="Try one of these")).to_be_visible()
             camera.take("prompt")
             page.get_by_role("button", name="Compose").click()
             expect(page.locator("[data-node]").first).to_be_visible()
