@@ -161,8 +161,10 @@ class Episode:
         self._rank()
         self.draft = Draft(table.typing, frozenset(content_words(prompt)))
         self._filled: dict[int, Filled] = {}
+        self._projected: tuple[Any, Array] | None = None
         self.asking = table.spans.about(prompt) if table.spans is not None else None
         self._coverage: Array | None = None
+        self._coverage_range: tuple[float, float, float] | None = None
         self._open_evidence: Array | None = None
         self._scope = Scope(prompt, prompt, self.mentions, context.project, self.now, context.preferences)
         self.plans = self._plan()
@@ -184,6 +186,8 @@ class Episode:
         order = retrieved[np.argsort(-self.overall[retrieved], kind="stable")]
         self.retrieved: list[int] = [int(i) for i in order[:MOST_CANDIDATES]]
         self._facts: Facts | None = None
+        self._nearest = float(self.whole.max(initial=0.0)), float(self.clause_best.max(initial=0.0))
+        self._playable = int(np.count_nonzero(self.usable))
 
     def pass_over(self, clauses: Collection[int]) -> None:
         """Leaves out parts that cannot be served: nothing is added for their sake, and what they mention is theirs."""
@@ -228,7 +232,7 @@ class Episode:
 
     def _changed(self) -> None:
         """Plans anew, and forgets what was derived from the graph."""
-        self._coverage = self._open_evidence = None
+        self._coverage = self._coverage_range = self._open_evidence = None
         self.plans = self._plan()
 
     def _plan(self) -> Plans:
@@ -382,6 +386,14 @@ class Episode:
             self._coverage = self._covered()
         return self._coverage
 
+    def coverage_range(self) -> tuple[float, float, float]:
+        """Mean, least and most of the coverage; all 1 where there are no clauses."""
+        if self._coverage_range is None:
+            coverage = self.coverage()
+            found = (coverage.mean(), coverage.min(), coverage.max()) if len(coverage) else (1.0, 1.0, 1.0)
+            self._coverage_range = float(found[0]), float(found[1]), float(found[2])
+        return self._coverage_range
+
     def _covered(self) -> Array:
         if not self.draft.nodes:
             return np.zeros(len(self.by_clause), dtype=np.float32)
@@ -427,7 +439,9 @@ class Episode:
         state = np.zeros(STATE, dtype=np.float32)
         coverage = self.coverage()
         if self.vectors is not None and self.table.reduced is not None:
-            state[:128] = project_vectors(self.vectors[:1])[0]
+            if self._projected is None or self._projected[0] != project_vectors:
+                self._projected = project_vectors, project_vectors(self.vectors[:1])[0]
+            state[:128] = self._projected[1]
             open_part = self.vectors[1:] if len(self.vectors) > 1 else self.vectors
             weights = (1.0 - coverage)[:, None]
             if weights.sum() > 0.05:
@@ -439,10 +453,10 @@ class Episode:
         facts = state[384:]
         nodes = self.draft.nodes
         facts[0], facts[1] = len(nodes) / 6.0, sum(n.chosen for n in nodes) / 6.0
-        facts[2:5] = coverage.mean(), coverage.min(), coverage.max()
+        facts[2:5] = self.coverage_range()
         facts[5], facts[6] = len(self.by_clause) / 6.0, len(self.mentions) / 6.0
         facts[7], facts[8] = len(self.draft.leaves()) / 3.0, float(bool(nodes))
-        facts[9], facts[10] = float(self.whole.max(initial=0.0)), float(self.clause_best.max(initial=0.0))
+        facts[9:11] = self._nearest
         facts[11] = sum(n.spec.seconds for n in nodes) / 30.0
         facts[12] = sum(n.spec.memory for n in nodes) / (8 << 30)
         for leaf in self.draft.leaves():
@@ -456,6 +470,6 @@ class Episode:
             facts[80], facts[81] = 1.0, float(project.is_git)
             for language in project.languages:
                 facts[88 + zlib.crc32(language.lower().encode()) % 24] = 1.0
-        describe(facts, nodes, int(np.count_nonzero(self.usable)), self.context)
+        describe(facts, nodes, self._playable, self.context)
         facts[112 : 112 + min(8, len(coverage))] = coverage[:8]
         return state

@@ -142,8 +142,7 @@ class Facts:
         facts = np.zeros(MATCH, dtype=np.float32)
         coverage = episode.coverage()
         facts[31] = 1.0
-        facts[0] = coverage.mean() if len(coverage) else 1.0
-        facts[1] = coverage.min() if len(coverage) else 1.0
+        facts[0:2] = episode.coverage_range()[:2]
         facts[2] = len(episode.draft.nodes) / 6.0
         facts[3] = float(bool(episode.draft.nodes))
         if len(candidates):
