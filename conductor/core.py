@@ -156,6 +156,7 @@ class Conductor:
         8,000 characters.
         """
         from conductor import composer
+        from conductor.each import unmet
         from conductor.episode import Episode
         from conductor.guards import guards_in, put, without_guards
         from conductor.twins import repeat
@@ -183,13 +184,14 @@ class Conductor:
             repeated = repeat(episode, made.melody, made.explanations)
             made.missing = [m for m in made.missing if not any(words in m for words in repeated)]
             made.missing += put(guards, episode, made.melody, made.explanations)
+            made.missing += unmet(prompt, episode)
             made.melody["description"] = prompt[:500]
         return self._signed(made, seen, policy)
 
     def _for_each(self, prompt: str, context: ComposeContext) -> Composition | None:
         """The composition of a prompt that asks for something for each of several things; None for others."""
         from conductor import composer
-        from conductor.each import each_in, joined, wish, with_stand_in
+        from conductor.each import each_in, focus, joined, wish, with_stand_in
         from conductor.episode import Episode
         from conductor.guards import guards_in
 
@@ -201,6 +203,7 @@ class Conductor:
         policy = self._policy if table.learned is not None and embed is not None else None
         finding = Episode(table, wish(each), embed, context)
         acting = Episode(table, each.action, embed, with_stand_in(context, each))
+        focus(acting, each)
         seen: list[Seen] = []
         made = composer.compose(acting, composer.chooser_of(policy, seen.append), judge, policy, seconds)
         whole = joined(each, finding, acting, made)

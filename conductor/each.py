@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from conductor.context import ComposeContext, Composition, ProjectFacts
 from conductor.document import melody_name, node_entry
 from conductor.draft import DraftNode, gathers, required_inputs
@@ -78,7 +80,7 @@ def each_in(prompt: str) -> Each | None:
     items = match.group("items").strip()
     if _PRONOUN.search(items):
         return None  # the action has begun without a comma, and nobody knows where
-    kind = _kind(glossed(items, language))
+    kind = _kind(items, language)
     if not kind or (match.re is _LAST and re.search(rf"\s{_RELATIVE}\s", items, re.I) is None):
         return None
     if match.re is _OBJECT and kind != "file":
@@ -102,12 +104,43 @@ def _with_object(action: str, stand_in: str, joint: str) -> str:
     return f"{action[:at]} {joint} {stand_in}{action[at:]}"
 
 
-def _kind(items: str) -> str:
+def _kind(items: str, language: str) -> str:
     """The kind of the things, by the last word for one before what is said about them."""
-    head = re.split(rf"\s{_RELATIVE}\s", f"{items} ", maxsplit=1, flags=re.I)[0]
-    words = [word.rstrip("s") for word in content_words(head)]
+    words = _head(items, language)
     kinds = [kind for word in words for kind, names in _KINDS.items() if word in names]
     return kinds[-1] if kinds else ""
+
+
+def _head(items: str, language: str) -> list[str]:
+    """The words for the things themselves in English, without what is said about them."""
+    head = re.split(rf"\s{_RELATIVE}\s", f"{items} ", maxsplit=1, flags=re.I)[0]
+    return [word.rstrip("s") for word in content_words(glossed(head, language))]
+
+
+def unmet(prompt: str, episode: Episode) -> list[str]:
+    """`for each X` where no step of the draft calculates by X or speaks of it: it was done once, and is told."""
+    match = _FIRST.match(prompt) or _LAST.match(prompt)
+    if match is None:
+        return []
+    start, end = match.span("items")
+    words = set(_head(match.group("items"), language_of(prompt)))
+    for node in episode.draft.nodes:
+        by = any(
+            m.kind == "columns" and m.start < end and start < m.end
+            for m in episode.filled(node.function).used
+        )
+        spoken = {word.rstrip("s") for word in episode.table.own_words(node.function)}
+        if by or words & spoken or not words:
+            return []
+    return [f"a Player that finds “{' '.join(match.group('items').split())}”, to do it for each"]
+
+
+def focus(acting: Episode, each: Each) -> None:
+    """Leaves only those Players to begin with that take the stand-in: the others would work on everything."""
+    name = each.stand_in.lower()
+    mentions = [m for m in acting.mentions if m.kind != "columns" or name not in map(str.lower, m.value)]
+    takes = [any(m.value == each.stand_in for m in acting.filled(f).used) for f in range(len(acting.usable))]
+    acting.narrow(mentions, ~acting.table.finders | np.array(takes, dtype=bool))
 
 
 def _stand_in(items: str) -> str:

@@ -195,9 +195,15 @@ class Episode:
         within = [any(a <= c.start and c.end <= b for a, b in spans) for c in self.clauses]
         self.only_details = self.only_details | np.array(within, dtype=bool)
         self.by_clause = np.where(np.array(within)[:, None], UNASKED * self.by_clause, self.by_clause)
-        self.mentions = [m for m in self.mentions if not any(a <= m.start < b for a, b in spans)]
-        self._scope = replace(self._scope, mentions=self.mentions)
         self.evidence, self.evidence_clause = self._reading.evidence_outside(spans)
+        rest = [m for m in self.mentions if not any(a <= m.start < b for a, b in spans)]
+        self.narrow(rest, self.usable)
+
+    def narrow(self, mentions: Sequence[Mention], usable: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
+        """Goes on with these mentions alone, and with those of the Players that are marked."""
+        self.mentions = list(mentions)
+        self._scope = replace(self._scope, mentions=self.mentions)
+        self.usable = self.usable & usable
         self._filled.clear()
         self._rank()
         self._changed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--arm", choices=ARMS, help="only this one; all without")
     parser.add_argument("--extensions", type=Path, default=EXTENSIONS, help="a folder of bundled extensions")
     parser.add_argument("--encoder", type=Path, default=ENCODER)
+    parser.add_argument(
+        "--project", type=Path, help="the folder that prompts are about whose lines name none"
+    )
+    parser.add_argument(
+        "--now", type=datetime.fromisoformat, help="the time of the prompts, as 2026-07-15T12:00"
+    )
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -49,7 +56,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     functions, lattice = bundled_players(options.extensions)
     conductor = Conductor.load(options.encoder)
     conductor.index(functions, lattice)
-    contexts = [ComposeContext(project=project_of(line.get("project"), options.file)) for line in lines]
+    usual = facts_of(options.project) if options.project is not None else None
+    contexts = [
+        ComposeContext(project=project_of(line.get("project"), options.file) or usual, now=options.now)
+        for line in lines
+    ]
     arms = (options.arm,) if options.arm else ARMS
     found: dict[str, Any] = {}
     right: dict[str, list[bool]] = {}
@@ -166,7 +177,11 @@ def project_of(given: Any, file: Path) -> ProjectFacts | None:
     if isinstance(given, dict):
         known = {k: v for k, v in given.items() if k in ProjectFacts.__slots__}
         return ProjectFacts(**known)
-    folder = file.parent / str(given)
+    return facts_of(file.parent / str(given))
+
+
+def facts_of(folder: Path) -> ProjectFacts:
+    """What the names in a folder say of it. Raises BadInput when it is none."""
     if not folder.is_dir():
         raise BadInput(
             f"The project {folder} is no folder", remedy="name one, or give its facts as an object"

@@ -120,3 +120,42 @@ def test_nothing_that_changes_the_project_is_done_for_each_unasked(conductor: Co
 
 def test_other_prompts_are_read_as_they_were() -> None:
     assert [prompt for prompt in PLAIN if each_in(prompt) is not None] == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "finding", "acting"),
+    [
+        ("for each author, list the commits of the last month", {}, {"since": "30d"}),
+        ("for each author who committed this month, show what they changed", {"since": "14d"}, {}),
+        ("pour chaque auteur, liste les commits", {}, {}),
+    ],
+)
+def test_a_player_that_takes_a_person_is_called_for_each_author(
+    conductor: Conductor, prompt: str, finding: dict[str, Any], acting: dict[str, Any]
+) -> None:
+    nodes = players(composed(conductor, prompt))
+    assert nodes["git#authors"]["params"] == finding
+    each = nodes["control#map"]["params"]
+    assert each["player"] == "symphony/git#log" and each["bind"] == {"author": "author"}
+    assert each["params"] == acting, "the person that stood for all is nobody's column"
+
+
+def test_things_that_nothing_finds_are_told(conductor: Conductor) -> None:
+    for prompt, thing in (
+        ("for each folder, count the lines of code by language", "folder"),
+        ("pour chaque dossier, compte les lignes de code", "dossier"),
+    ):
+        made = conductor.compose(prompt, CONTEXT)
+        assert [text for text in made.missing if f"“{thing}”" in text], made.missing
+    for prompt in (
+        "for each branch, show its last commit",
+        "for each region, sum the amount in data/sales.csv",
+    ):
+        assert conductor.compose(prompt, CONTEXT).missing == []
+    german = conductor.compose("für jeden Ordner die Anzahl der Dateien", CONTEXT)
+    assert german.melody is None or "control#map" not in players(german.melody), "a folder is no file"
+
+
+def test_what_is_done_for_a_file_is_told_without_its_stand_in(conductor: Conductor) -> None:
+    melody = composed(conductor, "for each file that changed this week, translate it to German")
+    assert "this file" in str(players(melody)["control#map"]["params"])

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from conductor import Conductor
 from conductor.evaluate.__main__ import main
 from conductor.evaluate.chains import f1, least_risk, mean_f1
-from conductor.evaluate.prompts import paired_difference
+from conductor.evaluate.prompts import facts_of, faults, paired_difference
 from conductor.params.values import is_one_piece, typed_value
+from symphony.errors import BadInput
 
-from .conftest import ENCODER
+from .conftest import CONTEXT, ENCODER, NOW, PROJECT
+from .judging import prompts
 
 pytest.importorskip("torch")
 
@@ -166,6 +169,7 @@ def test_prompts_counts_what_is_right_and_what_is_refused(
 ) -> None:
     (tmp_path / "app" / "src").mkdir(parents=True)
     (tmp_path / "app" / "src" / "main.py").write_text("x = 1\n", encoding="utf-8")
+    (tmp_path / "app" / ".git").mkdir()
     churn, log = "symphony/git#churn", "symphony/git#log"
     lines: list[dict[str, Any]] = [
         {"prompt": "Which files change most?", "possible": True, "project": "app", "essential": [[churn]]},
@@ -183,6 +187,28 @@ def test_prompts_counts_what_is_right_and_what_is_refused(
     written(tmp_path / "p.jsonl", [lines[0] | {"project": "nowhere"}])
     assert main([*command, "--arm", "policy"]) == 2
     assert "nowhere is no folder" in capsys.readouterr().err
+
+
+def test_prompts_over_a_folder_count_as_over_its_facts(
+    conductor: Conductor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in PROJECT.files:
+        file = tmp_path / "project" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x\n")
+    for branch in PROJECT.branches:
+        head = tmp_path / "project" / ".git" / "refs" / "heads" / branch
+        head.parent.mkdir(parents=True, exist_ok=True)
+        head.write_text("0" * 40)
+    file = Path(__file__).parent / "unseen.jsonl"
+    told = ["--project", str(tmp_path / "project"), "--now", NOW.isoformat(), "--encoder", str(ENCODER)]
+    assert main(["prompts", "--file", str(file), "--arm", "policy", *told]) == 0
+    counted = json.loads(capsys.readouterr().out)["policy"]["right"]
+    lines = prompts("unseen.jsonl")
+    right = [not faults(line, conductor.compose(line["prompt"], CONTEXT)) for line in lines]
+    assert counted == pytest.approx(sum(right) / len(lines), abs=1e-4)
+    with pytest.raises(BadInput, match="is no folder"):
+        facts_of(tmp_path / "nothing")
 
 
 def test_a_difference_of_pairs_has_an_interval() -> None:
