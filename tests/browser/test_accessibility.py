@@ -42,14 +42,14 @@ def wear(page: Page, theme: dict[str, str]) -> None:
 
 def check(page: Page, where: str, themes: tuple[dict[str, str], ...] = (DARK,)) -> None:
     """Fails with the rules that are broken, and by what: all rules in one theme, colours in the others."""
-    assert _broken(page, {"type": "tag", "values": RULES}) == [], where
+    assert broken(page, {"type": "tag", "values": RULES}) == [], where
     for theme in themes:
         wear(page, theme)
-        assert _broken(page, {"type": "rule", "values": ["color-contrast"]}) == [], (where, theme)
+        assert broken(page, {"type": "rule", "values": ["color-contrast"]}) == [], (where, theme)
     wear(page, LIGHT)
 
 
-def _broken(page: Page, rules: dict[str, object]) -> list[str]:
+def broken(page: Page, rules: dict[str, object]) -> list[str]:
     found: list[str] = page.evaluate(
         """async (rules) => {
             const { violations } = await axe.run(document, { runOnly: rules, resultTypes: ['violations'] })

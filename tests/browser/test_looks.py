@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Served
-from tests.browser.test_accessibility import AXE, check
+from tests.browser.test_accessibility import AXE, RULES, broken, check, wear
 from tests.browser.test_commands import opened
 from tests.browser.test_flows import PROMPT, VIEWS, compose, go, play
 
@@ -77,6 +77,16 @@ def test_forced_colours_still_say_what_is_chosen_and_how_far_things_are(page: Pa
     assert background(options.first) != background(options.nth(1))
     page.keyboard.press("Escape")
     page.emulate_media(**PLAIN)  # type: ignore[arg-type]
+
+
+def test_no_view_breaks_a_rule_in_forced_colours(page: Page, served: Served) -> None:
+    page.evaluate(AXE.read_text("utf-8"))
+    play(page)
+    for view in (*VIEWS, "History"):
+        page.get_by_role("link", name=view, exact=True).click()
+        expect(page.get_by_role("heading", level=1, name=view)).to_be_visible()
+        wear(page, FORCED)
+        assert broken(page, {"type": "tag", "values": RULES}) == [], view
 
 
 @pytest.mark.parametrize("theme", [PLAIN, FORCED], ids=["plain", "forced"])

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from symphony.ui.catalogue import COMPONENTS
 from symphony.ui.node import h
 from symphony.ui.page import Page
 from symphony.ui.state import PageState
 from symphony.ui.views import VIEWS, commands
 from tests.ui.fake_host import FakeHost
-from tests.ui.test_views import do, find, labels
+from tests.ui.test_views import do, find, labels, played, walk
 
 
 @pytest.fixture
@@ -91,3 +92,42 @@ async def test_the_palette_draws_nothing_that_the_catalogue_does_not_know(page: 
     assert labels(page)
     items = find(page, "Commands")[0]["props"]["items"]
     assert len({item["id"] for item in items}) == len(items) > 20
+
+
+async def test_whatever_can_be_pressed_or_chosen_in_any_view_is_a_command(page: Page) -> None:
+    await do(page, "commands", "close")
+    await played(page)
+    await do(page, "board.graph", "select", "chart")
+    for name in VIEWS:
+        await page.load(name)
+    for name in VIEWS.keys() - {"panels"}:
+        await do(page, "shell", "navigate", name)
+        known = {
+            (command.element, command.event, str(command.value)) for command in commands.commands(page.state)
+        }
+        said = {command.label for command in commands.commands(page.state)}
+        missing = []
+        for node in walk(VIEWS[name].render(page.state)):
+            kind, props, key = node["type"], node["props"], node.get("key") or ""
+            if props.get("disabled") or props.get("submit") or props.get("current"):
+                continue
+            if kind == "Button" and ":" not in key and props["label"] in said:
+                continue  # what several views offer stands once
+            if kind in ("Button", "Link"):
+                wanted = [(key, "press", "None")]
+            elif kind == "Segments":
+                wanted = [
+                    (key, "change", o["value"]) for o in props["options"] if o["value"] != props["value"]
+                ]
+            elif kind == "Switch" and not key.startswith("settings.value:"):  # each stands as its setting
+                wanted = [(key, "change", str(not props["value"]))]
+            else:
+                wanted = []
+            missing += [one for one in wanted if one not in known]
+        assert missing == [], name
+
+
+async def test_what_the_frame_answers_is_a_command_or_a_view(page: Page) -> None:
+    reached = {c.event for c in commands.commands(page.state) if c.element == "shell"}
+    # The views are commands of their own, the theme is one of the settings, and the palette is this.
+    assert set(COMPONENTS["Shell"].events) == reached | {"navigate", "theme", "commands"}
