@@ -12,7 +12,9 @@ from conductor.encoder.runtime import EncoderMissing, TokenReader
 from conductor.gloss import language_of
 from conductor.params.fill import Filled, checked, is_unknown
 from conductor.params.mentions import Mention
+from conductor.spans.cues import stem
 from conductor.spans.reader import Asked, Page, Read, SpanReader, question_text
+from conductor.words import content_words
 from symphony.types.players import FunctionSpec, ParamSpec
 
 Array = np.ndarray[Any, Any]
@@ -44,6 +46,7 @@ class Asking:
     def __init__(self, spans: Spans, prompt: str) -> None:
         self._spans, self.prompt = spans, prompt
         self._page: Page | None = None
+        self._words: frozenset[str] | None = None
         self._known: dict[tuple[str, tuple[int, int]], dict[str, Read]] = {}
 
     def complete(
@@ -63,7 +66,7 @@ class Asking:
             name
             for name, param in spec.params.items()
             if name not in filled.params
-            and (name in filled.missing or not only_needed)
+            and (name in filled.missing or (not only_needed and self._speaks_of(name, param)))
             and _is_open(name, param, filled, mentions)
         ]
         if not wanted:
@@ -82,6 +85,16 @@ class Asking:
             filled.params[name] = value
             filled.used += [quoted] if quoted is not None else []
             filled.missing = [one for one in filled.missing if one != name]
+
+    def _speaks_of(self, name: str, param: ParamSpec) -> bool:
+        """Whether a word of the prompt is one of a parameter's name or description: without one nobody means it, and
+        the encoder need not run.
+        """
+        if self._words is None:
+            self._words = frozenset(map(stem, content_words(self.prompt)))
+        return any(
+            stem(w) in self._words for w in content_words(f"{name.replace('_', ' ')} {param.description}")
+        )
 
     def _read(self, spec: FunctionSpec, clause: tuple[int, int]) -> dict[str, Read]:
         """What the reader makes of all parameters of a Player: they tell each other apart."""

@@ -38,7 +38,7 @@ class Wording:
 
     def __init__(self, text: str, places: Sequence[tuple[int, int]]) -> None:
         words = list(WORD.finditer(text))
-        self.words = [_stem(match.group()) for match in words]
+        self.words = [stem(match.group()) for match in words]
         begins = np.array([match.start() for match in words] or [0])
         self.places = np.array([a for a, _ in places], dtype=np.int64).reshape(-1)
         # A token outside of words belongs to the word before it.
@@ -65,14 +65,14 @@ def cues_of(
 
     `call` of `calls` is the call's number, `own` `[tokens]` marks what of the prompt speaks of it.
     """
-    names = [frozenset(map(_stem, content_words(name))) for name, _, _ in parameters]
+    names = [frozenset(map(stem, content_words(name))) for name, _, _ in parameters]
     after = [_follows(wording.matches(words)) for words in names]
     found = []
     for place, (name, description, kind) in enumerate(parameters):
         words = names[place]
         others = frozenset().union(*(one for k, one in enumerate(names) if k != place)) - words
-        last = frozenset(_stem(word) for word in content_words(name)[-1:])
-        told = frozenset(map(_stem, content_words(description))) - words
+        last = frozenset(stem(word) for word in content_words(name)[-1:])
+        told = frozenset(map(stem, content_words(description))) - words
         named, described = wording.matches(words), wording.matches(told)
         of_words = np.stack(
             [
@@ -126,8 +126,8 @@ def spoken_of(likeness: Array, starts: Array, relative: Array) -> list[Array]:
     return [(dealt[clause_of] == call).astype(np.float32) for call in range(calls)]
 
 
-def _stem(word: str) -> str:
-    """`cities` and `city` meet, `rates` and `rate`; no more than that is wanted here."""
+def stem(word: str) -> str:
+    """A word without its plural: `cities` and `city` meet, `rates` and `rate`; no more than that is wanted here."""
     plain = fold(word)
     if len(plain) > 4 and plain.endswith("ies"):
         return plain[:-3] + "y"

@@ -14,6 +14,9 @@ import pytest
 from conductor import Conductor
 from conductor.core import SPAN_WEIGHTS, WEIGHTS
 from conductor.encoder import Encoder
+from conductor.params.fill import Filled
+from conductor.params.mentions import Mention
+from conductor.spans.asking import Spans
 from conductor.spans.reader import Asked, Page, SpanReader, SpansInvalid, expected_shapes, question_text
 from symphony.app import doctor
 from symphony.config.home import Home
@@ -107,6 +110,60 @@ def test_what_a_pattern_found_stays(known: tuple[Conductor, Conductor]) -> None:
             if made.melody is not None
         )
         assert with_reader == without
+
+
+DEPLOY = FunctionSpec(
+    player="acme/deploy#release",
+    kind="player",
+    description="Deploys a service to an environment",
+    inputs={},
+    outputs={"deployment": "record"},
+    params={
+        "service": ParamSpec("string", "name of the service to deploy", required=True),
+        "environment": ParamSpec("string", "the environment to deploy to, such as staging", required=True),
+        "replicas": ParamSpec("integer", "number of replicas"),
+        "limit": ParamSpec("integer", "at most so many at once"),
+    },
+)
+ROLL_OUT = "roll out checkout-api to production with 3 replicas"
+
+
+def completed(prompt: str, spec: FunctionSpec, *mentions: Mention, uses: bool = False) -> Filled:
+    """What the shipped reader adds to a Player of which nothing is known yet."""
+    filled = Filled(missing=[name for name, param in spec.params.items() if param.required])
+    filled.used += mentions if uses else ()
+    asking = Spans(SpanReader.load(SPAN_WEIGHTS), Encoder(ENCODER)).about(prompt)
+    if asking is not None:
+        asking.complete(spec, filled, mentions)
+    return filled
+
+
+def test_an_optional_number_is_read_when_nothing_else_takes_it() -> None:
+    three = Mention("number", 3, ROLL_OUT.index("3"), ROLL_OUT.index("3") + 1)
+    assert completed(ROLL_OUT, DEPLOY, three).params["replicas"] == 3
+    assert "replicas" not in completed(ROLL_OUT, DEPLOY, three, uses=True).params, "it is somebody else's"
+    assert "replicas" not in completed(ROLL_OUT, DEPLOY).params, "no mention, no number"
+
+
+def test_what_is_unsure_stays_missing() -> None:
+    filled = completed("deploy something", DEPLOY)
+    assert filled.params == {} and filled.missing == ["service", "environment"]
+
+
+def test_a_path_is_no_free_text_and_quotes_are_taken_whole() -> None:
+    prompt = "book the meeting room Einstein"
+    start = prompt.index("Einstein")
+    place = Mention("path", "Einstein", start, len(prompt))
+    assert completed(prompt, ROOM).params == {"room": "Einstein"}
+    assert completed(prompt, ROOM, place).missing == ["room"]
+    quoted = Mention("text", "Einstein, second floor", start, len(prompt))
+    filled = completed(prompt, ROOM, quoted)
+    assert filled.params == {"room": "Einstein, second floor"} and filled.used == [quoted]
+
+
+def test_only_english_prompts_of_usual_length_are_read() -> None:
+    assert completed("buche bitte den Besprechungsraum Einstein für uns", ROOM).missing == ["room"]
+    assert completed("book the meeting room Einstein" + " please" * 200, ROOM).missing == ["room"]
 
 
 def stored() -> dict[str, Any]:
