@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WIDTH = 384
 """Length of a sentence vector."""
+RECENT = 8
+"""Texts whose tokens' states are kept (up to 0.8 MB each): who asks for them has just had the text embedded."""
 
 
 class EncoderMissing(EnvironmentLacks):
@@ -91,6 +93,8 @@ class Encoder:
             ) from error
         self._cache: OrderedDict[str, Vectors] = OrderedDict()
         self._capacity = cache
+        self._has_states = any(one.name == "states" for one in self._session.get_outputs())
+        self._states: OrderedDict[str, tuple[Vectors, list[tuple[int, int]]]] = OrderedDict()
         self._lock = threading.Lock()
         self.version = encoder_version(folder)
 
@@ -109,7 +113,7 @@ class Encoder:
                 if known is not None:
                     self._cache.move_to_end(text)
             if known is None:
-                known = self._run(text)
+                known = self._read(text)[0] if self._has_states else self._run(text)
                 self._remember(text, known)
             out[place] = known
         return out
@@ -126,17 +130,11 @@ class Encoder:
         Those after half of the layers, then those after all. Raises EncoderMissing when the encoder was written
         before it told them.
         """
-        import numpy as np
-
-        encoded = self._tokenizer.encode(text)
-        ids = np.array([encoded.ids], dtype=np.int64)
-        if self._lacks_states():
+        if not self._has_states:
             raise EncoderMissing("The sentence encoder tells nothing of tokens", remedy="run `make build`")
-        states: Vectors = self._session.run(["states"], {"ids": ids, "mask": np.ones_like(ids)})[0][0]
-        return states, list(encoded.offsets)
-
-    def _lacks_states(self) -> bool:
-        return all(one.name != "states" for one in self._session.get_outputs())
+        with self._lock:
+            known = self._states.get(text)
+        return self._read(text)[1] if known is None else known
 
     def _run(self, text: str) -> Vectors:
         import numpy as np
@@ -144,6 +142,20 @@ class Encoder:
         ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
         vector: Vectors = self._session.run(["vectors"], {"ids": ids, "mask": np.ones_like(ids)})[0][0]
         return vector
+
+    def _read(self, text: str) -> tuple[Vectors, tuple[Vectors, list[tuple[int, int]]]]:
+        """The vector of a text, with the states that its tokens take on the way, which are kept for a while."""
+        import numpy as np
+
+        encoded = self._tokenizer.encode(text)
+        ids = np.array([encoded.ids], dtype=np.int64)
+        vectors, states = self._session.run(["vectors", "states"], {"ids": ids, "mask": np.ones_like(ids)})
+        tokens = states[0], list(encoded.offsets)
+        with self._lock:
+            self._states[text] = tokens
+            while len(self._states) > RECENT:
+                self._states.popitem(last=False)
+        return vectors[0], tokens
 
     def _remember(self, text: str, vector: Vectors) -> None:
         with self._lock:

@@ -47,6 +47,16 @@ def test_what_becomes_of_the_tokens_makes_up_the_vector(encoder: Encoder) -> Non
     assert not np.allclose(states[:, :384], states[:, 384:], atol=0.1), "half of the layers are another thing"
 
 
+def test_the_states_that_embedding_left_are_those_of_their_text(encoder: Encoder) -> None:
+    texts = [f"close the release branch of version {n}" for n in range(12)]
+    encoder.embed(texts)
+    alone = Encoder(ENCODER)
+    for text in texts:
+        states, places = encoder.tokens(text)
+        anew, there = alone.tokens(text)
+        assert np.array_equal(states, anew) and places == there, text
+
+
 def test_long_and_odd_texts_are_embedded(encoder: Encoder) -> None:
     vectors = encoder.embed(["word " * 5000, "", "日本語のテキスト", "\x00\ufffd"])
     assert np.isfinite(vectors).all()
