@@ -178,6 +178,11 @@ _RANGE = re.compile(
 )
 _AGAINST = re.compile(r"\b(?:against|with|to|vs\.?|from|mit|zu|on|branch)\s+(?:branch\s+)?(?P<a>[\w./-]+)")
 _TAG = re.compile(r"v\d+|v?\d+\.\d+(?:\.\d+)?|HEAD(?:[~^]\d*)*|[0-9a-f]{7,40}")
+_ONE_REVISION = re.compile(
+    r"\b(?:commit|revision|tag|release)\s+(?P<a>[\w./~^-]*[\w~^])|(?<![\w.])(?P<b>HEAD[~^][~^\d]*|"
+    r"(?=[0-9a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,40})(?![\w.])"
+)
+"""`the patch of commit 3fe2a1c`, or a name that can only be one."""
 
 
 _LANGUAGE = re.compile(
@@ -308,6 +313,11 @@ def _revisions(text: str, project: ProjectFacts | None) -> list[Mention]:
         for match in _AGAINST.finditer(text):
             if is_revision(match.group("a")):
                 found.append(Mention("revision", (match.group("a"),), match.start("a"), match.end("a")))
+    if not found:
+        for match in _ONE_REVISION.finditer(text):
+            group = "a" if match.group("a") else "b"
+            if is_revision(match.group(group)):
+                found.append(Mention("revision", (match.group(group),), *match.span(group)))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from commits import Commit
 
@@ -61,6 +62,25 @@ def by_file(
         for name, entry in files.items()
     ]
     return sorted(rows, key=lambda r: (-_number(r["commits"]), -_number(r["lines_changed"]), str(r["file"])))
+
+
+def not_since(rows: Iterable[dict[str, object]], moment: str) -> list[dict[str, object]]:
+    """Rows of type git/untouched of the files that exist and last changed before `moment`, the oldest first."""
+    now, before = datetime.now(UTC), datetime.fromisoformat(moment).astimezone() if moment else None
+    found: list[dict[str, object]] = []
+    for row in rows:
+        last = datetime.fromisoformat(str(row["last_change"]))
+        if row["exists"] and (before is None or last < before):
+            found.append(
+                {
+                    "file": row["file"],
+                    "days": (now - last).days,
+                    "last_change": row["last_change"],
+                    "last_author": row["last_author"],
+                    "commits": row["commits"],
+                }
+            )
+    return sorted(found, key=lambda row: (str(row["last_change"]), str(row["file"])))
 
 
 def by_author(commits: Iterable[Commit]) -> list[dict[str, object]]:

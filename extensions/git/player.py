@@ -64,6 +64,17 @@ def diff(
 
 
 @player.function
+def show(ctx: Context, project: str, revision: str = "HEAD", path: str | None = None) -> Artifact:
+    """What one commit changed, below its author and message."""
+    repository = _with_commits(ctx, project)
+    options = ["--stat", "--patch", "--find-renames", "--no-ext-diff", "--no-textconv", "--no-show-signature"]
+    # Against its first parent, so that a merge shows what it brought.
+    whole = ["--diff-merges=first-parent", "--relative", repository.commit(revision)]
+    patch = decoded(repository.run("show", *options, *whole, *repository.where(path)))
+    return Artifact(patch, name="commit.diff", type="text/x-diff")
+
+
+@player.function
 def status(ctx: Context, project: str, untracked: bool = True) -> Rows:
     """State of the working tree."""
     repository = Repository(ctx, project)
@@ -97,6 +108,24 @@ def churn(
             _require_known(repository, path)
     if existing_only:
         rows = [row for row in rows if row["exists"]]
+    return rows[:limit]
+
+
+@player.function
+def untouched(
+    ctx: Context, project: str, age: object = "365d", path: str | None = None, limit: int | None = None
+) -> Rows:
+    """Files that nobody has changed for so long."""
+    [until] = period(None, age) or [""]
+    repository = _with_commits(ctx, project)
+    whole = _commits(repository, [], counted=True)
+    tracked = set(split(repository.run("ls-tree", "-r", "-z", "--name-only", "HEAD")))
+    rows = churning.not_since(churning.by_file(whole, tracked), until.partition("=")[2])
+    if path:
+        wanted = project_path(path)
+        rows = [row for row in rows if _is_below(str(row["file"]), wanted)]
+        if not rows:
+            _require_known(repository, path)
     return rows[:limit]
 
 
@@ -144,6 +173,15 @@ def branches(ctx: Context, project: str, remote: bool = False) -> Rows:
             behind, ahead = (int(number) for number in counts.split())
             row["ahead"], row["behind"] = ahead, behind
     return rows
+
+
+@player.function
+def tags(ctx: Context, project: str, limit: int | None = None) -> Rows:
+    """Tags with what they name, newest first."""
+    repository = Repository(ctx, project)
+    fields = f"--format={working_tree.TAG_FORMAT}"
+    found = decoded(repository.run("for-each-ref", "--sort=-creatordate", fields, "refs/tags"))
+    return working_tree.tag_rows(found)[:limit]
 
 
 @player.function

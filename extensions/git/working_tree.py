@@ -27,6 +27,22 @@ BRANCH_FORMAT = "%00".join(
     ]
 )
 
+TAG_FORMAT = "%00".join(
+    [
+        "%(refname:short)",
+        "%(if)%(*objectname)%(then)%(*objectname:short)%(else)%(objectname:short)%(end)",
+        "%(creatordate:iso-strict)",
+        "%(if)%(taggername)%(then)%(taggername)%(else)%(authorname)%(end)",
+        "%(contents:subject)",
+    ]
+)
+
+
+def tag_rows(lines: str) -> list[dict[str, object]]:
+    """Rows of type git/tag from `git for-each-ref` with TAG_FORMAT."""
+    names = ("tag", "commit", "date", "author", "subject")
+    return [dict(zip(names, line.split("\0"), strict=True)) for line in lines.splitlines()]
+
 
 def status_rows(fields: Sequence[str], prefix: str) -> list[dict[str, object]]:
     """Rows of type git/status-entry from `git status --porcelain=v2 -z`; paths are relative to `prefix`."""

@@ -303,3 +303,40 @@ def test_activity_leaves_no_period_out(player, repository):
         ("2024-01", 0),
         ("2024-02", 2),
     ]
+
+
+def test_one_commit_shows_its_message_and_its_patch(player, history):
+    git = player("git", history.root)
+    last = git.call("show")["change"]
+    subject = history.git("log", "-1", "--format=%s").strip()
+    assert subject in last and last.startswith(f"commit {history.git('rev-parse', 'HEAD').strip()}")
+    assert history.git("show", "--format=", "HEAD").strip() in last
+    before = git.call("show", {"revision": "HEAD~1"})["change"]
+    assert history.git("log", "-1", "--format=%s", "HEAD~1").strip() in before and before != last
+
+
+def test_tags_newest_first(player, history):
+    git = player("git", history.root)
+    assert git.call("tags")["tags"] == []
+    history.git("tag", "v1", "HEAD~3")
+    history.git("tag", "-a", "v2", "-m", "The second", "HEAD~1")
+    rows = git.call("tags")["tags"]
+    assert [row["tag"] for row in rows] == ["v2", "v1"]
+    assert rows[0]["subject"] == "The second"
+    for row, revision in zip(rows, ("HEAD~1", "HEAD~3"), strict=True):
+        assert history.git("rev-parse", revision).startswith(row["commit"])
+    assert len(git.call("tags", {"limit": 1})["tags"]) == 1
+
+
+def test_what_nobody_touched_is_told_oldest_first(player, history):
+    git = player("git", history.root)
+    tracked = set(history.git("ls-files", "-z").split("\0")) - {""}
+    rows = git.call("untouched", {"age": "1d"})["files"]
+    assert {row["file"] for row in rows} == tracked
+    assert [row["last_change"] for row in rows] == sorted(row["last_change"] for row in rows)
+    for row in rows[:3]:
+        assert history.git("log", "-1", "--format=%an", "--", row["file"]).strip() == row["last_author"]
+    middle = rows[len(rows) // 2]["last_change"][:10]
+    since = {row["file"] for row in git.call("untouched", {"age": middle})["files"]}
+    assert since == {row["file"] for row in rows if row["last_change"][:10] <= middle}
+    assert git.call("untouched", {"age": "9000d"})["files"] == []
