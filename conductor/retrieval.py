@@ -15,7 +15,7 @@ import numpy as np
 from conductor.encoder.runtime import WIDTH
 from conductor.lexical import LexicalIndex
 from conductor.params.mentions import plain_request
-from conductor.words import content_words, fold
+from conductor.words import content_words, denies, fold
 from symphony.types.players import FunctionSpec
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
@@ -31,6 +31,9 @@ FIRST_OFFERS = 256
 """So many texts of Players that are only offered are embedded with the others: the registry that ships is no larger."""
 AT_ONCE = 1_000
 """Texts that are embedded between two writes of the kept vectors, where nobody waits for them."""
+
+DENIED = 0.15
+"""What a text that says `nobody` or `not` loses against one that does not: to the encoder both mean nearly the same."""
 
 BEST, MEAN, LEXICAL = 0.75, 0.25, 0.30
 """Weights of the best text, the mean of the best three, and the likeness of words, in a score."""
@@ -68,6 +71,7 @@ class Catalogue:
         self.functions = list(functions)
         texts = [key_texts(spec) for spec in self.functions]
         self.texts = [text for part in texts for text in part]
+        self._denied = np.array([denies(text) for text in self.texts], dtype=bool)
         counts = [len(part) for part in texts]
         self.starts = np.cumsum([0, *counts[:-1]]) if counts else np.zeros(0, dtype=np.int64)
         self.counts = np.array(counts, dtype=np.int64)
@@ -129,6 +133,8 @@ class Catalogue:
         likeness: Vectors = vectors @ self.vectors.T
         if self._open:
             likeness[:, self._open] = WORDS_ALONE * words[:, self._open]
+        said = np.array([not denies(text) for text in texts], dtype=bool)
+        likeness[np.ix_(said, self._denied)] -= DENIED
         meaning = self._pool(likeness, hidden)
         return meaning + LEXICAL * self._pool(words, hidden)
 

@@ -50,6 +50,18 @@ def is_told(text: str) -> bool:
     return _TOLD.match(text) is not None and "?" not in text
 
 
+_DENIED = re.compile(
+    r"\b(?:not|no|nobody|none|never|without|nicht|kein\w*|niemand\w*|nie|ohne|pas|jamais|personne|aucune?|sans|nadie|"
+    r"nunca|sin|ning[uú]n\w*|nowhere|nirgends|nulle)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+
+
+def denies(text: str) -> bool:
+    """Whether a text says of something that it is not: `files that nobody touched`."""
+    return _DENIED.search(text) is not None
+
+
 def word_list(name: str) -> frozenset[str]:
     """The words of a file of `lexicon/`; lines that begin with # are comments."""
     lines = (LEXICON / name).read_text(encoding="utf-8").splitlines()

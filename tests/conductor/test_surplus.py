@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conductor import Conductor
+from conductor.core import WEIGHTS
+from symphony.types.players import FunctionSpec
 
-from .conftest import CONTEXT
+from .conftest import CONTEXT, bundled, conductor_over
 
 
 def nodes_of(conductor: Conductor, prompt: str) -> dict[str, dict[str, Any]]:
@@ -51,3 +54,20 @@ def test_what_cannot_be_served_adds_no_step(conductor: Conductor) -> None:
     made = conductor.compose("find dead code and order ten pizzas by weekday for the team", CONTEXT)
     assert made.melody and [n["player"] for n in made.melody["nodes"]] == ["symphony/code#dead_code"]
     assert "pizzas" in made.missing[0]
+
+
+def test_what_says_nobody_does_not_answer_what_says_most(cache: Path) -> None:
+    """To the encoder `files that nobody changes` is nearly `files that change`."""
+    functions, lattice = bundled()
+    left = FunctionSpec(
+        "a/left#alone",
+        "operator",
+        "Files that nobody has changed for a long time",
+        {"project": "project"},
+        {"files": "list<record>"},
+        examples=("which files have not changed most", "files that never change", "the files nobody changes"),
+    )
+    conductor = conductor_over([*functions, left], lattice, cache, WEIGHTS)
+    most = nodes_of(conductor, "which files do we change the most")
+    assert "git#churn" in most and "a/left#alone" not in most
+    assert "a/left#alone" in nodes_of(conductor, "which files does nobody ever change")
