@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import random
+
+import pytest
+
 from conductor.draft import Draft, Typing
 from conductor.search import TypeIndex, cheapest_plans
 from symphony.types.players import FunctionSpec
@@ -58,6 +63,41 @@ def test_what_stands_is_not_planned_again() -> None:
 def test_players_that_are_not_usable_are_no_steps() -> None:
     found = plans(draft_of(), frozenset((A, MERGE)))
     assert MERGE not in found.cost
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_player_is_reached_as_cheaply_as_can_be(seed: int) -> None:
+    """Against costs that are lowered until nothing changes; no step makes what two inputs of another want."""
+    dice = random.Random(seed)
+    functions, types = [], [f"z/{n}" for n in range(12)]
+    for number in range(60):
+        takes = dice.sample(types, dice.choice((0, 1, 1, 2, 3)))
+        ports = {f"in{k}": t for k, t in enumerate(takes)}
+        functions.append(player(f"f{number}", ports, {"out": dice.choice(types)}))
+    own = [dice.uniform(1.0, 4.0) for _ in functions]
+    usable = [dice.random() < 0.9 for _ in functions]
+    typing = Typing(LATTICE)
+    found = cheapest_plans(
+        functions, TypeIndex(functions, typing), Draft(typing, frozenset()), own, usable.__getitem__
+    )
+    costs = [math.inf] * len(functions)
+    for _ in functions:
+        for place, spec in enumerate(functions):
+            fed = [
+                min(
+                    (
+                        costs[p]
+                        for p, f in enumerate(functions)
+                        if wanted in f.outputs.values() and p != place
+                    ),
+                    default=math.inf,
+                )
+                for wanted in spec.inputs.values()
+            ]
+            costs[place] = own[place] + sum(fed) if usable[place] else math.inf
+    for place, spec in enumerate(functions):
+        assert found.cost.get(place, math.inf) == pytest.approx(costs[place])
+        assert len(found.feeders.get(place, spec.inputs)) == len(spec.inputs)
 
 
 def test_a_merger_takes_the_port_of_the_right_type() -> None:
