@@ -40,7 +40,7 @@ export function App() {
           className="flex shrink-0 items-center justify-center gap-2 border-b border-warning/35 bg-warning-soft px-4 py-1.5 text-sm text-warning"
         >
           <PlugZap aria-hidden className="size-4 shrink-0" /> The connection to the host is lost. Trying
-          again; until then nothing here has an effect.
+          again; until then nothing here has an effect. If Symphony was closed, start it again.
         </div>
       )}
       <div className="min-h-0 flex-1">
