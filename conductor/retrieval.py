@@ -135,6 +135,7 @@ class Catalogue:
             likeness[:, self._open] = WORDS_ALONE * words[:, self._open]
         said = np.array([not denies(text) for text in texts], dtype=bool)
         likeness[np.ix_(said, self._denied)] -= DENIED
+        words[np.ix_(said, self._denied)] -= DENIED
         meaning = self._pool(likeness, hidden)
         return meaning + LEXICAL * self._pool(words, hidden)
 
