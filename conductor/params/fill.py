@@ -19,8 +19,15 @@ from conductor.words import content_words, fold
 from symphony.types.players import FunctionSpec, ParamSpec
 
 _TARGET = re.compile(
-    r"\b(?:to|into|in|as|under|nach|als|unter|dans|vers|en|a)\s+(?:the\s+file\s+|a\s+file\s+(?:called\s+|named\s+)?|"
+    r"\b(?P<joint>to|into|in|as|under|nach|als|unter|dans|vers|en|a)\s+(?:the\s+file\s+|a\s+file\s+(?:called\s+|named\s+)?|"
     r"file\s+|die\s+datei\s+|le\s+fichier\s+|el\s+archivo\s+)?[`'\"]?$",
+    re.IGNORECASE,
+)
+_PLACING = frozenset(("in", "under", "unter", "dans", "en", "a"))
+"""What these join is a place, unless the request writes: `the dead code in src/app.py` leaves that file alone."""
+_WRITES = re.compile(
+    r"\b(?:writ|sav|stor|put|export|dump|output|creat|mak|generat|record|collect|keep|log|land|go|goes|schreib|speicher|leg|"
+    r"exportier|erstell|sammel|écri|enregistr|sauvegard|met[st]?|mettre|crée|escrib|guard|pon|crea)\w*",
     re.IGNORECASE,
 )
 _WINDOW = re.compile(
@@ -162,7 +169,7 @@ def _value(
     if param.type == "boolean":
         return _boolean(name, param, scope), None
     if param.choices:
-        return _choice(param, scope)
+        return _choice(param, spec, scope)
     if param.type in ("integer", "number"):
         return _number(name, param, scope)
     if param.type == "list":
@@ -192,13 +199,22 @@ def is_target(mention: Mention, scope: Scope) -> bool:
     if mention.kind == "folder":
         return False
     exists = scope.project is not None and mention.value in scope.project.files
-    return not exists and bool(_TARGET.search(scope.prompt[: mention.start]))
+    return not exists and _is_aimed_at(mention, scope)
+
+
+def _is_aimed_at(mention: Mention, scope: Scope) -> bool:
+    """Whether the words before a path send something there."""
+    before = scope.prompt[: mention.start]
+    joint = _TARGET.search(before)
+    return joint is not None and (
+        joint.group("joint").lower() not in _PLACING or _WRITES.search(before) is not None
+    )
 
 
 def _path(param: ParamSpec, spec: FunctionSpec, scope: Scope) -> tuple[Any, Mention | None]:
     mentions = scope.of("path", "folder")
     if spec.effects and param.required:
-        mentions = [m for m in mentions if m.kind == "path" and _TARGET.search(scope.prompt[: m.start])][-1:]
+        mentions = [m for m in mentions if m.kind == "path" and _is_aimed_at(m, scope)][-1:]
     else:
         mentions = [m for m in mentions if not is_target(m, scope)]
         text = param.description.lower()
@@ -233,17 +249,21 @@ def _flag(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     )
 
 
-def _choice(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
-    """A choice that the prompt names, first in the node's own clause."""
+def _choice(param: ParamSpec, spec: FunctionSpec, scope: Scope) -> tuple[Any, Mention | None]:
+    """A choice that the prompt names, first in the node's own clause: of several the one said of the Player's own noun,
+    as the bar in `lines added as a bar chart`.
+    """
     choices = {fold(str(choice)): choice for choice in param.choices}
     for mention in scope.of("language"):
         if mention.value in choices:
             return choices[mention.value], mention
     language = language_of(scope.prompt)
     for text in (scope.clause, scope.prompt):
-        for form in _forms(text, language):
-            if form in choices and choices[form] != param.default:
-                return choices[form], None
+        named = [f for f in _forms(text, language) if f in choices and choices[f] != param.default]
+        if named:
+            noun = re.escape(spec.player.rpartition("#")[2])
+            own = (f for f in named if re.search(rf"\b{re.escape(f)}[\s-]+{noun}", fold(text)))
+            return choices[next(own, named[0])], None
         if text == scope.clause and _is_language(param):
             break
     return None, None

@@ -209,3 +209,28 @@ def test_what_stands_on_both_sides_of_a_joint(conductor: Conductor, prompt: str,
     assert {node["player"] for node in made.melody["nodes"]} == players
     if "3.0.0" in prompt:
         assert made.melody["nodes"][0]["params"] == {"base": "3.0.0", "head": "3.1.0"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind"),
+    [("top 3 authors by lines added as a bar chart", "bar"), ("line chart of commits per month", "line")],
+)
+def test_a_kind_is_what_is_said_of_the_chart(conductor: Conductor, prompt: str, kind: str) -> None:
+    melody = conductor.compose(prompt, CONTEXT).melody
+    assert melody is not None
+    [chart] = [node for node in melody["nodes"] if node["player"] == "symphony/report#chart"]
+    assert chart["params"]["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    "prompt", ["is there dead code in src/nothere.py", "list the functions in src/nothere.py"]
+)
+def test_what_is_asked_of_a_file_is_never_written_to_it(conductor: Conductor, prompt: str) -> None:
+    """Though no file has that name: a slip of the fingers must not become a new file."""
+    melody = conductor.compose(prompt, CONTEXT).melody
+    assert melody is not None
+    assert "symphony/files#write" not in {node["player"] for node in melody["nodes"]}
+    written = conductor.compose("save the list of TODOs in open.csv", CONTEXT).melody
+    assert written is not None
+    [write] = [node for node in written["nodes"] if node["player"] == "symphony/files#write"]
+    assert write["params"]["path"] == "open.csv"
