@@ -14,7 +14,7 @@ from conductor.evaluate.month import DRAWS, power
 
 pytest.importorskip("torch")
 
-SHORT = ("--runs", "240", "--every", "60", "--levels", "60", "--worlds", "2", "--prompts", "16")
+SHORT = ("--runs", "120", "--every", "60", "--levels", "60", "--worlds", "2", "--prompts", "16")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def month() -> Any:
 def test_no_promoted_policy_loses_more_than_a_point(month: Any) -> None:
     gated = month["gated"]
     assert gated["within_a_point"] and gated["worst_promoted"] >= -0.01
-    assert gated["promoted"] + gated["refused"] == len(gated["lessons"]) == 4
+    assert gated["promoted"] + gated["refused"] == len(gated["lessons"]) == 2
     assert any(lesson["malicious"] for lesson in gated["lessons"])
     for lesson in gated["lessons"]:
         assert lesson["promoted"] or "may lose" in lesson["reason"]
@@ -40,7 +40,7 @@ def test_no_promoted_policy_loses_more_than_a_point(month: Any) -> None:
 def test_without_the_gate_everything_decides(month: Any) -> None:
     """What comes of that in a whole month stands in docs/function-quest.md."""
     ungated = month["ungated"]
-    assert ungated["refused"] == 0 and ungated["promoted"] == 4
+    assert ungated["refused"] == 0 and ungated["promoted"] == 2
     assert any("may lose" in lesson["reason"] for lesson in ungated["lessons"] if lesson["promoted"])
     assert month["shown"]["without_the_gate_the_malicious_get_through"] == (ungated["worst_promoted"] < -0.01)
 
