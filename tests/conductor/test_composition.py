@@ -85,7 +85,7 @@ def test_every_melody_is_valid_and_most_do_what_was_asked(conductor: Conductor) 
     assert share >= LEAST_RIGHT, f"{share:.2f} right; " + "\n".join(f"{k}: {v}" for k, v in wrong.items())
 
 
-@pytest.mark.parametrize("file", ["unseen", "natural_dev", "natural_sealed", "natural_last"])
+@pytest.mark.parametrize("file", ["unseen", "natural_dev", "natural_sealed", "natural_last", "natural_dev7"])
 def test_prompts_that_were_written_before_tuning_are_served_and_what_is_impossible_is_refused(
     conductor: Conductor, file: str
 ) -> None:
