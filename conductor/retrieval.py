@@ -32,7 +32,7 @@ FIRST_OFFERS = 256
 AT_ONCE = 1_000
 """Texts that are embedded between two writes of the kept vectors, where nobody waits for them."""
 
-DENIED = 0.15
+DENIED = 0.3
 """What a text that says `nobody` or `not` loses against one that does not: to the encoder both mean nearly the same."""
 
 BEST, MEAN, LEXICAL = 0.75, 0.25, 0.30
