@@ -77,6 +77,15 @@ _LIMIT_BEFORE = re.compile(
 _QUOTED = re.compile(
     r"`(?P<a>[^`]+)`|\"(?P<b>[^\"]+)\"|“(?P<c>[^”]+)”|«(?P<d>[^»]+)»|(?<!\w)'(?P<e>[^']+)'(?!\w)"
 )
+_MENTIONED = re.compile(
+    r"\b(?:the (?:word|text|term|string)|das wort|le mot|la palabra)\s+(?P<one>[\w-]{3,}(?:\.\w+)*)|"
+    r"\b(?:mention(?:s|ing|ed)?|erwähn\w+|mentionn\w+|mencion\w+)\s+(?:(?:the|an?|die|den|das|les?|la|el|los)\s+)?"
+    r"(?!(?:word|text|term|string|any|all|that|in|of|to|it|this|me|us)\b)"
+    r"(?P<some>[\w-]{3,}(?:\.\w+)*(?:\s+(?!(?:in|of|under|since|from|by|and|or|on|within|as|with|anywhere|und|unter|dans|en|et|y)\b)"
+    r"[\w-]+){0,2})",
+    re.IGNORECASE,
+)
+"""`commits that mention security`: words to look for that nobody put into quotes."""
 _AUTHOR = re.compile(
     r"\b(?:by|from|of|von|par|de|por|did|has|committed by|author(?:ed by)?|autor)\s+"
     r"(?P<v>[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*|[\w.+-]+@[\w-]+\.[\w.]+)"
@@ -98,23 +107,27 @@ _COLUMNS = re.compile(
     re.IGNORECASE,
 )
 _COMPARED = re.compile(
-    r"\b(?P<column>[a-z_][\w]*)\s*(?:is|are|of|ist)?\s*(?P<op>==|!=|>=|<=|>|<|over|above|more than|greater than|"
+    r"\b(?!(?:with|having|have|has|that|who|which|of|for|mit|haben|avec|ayant|con|de)\b)"
+    r"(?P<column>[a-z_][\w]*)\s*(?:is|are|of|ist)?\s*(?P<op>==|!=|>=|<=|>|<|over|above|more than|greater than|"
     r"at least|under|below|less than|at most|equals?|über|unter|mindestens|höchstens|größer als|kleiner als)\s*"
     r"(?P<value>\d+(?:\.\d+)?|'[^']*'|\"[^\"]*\")",
     re.IGNORECASE,
 )
 _AMOUNT = re.compile(
     r"\b(?P<op>more than|over|at least|fewer than|less than|at most|mehr als|mindestens|weniger als|"
-    r"höchstens|plus de|más de)\s+"
-    rf"(?P<value>{_NUMBER})\s+(?P<column>[a-z_]\w*)",
+    r"höchstens|plus de|más de|(?:long|larg|bigg|high)er than|(?:short|small|low)er than|(?:läng|größ|kürz)er als)\s+"
+    rf"(?P<value>{_NUMBER})\s+(?!(?:[kmg]i?b|bytes?|percent|seconds?|minutes?|hours?|days?|weeks?|months?|years?|"
+    r"sekunden|minuten|stunden|tagen?|wochen|monaten?|jahren?)\b)(?P<column>[a-z_]\w*)",
     re.IGNORECASE,
 )
 _IS = re.compile(
     r"\bwhere\s+(?:the\s+)?(?P<column>[a-z_]\w*)\s+(?:is|equals|=|==)\s+(?P<value>[\w.-]+)", re.IGNORECASE
 )
 _OPERATORS = {
-    ">": "over above,more than,greater than,über,größer als,mehr als,plus de,más de,over,above",
-    "<": "under,below,less than,fewer than,unter,kleiner als,weniger als",
+    ">": "over above,more than,greater than,über,größer als,mehr als,plus de,más de,over,above,longer than,larger than,"
+    "bigger than,higher than,länger als,größer als",
+    "<": "under,below,less than,fewer than,unter,kleiner als,weniger als,shorter than,smaller than,lower than,"
+    "kürzer als",
     ">=": "at least,mindestens",
     "<=": "at most,höchstens",
     "==": "equal,equals",
@@ -252,7 +265,7 @@ def _blank(text: str, spans: Sequence[tuple[int, int]]) -> str:
 
 
 def _quoted(prompt: str, project: ProjectFacts | None) -> list[Mention]:
-    """Quoted text that is no path of the project (those are mentions of paths)."""
+    """Quoted text that is no path of the project (those are mentions of paths), or else what is to be mentioned."""
     found = []
     for match in _QUOTED.finditer(prompt):
         value = next(v for v in match.groups() if v is not None)
@@ -263,7 +276,10 @@ def _quoted(prompt: str, project: ProjectFacts | None) -> list[Mention]:
         found.append(Mention("text", value, match.start(), match.end()))
         if is_command:
             found.append(Mention("command", value, match.start(), match.end()))
-    return found
+    return found or [
+        Mention("text", m.group(m.lastgroup or 0), *m.span(m.lastgroup or 0))
+        for m in _MENTIONED.finditer(prompt)
+    ]
 
 
 def _counts(text: str) -> list[Mention]:

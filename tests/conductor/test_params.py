@@ -278,3 +278,46 @@ def test_a_folder_is_known_by_its_bare_name_and_by_there() -> None:
 def test_a_choice_may_be_said_in_the_plural() -> None:
     by = ParamSpec("string", "the periods", default="month", choices=("day", "month", "weekday"))
     assert filled("on which weekdays do we commit", by=by) == {"by": "weekday"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("functions longer than 50 lines", "lines > 50"),
+        ("those shorter than three lines", "lines < 3"),
+        ("files with more than 300 lines", "lines > 300"),
+        ("authors with at least 20 commits", "commits >= 20"),
+        ("files larger than 2 MB", None),
+        ("branches older than 2 years", None),
+    ],
+)
+def test_a_condition_names_a_column_and_no_joint_or_unit(prompt: str, expected: str | None) -> None:
+    assert filled(prompt, where=WHERE) == ({} if expected is None else {"where": expected})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("commits that mention security", "security"),
+        ("which commits mention the login bug since March", "login bug"),
+        ("search the word deprecated anywhere", "deprecated"),
+        ("commits that mention 'race condition'", "race condition"),
+        ("who mentioned me", None),
+    ],
+)
+def test_what_is_mentioned_is_looked_for(prompt: str, expected: str | None) -> None:
+    assert filled(prompt, query=QUERY) == ({} if expected is None else {"query": expected})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("what did commit 3fe2a1c change", "3fe2a1c"),
+        ("git show 9f8e7d6c", "9f8e7d6c"),
+        ("the patch of HEAD~2", "HEAD~2"),
+        ("find the word decade in src", None),
+    ],
+)
+def test_a_commit_is_named_by_its_hash(prompt: str, expected: str | None) -> None:
+    revision = ParamSpec("string", "the commit: a revision, branch, tag or hash", default="HEAD")
+    assert filled(prompt, revision=revision) == ({} if expected is None else {"revision": expected})
