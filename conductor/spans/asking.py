@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from conductor.encoder.runtime import EncoderMissing, TokenReader
+from conductor.encoder.runtime import TokenReader
 from conductor.gloss import language_of
 from conductor.params.fill import Filled, checked, is_unknown
 from conductor.params.mentions import Mention
 from conductor.spans.cues import stem
 from conductor.spans.reader import Asked, Page, Read, SpanReader, question_text
 from conductor.words import content_words
+from symphony.errors import SymphonyError
 from symphony.types.players import FunctionSpec, ParamSpec
 
 Array = np.ndarray[Any, Any]
@@ -111,7 +112,7 @@ class Asking:
             texts = [question_text(words, param.description) for words, param in named]
             does = f"{spec.function.replace('_', ' ')}: {spec.description}"
             vectors = self._spans.encoder.embed([*texts, does])
-        except EncoderMissing:
+        except SymphonyError:
             return {}
         asked = [
             Asked(words, param.description, _KINDS.get(param.type, "str"), param.required, vector)

@@ -77,6 +77,11 @@ class PooledEncoder:
         with self._hold() as encoder:
             return encoder.embed_all(texts)
 
+    def tokens(self, text: str) -> tuple[Vectors, list[tuple[int, int]]]:
+        """As `Encoder.tokens`."""
+        with self._hold() as encoder:
+            return encoder.tokens(text)
+
     def _hold(self) -> AbstractContextManager[Encoder]:
         try:
             return self._pool.hold_model(ENCODER)
@@ -99,6 +104,7 @@ class _LoadedEncoder:
         self._before = _resident()
         self._encoder = Encoder(folder)
         self.embed, self.embed_all = self._encoder.embed, self._encoder.embed_all
+        self.tokens = self._encoder.tokens
 
     def warm(self) -> None:
         """The first sentence allocates what all others use."""

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from conductor import Conductor
+from conductor.core import SPAN_WEIGHTS, read_spans
+from conductor.params.fill import Filled
 from symphony.app.local_models import ENCODER, LocalModels
 from symphony.app.paths import encoder_files
 from symphony.errors import NotFound, SymphonyError
+from symphony.types.players import FunctionSpec, ParamSpec
 from tests.pit.theatre import Theatre
 
 
@@ -96,6 +99,24 @@ def test_the_sentence_encoder_embeds_the_same_after_it_was_unloaded(theatre: The
     with theatre.runtime.hold_model("other"):
         assert theatre.runtime.model_states()[ENCODER]["state"] == "unloaded"
     assert (encoder.embed(["find dead code"]) == before).all()
+
+
+def test_the_span_reader_reads_through_the_pooled_encoder(theatre: Theatre) -> None:
+    encoder = LocalModels(theatre.runtime, idle=600.0).encoder(encoder_files())
+    spans = read_spans(encoder, SPAN_WEIGHTS)
+    assert spans is not None
+    asking = spans.about("book the meeting room Einstein")
+    assert asking is not None
+    room = ParamSpec("string", "name of the room", required=True)
+    filled = Filled(missing=["room"])
+    asking.complete(
+        FunctionSpec(
+            "acme/office#book", "player", "Books a meeting room of the office", {}, {}, {"room": room}
+        ),
+        filled,
+        (),
+    )
+    assert filled.params == {"room": "Einstein"} and not filled.missing
 
 
 def test_without_a_readable_encoder_the_conductor_plans_with_less(theatre: Theatre, tmp_path: Path) -> None:
