@@ -128,11 +128,12 @@ $(STAMPS)/mcp: tests/mcp/package-lock.json $(wildcard tests/mcp/servers/*/*) $(S
 print-test-packages:
 	@echo $(TEST_PACKAGES)
 
+# grep reads to the end: with -q it would end first, ldconfig by SIGPIPE, and that be taken for a lack.
 .PHONY: system-packages
 system-packages:
 	@missing=""; for program in git chromium Xvfb xauth; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	for library in libxcb-cursor.so.0 libxkbcommon-x11.so.0 libxcb-icccm.so.4 libxcb-keysyms.so.1 libEGL.so.1; do \
-		ldconfig -p | grep -q "$$library" || missing="$$missing $$library"; done; \
+		ldconfig -p | grep "$$library" >/dev/null || missing="$$missing $$library"; done; \
 	if [ -n "$$missing" ]; then \
 		echo "the tests lack:$$missing; install them with: apt-get install -y --no-install-recommends $(TEST_PACKAGES)" >&2; exit 3; fi
 

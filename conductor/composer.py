@@ -11,10 +11,12 @@ import numpy as np
 
 from conductor import grounds
 from conductor.assignment import coarse_of
+from conductor.columns import fit_columns
 from conductor.context import Composition
 from conductor.delivery import Undelivered, undelivered
 from conductor.document import melody_of
 from conductor.episode import Episode
+from conductor.gloss import language_of
 from conductor.learning.seen import Seen, Watch
 from conductor.policy import Policy
 from conductor.question import question_of
@@ -145,6 +147,10 @@ def compose(
         return Composition(False, missing=wanted)
     melody, explanations, predicted = melody_of(episode, seconds)
     missing, extensions = _half(episode, judgement)
+    catalogue = {node.spec.player: node.spec for node in episode.draft.nodes}
+    unknown, gone = fit_columns(melody, catalogue, language_of(episode.prompt))
+    missing += unknown
+    explanations = [one for one in explanations if one["node"] not in gone]
     for text in missing:
         explanations.append({"node": "", "why": f"left out, what is missing is {text}", "confidence": 0.5})
     made = Composition(True, melody, explanations, predicted, missing, extensions, decisions)

@@ -171,12 +171,16 @@ def bundled_players(folder: Path) -> tuple[list[FunctionSpec], TypeLattice]:
 
 
 def project_of(given: Any, file: Path) -> ProjectFacts | None:
-    """A line's project: facts as an object, or a folder, from where the file lies if that is no whole path."""
+    """A line's project: facts as an object, or a folder, from where the file lies if that is no whole path.
+
+    It counts as a git repository unless an object says that it is none: a folder that lies beside such lines, in a
+    repository itself, cannot have a `.git`.
+    """
     if given is None:
         return None
     if isinstance(given, dict):
         known = {k: v for k, v in given.items() if k in ProjectFacts.__slots__}
-        return ProjectFacts(**known)
+        return ProjectFacts(**{"is_git": True, **known})
     return facts_of(file.parent / str(given))
 
 
@@ -197,4 +201,4 @@ def facts_of(folder: Path) -> ProjectFacts:
     languages = {n: endings.count(e) for n, e in LANGUAGES.items() if e in endings}
     heads = folder / ".git" / "refs" / "heads"
     branches = tuple(h.relative_to(heads).as_posix() for h in sorted(heads.rglob("*")) if h.is_file())
-    return ProjectFacts(str(folder), (folder / ".git").exists(), languages, tuple(files), branches)
+    return ProjectFacts(str(folder), True, languages, tuple(files), branches)

@@ -49,7 +49,7 @@ def _implied(mentions: Sequence[Mention], tables: Tables) -> Mention | None:
         return None
     names = [str(m.value) for m in measures]
     names += [str(v) for m in mentions if m.kind == "columns" for v in m.value]
-    having = [path for path, columns in tables.items() if all(_best(n, columns)[0] for n in names)]
+    having = [path for path, columns in tables.items() if all(best(n, columns)[0] for n in names)]
     if not having:
         return None
     having.sort(key=lambda path: (path.count("/"), len(path), path))
@@ -60,23 +60,23 @@ def _implied(mentions: Sequence[Mention], tables: Tables) -> Mention | None:
 
 def _resolved(mention: Mention, columns: Sequence[str]) -> Mention:
     if mention.kind == "measure":
-        name, others = _best(str(mention.value), columns)
+        name, others = best(str(mention.value), columns)
         return replace(mention, value=name or mention.value, others=others)
     if mention.kind == "columns":
-        pairs = [_best(str(v), columns) for v in mention.value]
+        pairs = [best(str(v), columns) for v in mention.value]
         names = tuple(name or v for (name, _), v in zip(pairs, mention.value, strict=True))
         others = pairs[0][1] if len(pairs) == 1 else ()
         return replace(mention, value=names, others=tuple((other,) for other in others))
     if mention.kind == "condition":
         said = _COLUMN.match(str(mention.value))
-        name, others = _best(said.group(), columns) if said is not None else ("", ())
+        name, others = best(said.group(), columns) if said is not None else ("", ())
         if said is not None and name:
             rest = str(mention.value)[said.end() :]
             return replace(mention, value=name + rest, others=tuple(other + rest for other in others))
     return mention
 
 
-def _best(name: str, columns: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+def best(name: str, columns: Iterable[str]) -> tuple[str, tuple[str, ...]]:
     """The column that a name stands for, and those that are as likely; empty when there is none."""
     wanted = fold(name).replace("-", "_")
     plain = {column: fold(column).replace("-", "_").replace(" ", "_") for column in columns}

@@ -61,6 +61,7 @@ _TYPES = {
     "dict[str, str]": "table of texts",
     "dict[Identifier, PortType]": "table of port types",
     "dict[PortType, list[PortType]]": "table of lists of port types",
+    "dict[PortType, list[str]]": "table of lists of texts",
     "dict[str, Annotated[str, BeforeValidator(_range)]]": "table of ranges",
     "Palette | None": "table of colours",
 }

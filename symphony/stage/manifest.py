@@ -16,7 +16,7 @@ from symphony.errors import InvalidManifest
 from symphony.stage.motif import ComponentTable, LayoutTable, ThemeTable
 from symphony.stage.permissions import parse_grant
 from symphony.types.players import PROJECT_FACTS, FunctionSpec, ParamSpec
-from symphony.types.port_types import is_port_type
+from symphony.types.port_types import element_type, is_port_type
 from symphony.types.quantities import parse_cpu, parse_duration, parse_size
 from symphony.types.versions import VersionRange, is_version
 
@@ -268,6 +268,8 @@ class FunctionTable(_Table):
     """How long it takes, before anything was measured."""
     requires: list[str] = []
     """What it can do nothing without: settings such as `model.endpoint`, or `project.git`, a project in git."""
+    keeps: list[str] = []
+    """Outputs whose rows have the columns of the input."""
     resources: FunctionResources = Field(default_factory=lambda: _ANY_RESOURCES)
     """What one call needs."""
 
@@ -277,6 +279,8 @@ class FunctionTable(_Table):
             _check(name in self.inputs, f"optional names {name!r}, which is no input")
         both = sorted(self.inputs.keys() & self.params.keys())
         _check(not both, f"{', '.join(both)} is both an input and a parameter")
+        for name in self.keeps:
+            _check(name in self.outputs, f"keeps names {name!r}, which is no output")
         unknown = [key for key in self.requires if key.startswith("project.") and key not in PROJECT_FACTS]
         known = ", ".join(PROJECT_FACTS)
         _check(not unknown, f"requires names {', '.join(unknown)}; of a project it may require {known}")
@@ -351,6 +355,8 @@ class Manifest(_Table):
     """Who it is and how it starts."""
     types: dict[PortType, list[PortType]] = {}
     """Port types of its own, each with the types that it is a kind of."""
+    columns: dict[PortType, list[str]] = {}
+    """The columns of the rows of its own types, so that a Melody names them rightly."""
     function_tables: list[FunctionTable] = Field(default=[], alias="functions")
     """Its functions, each a Player."""
     mcp: McpTable | None = None
@@ -463,6 +469,12 @@ class Manifest(_Table):
             memory=function.resources.memory,
             gpu=function.resources.gpu,
             requires=tuple(function.requires),
+            columns={
+                port: tuple(self.columns[element])
+                for port, kind in function.outputs.items()
+                if (element := element_type(kind)) in self.columns
+            },
+            keeps=frozenset(function.keeps),
         )
 
 

@@ -54,6 +54,10 @@ class FunctionSpec:
     """False when the extension is known only from the registry, or is disabled, or lacks what it requires."""
     requires: tuple[str, ...] = ()
     """Settings of the host, and `PROJECT_FACTS`, without which it can do nothing."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The columns of its rows, by output, where its manifest tells them."""
+    keeps: frozenset[str] = frozenset()
+    """Outputs whose rows have the columns of its input."""
 
     @property
     def extension(self) -> str:

@@ -315,16 +315,16 @@ def test_one_commit_shows_its_message_and_its_patch(player, history):
     assert history.git("log", "-1", "--format=%s", "HEAD~1").strip() in before and before != last
 
 
-def test_tags_newest_first(player, history):
-    git = player("git", history.root)
+def test_tags_newest_first(player, repository):
+    git = player("git", repository.root)
     assert git.call("tags")["tags"] == []
-    history.git("tag", "v1", "HEAD~3")
-    history.git("tag", "-a", "v2", "-m", "The second", "HEAD~1")
+    repository.git("tag", "v1", "HEAD~3")
+    repository.git("tag", "-a", "v2", "-m", "The second", "HEAD~1")
     rows = git.call("tags")["tags"]
     assert [row["tag"] for row in rows] == ["v2", "v1"]
     assert rows[0]["subject"] == "The second"
     for row, revision in zip(rows, ("HEAD~1", "HEAD~3"), strict=True):
-        assert history.git("rev-parse", revision).startswith(row["commit"])
+        assert repository.git("rev-parse", revision).startswith(row["commit"])
     assert len(git.call("tags", {"limit": 1})["tags"]) == 1
 
 
