@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -21,6 +22,8 @@ from symphony.types.runs import NodeRun, RunInfo
 log = logging.getLogger(__name__)
 
 SUMMARY = "run.json"
+UNFINISHED = "run.new"
+"""A summary that is being written; it takes the place of the one before when it is whole."""
 
 
 RECENT_RUNS = 64
@@ -63,6 +66,7 @@ class History:
         with self._lock:
             self._places = {}
             self.unreadable.clear()
+            self._sweep()
             for path in sorted(self._folder.glob(f"*/{SUMMARY}")):
                 try:
                     record = _read(path)
@@ -79,8 +83,14 @@ class History:
             for run in list(self._newest(RECENT_RUNS))[::-1]:
                 self._load(run)
 
+    def _sweep(self) -> None:
+        """Takes away what a host that was killed had half written; a run that has nothing else never began."""
+        for half in self._folder.glob(f"*/{UNFINISHED}"):
+            with contextlib.suppress(OSError):
+                half.unlink()
+                half.parent.rmdir()  # refused while it holds anything
+
     def _interrupt(self, record: RunRecord, path: Path) -> None:
-        path.with_suffix(".new").unlink(missing_ok=True)
         record.info.status = "interrupted"
         for node in record.info.nodes:
             if node.status in ("running", "ready", "waiting"):
@@ -250,7 +260,7 @@ class History:
 
     def _write(self, record: RunRecord, *, durable: bool = False) -> None:
         path = self.folder(record.info.id) / SUMMARY
-        temporary = path.with_suffix(".new")
+        temporary = path.with_name(UNFINISHED)
         with temporary.open("w", encoding="utf-8") as file:
             file.write(record.to_text())
             if durable:

@@ -36,3 +36,22 @@ async def test_half_written_files_and_stages_of_rehearsals_go(home: Path) -> Non
         assert not list(home.glob(".usage.json.*"))
         assert (home / "mine.txt").exists() and (home / ".hidden").exists()
         assert [stage.name for stage in stages.iterdir()] == [f"{os.getpid()}-abc"]
+
+
+async def test_a_summary_that_was_being_written_goes_and_its_run_stays(home: Path, tmp_path: Path) -> None:
+    place = Home(home).create()
+    melody = {
+        "format": "symphony.melody/1",
+        "name": "m",
+        "nodes": [{"id": "files", "kind": "operator", "player": "symphony/files#list"}],
+        "edges": [],
+    }
+    async with hosted(home, project=tmp_path) as host:
+        run = (await host.execute_melody(melody, project=str(tmp_path)))["run"]
+        await host.services.engine.ended(run)
+    (place.runs / run / "run.new").write_text("{")
+    (place.runs / "never-begun").mkdir()
+    (place.runs / "never-begun" / "run.new").write_text("{")
+    async with hosted(home) as host:
+        assert [one["id"] for one in (await host.list_runs())["runs"]] == [run]
+        assert not list(place.runs.glob("*/run.new")) and not (place.runs / "never-begun").exists()

@@ -92,7 +92,7 @@ def test_a_value_that_nobody_uses_is_not_asked_about(conductor: Conductor) -> No
 
 
 def test_there_is_never_a_second_question(conductor: Conductor) -> None:
-    prompt = "sum the amount by region in data/sales.csv. Lint helper.py. Commits since 3/4/2026"
+    prompt = "Lint helper.py. Commits since 3/4/2026"
     first = compose(conductor, prompt)
     assert first.question is not None
     second = compose(conductor, prompt, {first.question["name"]: choices(first)[1]})
