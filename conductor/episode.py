@@ -69,6 +69,13 @@ class Table:
         )
         self.step_costs = np.array([role.step_cost for role in self.roles])
         self.sources = np.array([role.is_source for role in self.roles], dtype=bool)
+        self.picky = [
+            (function, param)
+            for function, spec in enumerate(self.functions)
+            for param in spec.params.values()
+            if param.files and self.roles[function].is_source
+        ]
+        """Sources that are for files of some kinds, and the parameter that says so."""
         self.finders = np.array([role.is_source and not role.optional for role in self.roles], dtype=bool)
 
     def own_words(self, function: int) -> frozenset[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from conductor.context import ComposeContext
 from conductor.gloss import glossed, language_of
+from conductor.params.fill import Scope, is_target, suits
 from conductor.params.mentions import TABLES, Mention, mentions_of, plain_request
 from conductor.params.phrases import exchanged
 from conductor.question import player_question, settled, without_files
@@ -35,6 +36,8 @@ _LIMITS = re.compile(
 DETAILS = frozenset(("duration", "date", "until", "path", "folder", "glob", "count", "number", "text"))
 """Kinds of mentions that alone ask for nothing."""
 TIMES = frozenset(("duration", "date", "until"))
+UNSUITED = 0.4
+"""What a source loses that is for files of another kind than its clause names."""
 TIMELESS = 0.15
 """What a source loses that cannot take the time of its clause."""
 DISMISSED, MEANT = 0.5, 1.2
@@ -61,6 +64,7 @@ class Reading:
         hidden: np.ndarray[Any, Any] | None,
     ) -> None:
         self._table = table
+        self._project, self._now = context.project, now
         self.prompt = prompt
         self.mentions = mentions_of(prompt, context.project, now)
         if context.answers:
@@ -79,7 +83,7 @@ class Reading:
         self.texts, self.vectors, scores = understood(
             table.catalogue, self.texts, language_of(prompt), embed, hidden
         )
-        self.scores = self._timely(scores)
+        self.scores = self._timely(self._suited(scores))
         self._keep(range(len(clauses)), forms)
         self._prefer(context.answers)
         self.only_details = np.array(
@@ -151,6 +155,21 @@ class Reading:
         rows = np.array((said + [True] * len(scores))[: len(scores)], dtype=bool)
         timeless = np.array([role.is_timeless for role in self._table.roles], dtype=bool)
         return np.asarray(scores - TIMELESS * np.outer(rows, timeless), dtype=np.float32)
+
+    def _suited(self, scores: Array) -> Array:
+        """Where a clause names a file, a source that is for files of another kind answers something else."""
+        scope = Scope(self.prompt, self.prompt, self.mentions, self._project, self._now)
+        named = [m for m in self.mentions if m.kind == "path" and not is_target(m, scope)]
+        if not named or not self._table.picky:
+            return scores
+        found = scores.copy()
+        spans = [(0, len(self.prompt)), *((c.start, c.end) for c in self.clauses)]
+        for row, (start, end) in enumerate(spans[: len(scores)]):
+            files = [str(m.value) for m in named if start <= m.start < end]
+            for function, param in self._table.picky:
+                if files and not any(suits(param, file) for file in files):
+                    found[row, function] -= UNSUITED
+        return found
 
     def _without_columns(self) -> str:
         """The prompt without the columns of a calculation, for `sum the sales by month` says nothing of months, and

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
@@ -202,6 +203,12 @@ def is_target(mention: Mention, scope: Scope) -> bool:
     return not exists and _is_aimed_at(mention, scope)
 
 
+def suits(param: ParamSpec, path: str) -> bool:
+    """Whether a path parameter is for files that are called so."""
+    name = path.rpartition("/")[2].lower()
+    return not param.files or any(fnmatchcase(name, pattern) for pattern in param.files)
+
+
 def _is_aimed_at(mention: Mention, scope: Scope) -> bool:
     """Whether the words before a path send something there."""
     before = scope.prompt[: mention.start]
@@ -222,6 +229,7 @@ def _path(param: ParamSpec, spec: FunctionSpec, scope: Scope) -> tuple[Any, Ment
             mentions = [m for m in mentions if m.kind == "path"]
         elif "file" not in text:
             mentions = [m for m in mentions if m.kind == "folder"]
+        mentions = [m for m in mentions if m.kind == "folder" or suits(param, m.value)]
     return (mentions[0].value, mentions[0]) if mentions else (None, None)
 
 

@@ -158,7 +158,7 @@ def _title(model: type[BaseModel]) -> str:
     text = inspect.cleandoc(model.__doc__ or "")
     if text.startswith("`["):
         return text[1:].partition("`")[0]
-    return {"Manifest": "Tables", "ValueField": "Parameters", "ConfigurationField": "Fields"}.get(
+    return {"Manifest": "Tables", "ParameterField": "Parameters", "ConfigurationField": "Fields"}.get(
         model.__name__, model.__name__.removeprefix("Function")
     )
 

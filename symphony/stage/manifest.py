@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -225,6 +226,22 @@ class ValueField(_Table):
         )
 
 
+class ParameterField(ValueField):
+    """A parameter of a function."""
+
+    files: list[str] = []
+    """Of a `path`: which files it is for, as patterns such as `*.csv`; the Conductor gives it no other."""
+
+    @model_validator(mode="after")
+    def _names_files(self) -> ParameterField:
+        _check(self.type == "path" or not self.files, f"files is for a path, not for a {self.type}")
+        return self
+
+    def to_spec(self) -> ParamSpec:
+        """The parameter as the rest of the host knows it."""
+        return replace(super().to_spec(), files=tuple(self.files))
+
+
 class ConfigurationField(ValueField):
     """A field of `[configuration]`; a secret one never leaves the host."""
 
@@ -262,7 +279,7 @@ class FunctionTable(_Table):
     """Inputs that need no edge."""
     outputs: dict[Identifier, PortType] = {}
     """Its outputs: name and port type."""
-    params: dict[Identifier, ValueField] = {}
+    params: dict[Identifier, ParameterField] = {}
     """Its parameters."""
     seconds: float = Field(default=0.1, ge=0)
     """How long it takes, before anything was measured."""

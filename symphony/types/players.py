@@ -26,6 +26,8 @@ class ParamSpec:
     choices: tuple[Any, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    files: tuple[str, ...] = ()
+    """Of a path: the files that it is for, as patterns; empty for all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,17 @@ def test_every_melody_is_valid_and_most_do_what_was_asked(conductor: Conductor) 
     assert share >= LEAST_RIGHT, f"{share:.2f} right; " + "\n".join(f"{k}: {v}" for k, v in wrong.items())
 
 
+def test_a_file_is_for_a_player_of_its_kind(conductor: Conductor) -> None:
+    """No other takes it, however near its words are: complexity is measured of code, not of a table."""
+    for prompt in ("what is worst in data/sales.csv", "which product sold worst according to data/sales.csv"):
+        melody = conductor.compose(prompt, CONTEXT).melody
+        assert melody is not None
+        assert {"player": "symphony/data#parse_csv", "path": "data/sales.csv"} in [
+            {"player": node["player"], "path": node["params"].get("path")} for node in melody["nodes"]
+        ]
+        assert not any(node["player"].startswith("symphony/code#") for node in melody["nodes"])
+
+
 @pytest.mark.parametrize("file", ["unseen", "natural_dev", "natural_sealed", "natural_last", "natural_dev7"])
 def test_prompts_that_were_written_before_tuning_are_served_and_what_is_impossible_is_refused(
     conductor: Conductor, file: str

@@ -321,3 +321,15 @@ def test_what_is_mentioned_is_looked_for(prompt: str, expected: str | None) -> N
 def test_a_commit_is_named_by_its_hash(prompt: str, expected: str | None) -> None:
     revision = ParamSpec("string", "the commit: a revision, branch, tag or hash", default="HEAD")
     assert filled(prompt, revision=revision) == ({} if expected is None else {"revision": expected})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("load data/sales.csv", {"path": "data/sales.csv"}),
+        ("read config.json", {}),
+        ("everything below src/", {"path": "src"}),
+    ],
+)
+def test_a_parameter_takes_only_files_that_it_is_for(prompt: str, expected: dict[str, str]) -> None:
+    assert filled(prompt, path=ParamSpec("path", "this file or folder", files=("*.csv", "*.tsv"))) == expected

@@ -128,6 +128,13 @@ ipc = ["publisher/other"]
         (HEAD + "[configuration]\nx = { type = 'string', default = 3 }\n", 6, 1, "is no string"),
         (HEAD + "[[functions]]\nname = 'a'\n", 5, 1, "missing"),
         (
+            HEAD
+            + "[[functions]]\nname='a'\ndescription=''\nparams = { x = { type='string', files=['*.py'] } }\n",
+            8,
+            12,
+            "files is for a path",
+        ),
+        (
             HEAD + "[[functions]]\nname='a'\ndescription=''\ninputs = { x = 'List of x' }\n",
             8,
             12,
