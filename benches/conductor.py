@@ -134,14 +134,15 @@ def plan(name: str) -> Row:
     """The cheapest steps to each of many Players, which are found anew with every node that is added."""
     from conductor.core import WEIGHTS
     from conductor.policy import Policy
-    from conductor.search import cheapest_plans
+    from conductor.search import ALWAYS, cheapest_plans
 
     episode = _many(Policy.load(WEIGHTS))
-    table, costs = episode.table, [3.0 - likeness for likeness in episode.likeness]
+    table, costs = episode.table, 3.0 - episode.overall.astype(np.float64)
+    usable = np.full(len(costs), ALWAYS, dtype=np.uint8)
 
     def ours() -> float:
         return seconds(
-            lambda: cheapest_plans(table.functions, table.index, episode.draft, costs, lambda _: True)
+            lambda: cheapest_plans(table.functions, table.index, episode.draft, costs, usable, bool)
         )
 
     how = f"{MANY} Players, all of them within reach, the search over their types alone"

@@ -119,20 +119,33 @@ class Draft:
         return [f for f in known if f[1] not in exclude] if exclude else known
 
     def _rank_providers(self, port_type: str) -> list[tuple[float, Output]]:
-        found = []
-        for place, node in enumerate(self.nodes):
-            for rank, (port, made) in enumerate(node.spec.outputs.items()):
-                if not self.typing.feeds(made, port_type):
-                    continue
-                score = (
-                    4.0 * (made == port_type)
-                    + 3.0 * (not self.is_superseded(place))
-                    + 0.1 * place
-                    - 0.2 * rank
-                )
-                score += 0.5 * len(_port_words(port, made) & self._prompt_words)
-                found.append((score, (place, port)))
+        found = [
+            (self._suits(place, rank, port, made == port_type), (place, port))
+            for place, node in enumerate(self.nodes)
+            for rank, (port, made) in enumerate(node.spec.outputs.items())
+            if self.typing.feeds(made, port_type)
+        ]
         return sorted(found, key=lambda f: -f[0])
+
+    def _suits(self, place: int, rank: int, port: str, is_same: bool) -> float:
+        """How well an output suits an input that it may feed, of just its type or not."""
+        made = self.nodes[place].spec.outputs[port]
+        score = 4.0 * is_same + 3.0 * (not self.is_superseded(place)) + 0.1 * place - 0.2 * rank
+        return score + 0.5 * len(_port_words(port, made) & self._prompt_words)
+
+    def best_fresh(self, port_types: Iterable[str]) -> dict[str, float]:
+        """How well the best provider suits each of the types that nothing has superseded; only those that have one."""
+        found: dict[str, float] = {}
+        for place, node in enumerate(self.nodes):
+            if self.is_superseded(place):
+                continue
+            for rank, (port, made) in enumerate(node.spec.outputs.items()):
+                exact, near = (self._suits(place, rank, port, is_same) for is_same in (True, False))
+                for port_type in port_types:
+                    if self.typing.feeds(made, port_type):
+                        score = exact if made == port_type else near
+                        found[port_type] = max(score, found.get(port_type, score))
+        return found
 
     def fresh_providers(self, port_type: str) -> list[tuple[float, Output]]:
         """The providers that nothing has superseded."""

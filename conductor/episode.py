@@ -20,10 +20,10 @@ from conductor.params.mentions import Mention
 from conductor.policy import MATCH, MOST_CANDIDATES, STATE
 from conductor.reading import Reading
 from conductor.retrieval import Catalogue, Embed
-from conductor.rules import TELLING
-from conductor.search import Plans, TypeIndex, cheapest_plans
+from conductor.search import ALWAYS, ASK, NEVER, TypeIndex, cheapest_plans
 from conductor.surplus import only_cuts, parents_of, served_words, within_served
 from conductor.words import content_words, one_sentence
+from pit_native import ReadyPlans
 from symphony.config.orchestration import Budget
 from symphony.types.players import FunctionSpec
 
@@ -35,8 +35,8 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 JOINING = 0.5
 """From this score on a Player that joins two results belongs to the prompt."""
-UNSERVED, CLEAR = 0.8, 0.55
-"""A clause is unserved below this coverage, and a Player serves it clearly from this score on."""
+CLEAR = 0.55
+"""From this score on a Player serves a clause clearly."""
 CALCULATIONS = frozenset(("measure", "condition"))
 """Kinds of mentions that ask for a step of their own."""
 UNASKED = 0.3
@@ -69,6 +69,8 @@ class Table:
         )
         self.step_costs = np.array([role.step_cost for role in self.roles])
         self.sources = np.array([role.is_source for role in self.roles], dtype=bool)
+        self.asks = np.array([role.has_required or role.reads_file_alone for role in self.roles], dtype=bool)
+        """Players that may run or not by what the prompt gives to their parameters."""
         self.picky = [
             (function, param)
             for function, spec in enumerate(self.functions)
@@ -100,6 +102,7 @@ class Role:
         self.generic = any(spec.inputs[p] in ("list<record>", "text", "any", "list<any>") for p in needed)
         self.has_required = any(p.required for p in spec.params.values())
         self.takes_file = bool(self.optional) and any(map(is_file, spec.params.values()))
+        self.reads_file_alone = self.takes_file and self.is_source
         self.is_timeless = self.is_source and not any(
             p.type in ("duration", "date") for p in spec.params.values()
         )
@@ -195,6 +198,8 @@ class Episode:
         self._facts: Facts | None = None
         self._nearest = float(self.whole.max(initial=0.0)), float(self.clause_best.max(initial=0.0))
         self._playable = int(np.count_nonzero(self.usable))
+        may = np.where(self.table.asks, ASK, ALWAYS)
+        self._may_run = np.where(self.usable, may, NEVER).astype(np.uint8)
 
     def pass_over(self, clauses: Collection[int]) -> None:
         """Leaves out parts that cannot be served: nothing is added for their sake, and what they mention is theirs."""
@@ -230,7 +235,7 @@ class Episode:
         spec, role = self.table.functions[function], self.table.roles[function]
         if not self.usable[function] or (role.has_required and self.filled(function).missing):
             return False
-        if role.takes_file and role.is_source:
+        if role.reads_file_alone:
             return self.reads_file(function) or any(
                 self.draft.fresh_providers(spec.inputs[p]) for p in role.optional
             )
@@ -248,18 +253,18 @@ class Episode:
         self._coverage = self._coverage_range = self._open_evidence = None
         self.plans = self._plan()
 
-    def _plan(self) -> Plans:
+    def _plan(self) -> ReadyPlans:
+        table = self.table
         return cheapest_plans(
-            self.table.functions, self.table.index, self.draft, self._step_costs(), self._can_run
+            table.functions, table.index, self.draft, self._step_costs(), self._may_run, self._can_run
         )
 
-    def _step_costs(self) -> list[float]:
+    def _step_costs(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """What a step that nobody asked for costs, for each Player: the further from the prompt, the more."""
         costs = 3.0 - 2.0 * np.clip(self.overall.astype(np.float64), 0.0, 1.0) + self.table.step_costs
         if self.draft.nodes:
             costs = costs + 1.5 * self.table.sources
-        found: list[float] = costs.tolist()
-        return found
+        return np.asarray(costs, dtype=np.float64)
 
     def resume(self, nodes: Sequence[DraftNode]) -> None:
         """Begins with nodes that stand already: what follows is added to them."""
@@ -274,7 +279,7 @@ class Episode:
         if len(self.draft.nodes) >= MOST_NODES:
             return []
         there = {node.function for node in self.draft.nodes}
-        found = [f for f in self.retrieved if f in self.plans.cost and f not in there]
+        found = [f for f in self.plans.among(self.retrieved) if f not in there]
         if any(m.kind == "count" for m in self.mentions):
             found = [f for f in found if not only_cuts(self, f)]
         means = self.context.means
@@ -321,15 +326,8 @@ class Episode:
 
     def owed(self, candidates: Sequence[int]) -> list[int]:
         """The candidates that a clause or a word clearly asks for which nothing in the draft answers."""
-        coverage = self.coverage()
-        evidence = self.open_evidence()
-        chosen = np.asarray(candidates, dtype=np.intp)
-        found: list[int] = chosen[evidence[chosen] >= TELLING].tolist()
-        found += self._joining(candidates) + self.spoken(candidates) + self._writing(candidates)
-        own = self.best_clause[chosen]
-        clear = (self.by_clause[own, chosen] >= self.clear_from[own]) & (coverage[own] < UNSERVED)
-        found += chosen[clear].tolist()
-        return found
+        spoken = self.spoken(candidates)
+        return self._told().owed(candidates) + self._joining(candidates) + spoken + self._writing(candidates)
 
     def spoken(self, candidates: Sequence[int]) -> list[int]:
         """The candidates that do a calculation, or hold to a condition, which the prompt says and no node does."""
@@ -423,7 +421,7 @@ class Episode:
 
     def stop_facts(self, candidates: Sequence[int], matches: Array) -> Array:
         """The 32 facts about stopping now."""
-        return self._told().of_stop(candidates, matches)
+        return self._told().of_stop(matches)
 
     def _told(self) -> Facts:
         if self._facts is None:

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from conductor.draft import Draft, Output, Typing, gathers, required_inputs
+from pit_native import PlanIndex, ReadyPlans
 from symphony.types.players import FunctionSpec
 
-
-@dataclass(slots=True)
-class Plans:
-    """The cheapest way to every Player that can be reached from a draft.
-
-    `cost` maps a Player's index to the cost of it with all steps before it; `feeders` to the Players
-    that must be added for its inputs, one for each input that the draft cannot serve. `expansions`
-    counts the states that the search popped.
-    """
-
-    cost: dict[int, float] = field(default_factory=dict)
-    feeders: dict[int, list[int]] = field(default_factory=dict)
-    expansions: int = 0
-    _steps: dict[int, list[int]] = field(default_factory=dict)
-
-    def steps(self, function: int) -> list[int]:
-        """The Players to add before `function`, in order, each once."""
-        known = self._steps.get(function)
-        if known is not None:
-            return known
-        ordered: list[int] = []
-        for feeder in self.feeders.get(function, ()):
-            ordered += [step for step in (*self.steps(feeder), feeder) if step not in ordered]
-        self._steps[function] = ordered
-        return ordered
+NEVER, ALWAYS, ASK = 0, 1, 2
+"""Whether a Player may be a step or a goal: no, yes, or as the caller says when it is first within reach."""
 
 
 class TypeIndex:
@@ -59,6 +38,13 @@ class TypeIndex:
             sources = {i for made, by in makers.items() if typing.feeds(made, port_type) for i in by}
             for source in sources:
                 self.feeds[source].append(port_type)
+        places = {port_type: place for place, port_type in enumerate(self.wanted)}
+        wants = [
+            [places[spec.inputs[port]] for port in required]
+            for spec, required in zip(functions, self.required, strict=True)
+        ]
+        fed = [[places[port_type] for port_type in types] for types in self.feeds]
+        self.native = PlanIndex(wants, fed, [gathers(port_type) for port_type in self.wanted])
 
     @cached_property
     def consumers(self) -> list[list[tuple[int, str]]]:
@@ -73,73 +59,31 @@ def cheapest_plans(
     functions: Sequence[FunctionSpec],
     index: TypeIndex,
     draft: Draft,
-    step_costs: Sequence[float],
-    usable: Callable[[int], bool],
-) -> Plans:
-    """Knuth's generalisation of Dijkstra's algorithm (1977): the cost of a Player is its own and that of
-    the cheapest feeder of each input. Players that are not `usable` are neither steps nor goals.
+    step_costs: np.ndarray[Any, np.dtype[np.float64]],
+    usable: np.ndarray[Any, np.dtype[np.uint8]],
+    ask: Callable[[int], bool],
+) -> ReadyPlans:
+    """The cheapest way to every Player that can be reached from a draft, by the native search (Knuth 1977).
 
-    An input takes the first Player that is popped and may feed it, so that those of one type wait in one list,
-    which that Player empties: inputs are looked at once, not once for each Player that could feed them.
+    `step_costs` are by Player, and so is `usable`, with `NEVER`, `ALWAYS` and `ASK`: those are asked for.
     """
-    plans = Plans()
-    costs = list(step_costs)
-    there = {node.function for node in draft.nodes}
-    fed = {port_type for port_type in index.wanted if draft.nodes and draft.providers(port_type)}
-    chosen: dict[int, dict[str, int]] = {}
-    """The feeder of each input that the draft does not feed, -1 while there is none."""
-    served = []
-    for function in {function for port_type in fed for function, _ in index.wanted[port_type]}:
-        open_ports = _open_ports(draft, functions[function], index.required[function])
-        chosen[function] = dict.fromkeys(open_ports, -1)
-        if not open_ports:
-            served.append(function)
-    queue = [(costs[function], function) for function in (*index.sources, *served) if usable(function)]
-    heapq.heapify(queue)
-    waiting: dict[str, list[tuple[int, str]]] = {}
-    while queue:
-        cost, function = heapq.heappop(queue)
-        if function in plans.cost:
-            continue
-        plans.expansions += 1
-        plans.cost[function] = cost
-        plans.feeders[function] = list(chosen[function].values()) if function in chosen else []
-        if function in there:
-            # What it makes feeds the draft's inputs already; an input that is open wants another maker.
-            continue
-        for port_type in index.feeds[function]:
-            ends = waiting.get(port_type, index.wanted[port_type])
-            if not ends:
-                continue
-            left = waiting[port_type] = []
-            for end in ends:
-                consumer, port = end
-                inputs = chosen.get(consumer)
-                if inputs is None:
-                    inputs = chosen[consumer] = dict.fromkeys(index.required[consumer], -1)
-                if inputs.get(port) != -1:
-                    continue  # the draft feeds it
-                # Two inputs of one Player that want the same are not fed by the same step, and none by itself.
-                if consumer == function or (
-                    function in inputs.values() and not gathers(functions[consumer].inputs[port])
-                ):
-                    left.append(end)
-                    continue
-                inputs[port] = function
-                costs[consumer] += cost
-                if -1 not in inputs.values() and usable(consumer):
-                    heapq.heappush(queue, (costs[consumer], consumer))
-    return plans
+    there = [node.function for node in draft.nodes]
+    fed = {port_type for function in there for port_type in index.feeds[function]}
+    open_inputs = [
+        (function, _open_inputs(draft, functions[function], index.required[function]))
+        for function in {function for port_type in fed for function, _ in index.wanted[port_type]}
+    ]
+    return index.native.plan(step_costs, usable, ask, there, open_inputs)
 
 
-def _open_ports(draft: Draft, spec: FunctionSpec, required: Sequence[str]) -> list[str]:
-    """The required inputs that the draft does not feed, each input taking an output of its own."""
+def _open_inputs(draft: Draft, spec: FunctionSpec, required: Sequence[str]) -> list[int]:
+    """The required inputs that the draft does not feed, by their places, each input taking an output of its own."""
     used: list[Output] = []
     missing = []
-    for port in required:
+    for place, port in enumerate(required):
         found = draft.providers(spec.inputs[port], () if gathers(spec.inputs[port]) else used)
         if found:
             used.append(found[0][1])
         else:
-            missing.append(port)
+            missing.append(place)
     return missing

@@ -7,7 +7,7 @@ import builtins
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar, final
+from typing import Any, Generic, Self, TypeAlias, TypeVar, final
 
 from typing_extensions import Buffer
 
@@ -16,12 +16,15 @@ __all__ = [
     "ArtifactReader",
     "ArtifactStore",
     "ArtifactWriter",
+    "ChoiceField",
     "DagTracker",
     "Grant",
     "ModelHandle",
+    "PlanIndex",
     "PlayerTemplate",
     "PoolHandle",
     "PoolManager",
+    "ReadyPlans",
     "Runtime",
     "SandboxChild",
     "StaleManager",
@@ -778,6 +781,101 @@ class Runtime:
         """
     def stop(self, timeout: float = 10.0) -> bool:
         """Cancels all runs, waits for their end, then ends all Players. False when runs were left."""
+
+# --- The Conductor's choices --------------------------------------------------------------------------
+
+_Numbers: TypeAlias = Any
+"""A buffer of numbers; numpy's arrays tell a type checker that they are buffers from Python 3.12 on only."""
+
+@final
+class PlanIndex:
+    """Functions of Players by the types that they want and feed; `conductor.search.TypeIndex` makes it."""
+
+    def __new__(
+        cls, wants: Sequence[Sequence[int]], feeds: Sequence[Sequence[int]], gathers: Sequence[bool]
+    ) -> Self:
+        """By function the types of its required inputs, and those that what it makes may feed, each once; by type
+        whether it takes from several. Raises ValueError when these do not fit together."""
+    def plan(
+        self,
+        costs: _Numbers,
+        usable: _Numbers,
+        ask: Callable[[int], bool],
+        there: Sequence[int],
+        open_inputs: Sequence[tuple[int, Sequence[int]]],
+    ) -> ReadyPlans:
+        """The cheapest way to every function (Knuth 1977). `costs` are float64, `usable` uint8: 0 no, 1 yes, 2 what
+        `ask` says when it is first within reach. `there` are the functions in the graph, `open_inputs` those that it
+        feeds with the places of the inputs that it does not. More than 2,000 functions of which none is to be asked
+        for are searched without the GIL. Raises ValueError for a graph of other functions, and what `ask` raises.
+        """
+
+@final
+class ReadyPlans:
+    """The cheapest way to every function that can be reached, from `PlanIndex.plan`."""
+
+    @property
+    def cost(self) -> dict[int, float]:
+        """What each one costs with all steps before it, the cheapest first; made anew each time."""
+    @property
+    def expansions(self) -> int:
+        """How many the search came to."""
+    def feeders(self, player: int) -> list[int]:
+        """Those that must be added for its inputs, one for each that the graph does not feed."""
+    def steps(self, player: int) -> list[int]:
+        """Those to add before it, in order, each once."""
+    def among(self, players: list[int]) -> list[int]:
+        """Those of them that can be reached, in their order."""
+
+@final
+class ChoiceField:
+    """What holds for a whole composition, of the n functions that it may choose among; `conductor.facts` makes it.
+
+    Numbers are buffers of float32 where nothing else is said, row by row. ValueError is raised for numbers that are
+    not of the same functions and parts of the prompt, KeyError for a candidate that is not among `players`.
+    """
+
+    def __new__(
+        cls,
+        players: Sequence[int],
+        fixed: _Numbers,
+        scores: _Numbers,
+        best: _Numbers,
+        second: _Numbers,
+        clear_from: _Numbers,
+        likeness: _Numbers,
+        uses: _Numbers,
+        types: _Numbers,
+    ) -> Self:
+        """`fixed` `[n, 32]` (places 1, 3 and 5 are reckoned here), `scores` `[parts, n]`, the best and second best of
+        each part and from where on one serves it clearly `[parts]`, `likeness` float64 of every function there is,
+        `uses` `[n, mentions]`, `types` uint32 `[n, ports]`."""
+    def facts(
+        self,
+        candidates: Sequence[int],
+        coverage: _Numbers,
+        evidence: _Numbers,
+        advised: int | None,
+        there: Sequence[int],
+        fresh: _Numbers,
+        suits: _Numbers,
+        plans: ReadyPlans,
+        out: _Numbers,
+    ) -> None:
+        """Writes the facts about the candidates, `[len(candidates), 32]`. `coverage` is by part, `evidence` by
+        function, `fresh` by mention; `suits` is float64 by type, -inf for one that nothing feeds."""
+    def owed(
+        self,
+        candidates: Sequence[int],
+        coverage: _Numbers,
+        evidence: _Numbers,
+        telling: float,
+        unserved: float,
+    ) -> list[int]:
+        """The candidates that a word speaks for with at least `telling`, or that clearly serve their part while its
+        coverage is below `unserved`."""
+    def stop_facts(self, matches: _Numbers, coverage: _Numbers, out: _Numbers) -> None:
+        """Writes the facts about stopping that come from those about the candidates and from the coverage, `[32]`."""
 
 # --- Virtual DOM ------------------------------------------------------------------------------------
 

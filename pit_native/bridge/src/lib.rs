@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 mod arbitration;
+mod choice;
 mod dag;
 mod dag_ids;
 mod errors;
@@ -49,5 +50,6 @@ fn pit_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime_models::register(module)?;
     sandbox::register(module)?;
     melody_file::register(module)?;
+    choice::register(module)?;
     virtual_dom::register(module)
 }

@@ -1,0 +1,11 @@
+//! What the Conductor reckons at each choice of a composition: the cheapest steps before each Player, which of them
+//! a part of the prompt clearly asks for, and the facts about them that its network sees.
+//!
+//! Plain numbers in, plain numbers out. What they mean is told where they come from, in `conductor/facts.py` and
+//! `conductor/search.py`.
+
+mod facts;
+mod search;
+
+pub use facts::{FACTS, Field, Graph, Standing};
+pub use search::{Index, Open, Plans, Usable};
