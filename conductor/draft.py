@@ -78,6 +78,7 @@ class Draft:
         self.nodes: list[DraftNode] = []
         self._prompt_words = frozenset(w.rstrip("s") for w in prompt_words)
         self._superseded: list[bool] | None = None
+        self._leaves: list[int] | None = None
         self._providers: dict[str, list[tuple[float, Output]]] = {}
         self._fresh: dict[str, list[tuple[float, Output]]] = {}
 
@@ -104,7 +105,7 @@ class Draft:
 
     def _changed(self) -> None:
         """Forgets what was derived from the nodes."""
-        self._superseded = None
+        self._superseded = self._leaves = None
         self._providers.clear()
         self._fresh.clear()
 
@@ -230,8 +231,10 @@ class Draft:
 
     def leaves(self) -> list[int]:
         """Places of the nodes whose outputs no other node takes."""
-        taken = {s for node in self.nodes for sources in node.inputs.values() for s, _ in sources}
-        return [place for place in range(len(self.nodes)) if place not in taken]
+        if self._leaves is None:
+            taken = {s for node in self.nodes for sources in node.inputs.values() for s, _ in sources}
+            self._leaves = [place for place in range(len(self.nodes)) if place not in taken]
+        return self._leaves
 
     def prune(self) -> None:
         """Takes away steps that feed nothing and were not chosen."""

@@ -14,12 +14,13 @@ from conductor.context import ComposeContext
 from conductor.draft import Draft, DraftNode, Typing, gathers, optional_inputs, required_inputs
 from conductor.facts import Facts
 from conductor.grounds import barred
-from conductor.leaning import describe, leaning, within_budget
+from conductor.leaning import describe_means, describe_nodes, leaning, within_budget
 from conductor.params.fill import Filled, Scope, fill, is_file, is_target
 from conductor.params.mentions import Mention
 from conductor.policy import MATCH, MOST_CANDIDATES, STATE
 from conductor.reading import Reading
 from conductor.retrieval import Catalogue, Embed
+from conductor.rules import TELLING
 from conductor.search import ALWAYS, ASK, NEVER, TypeIndex, cheapest_plans
 from conductor.surplus import only_cuts, parents_of, served_words, within_served
 from conductor.words import content_words, one_sentence
@@ -171,11 +172,11 @@ class Episode:
         self._rank()
         self.draft = Draft(table.typing, frozenset(content_words(prompt)))
         self._filled: dict[int, Filled] = {}
-        self._projected: tuple[Any, Array] | None = None
         self.asking = table.spans.about(prompt) if table.spans is not None else None
         self._coverage: Array | None = None
         self._coverage_range: tuple[float, float, float] | None = None
         self._open_evidence: Array | None = None
+        self._telling: list[int] | None = None
         self._scope = Scope(prompt, prompt, self.mentions, context.project, self.now, context.preferences)
         self.plans = self._plan()
 
@@ -184,9 +185,11 @@ class Episode:
         self.best_clause = self.by_clause.argmax(axis=0)
         self.overall = 0.5 * self.whole + 0.5 * self.by_clause.max(axis=0)
         masked = np.where(self.usable, self.by_clause, -1.0)
-        self.clause_top: list[int] = masked.argmax(axis=1).tolist()
-        """For each clause the usable Player that fits it best."""
         self.clause_best = masked.max(axis=1)
+        floor = 0.30 if self.vectors is not None else 0.10
+        best = zip(masked.argmax(axis=1).tolist(), self.clause_best >= floor, strict=True)
+        self.fitting: list[tuple[int, int]] = [(c, top) for c, (top, fits) in enumerate(best) if fits]
+        """The clauses with the Player that fits each best, of those that one fits at all."""
         self.clear_from = np.maximum(CLEAR, 0.97 * self.clause_best.astype(np.float64)).astype(np.float32)
         """From this score on a Player serves a clause clearly."""
         self.clause_second = np.sort(masked, axis=1)[:, -2] if masked.shape[1] > 1 else self.clause_best
@@ -196,6 +199,7 @@ class Episode:
         order = retrieved[np.argsort(-self.overall[retrieved], kind="stable")]
         self.retrieved: list[int] = [int(i) for i in order[:MOST_CANDIDATES]]
         self._facts: Facts | None = None
+        self._unchanged: tuple[Any, Array, Array | None] | None = None
         self._nearest = float(self.whole.max(initial=0.0)), float(self.clause_best.max(initial=0.0))
         self._playable = int(np.count_nonzero(self.usable))
         may = np.where(self.table.asks, ASK, ALWAYS)
@@ -250,7 +254,7 @@ class Episode:
 
     def _changed(self) -> None:
         """Plans anew, and forgets what was derived from the graph."""
-        self._coverage = self._coverage_range = self._open_evidence = None
+        self._coverage = self._coverage_range = self._open_evidence = self._telling = None
         self.plans = self._plan()
 
     def _plan(self) -> ReadyPlans:
@@ -440,6 +444,12 @@ class Episode:
             self._open_evidence = found
         return self._open_evidence
 
+    def telling(self) -> list[int]:
+        """The Players for which a word speaks that nothing in the draft accounts for."""
+        if self._telling is None:
+            self._telling = np.flatnonzero(self.open_evidence() >= TELLING).tolist()
+        return self._telling
+
     def state(self, project_vectors: Any) -> Array:
         """The 512 numbers that the networks see.
 
@@ -447,33 +457,47 @@ class Episode:
         graph so far, the project, resources, quality, history, preferences, and what is in reach.
         `project_vectors` reduces sentence vectors to 128 numbers; without an encoder the first 384 stay zero.
         """
-        state = np.zeros(STATE, dtype=np.float32)
-        coverage = self.coverage()
-        if self.vectors is not None and self.table.reduced is not None:
-            if self._projected is None or self._projected[0] != project_vectors:
-                self._projected = project_vectors, project_vectors(self.vectors[:1])[0]
-            state[:128] = self._projected[1]
-            open_part = self.vectors[1:] if len(self.vectors) > 1 else self.vectors
-            weights = (1.0 - coverage)[:, None]
-            if weights.sum() > 0.05:
-                state[128:256] = project_vectors(
-                    (open_part * weights).sum(axis=0, keepdims=True) / weights.sum()
-                )[0]
-            if self.draft.nodes:
-                state[256:384] = self.table.reduced[[n.function for n in self.draft.nodes]].mean(axis=0)
+        told, vectors = self._told_of_all(project_vectors)
+        state = told.copy()
+        coverage, nodes = self.coverage(), self.draft.nodes
+        if vectors is not None and self.table.reduced is not None:
+            weights = 1.0 - coverage
+            if (most := float(weights.sum())) > 0.05:
+                state[128:256] = weights @ vectors / most
+            if nodes:
+                state[256:384] = self.table.reduced[[n.function for n in nodes]].mean(axis=0)
         facts = state[384:]
-        nodes = self.draft.nodes
+        leaves = self.draft.leaves()
         facts[0], facts[1] = len(nodes) / 6.0, sum(n.chosen for n in nodes) / 6.0
         facts[2:5] = self.coverage_range()
-        facts[5], facts[6] = len(self.by_clause) / 6.0, len(self.mentions) / 6.0
-        facts[7], facts[8] = len(self.draft.leaves()) / 3.0, float(bool(nodes))
-        facts[9:11] = self._nearest
+        facts[7], facts[8] = len(leaves) / 3.0, float(bool(nodes))
         facts[11] = sum(n.spec.seconds for n in nodes) / 30.0
         facts[12] = sum(n.spec.memory for n in nodes) / (8 << 30)
-        for leaf in self.draft.leaves():
+        for leaf in leaves:
             for made in nodes[leaf].spec.outputs.values():
                 facts[16 + zlib.crc32(made.encode()) % 32] += 0.5
                 facts[48] += 0.5 * self.table.typing.is_rows(made)
+        if self.context.means is not None:
+            describe_nodes(facts, nodes, self.context.means)
+        facts[112 : 112 + min(8, len(coverage))] = coverage[:8]
+        return state
+
+    def _told_of_all(self, project_vectors: Any) -> tuple[Array, Array | None]:
+        """What of the state no choice changes, and the reduced vectors of what may be open in the prompt."""
+        if self._unchanged is None or self._unchanged[0] != project_vectors:
+            self._unchanged = project_vectors, *self._tell_of_all(project_vectors)
+        return self._unchanged[1:]
+
+    def _tell_of_all(self, project_vectors: Any) -> tuple[Array, Array | None]:
+        state: Array = np.zeros(STATE, dtype=np.float32)
+        vectors: Array | None = None
+        if self.vectors is not None and self.table.reduced is not None:
+            vectors = project_vectors(self.vectors)
+            state[:128] = vectors[0]
+            vectors = vectors[1:] if len(vectors) > 1 else vectors
+        facts = state[384:]
+        facts[5], facts[6] = len(self.by_clause) / 6.0, len(self.mentions) / 6.0
+        facts[9:11] = self._nearest
         for mention in self.mentions:
             facts[56 + zlib.crc32(mention.kind.encode()) % 24] += 0.5
         project = self.context.project
@@ -481,6 +505,5 @@ class Episode:
             facts[80], facts[81] = 1.0, float(project.is_git)
             for language in project.languages:
                 facts[88 + zlib.crc32(language.lower().encode()) % 24] = 1.0
-        describe(facts, nodes, self._playable, self.context)
-        facts[112 : 112 + min(8, len(coverage))] = coverage[:8]
-        return state
+        describe_means(facts, self._playable, self.context)
+        return state, vectors

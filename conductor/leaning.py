@@ -69,10 +69,10 @@ def within_budget(nodes: Sequence[DraftNode], spec: FunctionSpec, means: Means) 
     return sum(means.seconds(n.spec) for n in nodes) + means.seconds(spec) <= budget.seconds
 
 
-def describe(facts: Array, nodes: Sequence[DraftNode], usable: int, context: ComposeContext) -> None:
-    """Writes the numbers on resources, quality, history, installed Players and preferences into the state's facts.
+def describe_means(facts: Array, usable: int, context: ComposeContext) -> None:
+    """Writes the numbers on resources, installed Players, history and preferences into the state's facts.
 
-    Places 13 to 15, 49 to 55, 82 to 87 and 120 to 127 of its last 128 are theirs.
+    No choice changes them. Places 13 to 15, 53, 82, 83 and 120 to 127 of the state's last 128 are theirs.
     """
     facts[82] = math.log1p(usable) / 8.0
     for name, value in context.preferences.items():
@@ -83,6 +83,15 @@ def describe(facts: Array, nodes: Sequence[DraftNode], usable: int, context: Com
     for place, name in ((13, "cpu"), (14, "memory"), (15, "gpu")):
         capacity = means.capacity.get(name, 0.0)
         facts[place] = means.free.get(name, 0.0) / capacity if capacity else 0.0
+    facts[53] = math.log1p(sum(one.runs for one in means.measured.values())) / 12.0
+    facts[83] = float(means.policies.budget.seconds is not None)
+
+
+def describe_nodes(facts: Array, nodes: Sequence[DraftNode], means: Means) -> None:
+    """Writes the numbers on quality, history and budget of the Players chosen so far into the state's facts.
+
+    Places 49 to 52 and 84 of its last 128 are theirs.
+    """
     known = [means.measured.get(n.spec.player, Measured()) for n in nodes]
     qualities = [one.quality for one in known if one.quality is not None]
     facts[49] = sum(qualities) / len(qualities) if qualities else 0.0
@@ -90,7 +99,5 @@ def describe(facts: Array, nodes: Sequence[DraftNode], usable: int, context: Com
     facts[51] = math.log1p(sum(one.runs for one in known)) / 8.0
     tried = sum(one.runs + one.failed for one in known)
     facts[52] = sum(one.failed for one in known) / tried if tried else 0.0
-    facts[53] = math.log1p(sum(one.runs for one in means.measured.values())) / 12.0
     budget = means.policies.budget.seconds
-    facts[83] = float(budget is not None)
     facts[84] = min(2.0, sum(means.seconds(n.spec) for n in nodes) / budget) if budget else 0.0

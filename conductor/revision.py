@@ -18,7 +18,8 @@ from conductor.composer import SERVED, Chooser
 from conductor.context import Composition
 from conductor.document import critical_seconds, explain, melody_name, node_entry, node_names, value_text
 from conductor.draft import Draft, DraftNode, Output, gathers
-from conductor.episode import CLEAR, UNSERVED, Episode, Table
+from conductor.episode import CLEAR, Episode, Table
+from conductor.facts import UNSERVED
 from conductor.negation import Unwanted
 from conductor.params.fill import Filled, Scope, fill, is_title
 from conductor.params.mentions import Mention, mentions_of
