@@ -1,4 +1,4 @@
-"""The policy and value networks in plain numpy: weights that training wrote, run in the host."""
+"""The policy and value networks: weights that training wrote, run in the host."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pit_native import ChoiceNetwork
 from symphony.errors import EnvironmentLacks
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -26,6 +27,8 @@ MATCH = 32
 LEARNED = ACTION - MATCH
 """Dimensions of a key that are made from the Player's sentence vector."""
 MOST_CANDIDATES = 127
+REFUSAL = 29
+"""Facts about a part of a prompt that tell whether it can be served."""
 
 FORMAT = "symphony.policy/1"
 
@@ -49,7 +52,7 @@ def expected_shapes() -> dict[str, tuple[int, ...]]:
     shapes["match.weight"] = (MATCH, MATCH)
     shapes["stop.key"] = (LEARNED,)
     shapes["stop.weight"] = (MATCH, MATCH)
-    shapes["refusal.weight"], shapes["refusal.bias"] = (8,), (1,)
+    shapes["refusal.weight"], shapes["refusal.bias"] = (REFUSAL,), (1,)
     return shapes
 
 
@@ -69,6 +72,14 @@ class Policy:
             if not np.isfinite(found).all():
                 raise WeightsInvalid(f"The policy's weights {name} are damaged", remedy="reinstall Symphony")
         self._arrays: dict[str, Array] = {n: arrays[n].astype(np.float32) for n in expected_shapes()}
+        layers = [f"policy.{layer}" for layer in range(len(POLICY_HIDDEN) + 1)]
+        self._network = ChoiceNetwork(
+            [(self._arrays[f"{layer}.weight"], self._arrays[f"{layer}.bias"]) for layer in layers]
+        )
+        # They are long, and the network holds them: `array` asks it for them.
+        self._held = {f"{layer}.weight": place for place, layer in enumerate(layers)}
+        for name in self._held:
+            del self._arrays[name]
         self.facts = facts
         self.version: str = str(facts.get("version", "unnamed"))
 
@@ -90,7 +101,11 @@ class Policy:
 
     def array(self, name: str) -> Array:
         """One array of the weights, by its name in `expected_shapes`."""
-        return self._arrays[name]
+        if name not in self._held:
+            return self._arrays[name]
+        held: Array = np.empty(expected_shapes()[name], dtype=np.float32)
+        self._network.weight(self._held[name], held)
+        return held
 
     def project(self, vectors: Array) -> Array:
         """Sentence vectors in the networks' 128 directions."""
@@ -110,7 +125,8 @@ class Policy:
             matches: `[n, 32]` facts about the candidates.
             stop: `[32]` facts about stopping.
         """
-        query = self._run("policy", state)
+        query: Array = np.empty(ACTION, dtype=np.float32)
+        self._network.run(state, query)
         about, fit = query[:LEARNED], query[LEARNED:]
         # A key is the learned part and the weighted facts: the query is weighted once in the place of all keys.
         scores: Array = np.empty(len(learned) + 1, dtype=np.float32)
@@ -120,20 +136,17 @@ class Policy:
 
     def value(self, state: Array) -> float:
         """How likely the composition is to serve the prompt, 0 to 1."""
-        return float(1.0 / (1.0 + np.exp(-self._run("value", state)[0])))
+        layers = len(VALUE_HIDDEN) + 1
+        for layer in range(layers):
+            state = self._arrays[f"value.{layer}.weight"] @ state + self._arrays[f"value.{layer}.bias"]
+            if layer < layers - 1:
+                state = np.maximum(state, 0.0)
+        return float(1.0 / (1.0 + np.exp(-state[0])))
 
     def refusal(self, facts: Array) -> float:
         """How likely it is that the Players can serve a text, 0 to 1, from the facts of `refusal.py`."""
         score = float(facts @ self._arrays["refusal.weight"] + self._arrays["refusal.bias"][0])
         return float(1.0 / (1.0 + np.exp(-np.clip(score, -30, 30))))
-
-    def _run(self, network: str, x: Array) -> Array:
-        layers = len(POLICY_HIDDEN if network == "policy" else VALUE_HIDDEN) + 1
-        for layer in range(layers):
-            x = self._arrays[f"{network}.{layer}.weight"] @ x + self._arrays[f"{network}.{layer}.bias"]
-            if layer < layers - 1:
-                x = np.maximum(x, 0.0)
-        return x
 
 
 def save(file: Path, arrays: dict[str, Array], facts: dict[str, Any]) -> None:

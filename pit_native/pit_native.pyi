@@ -17,6 +17,7 @@ __all__ = [
     "ArtifactStore",
     "ArtifactWriter",
     "ChoiceField",
+    "ChoiceNetwork",
     "DagTracker",
     "Grant",
     "ModelHandle",
@@ -876,6 +877,19 @@ class ChoiceField:
         coverage is below `unserved`."""
     def stop_facts(self, matches: _Numbers, coverage: _Numbers, out: _Numbers) -> None:
         """Writes the facts about stopping that come from those about the candidates and from the coverage, `[32]`."""
+
+@final
+class ChoiceNetwork:
+    """Dense layers with a rectifier after each but the last, all numbers float32. Zeros among what a layer is given
+    cost nothing."""
+
+    def __new__(cls, layers: Sequence[tuple[_Numbers, _Numbers]]) -> Self:
+        """Of each layer the weight `[outputs, inputs]` and the bias `[outputs]`. Raises ValueError for layers that do
+        not follow on each other."""
+    def run(self, x: _Numbers, out: _Numbers) -> None:
+        """Writes what it makes of `x`. Raises ValueError for another number of inputs than the first layer's."""
+    def weight(self, layer: int, out: _Numbers) -> None:
+        """Writes the weight of a layer as it was given. Raises IndexError for a layer that there is not."""
 
 # --- Virtual DOM ------------------------------------------------------------------------------------
 

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from conductor.composer import by_chance
+from conductor.core import WEIGHTS
 from conductor.draft import Typing
 from conductor.episode import Episode, Table
 from conductor.facts import UNSERVED
+from conductor.policy import LEARNED, MATCH, STATE, Policy
 from conductor.retrieval import Catalogue
 from conductor.rules import STOP, TELLING, by_rules
 from conductor.training.compositions import bundled
-from pit_native import ChoiceField, PlanIndex
+from pit_native import ChoiceField, ChoiceNetwork, PlanIndex
 from symphony.app.paths import bundled_extensions
 
 from .conftest import CONTEXT
@@ -134,6 +136,38 @@ def test_what_is_owed_is_what_a_word_or_a_part_clearly_asks_for(table: Table, pr
             by_word = {*episode.spoken(candidates), *episode._writing(candidates)}
             joining = episode._joining(candidates)
             assert set(episode.owed(candidates)) == owed | by_word | set(joining)
+
+
+def test_the_scores_are_those_of_plain_layers_and_keys() -> None:
+    policy, dice = Policy.load(WEIGHTS), np.random.default_rng(0)
+    arrays = {name: policy.array(name) for name in ("match.weight", "stop.weight", "stop.key")}
+    for _ in range(20):
+        x = state = (dice.standard_normal(STATE) * (dice.random(STATE) < 0.5)).astype(np.float32)
+        learned = dice.standard_normal((7, LEARNED)).astype(np.float32)
+        matches, stop = dice.random((7, MATCH), np.float32), dice.random(MATCH, np.float32)
+        for layer in range(4):
+            x = policy.array(f"policy.{layer}.weight") @ x + policy.array(f"policy.{layer}.bias")
+            x = np.maximum(x, 0.0) if layer < 3 else x
+        keys = np.concatenate([learned, matches @ arrays["match.weight"].T], axis=1)
+        last = np.concatenate([arrays["stop.key"], arrays["stop.weight"] @ stop])
+        wanted = np.append(keys @ x, last @ x)
+        found = policy.logits(state, learned, matches, stop)
+        assert np.allclose(found, wanted, rtol=1e-4, atol=1e-4 * float(np.abs(x).max()))
+
+
+def test_a_network_gives_its_weights_back_and_takes_no_others() -> None:
+    weight, bias = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones(2, dtype=np.float32)
+    network, out = ChoiceNetwork([(weight, bias)]), np.empty((2, 3), dtype=np.float32)
+    network.weight(0, out)
+    assert np.array_equal(out, weight)
+    with pytest.raises(IndexError, match="no such layer"):
+        network.weight(1, out)
+    with pytest.raises(ValueError, match="number of inputs"):
+        network.run(bias, bias)
+    with pytest.raises(BufferError):
+        network.run(weight[0], weight[0].copy())
+    with pytest.raises(ValueError, match="follow"):
+        ChoiceNetwork([(weight, bias), (weight, bias)])
 
 
 def test_candidates_that_were_not_retrieved_are_refused(table: Table) -> None:

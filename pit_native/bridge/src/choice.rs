@@ -2,9 +2,9 @@
 
 use std::convert::Infallible;
 
-use choice::{Field, Graph, Index, Open, Plans, Standing, Usable};
+use choice::{Field, Graph, Index, Network, Open, Plans, Standing, Usable};
 use pyo3::buffer::{Element, PyBuffer};
-use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -247,6 +247,41 @@ impl ChoiceField {
     }
 }
 
+/// Dense layers with a rectifier after each but the last.
+#[pyclass(frozen, module = "pit_native")]
+struct ChoiceNetwork {
+    network: Network,
+}
+
+#[pymethods]
+impl ChoiceNetwork {
+    #[new]
+    fn new(layers: Vec<(Bound<'_, PyAny>, Bound<'_, PyAny>)>) -> PyResult<Self> {
+        let read = |(weight, bias): &(Bound<'_, PyAny>, Bound<'_, PyAny>)| {
+            Ok((numbers(weight)?, numbers(bias)?))
+        };
+        let layers: PyResult<Vec<_>> = layers.iter().map(read).collect();
+        let network = Network::new(&layers?)
+            .ok_or_else(|| PyValueError::new_err("the layers do not follow on each other"))?;
+        Ok(Self { network })
+    }
+
+    fn run(&self, x: &Bound<'_, PyAny>, out: &Bound<'_, PyAny>) -> PyResult<()> {
+        let x = numbers(x)?;
+        if x.len() != self.network.inputs() {
+            return Err(PyValueError::new_err(
+                "the network takes another number of inputs",
+            ));
+        }
+        write(out, &self.network.run(&x))
+    }
+
+    fn weight(&self, layer: usize, out: &Bound<'_, PyAny>) -> PyResult<()> {
+        let missing = || PyIndexError::new_err("the network has no such layer");
+        write(out, &self.network.weight(layer).ok_or_else(missing)?)
+    }
+}
+
 /// What `evidence`, by Player, holds for each candidate.
 fn said(evidence: &Bound<'_, PyAny>, candidates: &[u32]) -> PyResult<Vec<f32>> {
     let by_player = numbers::<f32>(evidence)?;
@@ -268,5 +303,6 @@ fn write(out: &Bound<'_, PyAny>, values: &[f32]) -> PyResult<()> {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PlanIndex>()?;
     module.add_class::<ReadyPlans>()?;
-    module.add_class::<ChoiceField>()
+    module.add_class::<ChoiceField>()?;
+    module.add_class::<ChoiceNetwork>()
 }

@@ -1,11 +1,13 @@
 //! What the Conductor reckons at each choice of a composition: the cheapest steps before each Player, which of them
-//! a part of the prompt clearly asks for, and the facts about them that its network sees.
+//! a part of the prompt clearly asks for, the facts about them that its network sees, and what that makes of them.
 //!
 //! Plain numbers in, plain numbers out. What they mean is told where they come from, in `conductor/facts.py` and
 //! `conductor/search.py`.
 
 mod facts;
+mod network;
 mod search;
 
 pub use facts::{FACTS, Field, Graph, Standing};
+pub use network::Network;
 pub use search::{Index, Open, Plans, Usable};
