@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,17 @@ def test_a_text_has_one_vector_alone_or_in_company(encoder: Encoder) -> None:
     company = encoder.embed(["a much longer text about something else entirely, " * 8, "find dead code"])[1]
     assert np.array_equal(alone, company)
     assert np.array_equal(encoder.embed(["find dead code"])[0], company), "from the cache"
+
+
+def test_texts_that_are_embedded_at_once_have_the_vectors_that_they_have_alone() -> None:
+    texts = [f"list the {what} of the last {n} weeks" for n in range(6) for what in ("commits", "open TODOs")]
+    both, alone = Encoder(ENCODER), Encoder(ENCODER)
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(both.embed, [texts, texts[::-1], [*texts[3:], texts[0], texts[0]]]))
+    wanted = np.concatenate([alone.embed([text]) for text in texts])
+    assert np.array_equal(found[0], wanted) and np.array_equal(found[1], wanted[::-1])
+    assert np.array_equal(found[2], wanted[[*range(3, 12), 0, 0]])
+    assert both.embed([]).shape == (0, 384)
 
 
 def test_what_becomes_of_the_tokens_makes_up_the_vector(encoder: Encoder) -> None:
