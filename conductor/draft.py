@@ -52,6 +52,20 @@ class Typing:
 
     def __init__(self, lattice: TypeLattice) -> None:
         self.lattice = lattice
+        self._wanted: frozenset[str] = frozenset()
+        self._takers: dict[str, list[str]] = {}
+
+    def expect(self, wanted: Iterable[str]) -> None:
+        """Says which types inputs have: `takers` answers with these."""
+        self._wanted = frozenset(wanted)
+        self._takers.clear()
+
+    def takers(self, made: str) -> list[str]:
+        """The types of inputs that an output of this type may feed."""
+        known = self._takers.get(made)
+        if known is None:
+            known = self._takers[made] = [wanted for wanted in self._wanted if self.feeds(made, wanted)]
+        return known
 
     def feeds(self, source: str, target: str) -> bool:
         """An edge is legal when the source is the target or below it, or an element of the target's list."""
@@ -121,31 +135,30 @@ class Draft:
 
     def _rank_providers(self, port_type: str) -> list[tuple[float, Output]]:
         found = [
-            (self._suits(place, rank, port, made == port_type), (place, port))
+            (self._suits(place, rank, port, is_same=made == port_type), (place, port))
             for place, node in enumerate(self.nodes)
             for rank, (port, made) in enumerate(node.spec.outputs.items())
             if self.typing.feeds(made, port_type)
         ]
         return sorted(found, key=lambda f: -f[0])
 
-    def _suits(self, place: int, rank: int, port: str, is_same: bool) -> float:
+    def _suits(self, place: int, rank: int, port: str, *, is_same: bool) -> float:
         """How well an output suits an input that it may feed, of just its type or not."""
         made = self.nodes[place].spec.outputs[port]
         score = 4.0 * is_same + 3.0 * (not self.is_superseded(place)) + 0.1 * place - 0.2 * rank
         return score + 0.5 * len(_port_words(port, made) & self._prompt_words)
 
-    def best_fresh(self, port_types: Iterable[str]) -> dict[str, float]:
-        """How well the best provider suits each of the types that nothing has superseded; only those that have one."""
+    def best_fresh(self) -> dict[str, float]:
+        """How well the best provider that nothing has superseded suits each type of input; of those that have one."""
         found: dict[str, float] = {}
         for place, node in enumerate(self.nodes):
             if self.is_superseded(place):
                 continue
             for rank, (port, made) in enumerate(node.spec.outputs.items()):
-                exact, near = (self._suits(place, rank, port, is_same) for is_same in (True, False))
-                for port_type in port_types:
-                    if self.typing.feeds(made, port_type):
-                        score = exact if made == port_type else near
-                        found[port_type] = max(score, found.get(port_type, score))
+                near = self._suits(place, rank, port, is_same=False)
+                for port_type in self.typing.takers(made):
+                    score = near if made != port_type else self._suits(place, rank, port, is_same=True)
+                    found[port_type] = max(score, found.get(port_type, score))
         return found
 
     def fresh_providers(self, port_type: str) -> list[tuple[float, Output]]:

@@ -62,6 +62,7 @@ class Table:
         self.learned: Array | None = None
         self.spans: Spans | None = None
         self.roles = [Role(spec, typing) for spec in self.functions]
+        typing.expect(port_type for role in self.roles for port_type in role.port_types)
         self.facts: Array = np.zeros((len(self.roles), MATCH), dtype=np.float32)
         for row, role in enumerate(self.roles):
             self.facts[row] = role.facts
@@ -80,6 +81,7 @@ class Table:
         ]
         """Sources that are for files of some kinds, and the parameter that says so."""
         self.finders = np.array([role.is_source and not role.optional for role in self.roles], dtype=bool)
+        self.finding = np.flatnonzero(self.finders)
 
     def own_words(self, function: int) -> frozenset[str]:
         """The words of a Player's description and of what it makes."""
@@ -200,6 +202,7 @@ class Episode:
         self.retrieved: list[int] = [int(i) for i in order[:MOST_CANDIDATES]]
         self._facts: Facts | None = None
         self._unchanged: tuple[Any, Array, Array | None] | None = None
+        self._best_working: Array | None = None
         self._nearest = float(self.whole.max(initial=0.0)), float(self.clause_best.max(initial=0.0))
         self._playable = int(np.count_nonzero(self.usable))
         may = np.where(self.table.asks, ASK, ALWAYS)
@@ -404,10 +407,16 @@ class Episode:
     def coverage_range(self) -> tuple[float, float, float]:
         """Mean, least and most of the coverage; all 1 where there are no clauses."""
         if self._coverage_range is None:
-            coverage = self.coverage()
-            found = (coverage.mean(), coverage.min(), coverage.max()) if len(coverage) else (1.0, 1.0, 1.0)
-            self._coverage_range = float(found[0]), float(found[1]), float(found[2])
+            coverage: list[float] = self.coverage().tolist() or [1.0]
+            self._coverage_range = sum(coverage) / len(coverage), min(coverage), max(coverage)
         return self._coverage_range
+
+    def best_working(self) -> Array:
+        """For each clause the best score of a Player that works on results; -1 where there is none."""
+        if self._best_working is None:
+            working = self.usable & ~self.table.finders
+            self._best_working = np.where(working, self.by_clause, -1.0).max(axis=1)
+        return self._best_working
 
     def _covered(self) -> Array:
         if not self.draft.nodes:
@@ -436,10 +445,11 @@ class Episode:
         """For each Player, the most that a word which nothing in the draft accounts for says for it."""
         if self._open_evidence is None:
             evidence = self.evidence
-            if self.draft.nodes:
+            if self.draft.nodes and len(evidence):
                 explained = evidence[:, [n.function for n in self.draft.nodes]].max(axis=1, keepdims=True)
                 evidence = evidence * (1.0 - np.minimum(1.0, 2.0 * explained))
-                evidence[np.ix_(served_words(self), self.table.finders)] = 0.0
+                served = np.flatnonzero(served_words(self))
+                evidence[served[:, None], self.table.finding] = 0.0
             found: Array = evidence.max(axis=0, initial=0.0)
             self._open_evidence = found
         return self._open_evidence

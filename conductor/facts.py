@@ -90,8 +90,9 @@ class Facts:
             used = {m for node in nodes for m in episode.filled(node.function).used}
             fresh = np.array([m not in used for m in self._mentions], dtype=np.float32)
         if nodes:
-            for port_type, score in episode.draft.best_fresh(self._types).items():
-                suits[self._types[port_type]] = score
+            for port_type, score in episode.draft.best_fresh().items():
+                if port_type in self._types:
+                    suits[self._types[port_type]] = score
         advised = by_rules(episode, candidates)[0]
         facts: Array = np.empty((len(candidates), MATCH), dtype=np.float32)
         self._field.facts(

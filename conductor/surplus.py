@@ -58,8 +58,7 @@ def within_served(episode: Episode, coverage: Array, have: Array) -> Array:
     if not len(parents) or parents.max() < 0:
         return coverage
     inside = (parents >= 0) & is_served(episode, coverage)[parents]
-    rest = np.where(episode.usable & ~episode.table.finders, episode.by_clause, -1.0).max(axis=1)
-    lesser = np.clip(have / np.maximum(rest, 0.05), 0.0, 1.0)
+    lesser = np.clip(have / np.maximum(episode.best_working(), 0.05), 0.0, 1.0)
     return np.where(inside, np.maximum(coverage, lesser), coverage).astype(np.float32)
 
 

@@ -114,7 +114,8 @@ def test_the_native_facts_are_those_of_plain_arrays(table: Table, prompt: str) -
             matches = episode.matches(candidates)
             assert np.array_equal(matches, plain_facts(episode, candidates))
             stop = episode.stop_facts(candidates, matches)
-            assert np.array_equal(stop, plain_stop(episode, matches))
+            # The mean of the coverage is one of sums in another order.
+            assert np.allclose(stop, plain_stop(episode, matches), rtol=0.0, atol=1e-6)
             seen += len(episode.draft.nodes) > 0
     assert seen, "no composition went beyond its first choice"
 
