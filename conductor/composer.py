@@ -41,16 +41,16 @@ def by_policy(policy: Policy, watch: Watch | None = None) -> Chooser:
             raise RuntimeError("the table has no learned keys")
         matches = episode.matches(candidates)
         state, stop = episode.state(policy.project), episode.stop_facts(candidates, matches)
-        asked = set(episode.owed(candidates))
-        owed = [place for place, one in enumerate(candidates) if one in asked]
-        logits = policy.logits(state, table.learned[candidates], matches, stop)
+        owed = [candidates.index(one) for one in dict.fromkeys(episode.owed(candidates))]
+        chosen = np.array(candidates, dtype=np.intp)
+        logits = policy.logits(state, table.learned.take(chosen, axis=0), matches, stop)
         logits = masked(logits, owed, is_empty=not episode.draft.nodes)
         likely = np.exp(logits - logits.max())
         likely /= likely.sum()
         best = int(np.argmax(likely))
         if watch is not None and table.reduced is not None:
             names = tuple(table.functions[c].player for c in candidates)
-            numbers = (state, table.reduced[candidates], matches, stop)
+            numbers = (state, table.reduced[chosen], matches, stop)
             watch(Seen(names, np.isfinite(logits), best, float(likely[best]), *numbers))
         return (candidates[best] if best < len(candidates) else STOP), float(likely[best])
 
