@@ -5,6 +5,8 @@
 //! `conductor/search.py`.
 
 mod facts;
+#[cfg(target_arch = "x86_64")]
+mod halves;
 mod network;
 mod search;
 

@@ -1,9 +1,12 @@
 //! A small network of dense layers: what it is given is mostly zeros, and so is what its layers make of it.
 
-/// So many outputs are reckoned at once: their sums stay in registers.
-const LANES: usize = 32;
+#[cfg(target_arch = "x86_64")]
+use crate::halves::Halves;
 
-type Lanes = [f32; LANES];
+/// So many outputs are reckoned at once: their sums stay in registers.
+pub(crate) const LANES: usize = 64;
+
+pub(crate) type Lanes = [f32; LANES];
 
 /// Layers with a rectifier after each but the last.
 #[derive(Debug)]
@@ -17,8 +20,49 @@ struct Layer {
     inputs: usize,
     outputs: usize,
     bias: Vec<Lanes>,
-    /// For each group of outputs what each input gives to them; groups are filled up with zeros.
-    columns: Vec<Lanes>,
+    columns: Columns,
+}
+
+/// For each group of outputs what each input gives to them; groups are filled up with zeros.
+#[derive(Debug)]
+enum Columns {
+    Full(Vec<Lanes>),
+    #[cfg(target_arch = "x86_64")]
+    Half(Halves),
+}
+
+impl Columns {
+    /// As 16-bit numbers where that is quicker and loses nothing, as of weights that were written so.
+    fn of(columns: Vec<Lanes>) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(halves) = Halves::of(&columns) {
+            return Self::Half(halves);
+        }
+        Self::Full(columns)
+    }
+
+    /// The columns of one input after the other, from `first` on, each as often as `told` says, added to `sums`.
+    fn add(&self, first: usize, told: &[(usize, f32)], sums: &mut Lanes) {
+        match self {
+            Self::Full(columns) => {
+                for &(input, value) in told {
+                    for (sum, weight) in sums.iter_mut().zip(&columns[first + input]) {
+                        *sum += value * weight;
+                    }
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Half(halves) => halves.add(first, told, sums),
+        }
+    }
+
+    fn column(&self, place: usize) -> Lanes {
+        match self {
+            Self::Full(columns) => columns[place],
+            #[cfg(target_arch = "x86_64")]
+            Self::Half(halves) => halves.column(place),
+        }
+    }
 }
 
 impl Layer {
@@ -28,20 +72,22 @@ impl Layer {
         if inputs == 0 || inputs * outputs != weight.len() {
             return None;
         }
-        let mut layer = Self {
-            inputs,
-            outputs,
-            bias: vec![[0.0; LANES]; outputs.div_ceil(LANES)],
-            columns: vec![[0.0; LANES]; inputs * outputs.div_ceil(LANES)],
-        };
+        let groups = outputs.div_ceil(LANES);
+        let mut filled = vec![[0.0; LANES]; groups];
+        let mut columns = vec![[0.0; LANES]; inputs * groups];
         for (output, (row, &bias)) in weight.chunks_exact(inputs).zip(bias).enumerate() {
             let (group, lane) = (output / LANES, output % LANES);
-            layer.bias[group][lane] = bias;
-            for (column, &one) in layer.columns[group * inputs..].iter_mut().zip(row) {
+            filled[group][lane] = bias;
+            for (column, &one) in columns[group * inputs..].iter_mut().zip(row) {
                 column[lane] = one;
             }
         }
-        Some(layer)
+        Some(Self {
+            inputs,
+            outputs,
+            bias: filled,
+            columns: Columns::of(columns),
+        })
     }
 
     fn run(&self, x: &[f32]) -> Vec<f32> {
@@ -52,13 +98,9 @@ impl Layer {
             .filter(|&(_, value)| value != 0.0)
             .collect();
         let mut found = Vec::with_capacity(self.bias.len() * LANES);
-        for (bias, columns) in self.bias.iter().zip(self.columns.chunks_exact(self.inputs)) {
+        for (group, bias) in self.bias.iter().enumerate() {
             let mut sums = *bias;
-            for &(input, value) in &told {
-                for (sum, weight) in sums.iter_mut().zip(&columns[input]) {
-                    *sum += value * weight;
-                }
-            }
+            self.columns.add(group * self.inputs, &told, &mut sums);
             found.extend_from_slice(&sums);
         }
         found.truncate(self.outputs);
@@ -108,8 +150,8 @@ impl Network {
     pub fn weight(&self, layer: usize) -> Option<Vec<f32>> {
         let layer = self.layers.get(layer)?;
         let column = |output: usize| {
-            let columns = &layer.columns[output / LANES * layer.inputs..][..layer.inputs];
-            columns.iter().map(move |lanes| lanes[output % LANES])
+            let columns = output / LANES * layer.inputs..(output / LANES + 1) * layer.inputs;
+            columns.map(move |place| layer.columns.column(place)[output % LANES])
         };
         Some((0..layer.outputs).flat_map(column).collect())
     }
@@ -125,9 +167,17 @@ mod tests {
     type Given = (Vec<f32>, Vec<f32>);
 
     fn layers() -> impl Strategy<Value = (Vec<f32>, Vec<Given>)> {
-        let sizes = (1..70_usize, 1..70_usize, 1..40_usize);
-        let weights = |n: usize| prop::collection::vec(-2.0..2.0_f32, n);
-        sizes.prop_flat_map(move |(a, b, c)| {
+        let sizes = (1..70_usize, 1..140_usize, 1..70_usize, any::<bool>());
+        sizes.prop_flat_map(move |(a, b, c, short)| {
+            // Those that fit into 16 bits, and those that do not.
+            let round = move |one: f32| {
+                if short {
+                    (one * 64.0).round() / 64.0
+                } else {
+                    one
+                }
+            };
+            let weights = move |n: usize| prop::collection::vec((-2.0..2.0_f32).prop_map(round), n);
             let given = prop::collection::vec(prop_oneof![Just(0.0_f32), -2.0..2.0_f32], a);
             let layers = ((weights(a * b), weights(b)), (weights(b * c), weights(c)));
             (given, layers).prop_map(|(given, (first, last))| (given, vec![first, last]))
@@ -165,6 +215,32 @@ mod tests {
                 prop_assert_eq!(&network.weight(place).unwrap(), weight);
             }
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn what_fits_into_16_bits_is_kept_so_and_makes_just_the_same() {
+        let weight = |step: f32| {
+            (0..200_u16)
+                .map(|n| f32::from(n) * step - 20.0)
+                .collect::<Vec<_>>()
+        };
+        let given: Vec<f32> = (0..20_u8).map(|n| f32::from(n % 3) * 0.3).collect();
+        let has_both = is_x86_feature_detected!("avx") && is_x86_feature_detected!("f16c");
+        let short = Layer::new(&weight(0.25), &[0.5; 10]).unwrap();
+        let long = Layer::new(&weight(0.1), &[0.5; 10]).unwrap();
+        assert_eq!(matches!(short.columns, Columns::Half(_)), has_both);
+        assert!(matches!(long.columns, Columns::Full(_)));
+        let full = (0..20).map(|place| short.columns.column(place)).collect();
+        let full = Layer {
+            columns: Columns::Full(full),
+            bias: short.bias.clone(),
+            ..short
+        };
+        assert_eq!(
+            Layer::new(&weight(0.25), &[0.5; 10]).unwrap().run(&given),
+            full.run(&given)
+        );
     }
 
     #[test]
