@@ -26,7 +26,7 @@ from symphony.errors import BadInput
 Array = np.ndarray[Any, Any]
 
 ENCODER = Path("build/encoder")
-SPARED = 8.0
+SPARED = 4.0
 """To compose for a prompt takes so many times as long as to read one; so much is kept back for that."""
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from conductor.training.experience import FACTS, Chain, Experience
 from conductor.training.layers import LowerLayers, UpperLayers, padded, sentence_vectors
+from conductor.training.marginals import Marginals
 from conductor.training.pointer import Batch, Pointer, Proposal, likelihoods, propose
 from conductor.training.recogniser import Recogniser
 from conductor.words import clauses_of
@@ -24,10 +25,13 @@ FIRST = 3
 ENOUGH = 1200
 """With fewer prompts to learn from, the encoder stays as it is: its layers would learn them by heart."""
 BATCH = 64
-WIDTH, RECOGNISED = 8, 12
+WIDTH, RECOGNISED = 12, 20
 """Chains that come into question: of the beam, and of those known."""
 VOTE = 0.5
 """The recogniser's share in the probability of a chain; what it was chosen on stands in `docs/conductor.md`."""
+CALM, STRANGER_CALM, EVIDENCE = 0.6, 0.3, 0.25
+"""The power of that probability, since networks are surer than they are right; by how much it is less where the
+recogniser abstains altogether; and the weight of each nat that the marginals add. Chosen as `VOTE` was."""
 
 
 @dataclass(slots=True)
@@ -55,13 +59,14 @@ def read_texts(lower: LowerLayers, prompts: Sequence[str], *, whole: bool) -> Te
 class Composer:
     """The pointer network with the encoder's upper layers and what past prompts tell.
 
-    Without `upper` the texts' states are those of the last layer.
+    Without `upper` the texts' states are those of the last layer; so few prompts teach no `marginals` either.
     """
 
     experience: Experience
     upper: UpperLayers | None
     network: Pointer
     recogniser: Recogniser
+    marginals: Marginals | None
     tools: Tensor
     own: Tensor
 
@@ -69,14 +74,20 @@ class Composer:
     def new(cls, experience: Experience, lower: LowerLayers, seed: int) -> Composer:
         """Untrained; its layers are to be trained where experience is enough."""
         torch.manual_seed(seed)
-        upper = UpperLayers(lower.model, FIRST) if is_enough(len(experience.chains)) else None
+        enough = is_enough(len(experience.chains))
+        upper = UpperLayers(lower.model, FIRST) if enough else None
         count = experience.count
         network = Pointer(FACTS, known=count)
         own = torch.where(torch.from_numpy(experience.seen()), torch.arange(1, count + 1), 0)
         recogniser = Recogniser(experience.vectors, experience.chains)
-        return cls(
-            experience, upper, network, recogniser, torch.from_numpy(experience.tools)[None], own[None]
-        )
+        marginals = Marginals(experience.tools, experience.chains) if enough else None
+        tools = torch.from_numpy(experience.tools)[None]
+        return cls(experience, upper, network, recogniser, marginals, tools, own[None])
+
+    def modules(self) -> list[nn.Module]:
+        """All that learns."""
+        all_of_them = (self.network, self.recogniser, self.upper, self.marginals)
+        return [module for module in all_of_them if module is not None]
 
     def remember(self, experience: Experience, texts: Texts) -> None:
         """From now on these are the past prompts, `texts` what was read of them."""
@@ -134,38 +145,50 @@ class Composer:
         return found
 
     def weigh(self, texts: Texts) -> list[list[Proposal]]:
-        """For each prompt chains of free composition and known ones, weighed by both networks."""
-        found = []
+        """For each prompt chains of free composition and known ones, weighed by all networks."""
+        found: list[list[Proposal]] = []
         for batch in self._batches(texts):
+            vectors = vectors_of(batch.tokens, batch.mask)
             with torch.no_grad():
-                votes = self.recogniser(vectors_of(batch.tokens, batch.mask))
+                votes = self.recogniser(vectors)
             spread = votes.double().numpy()
             known = self.recogniser.chains
             likely = np.argsort(-spread[:, :-1], axis=1, kind="stable")[:, :RECOGNISED]
             proposals = propose(self.network, batch, width=WIDTH)
             recalled = [[known[int(k)] for k in row] for row in likely]
             scores = likelihoods(self.network, batch, recalled)
-            for row, beam in enumerate(proposals):
-                composed = dict(zip(recalled[row], scores[row], strict=True))
-                composed |= {one.chain: one.score for one in beam}
-                found.append(self._joined(composed, spread[row]))
+            joined = [
+                self._joined(
+                    dict(zip(recalled[row], scores[row], strict=True))
+                    | {one.chain: one.score for one in beam},
+                    spread[row],
+                )
+                for row, beam in enumerate(proposals)
+            ]
+            if self.marginals is not None:
+                evidence = self.marginals.evidence(vectors, [list(row) for row in joined])
+                for weighed, nats in zip(joined, evidence, strict=True):
+                    for chain, of_chain in zip(weighed, nats, strict=True):
+                        weighed[chain] += EVIDENCE * of_chain
+            for weighed in joined:
+                best_first = sorted(weighed.items(), key=lambda one: -one[1])
+                found.append([Proposal(chain, score) for chain, score in best_first])
         return found
 
-    def _joined(self, composed: dict[Chain, float], spread: Array) -> list[Proposal]:
-        """Chains scored by both networks; as much as the recogniser abstains, the other alone decides."""
-        numbers = self.recogniser.numbers
-        alone = 1.0 - VOTE * (1.0 - math.exp(spread[-1]))
-        joined = []
+    def _joined(self, composed: dict[Chain, float], spread: Array) -> dict[Chain, float]:
+        """Chains scored by two networks; as much as the recogniser abstains, the other alone decides."""
+        numbers, none = self.recogniser.numbers, math.exp(spread[-1])
+        alone, power = 1.0 - VOTE * (1.0 - none), CALM - STRANGER_CALM * none
+        joined = {}
         for chain, score in composed.items():
             recognised = math.exp(spread[numbers[chain]]) if chain in numbers else 0.0
-            joined.append(Proposal(chain, math.log(alone * math.exp(score) + VOTE * recognised + 1e-12)))
-        return sorted(joined, key=lambda one: -one.score)
+            joined[chain] = power * math.log(alone * math.exp(score) + VOTE * recognised + 1e-12)
+        return joined
 
     def _batches(self, texts: Texts) -> Iterator[Batch]:
         """All prompts, with nothing hidden, 32 at a time; the networks are as for use."""
-        self.network.eval()
-        if self.upper is not None:
-            self.upper.eval()
+        for module in self.modules():
+            module.eval()
         for start in range(0, len(texts.vectors), 32):
             rows = range(start, min(start + 32, len(texts.vectors)))
             with torch.no_grad():

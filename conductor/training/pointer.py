@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -87,37 +87,42 @@ class Pointer(nn.Module):  # type: ignore[misc]  # torch is not typed
         return Reading(keys.expand(len(fit), -1, -1), fit, self.dropout(self.read(batch.tokens)), batch)
 
     def steps(self, reading: Reading, chains: Tensor, masked: bool = True) -> Tensor:
-        """Logits of the next tool or, last, of STOP after each beginning of the chains `[b, length]`.
+        """Logits of the next tool or, last, of STOP after each beginning of the chains `[chains, length]`.
 
-        Shape `[b, length + 1, n + 1]`. Unless `masked` is off, a tool is chosen once and a chain has at
-        least one.
+        Equally many chains for each prompt, one prompt's after the other's. Shape `[chains, length + 1,
+        n + 1]`. Unless `masked` is off, a tool is chosen once and a chain has at least one.
         """
         batch, keys, fit = reading.batch, reading.keys, reading.fit
-        b, length = chains.shape
-        n = keys.shape[1]
-        rows = torch.arange(b)[:, None]
-        known = chains.clamp(min=0)
-        x = torch.cat([self.begin.expand(b, 1, INNER), keys[rows, known]], dim=1) + self.place[: length + 1]
-        causal = torch.triu(torch.full((length + 1, length + 1), float("-inf")), diagonal=1)
+        (b, n), (count, length) = fit.shape, chains.shape
+        # A prompt's chains stand one after the other in one sequence, in which none sees another's tools: so
+        # the prompt is read once for all of them.
+        rows, known = torch.arange(b)[:, None], chains.clamp(min=0)
+        so_far = keys[rows, known.view(b, -1)].view(count, length, INNER)
+        x = torch.cat([self.begin.expand(count, 1, INNER), so_far], dim=1) + self.place[: length + 1]
         padding = torch.zeros(batch.mask.shape).masked_fill(~batch.mask, float("-inf"))
-        state = self.decoder(x, reading.memory, tgt_mask=causal, memory_key_padding_mask=padding)
+        state = self.decoder(
+            x.view(b, -1, INNER),
+            reading.memory,
+            tgt_mask=_of_own_chain(count // b, length + 1),
+            memory_key_padding_mask=padding,
+        )
         state = self.dropout(self.done(state))
         gate = nn.functional.softplus(self.gate(state))
-        last = torch.cat([torch.full((b, 1), n), known], dim=1)
+        begun = torch.cat([torch.full((count, 1), n), known], dim=1)
+        last = begun.view(b, -1)
         logits = self.query(state) @ keys.transpose(1, 2) / INNER**0.5
         logits = logits + gate[..., :1] * fit[:, None, :]
         logits = logits + (gate[..., 1:3].unsqueeze(2) * batch.after[rows, last]).sum(-1)
-        marks = torch.zeros(b, length + 1, n + 1)
-        marks.scatter_(2, last[..., None], 1.0)
-        chosen = marks.cumsum(1)[..., :n] > 0
-        ends = torch.cat([torch.zeros(b, 1, 2), batch.ends[rows, known]], dim=1)
+        marks = torch.zeros(count, length + 1, n + 1).scatter_(2, begun[..., None], 1.0)
+        chosen = (marks.cumsum(1)[..., :n] > 0).view(logits.shape)
+        never = torch.zeros(b, 1, 2)
+        ends = torch.cat([batch.ends, never], dim=1)[rows, last]
         remaining = fit[:, None, :].masked_fill(chosen, -20.0)
         stop = self.stop(state) + (ends * gate[..., 3:5]).sum(-1, keepdim=True)
         stop = stop - gate[..., 5:6] * torch.logsumexp(remaining, dim=2, keepdim=True)
-        if not masked:
-            return torch.cat([logits, stop], dim=2)
-        first = (torch.arange(length + 1) == 0)[None, :, None]
-        return torch.cat([logits.masked_fill(chosen, -1e4), stop.masked_fill(first, -1e4)], dim=2)
+        if masked:
+            logits, stop = logits.masked_fill(chosen, -1e4), stop.masked_fill((last == n)[..., None], -1e4)
+        return torch.cat([logits, stop], dim=2).view(count, length + 1, n + 1)
 
     def loss(self, batch: Batch) -> Tensor:
         """-log P of the chains, and half of -log P of each of their tools without order."""
@@ -147,16 +152,6 @@ class Reading:
     memory: Tensor
     batch: Batch
 
-    def repeated(self, times: int) -> Reading:
-        """Each prompt `times` times, one after the other; for beams."""
-
-        def again(x: Tensor) -> Tensor:
-            return x.repeat_interleave(times, dim=0)
-
-        b = self.batch
-        batch = replace(b, mask=again(b.mask), after=again(b.after), ends=again(b.ends))
-        return Reading(again(self.keys), again(self.fit), again(self.memory), batch)
-
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -164,6 +159,13 @@ class Proposal:
 
     chain: tuple[int, ...]
     score: float
+
+
+def _of_own_chain(chains: int, length: int) -> Tensor:
+    """0 where a place may look at another of the same chain and not after it, else minus infinity."""
+    place = torch.arange(chains * length)
+    own = (place[:, None] // length == place // length) & (place[:, None] >= place)
+    return torch.zeros(own.shape).masked_fill(~own, float("-inf"))
 
 
 def padded_chains(chains: Sequence[Sequence[int]]) -> Tensor:
@@ -178,7 +180,7 @@ def likelihoods(
 ) -> list[list[float]]:
     """log P of given chains, equally many for each prompt."""
     with torch.no_grad():
-        reading = network.read_prompt(batch).repeated(len(chains[0]))
+        reading = network.read_prompt(batch)
         given = padded_chains([chain for row in chains for chain in row])
         spread = torch.log_softmax(network.steps(reading, given), dim=2)
         lengths = (given >= 0).sum(1, keepdim=True)
@@ -201,13 +203,12 @@ def propose(
 def _search(network: Pointer, batch: Batch, width: int, most: int, masked: bool) -> list[list[Proposal]]:
     reading = network.read_prompt(batch)
     b, n = reading.fit.shape
-    wide = reading.repeated(width)
     chains = torch.zeros(b * width, 0, dtype=torch.long)
     scores = torch.full((b, width), -1e9)
     scores[:, 0] = 0.0
     done: list[list[Proposal]] = [[] for _ in range(b)]
     for length in range(most + 1):
-        step = torch.log_softmax(network.steps(wide, chains, masked)[:, -1], dim=1).view(b, width, n + 1)
+        step = torch.log_softmax(network.steps(reading, chains, masked)[:, -1], dim=1).view(b, width, n + 1)
         total = scores[..., None] + step
         stopped = total[..., n]
         for row in range(b):

@@ -18,7 +18,7 @@ from conductor.training.pointer import padded_chains
 
 Array = np.ndarray[Any, Any]
 
-RATE, UPPER_RATE, VOTE_RATE = 1.5e-3, 1e-4, 2e-2
+RATE, UPPER_RATE, VOTE_RATE, MARGINAL_RATE = 1.5e-3, 1e-4, 2e-2, 2e-3
 WARM = 0.15
 """The share of the training in which the rates rise; then they fall to nothing."""
 SAMPLED = 0.7
@@ -82,9 +82,8 @@ def teach(
     optimizer, rates = _optimizer(composer, rate)
     pace = Pace(1.0 / (epochs * len(_batches(lengths, np.random.default_rng(0)))), time.monotonic(), until)
     while not pace.is_over():
-        composer.network.train()
-        if composer.upper is not None:
-            composer.upper.train()
+        for module in composer.modules():
+            module.train()
         for rows in _batches(lengths, dice):
             if time.monotonic() > until or pace.is_over():
                 break
@@ -108,6 +107,9 @@ def _optimizer(composer: Composer, rate: float) -> tuple[torch.optim.Optimizer, 
     if composer.upper is not None:
         groups.append({"params": list(composer.upper.parameters())})
         rates.append(UPPER_RATE)
+    if composer.marginals is not None:
+        groups.append({"params": list(composer.marginals.parameters()), "weight_decay": 0.0})
+        rates.append(MARGINAL_RATE)
     return torch.optim.AdamW(groups, weight_decay=0.05), [rate * one for one in rates]
 
 
@@ -129,8 +131,10 @@ def _step(
     batch = composer.batch(texts, rows, hidden, among)
     places = {int(tool): place for place, tool in enumerate(among)}
     batch.chains = padded_chains([tuple(places[tool] for tool in chain) for chain in right])
-    votes = composer.recogniser.loss(vectors_of(batch.tokens, batch.mask), torch.tensor(rows))
-    loss = composer.network.loss(batch) + votes
+    vectors = vectors_of(batch.tokens, batch.mask)
+    loss = composer.network.loss(batch) + composer.recogniser.loss(vectors, torch.tensor(rows))
+    if composer.marginals is not None:
+        loss = loss + composer.marginals.loss(vectors, right)
     optimizer.zero_grad()
     loss.backward()
     for group in optimizer.param_groups:
