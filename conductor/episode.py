@@ -61,6 +61,7 @@ class Table:
         self.reduced = reduced
         self.learned: Array | None = None
         self.spans: Spans | None = None
+        self._own_words: dict[int, frozenset[str]] = {}
         self.roles = [Role(spec, typing) for spec in self.functions]
         typing.expect(port_type for role in self.roles for port_type in role.port_types)
         self.facts: Array = np.zeros((len(self.roles), MATCH), dtype=np.float32)
@@ -85,8 +86,12 @@ class Table:
 
     def own_words(self, function: int) -> frozenset[str]:
         """The words of a Player's description and of what it makes."""
-        spec = self.functions[function]
-        return frozenset(content_words(" ".join([spec.description, *spec.outputs, *spec.outputs.values()])))
+        known = self._own_words.get(function)
+        if known is None:
+            spec = self.functions[function]
+            text = " ".join([spec.description, *spec.outputs, *spec.outputs.values()])
+            known = self._own_words[function] = frozenset(content_words(text))
+        return known
 
 
 class Role:
@@ -201,6 +206,7 @@ class Episode:
         order = retrieved[np.argsort(-self.overall[retrieved], kind="stable")]
         self.retrieved: list[int] = [int(i) for i in order[:MOST_CANDIDATES]]
         self._facts: Facts | None = None
+        self._users: dict[Mention, frozenset[int]] = {}
         self._unchanged: tuple[Any, Array, Array | None] | None = None
         self._best_working: Array | None = None
         self._nearest = float(self.whole.max(initial=0.0)), float(self.clause_best.max(initial=0.0))
@@ -287,8 +293,9 @@ class Episode:
             return []
         there = {node.function for node in self.draft.nodes}
         found = [f for f in self.plans.among(self.retrieved) if f not in there]
+        roles = self.table.roles
         if any(m.kind == "count" for m in self.mentions):
-            found = [f for f in found if not only_cuts(self, f)]
+            found = [f for f in found if not (roles[f].transforms and only_cuts(self, f))]
         means = self.context.means
         if means is not None and means.policies.budget != _ANY:
             found = [f for f in found if self._is_affordable(f, means)]
@@ -296,7 +303,6 @@ class Episode:
             return joining
         if self.spoken(found):
             # What shows results comes after what calculates them.
-            roles = self.table.roles
             found = [f for f in found if not roles[f].presents and not roles[f].is_gatherer] or found
         return found
 
@@ -342,12 +348,21 @@ class Episode:
         for mention in self.mentions:
             if mention.kind not in CALCULATIONS or any(self.does(n, mention) for n in self.draft.nodes):
                 continue
-            able = [c for c in candidates if mention in self.filled(c).used]
+            users = self._users_of(mention)
+            able = [c for c in candidates if c in users]
             rows = [i for i, c in enumerate(self.clauses) if c.start <= mention.start < c.end] or [0]
             best = max(able, key=lambda c: float(self.by_clause[rows, c].max()), default=-1)
             if best >= 0 and self.by_clause[rows, best].max() >= SPOKEN:
                 found.append(best)
         return found
+
+    def _users_of(self, mention: Mention) -> frozenset[int]:
+        """The Players that would use a mention, of all that may be chosen."""
+        known = self._users.get(mention)
+        if known is None:
+            known = frozenset(f for f in self.retrieved if mention in self.filled(f).used)
+            self._users[mention] = known
+        return known
 
     def _writing(self, candidates: Sequence[int]) -> list[int]:
         """The candidate that writes the file which the prompt names for the result, while nothing writes it."""

@@ -21,9 +21,9 @@ SERVED, SURE = 0.97, 0.75
 
 
 def only_cuts(episode: Episode, function: int) -> bool:
-    """Whether a Player would do no more with the last rows than to leave those off that their maker can leave off."""
+    """Whether a Player would only leave rows off that their maker can leave off; of those that make rows of rows."""
     spec, role = episode.table.functions[function], episode.table.roles[function]
-    if not role.transforms or role.is_merger:
+    if role.is_merger:
         return False
     filled = episode.filled(function)
     counts = [name for name, param in spec.params.items() if is_count(name, param)]
