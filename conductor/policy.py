@@ -70,14 +70,10 @@ class Policy:
             if not np.isfinite(found).all():
                 raise WeightsInvalid(f"The policy's weights {name} are damaged", remedy="reinstall Symphony")
         self._arrays: dict[str, Array] = {n: arrays[n].astype(np.float32) for n in expected_shapes()}
-        layers = [f"policy.{layer}" for layer in range(len(POLICY_HIDDEN) + 1)]
-        self._network = ChoiceNetwork(
-            [(self._arrays[f"{layer}.weight"], self._arrays[f"{layer}.bias"]) for layer in layers]
-        )
-        # They are long, and the network holds them: `array` asks it for them.
-        self._held = {f"{layer}.weight": place for place, layer in enumerate(layers)}
-        for name in self._held:
-            del self._arrays[name]
+        # The weights are long, and the networks hold them: `array` asks these for them.
+        self._held: dict[str, tuple[ChoiceNetwork, int]] = {}
+        self._policy = self._network("policy", len(POLICY_HIDDEN) + 1)
+        self._value = self._network("value", len(VALUE_HIDDEN) + 1)
         self.facts = facts
         self.version: str = str(facts.get("version", "unnamed"))
 
@@ -101,9 +97,19 @@ class Policy:
         """One array of the weights, by its name in `expected_shapes`."""
         if name not in self._held:
             return self._arrays[name]
+        network, layer = self._held[name]
         held: Array = np.empty(expected_shapes()[name], dtype=np.float32)
-        self._network.weight(self._held[name], held)
+        network.weight(layer, held)
         return held
+
+    def _network(self, name: str, layers: int) -> ChoiceNetwork:
+        """Takes the weights of a network out of the arrays."""
+        names = [f"{name}.{layer}" for layer in range(layers)]
+        network = ChoiceNetwork(
+            [(self._arrays.pop(f"{one}.weight"), self._arrays[f"{one}.bias"]) for one in names]
+        )
+        self._held |= {f"{one}.weight": (network, place) for place, one in enumerate(names)}
+        return network
 
     def project(self, vectors: Array) -> Array:
         """Sentence vectors in the networks' 128 directions."""
@@ -124,7 +130,7 @@ class Policy:
             stop: `[32]` facts about stopping.
         """
         query: Array = np.empty(ACTION, dtype=np.float32)
-        self._network.run(state, query)
+        self._policy.run(state, query)
         about, fit = query[:LEARNED], query[LEARNED:]
         # A key is the learned part and the weighted facts: the query is weighted once in the place of all keys.
         scores: Array = np.empty(len(learned) + 1, dtype=np.float32)
@@ -134,12 +140,9 @@ class Policy:
 
     def value(self, state: Array) -> float:
         """How likely the composition is to serve the prompt, 0 to 1."""
-        layers = len(VALUE_HIDDEN) + 1
-        for layer in range(layers):
-            state = self._arrays[f"value.{layer}.weight"] @ state + self._arrays[f"value.{layer}.bias"]
-            if layer < layers - 1:
-                state = np.maximum(state, 0.0)
-        return float(1.0 / (1.0 + np.exp(-state[0])))
+        found: Array = np.empty(1, dtype=np.float32)
+        self._value.run(state, found)
+        return float(1.0 / (1.0 + np.exp(-found[0])))
 
     def refusal(self, facts: Array) -> float:
         """How likely it is that the Players can serve a text, 0 to 1, from the facts of `refusal.py`."""

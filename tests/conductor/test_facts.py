@@ -149,6 +149,11 @@ def test_the_scores_are_those_of_plain_layers_and_keys() -> None:
         for layer in range(4):
             x = policy.array(f"policy.{layer}.weight") @ x + policy.array(f"policy.{layer}.bias")
             x = np.maximum(x, 0.0) if layer < 3 else x
+        value = state
+        for layer in range(3):
+            value = policy.array(f"value.{layer}.weight") @ value + policy.array(f"value.{layer}.bias")
+            value = np.maximum(value, 0.0) if layer < 2 else value
+        assert policy.value(state) == pytest.approx(1.0 / (1.0 + np.exp(-float(value[0]))), abs=1e-5)
         keys = np.concatenate([learned, matches @ arrays["match.weight"].T], axis=1)
         last = np.concatenate([arrays["stop.key"], arrays["stop.weight"] @ stop])
         wanted = np.append(keys @ x, last @ x)
