@@ -17,6 +17,7 @@ from conductor.delivery import Undelivered, undelivered
 from conductor.document import melody_of
 from conductor.episode import Episode
 from conductor.gloss import language_of
+from conductor.leaning import habit
 from conductor.learning.seen import Seen, Watch
 from conductor.policy import Policy
 from conductor.question import question_of
@@ -28,8 +29,10 @@ from conductor.words import content_words
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Chooser = Callable[[Episode, list[int]], Choice]
 
-SERVED = 0.5
+SERVED = 0.4
 """From this likelihood on a text counts as one that the Players can serve."""
+BESIDE, SURE = 0.7, 0.85
+"""Beside a part that is surely served another must be likelier: it is named, and the prompt is not refused for it."""
 
 
 def by_policy(policy: Policy, watch: Watch | None = None) -> Chooser:
@@ -44,6 +47,7 @@ def by_policy(policy: Policy, watch: Watch | None = None) -> Chooser:
         owed = [candidates.index(one) for one in dict.fromkeys(episode.owed(candidates))]
         chosen = np.array(candidates, dtype=np.intp)
         logits = policy.logits(state, table.learned.take(chosen, axis=0), matches, stop)
+        logits[:-1] += habit(episode, candidates)
         logits = masked(logits, owed, is_empty=not episode.draft.nodes)
         likely = np.exp(logits - logits.max())
         likely /= likely.sum()
@@ -184,27 +188,23 @@ def _judge(episode: Episode, judge: Judge | None, policy: Policy | None) -> _Jud
     if judge is None:
         return None
     lacking: dict[int, Verdict] = {}
-    vectors = episode.vectors
-    for index, clause in enumerate(episode.clauses):
+    verdicts, whole = judge.verdicts(episode, policy)
+    for index, verdict in verdicts.items():
+        clause = episode.clauses[index]
         words = len(content_words(clause.text))
-        if not clause.coarse or not words:
-            continue
-        vector = vectors[1 + index] if vectors is not None else None
-        verdict = judge.verdict(episode.texts[1 + index], vector, episode.by_clause[index], policy)
         is_command = any(
             m.kind == "command" and clause.start <= m.start < clause.end for m in episode.mentions
         )
-        if is_command or episode.only_details[index]:
+        if not words or is_command or episode.only_details[index]:
             continue
         if fact := grounds.lacked(episode.by_clause[index], episode.usable, episode.barred):
             verdict = Verdict(0.0, fact=fact)
-        if verdict.served < (SERVED if words > 1 else SERVED / 4):
+        beside = any(v.served >= SURE for place, v in verdicts.items() if place != index)
+        least = BESIDE if beside else SERVED
+        if verdict.served < (least if words > 1 else SERVED / 4):
             lacking[index] = verdict
-    whole = judge.verdict(
-        episode.texts[0], vectors[0] if vectors is not None else None, episode.whole, policy
-    )
-    served = [i for i, c in enumerate(episode.clauses) if c.coarse and i not in lacking]
-    brought = undelivered(episode, judge, policy, served)
+    brought = undelivered(episode, judge, policy, lacking.keys())
+    lacking = {i: verdict for i, verdict in lacking.items() if i not in brought}
     sure = {i for i, verdict in lacking.items() if verdict.fact} | {
         i for i, one in brought.items() if one.is_all
     }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from conductor.encoder.runtime import Embedder, Vectors
     from conductor.episode import Table
     from conductor.learning.seen import Seen
+    from conductor.past import Request
     from conductor.policy import Policy
     from conductor.refusal import Judge
     from conductor.spans.asking import Spans
@@ -98,9 +99,13 @@ class Conductor:
         return cls(encoder, policy, problems, spans)
 
     def index(
-        self, functions: Sequence[FunctionSpec], lattice: TypeLattice, cache_dir: Path | None = None
+        self,
+        functions: Sequence[FunctionSpec],
+        lattice: TypeLattice,
+        cache_dir: Path | None = None,
+        past: Sequence[Request] = (),
     ) -> None:
-        """Makes these Players the ones that compositions draw on.
+        """Makes these Players the ones that compositions draw on, and these requests their past.
 
         Those with `available=False` serve only to say which extension would help; `go_on` embeds their texts.
         Sentence vectors are kept in `cache_dir`, so that only new texts are embedded.
@@ -122,11 +127,24 @@ class Conductor:
             reduced = self._policy.project(catalogue.means)
         table = Table(catalogue, Typing(lattice), reduced)
         table.spans = self._spans
+        self._past_of(table, past, cache_dir)
         if self._policy is not None and reduced is not None:
             table.learned = self._policy.learned_keys(reduced)
         judge = Judge(catalogue, foreign)
         with self._lock:
             self._table, self._judge = table, judge
+
+    def remember(self, past: Sequence[Request], cache_dir: Path | None = None) -> None:
+        """Makes these requests the past of the Players that are indexed. Raises SymphonyError before `index`."""
+        table, _, _ = self._indexed()
+        self._past_of(table, past, cache_dir)
+
+    def _past_of(self, table: Table, past: Sequence[Request], cache_dir: Path | None) -> None:
+        from conductor.past import Past
+
+        encoder = self._encoder
+        if encoder is not None and past:
+            table.past = Past(past, table.functions, encoder.embed_all, cache_dir, encoder.version)
 
     def go_on(self) -> int:
         """Embeds some more texts of Players that are only offered, which nobody waits for; how many are left."""

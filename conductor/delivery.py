@@ -7,15 +7,23 @@ be nobody's. What remains without the object, `post it to our Slack channel`, is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from conductor.episode import Episode
 from conductor.gloss import glossed, language_of
+from conductor.params.mentions import plain_request
 from conductor.policy import Policy
 from conductor.reading import is_detail
 from conductor.refusal import Judge, Verdict
 
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+OBJECT = 0.85
+"""From this likelihood on an object is served, though its clause as a whole is not."""
 UNSERVED = 0.2
 """Below this likelihood nobody delivers it. Low: most that is said behind an object says how or where from."""
 _LONGEST = 300
@@ -43,25 +51,45 @@ class Undelivered:
 
 
 def undelivered(
-    episode: Episode, judge: Judge, policy: Policy | None, clauses: Iterable[int]
+    episode: Episode, judge: Judge, policy: Policy | None, lacking: Collection[int]
 ) -> dict[int, Undelivered]:
-    """Of clauses that are served: the verb and the destination which are not."""
+    """The verb and the destination that nobody serves, of clauses that are served otherwise; of those that are lacking
+    as a whole, where at least the object is surely served.
+    """
     found = {}
-    for index in clauses:
-        clause = episode.clauses[index]
-        match = _DELIVERY.match(clause.text) if len(clause.text) <= _LONGEST else None
+    for index, clause in enumerate(episode.clauses):
+        match = _DELIVERY.match(clause.text) if clause.coarse and len(clause.text) <= _LONGEST else None
         if match is None or _is_said_how(episode, clause.start + match.start("to"), clause.end):
             continue
-        rest = f"{match.group('verb')} it {match.group('to')}"
-        text = glossed(rest, language) if (language := language_of(episode.prompt)) != "en" else rest
-        vectors = episode.embed([text]) if episode.embed is not None else None
-        scores = episode.table.catalogue.scores([text], vectors)[0]
-        verdict = judge.verdict(text, vectors[0] if vectors is not None else None, scores, policy)
+        start, end = (clause.start + place for place in match.span("object"))
+        is_all = is_detail(episode.prompt, start, end, episode.mentions)
+        if index in lacking and (is_all or not _is_found(episode, judge, policy, match.group("object"))):
+            continue
+        verdict, _ = _alone(episode, judge, policy, f"{match.group('verb')} it {match.group('to')}")
         if verdict.served < UNSERVED:
-            start, end = (clause.start + place for place in match.span("object"))
-            is_all = is_detail(episode.prompt, start, end, episode.mentions)
             found[index] = Undelivered(f"{match.group('verb')} … {match.group('to')}", verdict, is_all)
     return found
+
+
+def _is_found(episode: Episode, judge: Judge, policy: Policy | None, said: str) -> bool:
+    """Whether a Player surely finds an object; one that shows or does something is no answer to it."""
+    verdict, scores = _alone(episode, judge, policy, said)
+    best = int(np.where(episode.usable, scores, -1.0).argmax())
+    role, spec = episode.table.roles[best], episode.table.functions[best]
+    return verdict.served >= OBJECT and role.is_source and not spec.effects and not role.has_required
+
+
+def _alone(episode: Episode, judge: Judge, policy: Policy | None, said: str) -> tuple[Verdict, Array]:
+    """How likely it is that a part of a clause can be served when it stands alone, and how well each Player fits."""
+    language = language_of(episode.prompt)
+    text = plain_request(glossed(said, language) if language != "en" else said)
+    vectors = episode.embed([text]) if episode.embed is not None else None
+    scores = episode.table.catalogue.scores([text], vectors)[0]
+    past = episode.table.past
+    if vectors is None:
+        return judge.verdict(text, None, scores, policy), scores
+    said_before = past.about(vectors) if past is not None else None
+    return judge.verdict(text, vectors[0], scores, policy, said_before), scores
 
 
 def _is_said_how(episode: Episode, start: int, end: int) -> bool:

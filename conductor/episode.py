@@ -30,6 +30,7 @@ from symphony.types.players import FunctionSpec
 
 if TYPE_CHECKING:
     from conductor.needs import Means
+    from conductor.past import Past
     from conductor.spans.asking import Spans
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -44,6 +45,10 @@ UNASKED = 0.3
 """What remains of the scores of a clause that asks for nothing."""
 ASKED = 0.4
 """From this score on it is worth reading for what a Player needs and patterns did not find."""
+PART = 0.8
+"""What a part of a prompt says of the past, against the whole."""
+REMEMBERED = 0.2
+"""How far it counts for a Player as a step before another that like requests took it."""
 SPOKEN = 0.3
 """From this score on a Player that takes such a mention is the one that it asks for."""
 MOST_NODES = 24
@@ -62,6 +67,7 @@ class Table:
         self.learned: Array | None = None
         self.spans: Spans | None = None
         self._own_words: dict[int, frozenset[str]] = {}
+        self.past: Past | None = None
         self.roles = [Role(spec, typing) for spec in self.functions]
         typing.expect(port_type for role in self.roles for port_type in role.port_types)
         self.facts: Array = np.zeros((len(self.roles), MATCH), dtype=np.float32)
@@ -142,6 +148,7 @@ class Episode:
         embed: the sentence encoder, None without one.
         context: project, time, preferences.
         hidden: key texts that must not count (see `Catalogue.scores`).
+        unseen: a past request that must not count (see `Past.about`).
     """
 
     def __init__(
@@ -151,6 +158,7 @@ class Episode:
         embed: Embed | None,
         context: ComposeContext,
         hidden: np.ndarray[Any, Any] | None = None,
+        unseen: str = "",
     ) -> None:
         self.table = table
         self.prompt = prompt
@@ -163,6 +171,12 @@ class Episode:
         self.evidence, self.evidence_clause = reading.evidence, reading.evidence_clause
         self.only_details = reading.only_details
         self.parents = parents_of(self.clauses)
+        self.said = (
+            table.past.about(self.vectors, unseen, parts=len(self.clauses) > 1)
+            if table.past is not None and self.vectors is not None
+            else None
+        )
+        self.remembered = self._remembered()
         self.usable = np.array([spec.available for spec in table.functions], dtype=bool)
         if context.means is not None:
             lean, fits = leaning(table.functions, context.means)
@@ -187,10 +201,18 @@ class Episode:
         self._scope = Scope(prompt, prompt, self.mentions, context.project, self.now, context.preferences)
         self.plans = self._plan()
 
+    def _remembered(self) -> Array:
+        """How likely each Player takes part, by what like requests took."""
+        if self.said is None:
+            return np.zeros(len(self.table.functions), dtype=np.float32)
+        votes = self.said.votes
+        found: Array = np.maximum(votes[0], PART * votes[1:].max(axis=0, initial=0.0))
+        return found
+
     def _rank(self) -> None:
         """What follows from the scores: which Player fits which clause, and who may be a candidate at all."""
         self.best_clause = self.by_clause.argmax(axis=0)
-        self.overall = 0.5 * self.whole + 0.5 * self.by_clause.max(axis=0)
+        self.overall = 0.5 * self.whole + 0.5 * self.by_clause.max(axis=0) + REMEMBERED * self.remembered
         masked = np.where(self.usable, self.by_clause, -1.0)
         self.clause_best = masked.max(axis=1)
         floor = 0.30 if self.vectors is not None else 0.10

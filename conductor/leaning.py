@@ -19,11 +19,16 @@ from symphony.types.players import FunctionSpec
 if TYPE_CHECKING:
     from conductor.context import ComposeContext
     from conductor.draft import DraftNode
+    from conductor.episode import Episode
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 USED, GOOD, FAILING, TIGHT = 0.02, 0.04, 0.05, 0.02
 """How far the score of a Player moves at most: for its use, its results' quality, its failures, what is not free."""
+HABIT = 16.0
+"""How far a logit moves at most for what was served before."""
+ALIKE, SAME = 0.9, 0.98
+"""Cosines of two requests from which on they are nearly the same, and the same."""
 ENOUGH = 3
 """Runs from which on quality and failures count."""
 PLAIN = 0.8
@@ -55,6 +60,19 @@ def leaning(
                 "memory", math.inf
             ) and spec.gpu <= means.capacity.get("gpu", math.inf)
     return lean, fits
+
+
+def habit(episode: Episode, candidates: Sequence[int]) -> Array:
+    """What is added to the logits of the candidates where nearly the same was asked before: `[n]`.
+
+    Requests that are only alike say too little of which Players are meant; the networks see those as they are.
+    """
+    found: Array = np.zeros(len(candidates), dtype=np.float32)
+    if episode.said is not None:
+        sure = (float(episode.said.nearest[0]) - ALIKE) / (SAME - ALIKE)
+        if sure > 0.0:
+            found += HABIT * min(1.0, sure) * (episode.remembered[list(candidates)] - 0.5)
+    return found
 
 
 def within_budget(nodes: Sequence[DraftNode], spec: FunctionSpec, means: Means) -> bool:

@@ -27,6 +27,8 @@ MATCH = 32
 LEARNED = ACTION - MATCH
 """Dimensions of a key that are made from the Player's sentence vector."""
 MOST_CANDIDATES = 127
+REFUSAL = 30
+"""Facts about a part of a prompt that tell whether it can be served."""
 
 FORMAT = "symphony.policy/1"
 
@@ -50,7 +52,7 @@ def expected_shapes() -> dict[str, tuple[int, ...]]:
     shapes["match.weight"] = (MATCH, MATCH)
     shapes["stop.key"] = (LEARNED,)
     shapes["stop.weight"] = (MATCH, MATCH)
-    shapes["refusal.weight"], shapes["refusal.bias"] = (8,), (1,)
+    shapes["refusal.weight"], shapes["refusal.bias"] = (REFUSAL,), (1,)
     return shapes
 
 

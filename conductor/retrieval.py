@@ -97,6 +97,7 @@ class Catalogue:
                     self.vectors[place] = known[text]
         self.vocabulary = frozenset(w for text in self.texts for w in content_words(text))
         self._shares = self._word_shares()
+        self._words: dict[int, frozenset[str]] = {}
         self.means = self._means()
 
     def go_on(self, most: int = AT_ONCE) -> int:
@@ -155,7 +156,7 @@ class Catalogue:
         uses: dict[str, Counter[int]] = {}
         for function, (start, count) in enumerate(zip(self.starts, self.counts, strict=True)):
             for text in self.texts[int(start) : int(start + count)]:
-                for word in set(map(_stem, content_words(text))):
+                for word in set(map(stem, content_words(text))):
                     uses.setdefault(word, Counter())[function] += 1
         return {
             word: {f: (n - 0.5) / sum(by.values()) for f, n in by.items() if n > 1}
@@ -165,12 +166,21 @@ class Catalogue:
 
     def evidence(self, text: str) -> Vectors:
         """How far single words speak for Players: `[words, functions]`, near 1 for a word that only one uses."""
-        rows = [shares for word in content_words(text) if (shares := self._shares.get(_stem(word)))]
+        rows = [shares for word in content_words(text) if (shares := self._shares.get(stem(word)))]
         found: Vectors = np.zeros((len(rows), len(self.functions)), dtype=np.float32)
         for row, shares in enumerate(rows):
             for function, share in shares.items():
                 found[row, function] = share
         return found
+
+    def words_of(self, function: int) -> frozenset[str]:
+        """The stems of the words of a Player's texts."""
+        known = self._words.get(function)
+        if known is None:
+            span = slice(int(self.starts[function]), int(self.starts[function] + self.counts[function]))
+            known = frozenset(stem(w) for text in self.texts[span] for w in content_words(text))
+            self._words[function] = known
+        return known
 
     def closest_text(self, function: int, vector: Vectors | None, text: str) -> str:
         """The description or example of a Player that is closest to `text`."""
@@ -188,7 +198,8 @@ class Catalogue:
         return known / len(words) if words else 0.0
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """A word without the ending of its plural."""
     return word[:-1] if len(word) > 3 and word.endswith("s") else word
 
 

@@ -375,13 +375,10 @@ def _lacking(episode: Episode, judge: Judge, policy: Policy | None) -> tuple[lis
     texts: list[str] = []
     extensions: list[str] = []
     sets = _settable(episode)
-    for index, clause in enumerate(episode.clauses):
-        if not clause.coarse or episode.only_details[index]:
+    for index, verdict in judge.verdicts(episode, policy)[0].items():
+        clause = episode.clauses[index]
+        if episode.only_details[index] or any(clause.start <= m.start < clause.end for m in sets):
             continue
-        if any(clause.start <= m.start < clause.end for m in sets):
-            continue
-        vector = episode.vectors[1 + index] if episode.vectors is not None else None
-        verdict = judge.verdict(episode.texts[1 + index], vector, episode.by_clause[index], policy)
         words = episode.table.catalogue.evidence(clause.text).max(initial=0.0)
         if verdict.served < SERVED and words < TELLING:
             texts.append(" ".join(clause.text.split())[:160])

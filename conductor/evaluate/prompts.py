@@ -13,6 +13,7 @@ from conductor.context import ComposeContext, Composition, ProjectFacts
 from conductor.core import Conductor
 from conductor.evaluate.lines import read_lines
 from conductor.params.languages import LANGUAGES
+from conductor.past import shipped_requests
 from symphony.errors import BadInput
 from symphony.stage.manifest import load_manifest
 from symphony.types.players import FunctionSpec
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         raise BadInput(f"{options.file} holds no prompt", remedy="give one prompt a line")
     functions, lattice = bundled_players(options.extensions)
     conductor = Conductor.load(options.encoder)
-    conductor.index(functions, lattice)
+    conductor.index(functions, lattice, past=shipped_requests(options.extensions))
     usual = facts_of(options.project) if options.project is not None else None
     contexts = [
         ComposeContext(project=project_of(line.get("project"), options.file) or usual, now=options.now)

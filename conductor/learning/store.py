@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 
 from conductor.context import Composition
+from conductor.gloss import language_of
 from conductor.learning.labels import right_actions
 from conductor.learning.replay import CAPACITY, Decision, Ending, ReplayBuffer
 from conductor.learning.seen import Seen
+from conductor.past import Request
 from conductor.policy import BASIS, MATCH
 from symphony.errors import EnvironmentLacks
 
@@ -278,6 +280,24 @@ class ReplayStore:
                 }
                 for row in found
             ]
+
+    def served(self, limit: int) -> list[Request]:
+        """The last prompts that runs served, with the Players that did, as they were corrected; none twice.
+
+        Runs that failed, that were taken back or that were rated bad served nobody.
+        """
+        query = (
+            "SELECT c.prompt, coalesce(c.corrected, r.players) AS players FROM runs r"
+            " JOIN compositions c ON c.id = r.composition"
+            " WHERE r.status = 'succeeded' AND r.rating >= 0 AND r.undone = 0 ORDER BY r.created DESC LIMIT ?"
+        )
+        with self._reading() as base:
+            rows = base.execute(query, (limit,)).fetchall()
+        found: dict[str, Request] = {}
+        for row in rows:
+            players = tuple(dict.fromkeys(json.loads(row["players"])))
+            found.setdefault(row["prompt"], Request(row["prompt"], language_of(row["prompt"]), players))
+        return list(found.values())
 
     def buffer(self, knows: Callable[[str], bool] = lambda policy: True) -> ReplayBuffer:
         """All runs that have ended, as the learner draws from them; a decision's `state` is `COMPOSITION/PLACE`.

@@ -20,15 +20,24 @@ from conductor.words import content_words, fold
 from symphony.types.players import FunctionSpec, ParamSpec
 
 _TARGET = re.compile(
-    r"\b(?P<joint>to|into|in|as|under|nach|als|unter|dans|vers|en|a)\s+(?:the\s+file\s+|a\s+file\s+(?:called\s+|named\s+)?|"
+    r"\b(?P<joint>to|into|in|as|at|under|nach|als|unter|dans|vers|en|a)\s+(?:the\s+file\s+|a\s+file\s+(?:called\s+|named\s+)?|"
     r"file\s+|die\s+datei\s+|le\s+fichier\s+|el\s+archivo\s+)?[`'\"]?$",
     re.IGNORECASE,
 )
-_PLACING = frozenset(("in", "under", "unter", "dans", "en", "a"))
+_SENT = re.compile(
+    r"(?:→|->|=>)\s*[`'\"]?$|"
+    r"(?:[,;:–—]|\b(?:tables?|csv|markdown|md|reports?|doc(?:ument)?s?|spreadsheet|charts?|patch|diff|lists?|summary|excel|"
+    r"tabelle|bericht|liste|tabla|informe|lista|tableau|rapport|le tout|todo|alles|fichier|archivo|datei|file)\b)\s*"
+    r"(?:(?:and\s+)?(?:all\s+|everything\s+|both\s+)?(?:that\s+)?(?:in|into|at|to|en|dans|nach|als|as)\s+)?"
+    r"(?:the\s+|a\s+)?(?:(?:file|datei|fichier|archivo)\s+)?(?:(?:called|named|namens)\s+)?[`'\"]?$",
+    re.IGNORECASE,
+)
+"""What sends a result to a file without a verb: `open todos → TODO.md`, `as a table in docs/debt.md`."""
+_PLACING = frozenset(("in", "at", "under", "unter", "dans", "en", "a"))
 """What these join is a place, unless the request writes: `the dead code in src/app.py` leaves that file alone."""
 _WRITES = re.compile(
     r"\b(?:writ|sav|stor|put|export|dump|output|creat|mak|generat|record|collect|keep|log|land|go|goes|schreib|speicher|leg|"
-    r"exportier|erstell|sammel|écri|enregistr|sauvegard|met[st]?|mettre|crée|escrib|guard|pon|crea)\w*",
+    r"exportier|erstell|sammel|écri|enregistr|sauvegard|met[st]?|mettre|crée|escrib|gu[aá]rd|p[oó]n|crea|d[eé]ja|m[eé]te)\w*",
     re.IGNORECASE,
 )
 _WINDOW = re.compile(
@@ -112,10 +121,11 @@ def fill(spec: FunctionSpec, scope: Scope) -> Filled:
     revisions = [v for m in scope.of("revision") for v in m.value]
     for name, param in spec.params.items():
         value, used = _value(name, param, spec, scope, revisions)
-        if value is None and param.required:
+        is_said = value is not None
+        if not is_said and param.required:
             value = scope.preferences.get(name, param.default)
         if value is not None and (fitting := checked(value, param)) is not None:
-            if fitting != param.default:
+            if is_said or fitting != param.default:
                 filled.params[name] = fitting
             if used is not None:
                 filled.used.append(used)
@@ -213,9 +223,12 @@ def _is_aimed_at(mention: Mention, scope: Scope) -> bool:
     """Whether the words before a path send something there."""
     before = scope.prompt[: mention.start]
     joint = _TARGET.search(before)
-    return joint is not None and (
+    if joint is not None and (
         joint.group("joint").lower() not in _PLACING or _WRITES.search(before) is not None
-    )
+    ):
+        return True
+    exists = scope.project is not None and mention.value in scope.project.files
+    return not exists and len(before.split()) > 1 and _SENT.search(before) is not None
 
 
 def _path(param: ParamSpec, spec: FunctionSpec, scope: Scope) -> tuple[Any, Mention | None]:
@@ -267,7 +280,9 @@ def _choice(param: ParamSpec, spec: FunctionSpec, scope: Scope) -> tuple[Any, Me
             return choices[mention.value], mention
     language = language_of(scope.prompt)
     for text in (scope.clause, scope.prompt):
-        named = [f for f in _forms(text, language) if f in choices and choices[f] != param.default]
+        named = [f for f in _forms(text, language) if f in choices]
+        # What the prompt says beside the default is what it means.
+        named = [f for f in named if choices[f] != param.default] or named
         if named:
             noun = re.escape(spec.player.rpartition("#")[2])
             own = (f for f in named if re.search(rf"\b{re.escape(f)}[\s-]+{noun}", fold(text)))

@@ -189,6 +189,12 @@ _RANGE = re.compile(
     r"\b(?:between|from|compare|diff|vergleiche|compara|zwischen|entre)\s+(?P<a>[\w./-]+)\s+(?:and|to|with|against|und|mit|et|y|con|a|avec)\s+(?P<b>[\w./-]+)|"
     r"\b(?P<c>[\w/-]+)\.\.(?P<d>[\w/-]+)"
 )
+_VERSUS = re.compile(
+    r"\b(?P<head>[\w./-]*\w)\s+(?:against|vs\.?|versus|compared\s+(?:to|with)|relative\s+to|gegen|gegenüber|face\s+à|contra|frente\s+a|"
+    r"(?:drift\w*\s+)?(?:away\s+)?from|differs?\s+from|has\s+over|adds\s+to)\s+(?:branch\s+)?(?P<base>[\w./-]*\w)",
+    re.IGNORECASE,
+)
+"""What stands before is what changed, what stands behind is what it is held against."""
 _AGAINST = re.compile(r"\b(?:against|with|to|vs\.?|from|mit|zu|on|branch)\s+(?:branch\s+)?(?P<a>[\w./-]+)")
 _TAG = re.compile(r"v\d+|v?\d+\.\d+(?:\.\d+)?|HEAD(?:[~^]\d*)*|[0-9a-f]{7,40}")
 _ONE_REVISION = re.compile(
@@ -325,6 +331,10 @@ def _revisions(text: str, project: ProjectFacts | None) -> list[Mention]:
         first, second = (match.group("a"), match.group("b")) if match.group("a") else match.group("c", "d")
         if is_revision(first) and is_revision(second):
             found.append(Mention("revision", (first, second), match.start(), match.end()))
+    for match in _VERSUS.finditer(text) if not found else ():
+        if is_revision(match.group("head")) and is_revision(match.group("base")):
+            both = (match.group("base"), match.group("head"))
+            found.append(Mention("revision", both, match.start(), match.end()))
     if not found:
         for match in _AGAINST.finditer(text):
             if is_revision(match.group("a")):

@@ -32,6 +32,15 @@ _NAMED_FILE = re.compile(
     r"\b(?P<b>[A-Z][A-Z]{3,})\b",
     re.IGNORECASE,
 )
+_NAMED_TABLE = re.compile(
+    r"\b(?P<name>[^\W\d_]{3,})[\s-]*(?:csv|tsv|json|xml|sheet|spreadsheet|table|data|dataset|numbers|figures|export|file|dump|"
+    r"zahlen|daten|tabelle|datei)\b|"
+    r"\b(?:tableau|données|fichier|chiffres|tabla|datos|hoja|archivo|fichero)\s+(?:des?|del?|d['’]|der)?\s*(?:l[ae]s?\s+|los\s+)?"
+    r"(?P<other>[^\W\d_]{3,})",
+    re.IGNORECASE,
+)
+"""`the sales sheet`: a table of the project by its name and what it is."""
+TABLE_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".xml")
 _ENDING = re.compile(
     r"(?<![\w.*])\.(?P<v>[a-z][a-z0-9]{0,5})\s+(?:files?|dateien?|fichiers|archivos)\b", re.IGNORECASE
 )
@@ -149,6 +158,11 @@ def path_mentions(prompt: str, project: ProjectFacts | None) -> list[PathMention
             add("path", by_name[name], match.start(group), match.end(group))
         elif len(name) >= 4 and name in by_stem and _is_document(match.group(group), by_stem[name]):
             add("path", by_stem[name], match.start(group), match.end(group))
+    tables = {name: path for name, path in by_stem.items() if path.endswith(TABLE_ENDINGS)}
+    for match in _NAMED_TABLE.finditer(prompt) if tables else ():
+        group = "name" if match.group("name") is not None else "other"
+        if (table := tables.get(fold(match.group(group)))) is not None:
+            add("path", table, *match.span())
     for match in _BESIDE.finditer(prompt):
         if not any(p.kind != "glob" and p.end == match.start() for p in found):
             continue

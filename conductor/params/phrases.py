@@ -47,6 +47,11 @@ _PATTERN = {word: pattern for words, pattern in _PATTERNS.items() for word in wo
 _TOKEN = r"(?<![\w.$@/:#-])(?:`[^`]{1,99}`|\"[^\"]{1,99}\"|“[^”]{1,99}”|«[^»]{1,99}»|'[^']{1,99}'|[\w.$@/:#-]{1,99})"
 """A name, or quoted words. Short, as is what comes between two, so that a text that was pasted costs little."""
 _NEW = rf"(?!(?:an?|the|ein\w*|une?|una)\s){_TOKEN}"
+_CODE = (
+    r"(?:[`\"“«'][^`\"”»']{1,99}[`\"”»']|"
+    r"(?=[\w.$@/:#-]*(?:[\w.][_/:#$@.][\w]|\d|(?-i:[a-z][A-Z])|[/:#$@]))[\w.$@/:#-]{2,99})"
+)
+"""A name that is no word of a sentence, or quoted words."""
 _GAP = r"\b[^.?!;]{0,120}?\s"
 _PLACE = r"(?:\s+(?:in|inside|under|within|across|dans|en)\s+(?:all\s+|the\s+)?[\w./*-]+)?"
 _EXCHANGE = [
@@ -59,6 +64,15 @@ _EXCHANGE = [
         rf"\bbenenn\w*{_GAP}(?P<old>{_TOKEN})(?:\s+überall)?\s+(?:in|zu)\s+(?P<new>{_NEW})",
         rf"\b(?:remplac|renomm)\w*{_GAP}(?P<old>{_TOKEN})(?:\s+partout)?\s+(?:par|en|avec)\s+(?P<new>{_NEW})",
         rf"\b(?:reemplaz|sustitu|renombr)\w*{_GAP}(?P<old>{_TOKEN})\s+(?:por|con|a|en)\s+(?P<new>{_NEW})",
+        r"(?<![\w/])s/(?P<old>[^/\n]{1,99})/(?P<new>[^/\n]{1,99})/",
+        rf"(?<![\w.$@/:#-])(?P<old>{_CODE})\s*(?:→|->|=>)\s*(?P<new>{_CODE})",
+        rf"\bchang(?:es?|ed|ing)\s+(?:all\s+|every\s+|the\s+)*(?P<old>{_CODE})\s+(?:to|into)\s+(?P<new>{_NEW})",
+        rf"\bchang(?:es?|ed|ing)\s+(?:all\s+|every\s+|the\s+)*(?P<old>{_TOKEN})\s+(?:to|into)\s+(?P<new>{_CODE})",
+        rf"\bchang(?:es?|ed|ing)\s+(?P<old>{_NEW})\s+(?:to|into)\s+(?P<new>{_NEW})\s+"
+        r"(?:everywhere|throughout|all over)\b",
+        rf"(?<![\w.$@/:#-])(?P<old>{_CODE})\s+(?:should|must|has to|needs to|shall|soll|muss|doit|debe)\s+"
+        r"(?:überall\s+|ueberall\s+)?"
+        rf"(?:be|become|read|say|be called|werden|heißen|sein|devenir|ser)?\s*(?P<new>{_CODE})",
         rf"(?P<new>{_NEW})\s+(?:instead of|statt|au lieu de|en vez de)\s+(?P<old>{_TOKEN})",
     )
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import hashlib
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import torch
 from conductor.composer import by_chance, by_cosine, by_policy
 from conductor.encoder.memory import Memory
 from conductor.encoder.runtime import Encoder
-from conductor.policy import BASIS, FORMAT, Policy, save
+from conductor.episode import Table
+from conductor.past import Request, read_requests
+from conductor.policy import BASIS, FORMAT, Policy, expected_shapes, save
 from conductor.rules import by_rules
 from conductor.training import calibration
 from conductor.training.clone import Networks, clone, fit_value
@@ -33,6 +35,7 @@ from conductor.training.dataset import (
 )
 from conductor.training.levels import World, make_world
 from conductor.training.library import invented_library
+from conductor.training.requests import drawn_levels, levels_of, parted
 from symphony.stage.manifest import load_manifest
 from symphony.types.players import FunctionSpec
 from symphony.types.port_types import TypeLattice
@@ -42,6 +45,8 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 WORLDS = (28, 14)
 """How many worlds of bundled Players, and of invented ones."""
+REQUESTS = 60
+"""Levels in each bundled world that are requests as developers word them."""
 
 
 def read_manifests(folder: Path) -> tuple[list[FunctionSpec], TypeLattice, str]:
@@ -62,25 +67,34 @@ def make_worlds(
     dice: random.Random,
     counts: tuple[int, int],
     levels: int,
+    requests: Sequence[Request],
 ) -> tuple[list[World], list[list[Any]]]:
-    """Worlds of bundled and of invented Players, with their levels."""
+    """Worlds of bundled and of invented Players, with their levels; the bundled ones have requests among them."""
     worlds = [
         make_world(functions, lattice, dice, drop=dice.choice((0.0, 0.15, 0.35))) for _ in range(counts[0])
     ]
     for number in range(counts[1]):
         library, types = invented_library(dice.randrange(1 << 30), things=4 + number % 6)
         worlds.append(make_world(library, types, dice, drop=0.1))
-    return worlds, [list(draw_levels(world, levels, dice)) for world in worlds]
+    drawn = [list(draw_levels(world, levels, dice)) for world in worlds]
+    for world, found in zip(worlds[: counts[0]], drawn, strict=False):
+        found += drawn_levels(requests, world, REQUESTS, dice)
+    return worlds, drawn
 
 
 def write_down(
-    worlds: list[World], drawn: list[list[Any]], embed: Memory, project: Any, dice: random.Random
+    worlds: list[World],
+    drawn: list[list[Any]],
+    embed: Memory,
+    project: Any,
+    dice: random.Random,
+    requests: Sequence[Request],
 ) -> tuple[list[Decision], list[Played]]:
     """Every decision of every level."""
     decisions: list[Decision] = []
     played = []
     for world, levels in zip(worlds, drawn, strict=True):
-        table = open_world(world, embed, project)
+        table = open_world(world, embed, project, requests)
         kept = []
         for level in levels:
             found = decisions_of(table, level, embed, project, dice)
@@ -118,28 +132,82 @@ def measure(
 
 
 def held_out(
-    functions: list[FunctionSpec], lattice: TypeLattice, embed: Memory, project: Any, dice: random.Random
+    functions: list[FunctionSpec],
+    lattice: TypeLattice,
+    embed: Memory,
+    project: Any,
+    dice: random.Random,
+    requests: Sequence[Request],
+    kept_back: Sequence[Request],
 ) -> tuple[list[Decision], list[Played]]:
-    """Worlds that training never saw: bundled Players in held-out phrasings twice, and one invented library."""
+    """Worlds that training never saw: bundled Players in held-out phrasings twice, one invented library, and the
+    bundled Players with the held-out requests.
+    """
     worlds = [make_world(functions, lattice, dice, drop=0.0, phrases_from="held") for _ in range(2)]
     library, types = invented_library(999_331, things=9)
     worlds.append(make_world(library, types, dice, drop=0.0))
-    return write_down(worlds, [draw_levels(world, 150, dice) for world in worlds], embed, project, dice)
+    drawn = [draw_levels(world, 150, dice) for world in worlds]
+    worlds.append(make_world(functions, lattice, dice, drop=0.0, phrases_from="held"))
+    drawn.append(levels_of(kept_back, worlds[-1]))
+    return write_down(worlds, drawn, embed, project, dice, requests)
 
 
 def calibrate(
-    worlds: Sequence[World], played: Sequence[Played], bundled: int, embed: Memory, dice: random.Random
-) -> tuple[Array, float, float, int]:
-    """The refusal's weights and bias, its balanced accuracy on what it was fitted to, and on how many texts."""
+    worlds: Sequence[World],
+    table_of: Callable[[int], Table],
+    embed: Memory,
+    dice: random.Random,
+    requests: Sequence[Request],
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The refusal's weights and bias, and what is to be told of them: its balanced accuracy on what it was fitted to.
+
+    `table_of` opens the world of a place.
+    """
     rows: list[Array] = []
     marks: list[float] = []
-    for place in range(0, bundled, 3):
-        other = worlds[bundled + (place // 3) % (len(worlds) - bundled)]
+    for place in range(0, WORLDS[0], 3):
+        other = worlds[WORLDS[0] + (place // 3) % WORLDS[1]]
         strangers = [p for phrases in other.phrases.values() for p in phrases]
         strangers = dice.sample(strangers, min(50, len(strangers)))
-        more = calibration.facts_of_world(worlds[place], played[place].table, embed, dice, strangers)
+        more = calibration.facts_of_world(worlds[place], table_of(place), embed, dice, strangers)
         rows, marks = rows + more[0], marks + more[1]
-    return *calibration.fit(rows, marks), len(marks)
+    for place in range(0, WORLDS[0], 4):
+        some = dice.sample(list(requests), len(requests) // 2)
+        more = calibration.facts_of_requests(some, table_of(place), embed, dice)
+        rows, marks = rows + more[0], marks + more[1]
+    weight, bias, balanced = calibration.fit(rows, marks)
+    arrays = {"refusal.weight": weight, "refusal.bias": np.array([bias], dtype=np.float32)}
+    return arrays, {"refusal_balanced": round(balanced, 4), "refusal_texts": len(marks)}
+
+
+def version_of(arrays: dict[str, Array]) -> str:
+    """Names weights by their numbers."""
+    digest = hashlib.sha256(b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
+    return f"bc-{digest[:10]}"
+
+
+def refit(chosen: argparse.Namespace, out: Path) -> None:
+    """Fits the refusal of these weights anew, over the manifests and requests as they are; the networks stay."""
+    policy = Policy.load(out)
+    dice = random.Random(chosen.seed)
+    functions, lattice, manifests = read_manifests(chosen.extensions)
+    embed = Memory(Encoder(chosen.encoder))
+    requests, _ = parted(read_requests(chosen.requests))
+    worlds, _ = make_worlds(functions, lattice, dice, WORLDS, 0, ())
+    fitted, told = calibrate(
+        worlds, lambda place: open_world(worlds[place], embed, None, requests), embed, dice, requests
+    )
+    arrays = {name: policy.array(name) for name in expected_shapes()} | fitted
+    facts = policy.facts | told
+    facts |= {"networks": policy.facts.get("networks", policy.version), "version": version_of(arrays)}
+    facts |= {"refusal_manifests_sha256": manifests, "requests_sha256": sha256_of(chosen.requests)}
+    save(out, arrays, facts)
+    print(told)
+
+
+def sha256_of(file: Path) -> str:
+    """The digest of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def teach_value(
@@ -159,11 +227,15 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     """The command line's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--extensions", type=Path, default=Path("extensions"))
+    parser.add_argument("--requests", type=Path, default=Path("extensions/requests.jsonl"))
     parser.add_argument("--encoder", type=Path, default=Path("build/encoder"))
     parser.add_argument("--out", type=Path, default=Path("conductor/weights/policy.npz"))
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--levels", type=int, default=150, help="levels in each world")
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument(
+        "--refusal-only", action="store_true", help="fit the refusal anew; the networks stay those of --out"
+    )
     return parser.parse_args(arguments)
 
 
@@ -172,12 +244,16 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parsed(arguments)
     out: Path = chosen.out / "policy.npz" if chosen.out.is_dir() else chosen.out
     begin = time.monotonic()
+    if chosen.refusal_only:
+        refit(chosen, out)
+        return 0
     torch.set_num_threads(2)
     torch.manual_seed(chosen.seed)
     dice = random.Random(chosen.seed)
     functions, lattice, manifests = read_manifests(chosen.extensions)
     embed = Memory(Encoder(chosen.encoder))
-    worlds, drawn = make_worlds(functions, lattice, dice, WORLDS, chosen.levels)
+    requests, kept_back = parted(read_requests(chosen.requests))
+    worlds, drawn = make_worlds(functions, lattice, dice, WORLDS, chosen.levels, requests)
     embed(
         [text for world in worlds for spec in world.functions for text in (spec.description, *spec.examples)]
     )
@@ -187,37 +263,35 @@ def main(arguments: list[str] | None = None) -> int:
     def project(vectors: Array) -> Array:
         return np.asarray((vectors - centre) @ basis, dtype=np.float32)
 
-    decisions, played = write_down(worlds, drawn, embed, project, dice)
-    held, held_played = held_out(functions, lattice, embed, project, dice)
+    decisions, played = write_down(worlds, drawn, embed, project, dice, requests)
+    held, held_played = held_out(functions, lattice, embed, project, dice, requests, kept_back)
     print(f"{len(decisions)} decisions, {len(held)} held, after {time.monotonic() - begin:.0f} s", flush=True)
     networks = Networks()
     curve = clone(networks, decisions, held, epochs=chosen.epochs, seed=chosen.seed)
-    weight, bias, balanced, texts = calibrate(worlds, played, WORLDS[0], embed, dice)
-    arrays = networks.arrays() | {"basis": basis, "centre": centre}
-    arrays |= {"refusal.weight": weight, "refusal.bias": np.array([bias], dtype=np.float32)}
+    fitted, told = calibrate(worlds, lambda place: played[place].table, embed, dice, requests)
+    arrays = networks.arrays() | {"basis": basis, "centre": centre} | fitted
     policy = Policy(arrays, {"version": "in training"})
     for opened in [*played, *held_played]:
         if opened.table.reduced is not None:
             opened.table.learned = policy.learned_keys(opened.table.reduced)
     value_loss = teach_value(networks, played, embed, policy, project, chosen.seed)
     arrays |= {name: array for name, array in networks.arrays().items() if name.startswith("value.")}
-    digest = hashlib.sha256(b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
-    facts = {
+    facts = told | {
         "format": FORMAT,
-        "version": f"bc-{digest[:10]}",
+        "version": version_of(arrays),
         "seed": chosen.seed,
         "manifests_sha256": manifests,
         "levels_sha256": digest_of(played),
+        "requests_sha256": sha256_of(chosen.requests),
         "levels": sum(len(w.levels) for w in played),
         "decisions": len(decisions),
         "epochs": chosen.epochs,
         "environment_steps": len(decisions) * chosen.epochs,
         "curve": curve,
         "value_loss": round(value_loss, 4),
-        "refusal_balanced": round(balanced, 4),
-        "refusal_texts": texts,
         "held_bundled": measure(held_played[:2], embed, policy, chosen.seed, 150),
-        "held_invented": measure(held_played[2:], embed, policy, chosen.seed, 150),
+        "held_invented": measure(held_played[2:3], embed, policy, chosen.seed, 150),
+        "held_requests": measure(held_played[3:], embed, policy, chosen.seed, 150),
     }
     save(out, arrays, facts)
     print({k: v for k, v in facts.items() if k != "curve"}, f"{time.monotonic() - begin:.0f} s")

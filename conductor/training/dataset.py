@@ -16,6 +16,7 @@ from conductor.context import ComposeContext, ProjectFacts
 from conductor.draft import Typing
 from conductor.episode import Episode, Table
 from conductor.needs import Means, Measured
+from conductor.past import Past, Request
 from conductor.retrieval import Catalogue, Embed
 from conductor.rules import STOP
 from conductor.training.levels import Level, LevelMaker, World
@@ -59,11 +60,20 @@ class Played:
     levels: list[Level] = field(default_factory=list)
 
 
-def open_world(world: World, embed: Embed, reduce: Callable[[Array], Array] | None) -> Table:
-    """The table of a world, as the host makes it."""
+def open_world(
+    world: World,
+    embed: Embed,
+    reduce: Callable[[Array], Array] | None,
+    requests: Sequence[Request] = (),
+) -> Table:
+    """The table of a world, as the host makes it; `requests` are its past where its Players served some."""
     catalogue = Catalogue(world.functions, embed)
     reduced = reduce(catalogue.means) if reduce is not None and catalogue.means is not None else None
-    return Table(catalogue, Typing(world.lattice), reduced)
+    table = Table(catalogue, Typing(world.lattice), reduced)
+    known = {spec.player for spec in world.functions}
+    if any(known & set(one.players) for one in requests):
+        table.past = Past(requests, world.functions, embed)
+    return table
 
 
 def draw_levels(world: World, count: int, dice: random.Random) -> list[Level]:
@@ -89,7 +99,7 @@ def episode_of(table: Table, level: Level, embed: Embed, dice: random.Random | N
             dict(dice.sample(sorted(likings.items()), dice.randrange(3))),
         )
         context = ComposeContext(project=PROJECT, now=NOW, means=means, preferences=preferences)
-    return Episode(table, level.prompt, embed, context)
+    return Episode(table, level.prompt, embed, context, unseen=level.prompt)
 
 
 def drawn_means(table: Table, dice: random.Random) -> Means:

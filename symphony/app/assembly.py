@@ -61,6 +61,7 @@ def planner_of(
         learning.weights,
         means,
         templates,
+        learning.past,
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symphony.app.catalogue import Catalogue
+from symphony.app.past import past_requests
 from symphony.app.project import ProjectView, in_git
 from symphony.app.tables import columns_of
 from symphony.config.files import write_atomically
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from conductor import ComposeContext, Composition, Conductor
     from conductor.encoder.runtime import Embedder
     from conductor.needs import Means
+    from conductor.past import Request
     from symphony.melody.templates import Template
     from symphony.types.players import FunctionSpec
     from symphony.types.port_types import TypeLattice
@@ -57,11 +59,15 @@ class Planner:
         weights: Callable[[], Path | None] | None = None,
         means: Callable[[Path | None], Means] | None = None,
         templates: Callable[[Path | None], Mapping[str, Template]] = lambda project: {},
+        past: Callable[[], tuple[int, Sequence[Request]]] = lambda: (0, past_requests()),
     ) -> None:
         """`is_set` tells whether a setting that a Player requires has a value; `open_encoder` is as of
         `Conductor.load`; `weights` tells which policy decides, the shipped one without it; `means` what a composition
-        for a project may count on, `templates` which it may propose there.
+        for a project may count on, `templates` which it may propose there, `past` what was asked before and a number
+        that changes with it.
         """
+        self._past = past
+        self._remembered = -1
         self._is_set = is_set
         self._templates = templates
         self._shelved: Mapping[str, Template] = {}
@@ -121,6 +127,10 @@ class Planner:
         conductor = self._ready()
         templates = self._templates(view.path if view is not None else None)
         with self._lock:
+            changed, past = self._past()
+            if changed != self._remembered:
+                conductor.remember(past, self._files.cache)
+                self._remembered = changed
             if templates is not self._shelved:
                 conductor.shelve(templates, self._files.cache)
                 self._shelved = templates
@@ -197,7 +207,8 @@ class Planner:
             wanted = hashlib.sha256("\n".join(repr(f) for f in functions).encode()).hexdigest()
             if wanted != self._indexed:
                 self._take_built_vectors()
-                self._conductor.index(functions, catalogue.lattice, self._files.cache)
+                self._remembered, past = self._past()
+                self._conductor.index(functions, catalogue.lattice, self._files.cache, past)
                 self._indexed = wanted
             self._seen = catalogue, able
             return self._conductor

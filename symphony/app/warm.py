@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from symphony.app.catalogue import build_catalogue
+from symphony.app.past import past_requests
 from symphony.app.paths import encoder_files
 from symphony.kit.bundled import bundled_folder, find_extensions
 from symphony.stage.manifest import FILE_NAME, load_manifest
@@ -17,7 +18,8 @@ def main() -> None:
     offered = [load_manifest(path / FILE_NAME) for path in find_extensions(folder / "registry")]
     catalogue = build_catalogue(bundled, offered)
     conductor = Conductor.load(encoder_files())
-    conductor.index([*catalogue.composable(), *catalogue.offered], catalogue.lattice, encoder_files())
+    players = [*catalogue.composable(), *catalogue.offered]
+    conductor.index(players, catalogue.lattice, encoder_files(), past_requests())
     while conductor.go_on():
         pass
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from conductor import ComposeContext, Conductor, ProjectFacts
+from conductor.past import shipped_requests
 from symphony.stage.manifest import load_manifest
 from symphony.types.players import FunctionSpec
 from symphony.types.port_types import TypeLattice
@@ -45,9 +46,9 @@ def bundled() -> tuple[list[FunctionSpec], TypeLattice]:
 def conductor_over(
     functions: Sequence[FunctionSpec], lattice: TypeLattice, cache: Path, weights: Path | None
 ) -> Conductor:
-    """A Conductor that knows these Players."""
+    """A Conductor that knows these Players, with the past that it ships with."""
     conductor = Conductor.load(ENCODER, weights)
-    conductor.index(functions, lattice, cache)
+    conductor.index(functions, lattice, cache, shipped_requests(ROOT / "extensions"))
     return conductor
 
 

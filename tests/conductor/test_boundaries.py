@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+from conductor.past import shipped_requests
+
 from .conftest import ROOT, bundled
 
 HEAVY = ("torch", "numpy", "onnxruntime", "tokenizers", "dateparser", "networkx", "gymnasium", "rapidfuzz")
@@ -46,7 +48,7 @@ def test_no_prompt_copies_an_example() -> None:
     assert copied == []
 
 
-def test_no_natural_prompt_shares_most_of_its_words_with_an_example() -> None:
+def test_no_natural_prompt_shares_most_of_its_words_with_an_example_or_a_request() -> None:
     from .judging import prompts
 
     def words(text: str) -> set[str]:
@@ -54,6 +56,7 @@ def test_no_natural_prompt_shares_most_of_its_words_with_an_example() -> None:
 
     examples = {e: words(e) for spec in bundled()[0] for e in spec.examples}
     earlier = {line["prompt"]: words(line["prompt"]) for line in [*prompts(), *prompts("unseen.jsonl")]}
+    earlier |= {one.prompt: words(one.prompt) for one in shipped_requests(ROOT / "extensions")}
     near = [
         (line["prompt"], other)
         for line in prompts("natural_*.jsonl")

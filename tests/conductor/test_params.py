@@ -206,6 +206,46 @@ def test_a_result_goes_where_the_prompt_says() -> None:
     assert filled(prompt, path=PATH) == {"path": "README.md"}
 
 
+@pytest.mark.parametrize(
+    ("prompt", "target"),
+    [
+        ("overview + open todos, bundled as docs/status.md", "docs/status.md"),
+        ("quality check in docs/audit.md", None),
+        ("lint, duplicates and dead code, in docs/audit.md", "docs/audit.md"),
+        ("API list as markdown table in docs/api.md", "docs/api.md"),
+        ("spring cleaning list → docs/cleanup.md", "docs/cleanup.md"),
+        ("draft a code of conduct, file CODE_OF_CONDUCT.md", "CODE_OF_CONDUCT.md"),
+        ("explícalo y déjalo en docs/parser.md", "docs/parser.md"),
+        ("is there dead code in src/nothere.py", None),
+    ],
+)
+def test_a_result_is_sent_to_a_file_without_a_verb(prompt: str, target: str | None) -> None:
+    assert filled(prompt, effects=True, path=TARGET) == ({"path": target} if target else {})
+
+
+def test_a_table_of_the_project_is_known_by_its_name() -> None:
+    for prompt in ("amount by region from the sales csv", "are the sales numbers ok?", "les données sales"):
+        assert filled(prompt, path=PATH) == {"path": "data/sales.csv"}, prompt
+    assert filled("the numbers of the sales team", path=PATH) == {}
+
+
+def test_what_is_held_against_another_is_the_newer() -> None:
+    base = ParamSpec("string", "the revision to compare with", default="HEAD")
+    head = ParamSpec("string", "the other revision")
+    for prompt in (
+        "feature/login against main",
+        "feature/login vs main",
+        "did feature/login drift away from main",
+    ):
+        assert filled(prompt, base=base, head=head) == {"base": "main", "head": "feature/login"}, prompt
+
+
+def test_what_is_said_stands_there_also_when_it_is_the_default() -> None:
+    by = ParamSpec("string", "the periods", default="month", choices=("day", "week", "month"))
+    assert filled("commits month by month", by=by) == {"by": "month"}
+    assert filled("commits", by=by) == {}
+
+
 def test_revisions_are_taken_in_order() -> None:
     base = ParamSpec("string", "the revision to compare with", default="HEAD")
     head = ParamSpec("string", "the other revision")
@@ -228,6 +268,14 @@ def test_revisions_are_taken_in_order() -> None:
         ("remplace ancien par nouveau dans tous les fichiers", ("ancien", "nouveau")),
         ("reemplaza viejo por nuevo en todos los archivos", ("viejo", "nuevo")),
         ("write httpx instead of requests", ("requests", "httpx")),
+        ("s/colour/color/ in docs", ("colour", "color")),
+        ("user_id → account_id, whole words", ("user_id", "account_id")),
+        ("change AppConfig to Settings everywhere, then push", ("AppConfig", "Settings")),
+        ("copyright 2025 should read 2026 in every file", ("2025", "2026")),
+        ("parse_line soll überall read_line heißen", ("parse_line", "read_line")),
+        ("open todos → docs/handover.md", None),
+        ("boil the changelog down to five sentences", None),
+        ("the report should be short", None),
         ("Which files change most and are hardest to maintain?", None),
         ("change the chart to a table", None),
         ("replace it", None),

@@ -99,6 +99,27 @@ async def test_a_melody_keeps_its_mark_when_it_is_saved_and_a_second_prompt_corr
         assert (await host.learning())["replay"]["labelled"] == 1
 
 
+async def test_what_was_served_is_remembered_and_forgotten_with_its_run(
+    tmp_path: Path, project: Path
+) -> None:
+    async with hosted(tmp_path / "home", project=project) as host:
+        learning = host.services.learning
+        before, shipped = learning.past()
+        assert shipped and learning.past()[1] is shipped, "it is read once"
+        run = await played(host)
+        await learning.settled()
+        after, past = learning.past()
+        assert after != before and len(past) == len(shipped) + 1
+        kept = (await host.learning_of_run(run))["kept"]
+        assert (past[0].prompt, list(past[0].players)) == (kept["prompt"], kept["players"])
+        await host.rate_run(run, "bad")
+        assert list(learning.past()[1]) == list(shipped)
+        await host.rate_run(run, "good")
+        assert len(learning.past()[1]) == len(shipped) + 1
+        await learning.forget(run)
+        assert list(learning.past()[1]) == list(shipped)
+
+
 async def test_changes_that_were_taken_back_count_against_their_run(tmp_path: Path, project: Path) -> None:
     async with hosted(tmp_path / "home", project=project) as host:
         run = await played(host)

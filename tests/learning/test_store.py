@@ -106,6 +106,24 @@ def test_a_second_prompt_that_takes_something_out_corrects_and_one_that_adds_doe
     assert store.counts()["labelled"] == 1
 
 
+def test_what_was_served_is_told_as_it_was_corrected_and_nothing_else_is(store: ReplayStore) -> None:
+    made = composed("a/a#two")
+    for run, status in (("r1", "succeeded"), ("r2", "failed"), ("r3", "succeeded"), ("r4", "succeeded")):
+        played(store, run, made, status)
+    store.rate("r3", -1)
+    store.undone("r4", True)
+    (served,) = store.served(10)
+    assert (served.prompt, served.players) == ("prompt of r1", ("a/a#two",))
+    name = store.keep("prompt of r5", made)
+    assert store.begin("r5", name, composed("a/a#one").melody or {}) and store.end(
+        "r5", "succeeded", 1.0, 1.0
+    )
+    assert {one.prompt: one.players for one in store.served(10)}["prompt of r5"] == ("a/a#one",)
+    assert len(store.served(1)) == 1
+    store.forget(None)
+    assert store.served(10) == []
+
+
 def test_the_oldest_runs_go_first_and_unplayed_previews_do_not_pile_up(store: ReplayStore) -> None:
     for number in range(9):
         played(store, f"r{number}", composed("a/a#one"))

@@ -7,12 +7,13 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symphony.app.learning.learner import Learner, Lesson, torch_is_there
+from symphony.app.past import past_requests
 from symphony.config import Configuration
 from symphony.config.files import write_atomically
 from symphony.engine.history import History
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from conductor.context import Composition
     from conductor.learning.store import ReplayStore
     from conductor.learning.versions import Versions
+    from conductor.past import Request
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ MARK = "composition"
 LOOKED = 30.0
 """Seconds between two looks whether there is something to learn."""
 KEPT_LESSONS = 20
+MOST_REMEMBERED = 500
+"""Prompts that were served here count as past requests; the newest so many."""
 NO_TORCH = "Learning needs torch, which is not installed"
 GET_TORCH = "run `make learn` in Symphony's folder; everything else works without"
 
@@ -84,6 +88,9 @@ class Learning:
         self._lesson: asyncio.Task[Json] | None = None
         self._quiet_since = time.monotonic()
         self._is_stopped = False
+        self._turn = 0
+        """How often what is kept has changed."""
+        self._past: tuple[int, Sequence[Request]] | None = None
         self.adopted: Callable[[], None] = lambda: None
         """Called in a thread when another policy decides."""
 
@@ -154,6 +161,20 @@ class Learning:
         except EnvironmentLacks:
             return self._shipped
 
+    def past(self) -> tuple[int, Sequence[Request]]:
+        """What was asked and served, shipped and here, and a number that changes with it. For the planner's thread."""
+        turn = 2 * self._turn + self.is_on
+        if self._past is None or self._past[0] != turn:
+            own: list[Request] = []
+            if self.is_on and (self._folder / "replay.sqlite").exists():
+                try:
+                    own = self.store.served(MOST_REMEMBERED)
+                except SymphonyError as error:
+                    log.warning("what was served cannot be read: %s", error, extra={"component": "conductor"})
+            asked = {one.prompt for one in own}
+            self._past = turn, [*own, *(one for one in past_requests() if one.prompt not in asked)]
+        return self._past
+
     # --- what happens ----------------------------------------------------------------------------
     def composed(self, prompt: str, composition: Composition, corrects: str = "") -> None:
         """Logs a composition and marks its Melody, in the thread that composed. `corrects` is the mark of the Melody
@@ -208,6 +229,7 @@ class Learning:
             await asyncio.gather(*before, return_exceptions=True)
             try:
                 await asyncio.to_thread(work)
+                self._turn += 1
             except SymphonyError as error:
                 log.warning(
                     "what a run tells could not be logged: %s", error, extra={"component": "conductor"}
@@ -231,6 +253,7 @@ class Learning:
                 f"The run {run} was not composed by the Conductor, or nothing of it is kept",
                 remedy="rate a run that began with a prompt; `symphony learning show` lists what is kept",
             )
+        self._turn += 1
         self._emit({"event": "learning"})
 
     async def rating(self, run: str) -> Json | None:
@@ -279,6 +302,7 @@ class Learning:
         """Drops a run or everything. Raises NotFound for a run that is not kept."""
         await self.settled()
         count = await asyncio.to_thread(lambda: self.store.forget(run))
+        self._turn += 1
         if run is not None and not count:
             raise NotFound(
                 f"Nothing is kept of the run {run}", remedy="`symphony learning show` lists what is"
