@@ -77,6 +77,7 @@ class QuestEpisode(Episode):
         self.table: Any = table
         self.level, self.problem = table.level, table.problem
         self.draft = Draft(table.typing, frozenset())
+        self.said = None
         self.wiring = Wiring(table.level, table.typing.lattice)
         self.made = self.problem.have
         self.spent = 0.0

@@ -22,7 +22,9 @@ def prompts(pattern: str = "prompts*.jsonl") -> list[Line]:
     later, tuned on from then) and `prompts_sealed.jsonl` (written before the last training, never tuned on);
     those of `unseen.jsonl`, looked at once, stand apart. Of `natural_*.jsonl`, written before the tuning that
     followed, `natural_dev` was tuned on; `natural_sealed` and `natural_last` were scored once, then mended.
-    `natural_dev7` and `natural_sealed7` are halves of a later set; the second was scored once and not mended.
+    `natural_dev7` and `natural_sealed7` are halves of a later set; the second was scored once, then looked at.
+    `natural_dev8` and `natural_sealed8` are halves of one that was written, by somebody who saw the Players' names and
+    parameters alone, to be far from their words; the second was scored once.
     """
     files = sorted(Path(__file__).parent.glob(pattern))
     return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]

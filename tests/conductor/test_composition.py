@@ -85,6 +85,23 @@ def test_every_melody_is_valid_and_most_do_what_was_asked(conductor: Conductor) 
     assert share >= LEAST_RIGHT, f"{share:.2f} right; " + "\n".join(f"{k}: {v}" for k, v in wrong.items())
 
 
+@pytest.mark.parametrize(
+    ("file", "least"), [("natural_sealed7", 0.7), ("natural_dev8", 0.55), ("natural_sealed8", 0.5)]
+)
+def test_what_is_said_in_words_far_from_every_player_is_seldom_refused(
+    conductor: Conductor, file: str, least: float
+) -> None:
+    """Far from the aim of .85; held or raised, never lowered."""
+    lines = prompts(f"{file}.jsonl")
+    made = [conductor.compose(line["prompt"], CONTEXT) for line in lines]
+    right = [not faults(line, one) for line, one in zip(lines, made, strict=True)]
+    assert sum(right) >= least * len(lines)
+    refused = [
+        line["prompt"] for line, one in zip(lines, made, strict=True) if line["possible"] > one.possible
+    ]
+    assert len(refused) <= 0.15 * len(lines), refused
+
+
 def test_a_file_is_for_a_player_of_its_kind(conductor: Conductor) -> None:
     """No other takes it, however near its words are: complexity is measured of code, not of a table."""
     for prompt in ("what is worst in data/sales.csv", "which product sold worst according to data/sales.csv"):
