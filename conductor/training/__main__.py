@@ -171,9 +171,8 @@ def calibrate(
         strangers = dice.sample(strangers, min(50, len(strangers)))
         more = calibration.facts_of_world(worlds[place], table_of(place), embed, dice, strangers)
         rows, marks = rows + more[0], marks + more[1]
-    for place in range(0, WORLDS[0], 4):
-        some = dice.sample(list(requests), len(requests) // 2)
-        more = calibration.facts_of_requests(some, table_of(place), embed, dice)
+    for place in range(0, WORLDS[0], 2):
+        more = calibration.facts_of_requests(requests, table_of(place), embed, dice)
         rows, marks = rows + more[0], marks + more[1]
     weight, bias, balanced = calibration.fit(rows, marks)
     arrays = {"refusal.weight": weight, "refusal.bias": np.array([bias], dtype=np.float32)}
