@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from conductor.policy import Policy
     from conductor.refusal import Judge
     from conductor.spans.asking import Spans
+    from conductor.spelling import Speller
     from conductor.templates import Shelf
     from symphony.melody.templates import Template
 
@@ -127,6 +128,7 @@ class Conductor:
             reduced = self._policy.project(catalogue.means)
         table = Table(catalogue, Typing(lattice), reduced)
         table.spans = self._spans
+        table.speller = speller_of(encoder, catalogue.vocabulary)
         self._past_of(table, past, cache_dir)
         if self._policy is not None and reduced is not None:
             table.learned = self._policy.learned_keys(reduced)
@@ -320,6 +322,14 @@ def read_spans(encoder: Embedder, weights: Path) -> Spans | None:
     if not isinstance(encoder, TokenReader):
         return None
     return Spans(SpanReader.load(weights), encoder)
+
+
+def speller_of(encoder: Embedder | None, words: Collection[str]) -> Speller | None:
+    """What corrects slips towards these words; None with an encoder that does not tell which words it knows."""
+    from conductor.encoder.runtime import TokenReader
+    from conductor.spelling import Speller
+
+    return Speller(words, encoder.knows) if isinstance(encoder, TokenReader) else None
 
 
 def checked_prompt(prompt: str) -> str:

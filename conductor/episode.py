@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from conductor.needs import Means
     from conductor.past import Past
     from conductor.spans.asking import Spans
+    from conductor.spelling import Speller
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -68,6 +69,7 @@ class Table:
         self.spans: Spans | None = None
         self._own_words: dict[int, frozenset[str]] = {}
         self.past: Past | None = None
+        self.speller: Speller | None = None
         self.roles = [Role(spec, typing) for spec in self.functions]
         typing.expect(port_type for role in self.roles for port_type in role.port_types)
         self.facts: Array = np.zeros((len(self.roles), MATCH), dtype=np.float32)

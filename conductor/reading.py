@@ -80,6 +80,8 @@ class Reading:
         forms = forms_of(prompt, clauses)
         self.clauses = [*clauses, *forms]
         self.texts = texts_of(prompt, self.mentions, self.clauses)
+        if table.speller is not None and language_of(prompt) == "en":
+            self.texts = [table.speller(text) for text in self.texts]
         self.texts, self.vectors, scores = understood(
             table.catalogue, self.texts, language_of(prompt), embed, hidden
         )

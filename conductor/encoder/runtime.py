@@ -58,6 +58,10 @@ class TokenReader(Protocol):
         """States of a text's tokens `[tokens, 768]`, float32, and where each stands in the text."""
         ...
 
+    def knows(self, word: str) -> bool:
+        """Whether its vocabulary has a word whole."""
+        ...
+
 
 class Encoder:
     """all-MiniLM-L6-v2 under ONNX Runtime, one thread a text, and two texts of a prompt at a time.
@@ -104,6 +108,10 @@ class Encoder:
         # Its thread starts with the first prompt that has several texts.
         self._helper = ThreadPoolExecutor(1, "encoder") if _cores() > 1 else None
         self.version = encoder_version(folder)
+
+    def knows(self, word: str) -> bool:
+        """Whether its vocabulary has a word whole."""
+        return self._tokenizer.token_to_id(word.lower()) is not None
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors `[len(texts), 384]`, float32, in the order of `texts`.

@@ -82,6 +82,11 @@ class PooledEncoder:
         with self._hold() as encoder:
             return encoder.tokens(text)
 
+    def knows(self, word: str) -> bool:
+        """As `Encoder.knows`."""
+        with self._hold() as encoder:
+            return encoder.knows(word)
+
     def _hold(self) -> AbstractContextManager[Encoder]:
         try:
             return self._pool.hold_model(ENCODER)
@@ -104,7 +109,7 @@ class _LoadedEncoder:
         self._before = _resident()
         self._encoder = Encoder(folder)
         self.embed, self.embed_all = self._encoder.embed, self._encoder.embed_all
-        self.tokens = self._encoder.tokens
+        self.tokens, self.knows = self._encoder.tokens, self._encoder.knows
 
     def warm(self) -> None:
         """The first sentence allocates what all others use."""
