@@ -85,9 +85,13 @@ class Past:
         kept = [one for one in requests if all(player in places for player in one.players)]
         self._places = {one.prompt: place for place, one in enumerate(kept)}
         self._vectors = cached_vectors([_understood(one) for one in kept], embed, cache_dir, version)
-        self._served: Array = np.zeros((len(kept), len(functions)), dtype=np.float32)
+        # Only the Players that served something: the registry may offer ten thousand others.
+        used = sorted({places[player] for one in kept for player in one.players})
+        self._used, self._players = np.array(used, dtype=np.intp), len(functions)
+        columns = {place: column for column, place in enumerate(used)}
+        self._served: Array = np.zeros((len(kept), len(used)), dtype=np.float32)
         for row, one in enumerate(kept):
-            self._served[row, [places[player] for player in one.players]] = 1.0
+            self._served[row, [columns[places[player]] for player in one.players]] = 1.0
         self._refused = np.array([not one.players for one in kept], dtype=np.float32)
         self._several = self._served.sum(axis=1) > 1
 
@@ -97,9 +101,10 @@ class Past:
         `hidden` is a request that must not count, as in training on it. With `parts` the rows from the second on are
         parts of the first: what took several Players says nothing of them.
         """
+        votes: Array = np.zeros((len(vectors), self._players), dtype=np.float32)
         if not len(self._vectors):
             empty = np.zeros(len(vectors), dtype=np.float32)
-            return Said(np.zeros((len(vectors), self._served.shape[1]), dtype=np.float32), empty, empty)
+            return Said(votes, empty, empty)
         alike: Array = vectors @ self._vectors.T
         if hidden in self._places:
             alike[:, self._places[hidden]] = -1.0
@@ -110,7 +115,7 @@ class Past:
         near = np.take_along_axis(alike, nearest, axis=1)
         weights = np.exp(SHARP * (near - near.max(axis=1, keepdims=True)))
         weights /= weights.sum(axis=1, keepdims=True)
-        votes: Array = np.einsum("rk,rkn->rn", weights, self._served[nearest]).astype(np.float32)
+        votes[:, self._used] = np.matmul(weights[:, None, :], self._served[nearest])[:, 0]
         unserved: Array = (weights * self._refused[nearest]).sum(axis=1).astype(np.float32)
         return Said(votes, unserved, near.max(axis=1))
 
