@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from conductor.encoder.runtime import Embedder, Vectors
     from conductor.episode import Table
     from conductor.learning.seen import Seen
-    from conductor.past import Request
+    from conductor.past import Past, Request
     from conductor.policy import Policy
     from conductor.refusal import Judge
     from conductor.spans.asking import Spans
@@ -129,7 +129,7 @@ class Conductor:
         table = Table(catalogue, Typing(lattice), reduced)
         table.spans = self._spans
         table.speller = speller_of(encoder, catalogue.vocabulary)
-        self._past_of(table, past, cache_dir)
+        self._past_of(table, past, cache_dir, self._table.past if self._table is not None else None)
         if self._policy is not None and reduced is not None:
             table.learned = self._policy.learned_keys(reduced)
         judge = Judge(catalogue, foreign)
@@ -139,14 +139,16 @@ class Conductor:
     def remember(self, past: Sequence[Request], cache_dir: Path | None = None) -> None:
         """Makes these requests the past of the Players that are indexed. Raises SymphonyError before `index`."""
         table, _, _ = self._indexed()
-        self._past_of(table, past, cache_dir)
+        self._past_of(table, past, cache_dir, table.past)
 
-    def _past_of(self, table: Table, past: Sequence[Request], cache_dir: Path | None) -> None:
+    def _past_of(
+        self, table: Table, past: Sequence[Request], cache_dir: Path | None, before: Past | None
+    ) -> None:
         from conductor.past import Past
 
-        encoder = self._encoder
+        encoder, table.past = self._encoder, None
         if encoder is not None and past:
-            table.past = Past(past, table.functions, encoder.embed_all, cache_dir, encoder.version)
+            table.past = Past(past, table.functions, encoder.embed, cache_dir, encoder.version, before)
 
     def go_on(self) -> int:
         """Embeds some more texts of Players that are only offered, which nobody waits for; how many are left."""

@@ -34,6 +34,8 @@ class Request:
     players: tuple[str, ...]
     missing: str = ""
     """The words of the half that nobody serves."""
+    is_own: bool = False
+    """Whether it was asked on this machine: nothing of it is kept on the disk here."""
 
 
 def read_requests(file: Path) -> list[Request]:
@@ -71,6 +73,7 @@ class Past:
         embed: the sentence encoder.
         cache_dir: where vectors are kept between starts.
         version: of the encoder.
+        before: the past until now, whose vectors need not be made again.
     """
 
     def __init__(
@@ -80,11 +83,17 @@ class Past:
         embed: Embed,
         cache_dir: Path | None = None,
         version: str = "",
+        before: Past | None = None,
     ) -> None:
         places = {spec.player: place for place, spec in enumerate(functions)}
         kept = [one for one in requests if all(player in places for player in one.players)]
         self._places = {one.prompt: place for place, one in enumerate(kept)}
-        self._vectors = cached_vectors([_understood(one) for one in kept], embed, cache_dir, version)
+        known = {} if before is None else {p: before._vectors[row] for p, row in before._places.items()}
+        for is_own, folder in ((False, cache_dir), (True, None)):
+            new = [one for one in kept if one.is_own is is_own and one.prompt not in known]
+            made = cached_vectors([_understood(one) for one in new], embed, folder, version)
+            known |= {one.prompt: vector for one, vector in zip(new, made, strict=True)}
+        self._vectors: Array = np.stack([known[one.prompt] for one in kept]) if kept else embed([])
         # Only the Players that served something: the registry may offer ten thousand others.
         used = sorted({places[player] for one in kept for player in one.players})
         self._used, self._players = np.array(used, dtype=np.intp), len(functions)

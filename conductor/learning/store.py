@@ -296,7 +296,8 @@ class ReplayStore:
         found: dict[str, Request] = {}
         for row in rows:
             players = tuple(dict.fromkeys(json.loads(row["players"])))
-            found.setdefault(row["prompt"], Request(row["prompt"], language_of(row["prompt"]), players))
+            prompt = row["prompt"]
+            found.setdefault(prompt, Request(prompt, language_of(prompt), players, is_own=True))
         return list(found.values())
 
     def buffer(self, knows: Callable[[str], bool] = lambda policy: True) -> ReplayBuffer:

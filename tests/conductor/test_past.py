@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,34 @@ def test_what_was_served_here_is_remembered_from_the_next_prompt_on(tmp_path: Pa
     assert "symphony/git#status" in players(conductor) and "symphony/git#status" not in before
     conductor.remember(shipped)
     assert players(conductor) == before
+
+
+def test_of_what_was_asked_here_nothing_is_kept_on_the_disk_and_nothing_is_made_twice(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    made: list[str] = []
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        made.extend(texts)
+        return encoder.embed(texts)
+
+    own = replace(WASHED, is_own=True)
+    past = Past([BAKED, own], FUNCTIONS, embed, tmp_path, "e")
+    (kept,) = tmp_path.iterdir()
+    with np.load(kept) as stored:
+        assert len(stored["digests"]) == 1
+    assert len(made) == 2
+    later = Past([BAKED, own, NOBODY], FUNCTIONS, embed, tmp_path, "e", past)
+    assert made[2:] == [NOBODY.prompt] and votes(later, encoder, WASHED.prompt).tolist() == [1]
+    made.clear()
+    assert votes(Past([own], FUNCTIONS, embed, tmp_path, "e"), encoder, WASHED.prompt).tolist() == [1]
+    assert made == [WASHED.prompt]
+
+
+def test_a_past_that_is_gone_says_nothing(tmp_path: Path) -> None:
+    conductor = conductor_over(*bundled(), tmp_path, WEIGHTS)
+    conductor.remember([])
+    assert conductor._indexed()[0].past is None
 
 
 def test_the_shipped_requests_name_players_that_there_are() -> None:

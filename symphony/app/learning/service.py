@@ -35,7 +35,7 @@ MARK = "composition"
 LOOKED = 30.0
 """Seconds between two looks whether there is something to learn."""
 KEPT_LESSONS = 20
-MOST_REMEMBERED = 500
+MOST_REMEMBERED = 200
 """Prompts that were served here count as past requests; the newest so many."""
 NO_TORCH = "Learning needs torch, which is not installed"
 GET_TORCH = "run `make learn` in Symphony's folder; everything else works without"
@@ -90,6 +90,9 @@ class Learning:
         self._is_stopped = False
         self._turn = 0
         """How often what is kept has changed."""
+        self._looked: tuple[int, bool] | None = None
+        """What `past` was last made from."""
+        self._own: list[Request] = []
         self._past: tuple[int, Sequence[Request]] | None = None
         self.adopted: Callable[[], None] = lambda: None
         """Called in a thread when another policy decides."""
@@ -163,16 +166,20 @@ class Learning:
 
     def past(self) -> tuple[int, Sequence[Request]]:
         """What was asked and served, shipped and here, and a number that changes with it. For the planner's thread."""
-        turn = 2 * self._turn + self.is_on
-        if self._past is None or self._past[0] != turn:
+        looked = self._turn, self.is_on
+        if looked != self._looked:
             own: list[Request] = []
             if self.is_on and (self._folder / "replay.sqlite").exists():
                 try:
                     own = self.store.served(MOST_REMEMBERED)
                 except SymphonyError as error:
                     log.warning("what was served cannot be read: %s", error, extra={"component": "conductor"})
-            asked = {one.prompt for one in own}
-            self._past = turn, [*own, *(one for one in past_requests() if one.prompt not in asked)]
+            if self._past is None or own != self._own:
+                asked = {one.prompt for one in own}
+                rest = [one for one in past_requests() if one.prompt not in asked]
+                self._past = (self._past[0] + 1 if self._past is not None else 1), [*own, *rest]
+            self._own, self._looked = own, looked
+        assert self._past is not None
         return self._past
 
     # --- what happens ----------------------------------------------------------------------------
