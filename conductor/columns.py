@@ -10,8 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from conductor.gloss import glossed
-from conductor.params.tables import best
+from conductor.params.tables import column_of, dated_column
 from symphony.types.players import FunctionSpec, ParamSpec
 
 Json = dict[str, Any]
@@ -19,8 +18,12 @@ Columns = Sequence[str]
 
 PERIODS = frozenset(("hour", "day", "week", "month", "quarter", "year"))
 """What a column of dates can be cut down to, as in `date:month`."""
-_DATED = re.compile(r"(?:^|_)(?:date|day|time|modified|changed?|created|commit)$")
-_NAME = re.compile(r"^[A-Za-z_]\w*")
+_DAYS = frozenset(("date", "last_commit", "last_change"))
+"""What is said of when, whatever the rows call it."""
+_NAME = re.compile(r"(?<![\w:.])[A-Za-z_]\w*(?![\w(])")
+"""A name in a condition; what is called, as `length(name)`, and the period of a date are none."""
+_LITERAL = re.compile(r"('[^']*'|\"[^\"]*\")")
+_NOTATION = frozenset(("and", "or", "not", "in", "is", "None", "True", "False", "AND", "OR", "NOT", "IN"))
 
 
 def fit_columns(
@@ -76,14 +79,25 @@ def _write(params: Json, spec: FunctionSpec, columns: Columns, language: str) ->
                 return str(value[found.index("")])
             params[name] = found
         elif isinstance(value, str):
-            said = _NAME.match(value)
-            if said is None:
-                continue
-            column = _column(said.group(), columns, language)
-            if not column:
-                return said.group()
-            params[name] = column + value[said.end() :]
+            written, unknown = _rewritten(value, columns, language)
+            if unknown:
+                return unknown
+            params[name] = written
     return ""
+
+
+def _rewritten(text: str, columns: Columns, language: str) -> tuple[str, str]:
+    """A column or a condition with the true names, and the first name that is none."""
+    parts = _LITERAL.split(text)
+    for place in range(0, len(parts), 2):
+        for said in dict.fromkeys(_NAME.findall(parts[place])):
+            if said in _NOTATION:
+                continue
+            column = _column(said, columns, language)
+            if not column:
+                return text, said
+            parts[place] = re.sub(rf"(?<![\w:]){said}(?![\w(])", column, parts[place])
+    return "".join(parts), ""
 
 
 def _names_columns(param: ParamSpec) -> bool:
@@ -94,14 +108,14 @@ def _column(name: str, columns: Columns, language: str) -> str:
     """The column that a name means, or the dates cut down to a period; empty when there is none."""
     if "=" in name or ":" in name:  # renamed, or cut down already
         return name
-    found, _ = best(name, columns)
-    if not found and language != "en" and (english := glossed(name, language)) != name:
-        found = best(f"{english}s", columns)[0] if f"{english}s" in columns else best(english, columns)[0]
+    found = column_of(name, columns, language)
     if not found and name.lower() in PERIODS:
         if "period" in columns:
             return "period"
-        dated = next((column for column in columns if _DATED.search(column)), "")
+        dated = dated_column(columns)
         return f"{dated}:{name.lower()}" if dated else ""
+    if not found and name.lower() in _DAYS:
+        return dated_column(columns)
     return found
 
 

@@ -9,7 +9,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from conductor.context import ProjectFacts
+from conductor.gloss import language_of
+from conductor.params.conditions import Day, Rows, conditions, in_time, joined
 from conductor.params.languages import LANGUAGES
+from conductor.params.numbers import NUMBER_WORDS as NUMBER_WORDS
 from conductor.params.paths import path_mentions
 from conductor.params.tables import with_columns
 from conductor.params.times import time_mentions, without_spans_of_time
@@ -31,28 +34,6 @@ class Mention:
     end: int
     others: tuple[Any, ...] = ()
 
-
-NUMBER_WORDS = {
-    word: number
-    for number, words in {
-        1: "one ein eine einen un une una uno",
-        2: "two zwei deux dos",
-        3: "three drei trois tres",
-        4: "four vier quatre cuatro",
-        5: "five fünf cinq cinco",
-        6: "six sechs seis",
-        7: "seven sieben sept siete",
-        8: "eight acht huit ocho",
-        9: "nine neun neuf nueve",
-        10: "ten zehn dix diez",
-        12: "twelve dozen zwölf dutzend douze doce",
-        15: "fifteen fünfzehn quinze quince",
-        20: "twenty zwanzig vingt veinte",
-        50: "fifty fünfzig cinquante cincuenta",
-        100: "hundred hundert cent cien",
-    }.items()
-    for word in words.split()
-}
 
 _NUMBER = r"(?:\d{1,6}|" + "|".join(sorted(NUMBER_WORDS, key=len, reverse=True)) + r")"
 _RANKED = (
@@ -106,33 +87,6 @@ _COLUMNS = re.compile(
     r"(?:\s+(?:and|und|et|y)\s+[\w-]+|\s*,\s*(?:(?:and|und|et|y)\s+)?[\w-]+(?=\s*(?:$|[,.;?!]|(?:and|und|et|y)\s)))*)",
     re.IGNORECASE,
 )
-_COMPARED = re.compile(
-    r"\b(?!(?:with|having|have|has|that|who|which|of|for|mit|haben|avec|ayant|con|de)\b)"
-    r"(?P<column>[a-z_][\w]*)\s*(?:is|are|of|ist)?\s*(?P<op>==|!=|>=|<=|>|<|over|above|more than|greater than|"
-    r"at least|under|below|less than|at most|equals?|über|unter|mindestens|höchstens|größer als|kleiner als)\s*"
-    r"(?P<value>\d+(?:\.\d+)?|'[^']*'|\"[^\"]*\")",
-    re.IGNORECASE,
-)
-_AMOUNT = re.compile(
-    r"\b(?P<op>more than|over|at least|fewer than|less than|at most|mehr als|mindestens|weniger als|"
-    r"höchstens|plus de|más de|(?:long|larg|bigg|high)er than|(?:short|small|low)er than|(?:läng|größ|kürz)er als)\s+"
-    rf"(?P<value>{_NUMBER})\s+(?!(?:[kmg]i?b|bytes?|percent|seconds?|minutes?|hours?|days?|weeks?|months?|years?|"
-    r"sekunden|minuten|stunden|tagen?|wochen|monaten?|jahren?)\b)(?P<column>[a-z_]\w*)",
-    re.IGNORECASE,
-)
-_IS = re.compile(
-    r"\bwhere\s+(?:the\s+)?(?P<column>[a-z_]\w*)\s+(?:is|equals|=|==)\s+(?P<value>[\w.-]+)", re.IGNORECASE
-)
-_OPERATORS = {
-    ">": "over above,more than,greater than,über,größer als,mehr als,plus de,más de,over,above,longer than,larger than,"
-    "bigger than,higher than,länger als,größer als",
-    "<": "under,below,less than,fewer than,unter,kleiner als,weniger als,shorter than,smaller than,lower than,"
-    "kürzer als",
-    ">=": "at least,mindestens",
-    "<=": "at most,höchstens",
-    "==": "equal,equals",
-}
-_SYMBOL = {word: symbol for symbol, words in _OPERATORS.items() for word in words.split(",")}
 _DESCENDING = re.compile(
     r"\b(?:descending|largest first|biggest first|highest first|most first|newest first|latest first|most recent first|"
     r"absteigend|décroissant|descendente)\b", re.IGNORECASE)  # fmt: skip
@@ -225,7 +179,7 @@ def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> lis
     found += _counts(timeless)
     found += _people(timeless)
     found += _revisions(bare, project)
-    found += _conditions(timeless)
+    found += _conditions(prompt, found, project)
     found += _columns(timeless)
     found += _only(timeless, found)
     found += _languages(timeless)
@@ -347,22 +301,19 @@ def _revisions(text: str, project: ProjectFacts | None) -> list[Mention]:
     return found
 
 
-def _conditions(text: str) -> list[Mention]:
-    found = []
-    for pattern in (_COMPARED, _AMOUNT):
-        for match in pattern.finditer(text):
-            operator = match.group("op").lower()
-            value = match.group("value")
-            value = str(NUMBER_WORDS.get(value.lower(), value))
-            expression = f"{match.group('column').lower()} {_SYMBOL.get(operator, operator)} {value}"
-            found.append(Mention("condition", expression, match.start(), match.end()))
-    for match in _IS.finditer(text):
-        value = match.group("value")
-        literal = value if re.fullmatch(r"\d+(\.\d+)?", value) else repr(value)
-        found.append(
-            Mention("condition", f"{match.group('column').lower()} == {literal}", match.start(), match.end())
-        )
-    return found
+def _conditions(prompt: str, found: Sequence[Mention], project: ProjectFacts | None) -> list[Mention]:
+    """What the prompt says of the values in rows: those of a table that it names, or those that a Player makes."""
+    tables = [str(m.value) for m in found if m.kind == "path" and str(m.value).endswith(TABLES)]
+    known = project.columns if project is not None else {}
+    columns = tuple(dict.fromkeys(column for table in tables for column in known.get(table, ())))
+    rows = Rows(bool(tables), columns, language_of(prompt))
+    text = _blank(prompt, [(m.start, m.end) for m in found if m.kind in ("path", "folder", "glob")])
+    stated = conditions(text, rows)
+    days = [
+        Day(str(m.value), m.kind == "until", m.start, m.end) for m in found if m.kind in ("date", "until")
+    ]
+    stated += in_time(text, days, rows)
+    return [Mention("condition", c.expression, c.start, c.end) for c in joined(text, stated)]
 
 
 def _columns(text: str) -> list[Mention]:

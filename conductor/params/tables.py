@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conductor.context import ProjectFacts
+from conductor.gloss import glossed
 from conductor.words import fold
 
 if TYPE_CHECKING:
@@ -97,3 +98,21 @@ def best(name: str, columns: Iterable[str]) -> tuple[str, tuple[str, ...]]:
         return "", ()
     near = [column for _, score, column in ranked if score >= ranked[0][1] - AS_LIKELY]
     return near[0], tuple(near[1 : 1 + MOST_OTHERS])
+
+
+_DATED = re.compile(
+    r"(?:^|_)(?:date|day|time|timestamp|when|modified|changed?|created|commit|datum|tag|fecha|jour|dia)$"
+)
+
+
+def column_of(name: str, columns: Sequence[str], language: str = "en") -> str:
+    """The column that a word in some language names; empty when there is none."""
+    found, _ = best(name, columns)
+    if not found and language != "en" and (english := glossed(name, language)) != name:
+        found = best(f"{english}s", columns)[0] if f"{english}s" in columns else best(english, columns)[0]
+    return found
+
+
+def dated_column(columns: Iterable[str]) -> str:
+    """The first column that by its name holds dates; empty when there is none."""
+    return next((column for column in columns if _DATED.search(fold(column))), "")

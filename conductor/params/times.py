@@ -59,20 +59,29 @@ _FIGURES = re.compile(r"(?<![\w./-])\d{1,2}(?:/\d{1,2}/|\.\d{1,2}\.)(?:\d{4}|\d{
 _YEAR = re.compile(
     r"\b(?P<word>in|since|during|seit|im jahr|depuis|en|desde)\s+(?P<year>(?:19|20)\d{2})\b", re.IGNORECASE
 )
-_DATE = (
-    r"(?:the\s+|last\s+|letzte[nm]?\s+)?(?:\d{1,2}(?:st|nd|rd|th|\.)?\s+)?"
-    r"(?:jan\w*|feb\w*|mar\w*|mär\w*|apr\w*|may|mai|jun\w*|jul\w*|aug\w*|sep\w*|oct\w*|okt\w*|nov\w*|dec\w*|dez\w*|"
-    r"enero|avril|mayo|abril|août|monday|tuesday|wednesday|thursday|friday|saturday|sunday|montag|dienstag|"
-    r"mittwoch|donnerstag|freitag|samstag|sonntag|christmas)\.?(?:\s+\d{1,2}(?:st|nd|rd|th)?(?!\d))?(?:,?\s+\d{4})?"
+_MONTHS = (
+    r"jan\w*|feb\w*|mar\w*|mär\w*|apr\w*|may|mai|jun\w*|jul\w*|juin|juil\w*|aug\w*|sep\w*|oct\w*|okt\w*|nov\w*|dec\w*|"
+    r"dez\w*|déc\w*|dic\w*|févr?\w*|ene(?:ro)?|avril|mayo|abril|ago(?:sto)?|août"
 )
+_DATE = (
+    r"(?:(?:the|dem|der|den|vom|le|el|last|letzte[nm]?)\s+)?"
+    r"(?:(?:\d{1,2}(?:st|nd|rd|th|er|º|\.)?|first|ersten|premier|primero)\s+(?:of\s+|de\s+)?)?"
+    rf"(?:{_MONTHS}|monday|tuesday|wednesday|thursday|friday|saturday|sunday|montag|dienstag|"
+    r"mittwoch|donnerstag|freitag|samstag|sonntag|christmas)\.?(?:\s+\d{1,2}(?:st|nd|rd|th)?(?!\d))?(?:,?\s+(?:de\s+)?\d{4})?"
+)
+_ORDINAL = re.compile(
+    r"\b(?:first|ersten|premier|primero)\s+(?:of\s+|de\s+)?|(?<=\d)(?:er|º)\b", re.IGNORECASE
+)
+_ARTICLE = re.compile(r"^(?:the|dem|der|den|vom|le|el)\s+", re.IGNORECASE)
+_WRITTEN = rf"(?:\d{{4}}-\d{{2}}-\d{{2}}|\d{{1,2}}(?:/\d{{1,2}}/|\.\d{{1,2}}\.)\d{{4}}|{_DATE})"
 _NAMED = re.compile(
     r"\b(?P<word>since|after|from|seit|ab|nach|depuis|desde|until|till|before|bis|vor|avant|jusqu'à|hasta|antes de)\s+"
     rf"(?P<date>{_DATE})(?!\w)",
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(
-    rf"\b(?:between|from|zwischen|von|entre|de|desde)\s+(?P<first>{_DATE})\s+(?:and|to|und|bis|et|à|y|a|hasta)\s+"
-    rf"(?P<last>{_DATE})(?!\w)",
+    rf"\b(?:between|from|zwischen|von|vom|entre|de|du|del|desde)\s+(?:el\s+|le\s+|dem\s+)?(?P<first>{_WRITTEN})\s+"
+    rf"(?:and|to|until|und|bis|zum|bis\s+zum|et|à|au|y|al?|hasta)\s+(?:el\s+|le\s+|dem\s+)?(?P<last>{_WRITTEN})(?!\w)",
     re.IGNORECASE,
 )
 _UNTIL_WORDS = frozenset(("until", "till", "before", "bis", "vor", "avant", "jusqu'à", "hasta", "antes"))
@@ -186,8 +195,13 @@ def _parsed(words: str, now: datetime, day: Literal["first", "last"] = "first") 
     """
     import dateparser
 
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", words):
+        return words
+    if _FIGURES.fullmatch(words):
+        return _in_figures(words, now)[0] or None
+    plain = _ORDINAL.sub(lambda m: "" if m.group() in ("er", "º") else "1 ", _ARTICLE.sub("", words))
     found = dateparser.parse(
-        words.removeprefix("the "),
+        plain,
         languages=["en", "de", "fr", "es"],
         settings={
             "PREFER_DATES_FROM": "past",

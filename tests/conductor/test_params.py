@@ -335,7 +335,7 @@ def test_a_choice_may_be_said_in_the_plural() -> None:
         ("those shorter than three lines", "lines < 3"),
         ("files with more than 300 lines", "lines > 300"),
         ("authors with at least 20 commits", "commits >= 20"),
-        ("files larger than 2 MB", None),
+        ("files larger than 2 MB", "bytes > 2000000"),
         ("branches older than 2 years", None),
     ],
 )
