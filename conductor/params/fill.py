@@ -15,7 +15,8 @@ from conductor.gloss import glossed, language_of
 from conductor.params.commands import command_of
 from conductor.params.languages import LANGUAGES
 from conductor.params.mentions import Mention
-from conductor.params.phrases import exchange, named_pattern, object_phrase
+from conductor.params.phrases import exchange, lines_around, named_pattern, object_phrase, spoken_choice
+from conductor.params.times import without_spans_of_time
 from conductor.words import content_words, fold
 from symphony.types.players import FunctionSpec, ParamSpec
 
@@ -56,6 +57,7 @@ _SOUGHT = re.compile(r"\b(?:look for|search|query|find|contains?)\b", re.IGNOREC
 _REPLACED = re.compile(r"\btext to replace\b", re.IGNORECASE)
 _INSTEAD = re.compile(r"\bin its place\b", re.IGNORECASE)
 _ASKED = re.compile(r"\bwhat (?:is|was) asked\b", re.IGNORECASE)
+_CONTEXT = re.compile(r"\blines of context\b", re.IGNORECASE)
 _TITLE = re.compile(r"^(?:the|an?)\s+(?:[\w']+\s+)?(?:headline|title)\b", re.IGNORECASE)
 _TITLED = re.compile(
     r"\b(?:titled?|entitled|called|named|headed|headline|heading|titel|überschrift|namens|intitulée?|titre|"
@@ -280,7 +282,11 @@ def _choice(param: ParamSpec, spec: FunctionSpec, scope: Scope) -> tuple[Any, Me
             return choices[mention.value], mention
     language = language_of(scope.prompt)
     for text in (scope.clause, scope.prompt):
-        named = [f for f in _forms(text, language) if f in choices]
+        if spoken := spoken_choice(text, choices):
+            return choices[spoken], None
+        # How long is no answer to by what.
+        words = without_spans_of_time(text) if "day" in choices else text
+        named = [f for f in _forms(words, language) if f in choices]
         # What the prompt says beside the default is what it means.
         named = [f for f in named if choices[f] != param.default] or named
         if named:
@@ -310,6 +316,8 @@ def _is_language(param: ParamSpec) -> bool:
 
 def _number(name: str, param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
     """A number whose own words name the parameter, or a count where the parameter says how many."""
+    if _says(_CONTEXT, param.description) and (around := lines_around(scope.prompt)) is not None:
+        return around, None
     wanted = {fold(w).rstrip("s") for w in name.split("_")}
     for mention in scope.of("count", "number"):
         near = scope.prompt[max(0, mention.start - 24) : mention.end + 20]

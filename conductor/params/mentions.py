@@ -60,9 +60,12 @@ _QUOTED = re.compile(
 )
 _MENTIONED = re.compile(
     r"\b(?:the (?:word|text|term|string)|das wort|le mot|la palabra)\s+(?P<one>[\w-]{3,}(?:\.\w+)*)|"
-    r"\b(?:mention(?:s|ing|ed)?|erwähn\w+|mentionn\w+|mencion\w+)\s+(?:(?:the|an?|die|den|das|les?|la|el|los)\s+)?"
+    r"\b(?:mention(?:s|ing|ed)?|erwähn\w+|mentionn\w+|mencion\w+|(?:that|which|who)\s+(?:talks?|speaks?|(?:is|are))\s+about|"
+    r"(?:qui|on)\s+parlent?\s+(?:de|du|des)|(?:se\s+)?habl(?:e|en|a|an)\s+(?:de|del)|(?:die|das|der)\s+von(?=\s.{1,40}\shandel[nt]))"
+    r"\s+(?:(?:the|an?|die|den|das|dem|der|les?|la|el|los|las)\s+|l['’])?"
     r"(?!(?:word|text|term|string|any|all|that|in|of|to|it|this|me|us)\b)"
-    r"(?P<some>[\w-]{3,}(?:\.\w+)*(?:\s+(?!(?:in|of|under|since|from|by|and|or|on|within|as|with|anywhere|und|unter|dans|en|et|y)\b)"
+    r"(?P<some>[\w-]{3,}(?:\.\w+)*(?:\s+(?!(?:in|of|under|since|from|by|and|or|on|within|as|with|anywhere|somewhere|und|unter|handeln|"
+    r"handelt|dans|en|et|y|quelque|depuis|desde|seit)\b)"
     r"[\w-]+){0,2})",
     re.IGNORECASE,
 )

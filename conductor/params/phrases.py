@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from functools import lru_cache
 
 from conductor.words import fold
@@ -114,3 +115,44 @@ def named_pattern(text: str) -> str | None:
         if word in _PATTERN:
             return _PATTERN[word]
     return None
+
+
+_SPOKEN_CHOICES = {
+    "hour": re.compile(
+        r"\btimes?\s+of\s+(?:the\s+)?day\b|\bhours?\s+of\s+(?:the\s+)?day\b|\bwhat\s+hours?\b|\bwhich\s+hours?\b|"
+        r"\btageszeit\w*|\buhrzeit\w*|\bum\s+wie\s*viel\s+uhr\b|\b(?:zu|in)\s+welche[rn]\s+stunden?\b|"
+        r"\b(?:quelles?\s+heures?|heures?\s+de\s+la\s+journée)\b|"
+        r"\b(?:qué\s+horas?|horas?\s+del\s+día)\b",
+        re.IGNORECASE,
+    ),
+    "weekday": re.compile(
+        r"\bdays?\s+of\s+the\s+week\b|\bwochentag\w*|\bjours?\s+de\s+la\s+semaine\b|\bdías?\s+de\s+la\s+semana\b|"
+        r"\bmon(?:day)?s?(?:\s*,\s*|\s+(?:and|or|to|through)\s+)(?:tue(?:s|sday)?s?|fri(?:day)?s?)\b|"
+        r"\bmontags?(?:\s*,\s*|\s+(?:und|oder|bis)\s+)(?:dienstag|freitag)s?\b|"
+        r"\blundi(?:\s*,\s*|\s+(?:et|ou|à|au)\s+)(?:mardi|vendredi)\b|"
+        r"\blunes(?:\s*,\s*|\s+(?:y|o|al?)\s+)(?:martes|viernes)\b",
+        re.IGNORECASE,
+    ),
+}
+"""Values of choices that take several words to say."""
+
+
+def spoken_choice(text: str, choices: Container[str]) -> str:
+    """The choice that a text says in several words, as `hour` in `at what time of day`; empty when there is none."""
+    for choice, said in _SPOKEN_CHOICES.items():
+        if choice in choices and said.search(text) is not None:
+            return choice
+    return ""
+
+
+_AROUND = re.compile(
+    r"\b(?P<n>\d{1,4})\s+(?:lines?|zeilen|lignes?|líneas?|lineas?)\s+(?:of\s+(?:surrounding\s+)?context|(?:around|surrounding)\b|"
+    r"kontext|um\s|rund\s+um|rundherum|drumherum|de\s+contexte|autour|de\s+contexto|alrededor)",
+    re.IGNORECASE,
+)
+
+
+def lines_around(text: str) -> int | None:
+    """How many lines shall stand around what is shown: `10 lines around each hunk`."""
+    match = _AROUND.search(text)
+    return int(match["n"]) if match is not None else None

@@ -381,3 +381,56 @@ def test_a_commit_is_named_by_its_hash(prompt: str, expected: str | None) -> Non
 )
 def test_a_parameter_takes_only_files_that_it_is_for(prompt: str, expected: dict[str, str]) -> None:
     assert filled(prompt, path=ParamSpec("path", "this file or folder", files=("*.csv", "*.tsv"))) == expected
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("plot at what time of day people commit", "hour"),
+        ("zu welcher Uhrzeit wird committet", "hour"),
+        ("à quelle heure on commite", "hour"),
+        ("a qué horas del día commiteamos", "hour"),
+        ("how do commits spread over monday, tuesday and so on", "weekday"),
+        ("an welchen Wochentagen", "weekday"),
+        ("quels jours de la semaine", "weekday"),
+        ("en qué días de la semana", "weekday"),
+        ("commits since monday", None),
+        ("what did we do in the last 24 hours", None),
+    ],
+)
+def test_a_choice_may_take_several_words(prompt: str, expected: str | None) -> None:
+    by = ParamSpec("string", "the periods", default="month", choices=("day", "month", "weekday", "hour"))
+    found = filled(prompt, by=by)
+    assert found == ({} if expected is None else {"by": expected})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("the diff with 10 lines around each hunk", 10),
+        ("mit 8 Zeilen Kontext", 8),
+        ("avec 5 lignes de contexte", 5),
+        ("con 6 líneas de contexto", 6),
+        ("the diff with context 7", 7),
+        ("the first 10 lines of the diff", None),
+    ],
+)
+def test_lines_stand_around_a_change(prompt: str, expected: int | None) -> None:
+    context = ParamSpec("integer", "lines of context around each change", default=3, minimum=0)
+    assert filled(prompt, context=context) == ({} if expected is None else {"context": expected})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("commits that talk about the login", "login"),
+        ("die Commits, die von der Migration handeln", "Migration"),
+        ("les commits qui parlent du parser", "parser"),
+        ("commits donde se hable del login desde mayo", "login"),
+        ("let's talk about commits", None),
+        ("commits of the last week", None),
+    ],
+)
+def test_what_a_message_speaks_of(prompt: str, expected: str | None) -> None:
+    text = ParamSpec("string", "only commits whose message contains this")
+    assert filled(prompt, text=text) == ({} if expected is None else {"text": expected})
