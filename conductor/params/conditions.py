@@ -256,7 +256,9 @@ def _labelled(text: str, rows: Rows) -> Iterator[Condition]:
         plain = fold(said)
         known = rows.column(said) if rows.columns else (plain if plain in _LABELS else "")
         is_exact = plain in _LABELS or fold(known) == plain
-        if not known or not is_exact or fold(value) in _FORMS or not content_words(value):
+        if not known or not is_exact or fold(value) in _FORMS:
+            continue
+        if not value[0].isupper() and not content_words(value):
             continue
         if rows.columns and column_of(value, rows.columns, rows.language):
             continue

@@ -13,6 +13,7 @@ from typing import Any
 from conductor.context import ProjectFacts
 from conductor.gloss import glossed, language_of
 from conductor.params.commands import command_of
+from conductor.params.groups import Use, aggregate_said
 from conductor.params.languages import LANGUAGES
 from conductor.params.mentions import Mention
 from conductor.params.phrases import exchange, lines_around, named_pattern, object_phrase, spoken_choice
@@ -134,7 +135,15 @@ def fill(spec: FunctionSpec, scope: Scope) -> Filled:
         elif param.required:
             filled.missing.append(name)
     _join_folder_and_pattern(spec, filled, scope)
+    _add_up(spec, filled, scope)
     return filled
+
+
+def _add_up(spec: FunctionSpec, filled: Filled, scope: Scope) -> None:
+    """What is measured of groups is added up, where the prompt does not say how."""
+    how = spec.params.get("aggregate")
+    if how is not None and "sum" in how.choices and "measure" in filled.params:
+        filled.params.setdefault("aggregate", aggregate_said(scope.prompt) or "sum")
 
 
 def is_count(name: str, param: ParamSpec) -> bool:
@@ -339,10 +348,27 @@ def _list(name: str, param: ParamSpec, scope: Scope) -> tuple[Any, Mention | Non
     if "program" in param.description.lower() or name == "command":
         return command_of(scope.prompt, scope.clause, scope.of("command"), scope.project), None
     if "column" in param.description.lower():
-        wants_order = "important first" in param.description.lower() or "groups" in param.description.lower()
-        mentions = [m for m in scope.of("columns") if wants_order == _is_by(m, scope)]
-        return (list(mentions[0].value), mentions[0]) if mentions else (None, None)
+        return _columns(param, scope)
     return None, None
+
+
+def _columns(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
+    """Columns to order by, to group by, or to keep."""
+    said = param.description.lower()
+    own: Use = "order" if "important first" in said else "group" if "groups" in said else "select"
+    mentions = [
+        m for m in scope.of("columns") if m.use in ("", own) and (own != "select") == _is_by(m, scope)
+    ]
+    if not mentions:
+        return None, None
+    chosen = next((m for m in mentions if m.use == own), mentions[0])
+    names = [_ungrouped(v) for v in chosen.value] if own == "order" else list(chosen.value)
+    return names, chosen
+
+
+def _ungrouped(column: str) -> str:
+    """What rows call `date:month` when they were grouped by it."""
+    return column.partition(":")[2] or column
 
 
 def _is_by(mention: Mention, scope: Scope) -> bool:
@@ -371,8 +397,9 @@ def _text(name: str, param: ParamSpec, scope: Scope, revisions: list[str]) -> tu
         measures = scope.of("measure")
         return (measures[0].value, measures[0]) if measures else (None, None)
     if "column" in words:
-        mentions = [m for m in scope.of("columns") if _is_by(m, scope)] if name == "by" else []
-        return (mentions[0].value[0], mentions[0]) if mentions else (None, None)
+        mentions = [m for m in scope.of("columns") if m.use in ("", "order") and _is_by(m, scope)]
+        mentions = mentions if name == "by" else []
+        return (_ungrouped(mentions[0].value[0]), mentions[0]) if mentions else (None, None)
     if is_title(param):
         given = [m for m in scope.of("text") if _TITLED.search(scope.prompt[: m.start])]
         if given:

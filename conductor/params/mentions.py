@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from conductor.context import ProjectFacts
 from conductor.gloss import language_of
 from conductor.params.conditions import Day, Rows, conditions, in_time, joined
+from conductor.params.groups import Use, aggregate_said, groups, in_table, measure, orders
 from conductor.params.languages import LANGUAGES
 from conductor.params.numbers import NUMBER_WORDS as NUMBER_WORDS
 from conductor.params.paths import path_mentions
@@ -33,6 +34,8 @@ class Mention:
     start: int
     end: int
     others: tuple[Any, ...] = ()
+    use: Use = ""
+    """What columns are for, where the prompt's words say it surely."""
 
 
 _NUMBER = r"(?:\d{1,6}|" + "|".join(sorted(NUMBER_WORDS, key=len, reverse=True)) + r")"
@@ -113,6 +116,29 @@ _MEASURE = re.compile(
     r"médiane?|suma|promedio|media|mediana)\s+"
     r"(?:of\s+|der\s+|des\s+|de[lr]?\s+|d[ue]s?\s+|von\s+|up\s+)?(?:the\s+|all\s+|la\s+|el\s+|los\s+|las\s+|le\s+|les\s+)?"
     r"(?P<v>[a-z_]\w*)", re.IGNORECASE)  # fmt: skip
+_NO_MEASURE = frozenset(
+    (
+        "number",
+        "of",
+        "by",
+        "per",
+        "and",
+        "for",
+        "them",
+        "it",
+        "por",
+        "par",
+        "pro",
+        "je",
+        "nach",
+        "selon",
+        "según",
+        "und",
+        "et",
+    )
+)
+_PER = re.compile(r"(?:per|each|for\s+each|pro|je|par|por|cada|chaque|jede)\b", re.IGNORECASE)
+"""What joins a group, and no column to order by, to what is measured."""
 _PERIODIC = re.compile(
     r"\b(?:(?P<day>daily|täglich\w*|quotidien\w*|diari[oa]s?)|(?P<week>weekly|wöchentlich\w*|hebdomadaires?|semanal(?:es)?)|"
     r"(?P<month>monthly|monatlich\w*|mensuel\w*|mensual(?:es)?)|(?P<year>yearly|annual|jährlich\w*|annuel\w*|anual(?:es)?))\s+"
@@ -182,11 +208,17 @@ def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> lis
     found += _counts(timeless)
     found += _people(timeless)
     found += _revisions(bare, project)
-    found += _conditions(prompt, found, project)
-    found += _columns(timeless)
+    rows = _rows(prompt, found, project)
+    found += _conditions(prompt, found, rows)
+    found += _grouped(timeless, _columns(timeless), rows)
     found += _only(timeless, found)
     found += _languages(timeless)
-    found += [Mention("order", True, m.start(), m.end()) for m in _DESCENDING.finditer(timeless)]
+    ordered = [m for m in found if m.kind == "order"]
+    found += [
+        Mention("order", True, m.start(), m.end())
+        for m in _DESCENDING.finditer(timeless)
+        if not any(m.start() < other.end and other.start < m.end() for other in ordered)
+    ]
     found += [Mention("text", m.group(), m.start(), m.end()) for m in _URL.finditer(bare)]
     found += [
         Mention("code", m.group().removesuffix("()"), m.start(), m.end())
@@ -304,12 +336,16 @@ def _revisions(text: str, project: ProjectFacts | None) -> list[Mention]:
     return found
 
 
-def _conditions(prompt: str, found: Sequence[Mention], project: ProjectFacts | None) -> list[Mention]:
-    """What the prompt says of the values in rows: those of a table that it names, or those that a Player makes."""
+def _rows(prompt: str, found: Sequence[Mention], project: ProjectFacts | None) -> Rows:
+    """What is known of the rows of the tables that a prompt names."""
     tables = [str(m.value) for m in found if m.kind == "path" and str(m.value).endswith(TABLES)]
     known = project.columns if project is not None else {}
     columns = tuple(dict.fromkeys(column for table in tables for column in known.get(table, ())))
-    rows = Rows(bool(tables), columns, language_of(prompt))
+    return Rows(bool(tables), columns, language_of(prompt))
+
+
+def _conditions(prompt: str, found: Sequence[Mention], rows: Rows) -> list[Mention]:
+    """What the prompt says of the values in rows: those of a table that it names, or those that a Player makes."""
     text = _blank(prompt, [(m.start, m.end) for m in found if m.kind in ("path", "folder", "glob")])
     stated = conditions(text, rows)
     days = [
@@ -325,7 +361,7 @@ def _columns(text: str) -> list[Mention]:
         for match in pattern.finditer(text):
             names = re.split(r"\s*(?:,|\b(?:and|und|et|y)\b)\s*", match.group("v"))
             names = [re.sub(r"^(?:then\s+)?by\s+", "", n).strip().lower() for n in names]
-            names = [n for n in names if n not in ("other", "one") and content_words(n)]
+            names = [n for n in names if n not in ("other", "one", "once", "time") and content_words(n)]
             if names and fold(names[0]) not in _NO_PERSON:
                 found.append(Mention("columns", tuple(names), match.start(), match.end()))
     for match in _PERIODIC.finditer(text):
@@ -334,9 +370,36 @@ def _columns(text: str) -> list[Mention]:
         for pattern, column in ((_IN_TIME, "date"), (_BY_NAME, "name")):
             found += [Mention("columns", (column,), *m.span()) for m in pattern.finditer(text)]
     for match in _MEASURE.finditer(text):
-        if match.group("v").lower() not in ("number", "of", "by", "per", "and", "for", "them", "it"):
+        if match.group("v").lower() not in _NO_MEASURE:
             found.append(Mention("measure", match.group("v").lower(), *match.span("v")))
     return found
+
+
+def _grouped(text: str, found: Sequence[Mention], rows: Rows) -> list[Mention]:
+    """The columns and measures with those that no `by X` names, and the orders of what was grouped or has a date."""
+    every = list(found)
+    for said in groups(text, rows):
+        if not any(m.kind == "columns" and m.start < said.end and said.start < m.end for m in every):
+            every.append(Mention("columns", said.columns, said.start, said.end, use=said.use))
+    by = [m for m in every if m.kind == "columns" and m.use in ("", "group")]
+    if by and not any(m.kind == "measure" for m in every) and (named := measure(text, rows)) is not None:
+        every.append(Mention("measure", *named))
+    grouped = [m for m in by if m.use == "group" or _PER.match(text, m.start) is not None]
+    for by_what, is_down, start, end in orders(text):
+        column = "date"
+        if by_what == "measure":
+            measures = [str(m.value) for m in every if m.kind == "measure"]
+            how = aggregate_said(text) or "sum"
+            column = f"{how}_{measures[0]}" if measures else "count"
+            grouped = by if measures else grouped
+        if (by_what == "time" and not by) or (by_what == "measure" and grouped):
+            every = [m for m in every if not (m.kind == "columns" and start <= m.start and m.end <= end)]
+            every.append(Mention("columns", (column,), start, end, use="order"))
+            every += [Mention("order", True, start, end)] if is_down else []
+    return [
+        replace(m, value=in_table(m.value, rows)) if m.kind == "columns" and m.use != "order" else m
+        for m in every
+    ]
 
 
 def _only(text: str, found: Sequence[Mention]) -> list[Mention]:

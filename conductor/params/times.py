@@ -29,6 +29,7 @@ _NUMBERS = {
 _NUMBER = r"(?:\d+|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + ")"
 
 _COUNTED = re.compile(
+    rf"(?<!mes )(?<!semana )(?<!año )(?<!día )(?<!dia )"
     rf"\b(?:(?:over|during|within|in|for|since|von|in|seit|während|depuis|sur|pendant|en|durante|of|from)\s+)?"
     rf"(?:the\s+|den\s+|der\s+|dem\s+|les\s+|los\s+|las\s+|le\s+|el\s+)?"
     rf"(?:(?P<last>last|past|previous|letzten|letzte|vergangenen|vorigen|derniers|dernières|últimos|últimas|"

@@ -292,9 +292,9 @@ def test_what_is_renamed_and_how(prompt: str, pair: tuple[str, str] | None) -> N
 @pytest.mark.parametrize(
     ("prompt", "columns"),
     [
-        ("monthly sales from data/sales.csv", ["month"]),
+        ("monthly sales from data/sales.csv", ["date:month"]),
         ("wöchentliche Umsätze", ["week"]),
-        ("ventas mensuales de data/sales.csv", ["month"]),
+        ("ventas mensuales de data/sales.csv", ["date:month"]),
         ("for my monthly status report", None),
         ("läuft nach meinem Umbau noch alles", None),
         ("how do they depend on each other", None),
