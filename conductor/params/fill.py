@@ -14,6 +14,7 @@ from conductor.context import ProjectFacts
 from conductor.gloss import glossed, language_of
 from conductor.params.commands import command_of
 from conductor.params.groups import Use, aggregate_said
+from conductor.params.kept import ONCE
 from conductor.params.languages import LANGUAGES
 from conductor.params.mentions import Mention
 from conductor.params.phrases import exchange, lines_around, named_pattern, object_phrase, spoken_choice
@@ -58,6 +59,7 @@ _SOUGHT = re.compile(r"\b(?:look for|search|query|find|contains?)\b", re.IGNOREC
 _REPLACED = re.compile(r"\btext to replace\b", re.IGNORECASE)
 _INSTEAD = re.compile(r"\bin its place\b", re.IGNORECASE)
 _ASKED = re.compile(r"\bwhat (?:is|was) asked\b", re.IGNORECASE)
+_REPEATS = re.compile(r"\brows that repeat\b", re.IGNORECASE)
 _CONTEXT = re.compile(r"\blines of context\b", re.IGNORECASE)
 _TITLE = re.compile(r"^(?:the|an?)\s+(?:[\w']+\s+)?(?:headline|title)\b", re.IGNORECASE)
 _TITLED = re.compile(
@@ -266,6 +268,8 @@ def _boolean(name: str, param: ParamSpec, scope: Scope) -> bool | None:
         return None
     if named.search(scope.clause):
         return True
+    if _says(_REPEATS, param.description) and ONCE.search(scope.prompt) is not None:
+        return True
     if scope.of("order") and re.search(r"\b(?:largest|latest|descending) first\b", param.description):
         return True
     return None
@@ -357,7 +361,9 @@ def _columns(param: ParamSpec, scope: Scope) -> tuple[Any, Mention | None]:
     said = param.description.lower()
     own: Use = "order" if "important first" in said else "group" if "groups" in said else "select"
     mentions = [
-        m for m in scope.of("columns") if m.use in ("", own) and (own != "select") == _is_by(m, scope)
+        m
+        for m in scope.of("columns")
+        if m.use == own or (not m.use and (own != "select") == _is_by(m, scope))
     ]
     if not mentions:
         return None, None

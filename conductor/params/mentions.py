@@ -12,6 +12,7 @@ from conductor.context import ProjectFacts
 from conductor.gloss import language_of
 from conductor.params.conditions import Day, Rows, conditions, in_time, joined
 from conductor.params.groups import Use, aggregate_said, groups, in_table, measure, orders
+from conductor.params.kept import kept
 from conductor.params.languages import LANGUAGES
 from conductor.params.numbers import NUMBER_WORDS as NUMBER_WORDS
 from conductor.params.paths import path_mentions
@@ -146,12 +147,6 @@ _PERIODIC = re.compile(
     re.IGNORECASE,
 )
 """`monthly sales`: a period as a column, where it is not that of a report."""
-_ONLY = re.compile(
-    r"\b(?:only|just|nothing but|nur|seulement|uniquement|sólo|solo|solamente)\s+"
-    r"(?:(?:the|die|les?|las?|los|el)\s+)?(?P<v>\w+(?:\s*,\s*\w+)*\s*,?\s+(?:and|und|et|y)\s+\w+)(?=\s*(?:$|[.;?!]|(?:from|of|aus|von|de|del)\s))",
-    re.IGNORECASE,
-)
-"""`show only name and version`, where a table is read."""
 _THERE = re.compile(
     r"(?<!\bis )(?<!\bare )(?<!\bwas )\b(?:in )?(?:there|dort|darin|là-dedans|allí|ahí)\b"
     r"(?!\s+(?:is|are|was|were|any|a|some|no)\b|'s)",
@@ -211,7 +206,7 @@ def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> lis
     rows = _rows(prompt, found, project)
     found += _conditions(prompt, found, rows)
     found += _grouped(timeless, _columns(timeless), rows)
-    found += _only(timeless, found)
+    found += [Mention("columns", k.columns, k.start, k.end, use=k.use) for k in kept(timeless, rows)]
     found += _languages(timeless)
     ordered = [m for m in found if m.kind == "order"]
     found += [
@@ -399,20 +394,6 @@ def _grouped(text: str, found: Sequence[Mention], rows: Rows) -> list[Mention]:
     return [
         replace(m, value=in_table(m.value, rows)) if m.kind == "columns" and m.use != "order" else m
         for m in every
-    ]
-
-
-def _only(text: str, found: Sequence[Mention]) -> list[Mention]:
-    """Columns named by `only X and Y`, where the prompt names the table that has them."""
-    if not any(m.kind == "path" and str(m.value).endswith(TABLES) for m in found):
-        return []
-    return [
-        Mention(
-            "columns",
-            tuple(re.split(r"\s*,\s*(?:(?:and|und|et|y)\s+)?|\s+(?:and|und|et|y)\s+", match.group("v"))),
-            *match.span(),
-        )
-        for match in _ONLY.finditer(text)
     ]
 
 
