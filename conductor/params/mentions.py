@@ -16,7 +16,7 @@ from conductor.params.kept import kept
 from conductor.params.languages import LANGUAGES
 from conductor.params.numbers import NUMBER_WORDS as NUMBER_WORDS
 from conductor.params.paths import path_mentions
-from conductor.params.tables import with_columns
+from conductor.params.tables import table_spoken_of, with_columns
 from conductor.params.times import time_mentions, without_spans_of_time
 from conductor.words import content_words, fold, word_list
 
@@ -195,6 +195,9 @@ def mentions_of(prompt: str, project: ProjectFacts | None, now: datetime) -> lis
     bare = _blank(prompt, [(m.start, m.end) for m in quoted])
     for path in path_mentions(prompt, project):
         found.append(Mention(path.kind, path.value, path.start, path.end, path.others))
+    if project is not None and not any(m.kind in ("path", "folder", "glob") for m in found):
+        table = table_spoken_of(bare, project.files, language_of(prompt))
+        found += [Mention("path", *table)] if table is not None else []
     found += _there(bare, found)
     outside = _blank(bare, [(m.start, m.end) for m in found])
     for time in time_mentions(outside, now):

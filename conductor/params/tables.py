@@ -116,3 +116,26 @@ def column_of(name: str, columns: Sequence[str], language: str = "en") -> str:
 def dated_column(columns: Iterable[str]) -> str:
     """The first column that by its name holds dates; empty when there is none."""
     return next((column for column in columns if _DATED.search(fold(column))), "")
+
+
+_WORD = re.compile(r"(?<![\w./-])[^\W\d_]{4,40}(?![\w/]|[.-]\w)")
+_ENDINGS = (".csv", ".tsv")
+_NO_DATA = re.compile(
+    r"\b(?:teams?|e?mails?|department|abteilung|équipe|equipo|people|forces?|manager|docs?|code|pages?|modules?)\b",
+    re.IGNORECASE,
+)
+
+
+def table_spoken_of(text: str, files: Sequence[str], language: str) -> tuple[str, int, int] | None:
+    """The only table of a project where a text that names no file speaks of it by its name in some language: `sales` or
+    `ventas` is `data/sales.csv`; with the place of the word.
+    """
+    tables = [path for path in files if path.endswith(_ENDINGS)]
+    if len(tables) != 1 or _NO_DATA.search(text) is not None:
+        return None
+    stem = fold(tables[0].rpartition("/")[2].rpartition(".")[0])
+    for match in _WORD.finditer(text):
+        said = fold(match.group())
+        if stem in (said, f"{said}s") or (language != "en" and stem in glossed(said, language).split()):
+            return tables[0], *match.span()
+    return None

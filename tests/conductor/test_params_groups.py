@@ -116,3 +116,24 @@ def test_what_was_pasted_costs_little(piece: str) -> None:
         groups(text, rows)
         measure(text, rows)
         orders(text)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_meant"),
+    [
+        ("total sales per region", True),
+        ("die Verkäufe pro Monat", True),
+        ("les ventes par région", True),
+        ("ventas totales mes a mes", True),
+        ("mail the sales team", False),
+        ("unused code in src/sales.py", False),
+        ("how are the tests doing", False),
+        ("sales of orders.csv", False),
+    ],
+)
+def test_the_only_table_is_meant_by_its_name(prompt: str, is_meant: bool) -> None:
+    only = ProjectFacts(files=("data/sales.csv", "src/sales.py", "README.md"))
+    paths = [m.value for m in mentions_of(prompt, only, NOW) if m.kind == "path"]
+    assert ("data/sales.csv" in paths) is is_meant
+    two = ProjectFacts(files=("data/sales.csv", "old/sales.csv"))
+    assert "data/sales.csv" not in [m.value for m in mentions_of(prompt, two, NOW) if m.kind == "path"]
