@@ -55,6 +55,10 @@ _EQUAL = re.compile(
     rf"(?<![\w.\-/$])(?P<column>[^\W\d]\w{{0,40}})\s{{0,2}}(?P<op>==?|!=)\s{{0,2}}(?P<value>{_QUOTED}|[\w.@+-]{{1,60}}(?<![.]))",
     re.IGNORECASE,
 )
+_EACH_OTHER = re.compile(
+    r"(?<![\w.<>-])(?P<a>[^\W\d]\w{0,40})\s{0,2}(?P<op><=|>=|<|>)\s{0,2}(?P<b>[^\W\d]\w{0,40})(?![\w.<>])"
+)
+"""`paid < total`: two columns."""
 _WHOSE = re.compile(
     r"\b(?:where|whose|wo|deren|dessen|dont|où|donde|cuy[oa]s?)\s{1,3}(?:(?:the|der|die|das|le|la|el|los|las)\s{1,3}|l['’])?"
     r"(?P<column>[^\W\d]\w{0,40})\s{1,3}(?:is|equals|ist|est|es|sea|=)\s{1,3}(?P<value>[^\W_][\w.-]{0,40}(?<![.]))"
@@ -191,6 +195,9 @@ def _each(text: str, rows: Rows) -> Iterator[Condition]:
         if column and (value.isupper() or (content_words(value) and fold(value) not in _FORMS)):
             yield Condition(f"{column} == {_literal(value)}", *match.span())
     if rows.is_table:
+        for match in _EACH_OTHER.finditer(text):
+            if (first := rows.column(match["a"])) and (second := rows.column(match["b"])):
+                yield Condition(f"{first} {match['op']} {second}", *match.span())
         for match in _EQUAL.finditer(text):
             if column := rows.column(match["column"]):
                 sign = "!=" if match["op"] == "!=" else "=="

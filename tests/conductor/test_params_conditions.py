@@ -43,6 +43,7 @@ def stated(prompt: str) -> list[str]:
         ("fichiers de plus de 500 ko", "bytes > 500000"),
         ("tests longer than 2 seconds", "seconds > 2"),
         ("functions longer than 50 lines", "lines > 50"),
+        ("payments.csv, only where paid < total", "paid < total"),
         ("sales.csv with price above 50 sorted by name", None),
         ("at most 10 rows of sales.csv", None),
         ("files older than 30 days", None),
