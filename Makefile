@@ -32,7 +32,7 @@ run: build desktop ## build what is out of date and start the desktop applicatio
 	@exec $(VENV)/bin/symphony app
 
 .PHONY: build
-build: preflight $(STAMPS)/native $(STAMPS)/page $(STAMPS)/encoder $(STAMPS)/vendor $(STAMPS)/registry $(STAMPS)/vectors $(STAMPS)/bytecode ## all but the window: afterwards .venv/bin/symphony works
+build: preflight $(STAMPS)/native $(STAMPS)/page $(STAMPS)/encoder $(STAMPS)/vendor $(STAMPS)/registry $(STAMPS)/past $(STAMPS)/vectors $(STAMPS)/bytecode ## all but the window: afterwards .venv/bin/symphony works
 
 .PHONY: preflight
 preflight:
@@ -205,7 +205,12 @@ conductor-spans: learn ## train the span reader again: make conductor-spans DATA
 	$(PY) -m conductor.training.reading --data "$(DATA)" --out conductor/weights
 
 MANIFESTS := $(wildcard extensions/*/Symphony.toml extensions/registry/*/Symphony.toml)
-$(STAMPS)/vectors: $(MANIFESTS) $(wildcard conductor/*.py conductor/lexicon/*) $(STAMPS)/encoder $(STAMPS)/native
+$(STAMPS)/past: extensions/requests.jsonl $(wildcard conductor/past/*.py conductor/lexicon/*) conductor/gloss.py conductor/params/mentions.py $(STAMPS)/encoder $(STAMPS)/native
+	@echo "learning from the requests that ship"
+	@$(PY) -m conductor.past
+	@touch $@
+
+$(STAMPS)/vectors: $(MANIFESTS) $(wildcard conductor/*.py conductor/lexicon/*) $(STAMPS)/past
 	@$(PY) -m symphony.app.warm
 	@touch $@
 

@@ -17,10 +17,10 @@ from conductor.delivery import Undelivered, undelivered
 from conductor.document import melody_of
 from conductor.episode import Episode
 from conductor.gloss import language_of
-from conductor.leaning import habit
+from conductor.leaning import recalled
 from conductor.learning.seen import Seen, Watch
 from conductor.policy import Policy
-from conductor.question import question_of
+from conductor.question import player_question, question_of
 from conductor.refusal import Judge, Verdict
 from conductor.rules import STOP, Choice, by_rules
 from conductor.standing import above
@@ -31,6 +31,10 @@ Chooser = Callable[[Episode, list[int]], Choice]
 
 SERVED = 0.4
 """From this likelihood on a text counts as one that the Players can serve."""
+UNSERVED, FOUND = 0.5, 0.5
+"""What was asked in like words nobody served, so likely that it is refused; and something was found for it, so likely
+that it is not.
+"""
 BESIDE, SURE = 0.7, 0.85
 """Beside a part that is surely served another must be likelier: it is named, and the prompt is not refused for it."""
 
@@ -46,19 +50,27 @@ def by_policy(policy: Policy, watch: Watch | None = None) -> Chooser:
         state, stop = episode.state(policy.project), episode.stop_facts(candidates, matches)
         owed = [candidates.index(one) for one in dict.fromkeys(episode.owed(candidates))]
         chosen = np.array(candidates, dtype=np.intp)
-        logits = policy.logits(state, table.learned.take(chosen, axis=0), matches, stop)
-        logits[:-1] += habit(episode, candidates)
-        logits = masked(logits, owed, is_empty=not episode.draft.nodes)
-        likely = np.exp(logits - logits.max())
-        likely /= likely.sum()
+        own = policy.logits(state, table.learned.take(chosen, axis=0), matches, stop)
+        logits = masked(own + recalled(episode, candidates), owed, is_empty=not episode.draft.nodes)
+        likely = likelihoods(logits)
         best = int(np.argmax(likely))
         if watch is not None and table.reduced is not None:
             names = tuple(table.functions[c].player for c in candidates)
             numbers = (state, table.reduced[chosen], matches, stop)
-            watch(Seen(names, np.isfinite(logits), best, float(likely[best]), *numbers))
+            # What is learnt from is the network's own likelihood: the past leans every policy alike.
+            allowed = np.isfinite(logits)
+            alone = likelihoods(np.where(allowed, own, -np.inf))
+            watch(Seen(names, allowed, best, float(alone[best]), *numbers))
         return (candidates[best] if best < len(candidates) else STOP), float(likely[best])
 
     return choose
+
+
+def likelihoods(logits: Array) -> Array:
+    """The softmax: how likely each choice is."""
+    likely: Array = np.exp(logits - logits.max())
+    likely /= likely.sum()
+    return likely
 
 
 def masked(logits: Array, owed: Sequence[int], *, is_empty: bool) -> Array:
@@ -195,7 +207,8 @@ def _judge(episode: Episode, judge: Judge | None, policy: Policy | None) -> _Jud
         is_command = any(
             m.kind == "command" and clause.start <= m.start < clause.end for m in episode.mentions
         )
-        if not words or is_command or episode.only_details[index]:
+        is_answered = player_question(clause.text) in episode.context.answers
+        if not words or is_command or is_answered or episode.only_details[index]:
             continue
         if fact := grounds.lacked(episode.by_clause[index], episode.usable, episode.barred):
             verdict = Verdict(0.0, fact=fact)
@@ -209,6 +222,10 @@ def _judge(episode: Episode, judge: Judge | None, policy: Policy | None) -> _Jud
         i for i, one in brought.items() if one.is_all
     }
     lacking |= {i: one.verdict for i, one in brought.items() if one.is_all}
+    coarse = {i for i, c in enumerate(episode.clauses) if c.coarse}
+    if coarse and coarse <= lacking.keys() - sure and _finds(episode):
+        # The whole is known as one that is served, so that one of its parts must be.
+        del lacking[max(coarse, key=lambda i: lacking[i].served)]
     return _Judgement(lacking, whole, [one for one in brought.values() if not one.is_all], sure)
 
 
@@ -220,6 +237,8 @@ def _refuses(episode: Episode, judgement: _Judgement) -> bool:
     """
     coarse = [i for i, c in enumerate(episode.clauses) if c.coarse]
     served = [i for i in coarse if i not in judgement.lacking]
+    if episode.said is not None and episode.said.unserved[0] >= UNSERVED and not _finds(episode):
+        return not episode.context.answers
     if not coarse:
         return judgement.whole.served < SERVED
     if not served:
@@ -227,8 +246,13 @@ def _refuses(episode: Episode, judgement: _Judgement) -> bool:
     if not judgement.lacking:
         return False
     best = [int(np.where(episode.usable, episode.by_clause[i], -1.0).argmax()) for i in served]
-    roles = [episode.table.roles[f] for f in best]
-    return not any(r.is_source for r in roles)
+    return not _finds(episode) and not any(episode.table.roles[f].is_source for f in best)
+
+
+def _finds(episode: Episode) -> bool:
+    """Whether something was found, or made, for requests like the prompt."""
+    sources = episode.usable & episode.table.sources
+    return bool(episode.remembered[sources].max(initial=0.0) >= FOUND)
 
 
 def _serves_some(episode: Episode, judgement: _Judgement) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from conductor.encoder.runtime import Embedder, Vectors
     from conductor.episode import Table
     from conductor.learning.seen import Seen
-    from conductor.past import Past, Request
+    from conductor.past import Recollection, Request
     from conductor.policy import Policy
     from conductor.refusal import Judge
     from conductor.spans.asking import Spans
@@ -50,7 +50,9 @@ class Conductor:
         policy: Policy | None,
         problems: Sequence[str] = (),
         spans: Spans | None = None,
+        recollection: Recollection | None = None,
     ) -> None:
+        self._recollection = recollection
         self._encoder = encoder
         self._policy = policy
         self._spans = spans
@@ -59,6 +61,7 @@ class Conductor:
         self._judge: Judge | None = None
         self._seconds: dict[str, float] = {}
         self._shelf: Shelf | None = None
+        self._own: tuple[Request, ...] = ()
         self._lock = threading.Lock()
 
     @classmethod
@@ -77,6 +80,7 @@ class Conductor:
         # It counts when numpy is first imported, which is below.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         from conductor.encoder.runtime import Encoder
+        from conductor.past import Recollection
         from conductor.policy import Policy
 
         problems: list[str] = []
@@ -97,16 +101,18 @@ class Conductor:
                 spans = read_spans(encoder, span_weights)
             except SymphonyError as error:
                 problems.append(f"{error}; values that no pattern knows are not read")
-        return cls(encoder, policy, problems, spans)
+        recollection: Recollection | None = None
+        if encoder is not None:
+            try:
+                recollection = Recollection.load(encoder_dir, encoder.version)
+            except SymphonyError as error:
+                problems.append(str(error))
+        return cls(encoder, policy, problems, spans, recollection)
 
     def index(
-        self,
-        functions: Sequence[FunctionSpec],
-        lattice: TypeLattice,
-        cache_dir: Path | None = None,
-        past: Sequence[Request] = (),
+        self, functions: Sequence[FunctionSpec], lattice: TypeLattice, cache_dir: Path | None = None
     ) -> None:
-        """Makes these Players the ones that compositions draw on, and these requests their past.
+        """Makes these Players the ones that compositions draw on.
 
         Those with `available=False` serve only to say which extension would help; `go_on` embeds their texts.
         Sentence vectors are kept in `cache_dir`, so that only new texts are embedded.
@@ -129,26 +135,30 @@ class Conductor:
         table = Table(catalogue, Typing(lattice), reduced)
         table.spans = self._spans
         table.speller = speller_of(encoder, catalogue.vocabulary)
-        self._past_of(table, past, cache_dir, self._table.past if self._table is not None else None)
+        self._remember(table, self._own)
         if self._policy is not None and reduced is not None:
             table.learned = self._policy.learned_keys(reduced)
         judge = Judge(catalogue, foreign)
         with self._lock:
             self._table, self._judge = table, judge
 
-    def remember(self, past: Sequence[Request], cache_dir: Path | None = None) -> None:
-        """Makes these requests the past of the Players that are indexed. Raises SymphonyError before `index`."""
-        table, _, _ = self._indexed()
-        self._past_of(table, past, cache_dir, table.past)
+    def remember(self, own: Sequence[Request]) -> None:
+        """Makes these requests what was asked on this machine, in the place of those before."""
+        self._own = tuple(own)
+        if self._table is not None:
+            self._remember(self._table, self._own)
 
-    def _past_of(
-        self, table: Table, past: Sequence[Request], cache_dir: Path | None, before: Past | None
-    ) -> None:
+    def _remember(self, table: Table, own: Sequence[Request]) -> None:
+        """Gives a table its past: what ships, and what was asked here."""
         from conductor.past import Past
 
-        encoder, table.past = self._encoder, None
-        if encoder is not None and past:
-            table.past = Past(past, table.functions, encoder.embed, cache_dir, encoder.version, before)
+        encoder, past = self._encoder, None
+        before = self._table.past if self._table is not None else None
+        if encoder is not None and (self._recollection is not None or own):
+            past = Past(
+                self._recollection, own, table.functions, encoder.embed, table.catalogue.means, before
+            )
+        table.past = past
 
     def go_on(self) -> int:
         """Embeds some more texts of Players that are only offered, which nobody waits for; how many are left."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from conductor.episode import Episode
+from conductor.episode import RIVAL, Episode
 from conductor.gloss import glossed, language_of
 from conductor.params.mentions import plain_request
 from conductor.policy import Policy
@@ -88,7 +88,11 @@ def _alone(episode: Episode, judge: Judge, policy: Policy | None, said: str) -> 
     past = episode.table.past
     if vectors is None:
         return judge.verdict(text, None, scores, policy), scores
-    said_before = past.about(vectors) if past is not None else None
+    said_before = past.about(vectors, [text]) if past is not None else None
+    if past is not None and said_before is not None:
+        strange = episode.usable & past.is_strange
+        fits = scores[strange].max(initial=0.0) >= RIVAL * scores[episode.usable].max(initial=0.0)
+        said_before = said_before.but_for(np.array([strange.any() and fits]))
     return judge.verdict(text, vectors[0], scores, policy, said_before), scores
 
 

@@ -29,6 +29,7 @@ _RELATIVE = (
     r"(?:that|which|whose|under|in|inside|below|of|with|from|die|der|das|unter|im|mit|qui|que|dont|dans|sous|"
     r"avec|en|bajo|con|de|du|del)"
 )
+_OWN = r"(?:its|their|seine[nrsm]?|ihre[nrsm]?|ses|sus?)"
 _FIRST = re.compile(
     rf"^\s*(?:please\s+)?{_EACH}\s+(?P<items>[^,:;?!]+?)\s*[,:]\s*(?P<action>.+)$", re.I | re.S
 )
@@ -36,10 +37,10 @@ _FIRST = re.compile(
 _LAST = re.compile(rf"^(?P<action>.+?)\s+{_EACH}\s+(?P<items>[^,:;?!]+?)[\s.!?]*$", re.I | re.S)
 """`do this for each X …`."""
 _OBJECT = re.compile(
-    rf"\b{_SOME}\s+(?P<items>(?:[\w+]+\s+){{1,2}}{_RELATIVE}\s+[^,;:?!]+?)(?=\s*[,;:?!]|\s+(?:and|und|et|y)\s|\s*$)",
+    rf"\b{_SOME}\s+(?P<items>(?:[\w+]+\s+){{1,2}}{_RELATIVE}\s+(?!{_OWN}\b)[^,;:?!]+?)(?=\s*[,;:?!]|\s+(?:and|und|et|y)\s|\s*$)",
     re.I,
 )
-"""`summarise every X that …`: the thing stands where the action has its object."""
+"""`summarise every X that …`: the thing stands where the action has its object. `X with its …` tells nothing of X."""
 _PRONOUN = re.compile(
     r"\b(?:it|them|(?:that|this|the)\s+file|sie|ihn|(?:diese|die)\s+datei|(?:ce|le)\s+fichier|(?:este|el)\s+archivo|"
     r"they|he\s+or\s+she|that\s+person)\b",

@@ -14,11 +14,12 @@ from conductor.context import ComposeContext
 from conductor.draft import Draft, DraftNode, Typing, gathers, optional_inputs, required_inputs
 from conductor.facts import Facts
 from conductor.grounds import barred
-from conductor.leaning import describe_means, describe_nodes, leaning, within_budget
+from conductor.leaning import describe_means, describe_nodes, is_unheard_of, leaning, within_budget
 from conductor.params.fill import Filled, Scope, fill, is_file, is_target
 from conductor.params.mentions import Mention
 from conductor.policy import MATCH, MOST_CANDIDATES, STATE
 from conductor.reading import Reading
+from conductor.remembering import remembered
 from conductor.retrieval import Catalogue, Embed
 from conductor.rules import TELLING
 from conductor.search import ALWAYS, ASK, NEVER, TypeIndex, cheapest_plans
@@ -46,8 +47,8 @@ UNASKED = 0.3
 """What remains of the scores of a clause that asks for nothing."""
 ASKED = 0.4
 """From this score on it is worth reading for what a Player needs and patterns did not find."""
-PART = 0.8
-"""What a part of a prompt says of the past, against the whole."""
+RIVAL = 0.9
+"""A Player that fits a text by so much of the best one's score may be the one that is meant."""
 REMEMBERED = 0.2
 """How far it counts for a Player as a step before another that like requests took it."""
 SPOKEN = 0.3
@@ -80,6 +81,7 @@ class Table:
         )
         self.step_costs = np.array([role.step_cost for role in self.roles])
         self.sources = np.array([role.is_source for role in self.roles], dtype=bool)
+        self.orders = np.array([role.order for role in self.roles])
         self.asks = np.array([role.has_required or role.reads_file_alone for role in self.roles], dtype=bool)
         """Players that may run or not by what the prompt gives to their parameters."""
         self.picky = [
@@ -150,7 +152,6 @@ class Episode:
         embed: the sentence encoder, None without one.
         context: project, time, preferences.
         hidden: key texts that must not count (see `Catalogue.scores`).
-        unseen: a past request that must not count (see `Past.about`).
     """
 
     def __init__(
@@ -160,7 +161,6 @@ class Episode:
         embed: Embed | None,
         context: ComposeContext,
         hidden: np.ndarray[Any, Any] | None = None,
-        unseen: str = "",
     ) -> None:
         self.table = table
         self.prompt = prompt
@@ -173,12 +173,9 @@ class Episode:
         self.evidence, self.evidence_clause = reading.evidence, reading.evidence_clause
         self.only_details = reading.only_details
         self.parents = parents_of(self.clauses)
-        self.said = (
-            table.past.about(self.vectors, unseen, parts=len(self.clauses) > 1)
-            if table.past is not None and self.vectors is not None
-            else None
-        )
-        self.remembered = self._remembered()
+        self.said = None
+        if table.past is not None and self.vectors is not None:
+            self.said = table.past.about(self.vectors, reading.english())
         self.usable = np.array([spec.available for spec in table.functions], dtype=bool)
         if context.means is not None:
             lean, fits = leaning(table.functions, context.means)
@@ -188,10 +185,15 @@ class Episode:
         """Players that can do nothing in this project, and what they lack."""
         if self.barred:
             self.usable[list(self.barred)] = False
+        if self.said is not None and table.past is not None:
+            strange = np.where(self.usable & table.past.is_strange, self.scores, 0.0).max(axis=1, initial=0.0)
+            best = np.where(self.usable, self.scores, 0.0).max(axis=1, initial=0.0)
+            self.said = self.said.but_for((strange > 0.0) & (strange >= RIVAL * best))
         self.whole = self.scores[0]
         self.by_clause = self.scores[1:] if len(self.scores) > 1 else self.scores
         if len(self.clauses) and not self.only_details.all():
             self.by_clause = np.where(self.only_details[:, None], UNASKED * self.by_clause, self.by_clause)
+        self.remembered = remembered(self)
         self._rank()
         self.draft = Draft(table.typing, frozenset(content_words(prompt)))
         self._filled: dict[int, Filled] = {}
@@ -202,14 +204,6 @@ class Episode:
         self._telling: list[int] | None = None
         self._scope = Scope(prompt, prompt, self.mentions, context.project, self.now, context.preferences)
         self.plans = self._plan()
-
-    def _remembered(self) -> Array:
-        """How likely each Player takes part, by what like requests took."""
-        if self.said is None:
-            return np.zeros(len(self.table.functions), dtype=np.float32)
-        votes = self.said.votes
-        found: Array = np.maximum(votes[0], PART * votes[1:].max(axis=0, initial=0.0))
-        return found
 
     def _rank(self) -> None:
         """What follows from the scores: which Player fits which clause, and who may be a candidate at all."""
@@ -363,8 +357,26 @@ class Episode:
 
     def owed(self, candidates: Sequence[int]) -> list[int]:
         """The candidates that a clause or a word clearly asks for which nothing in the draft answers."""
-        spoken = self.spoken(candidates)
-        return self._told().owed(candidates) + self._joining(candidates) + spoken + self._writing(candidates)
+        told = [one for one in self._told().owed(candidates) if not is_unheard_of(self, one)]
+        return told + self._joining(candidates) + self.surely(candidates)
+
+    def surely(self, candidates: Sequence[int]) -> list[int]:
+        """The candidates that a calculation, its table or a file to write asks for, whatever was asked before."""
+        return self.spoken(candidates) + self._reading_tables(candidates) + self._writing(candidates)
+
+    def _reading_tables(self, candidates: Sequence[int]) -> list[int]:
+        """The candidates that read the tables which only the columns of a calculation name."""
+        found = []
+        for mention in self.mentions:
+            if mention.kind != "path" or mention.start < mention.end:
+                continue
+            if any(mention in self.filled(node.function).used for node in self.draft.nodes):
+                continue
+            tables = {function for function, _ in self.table.picky}
+            able = [c for c in candidates if c in tables and mention in self.filled(c).used]
+            if able:
+                found.append(max(able, key=self.likeness.__getitem__))
+        return found
 
     def spoken(self, candidates: Sequence[int]) -> list[int]:
         """The candidates that do a calculation, or hold to a condition, which the prompt says and no node does."""

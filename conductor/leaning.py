@@ -25,10 +25,14 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 USED, GOOD, FAILING, TIGHT = 0.02, 0.04, 0.05, 0.02
 """How far the score of a Player moves at most: for its use, its results' quality, its failures, what is not free."""
-HABIT = 16.0
+FAMILIAR = 16.0
 """How far a logit moves at most for what was served before."""
-ALIKE, SAME = 0.9, 0.98
-"""Cosines of two requests from which on they are nearly the same, and the same."""
+EVEN = 0.4
+"""How likely a Player takes part by what was served before when that speaks neither for nor against it."""
+SURELY = 0.6
+"""How likely at least one does that a prompt asks for by a value."""
+UNLIKELY = 0.15
+"""Below this it is not added for a single word's sake."""
 ENOUGH = 3
 """Runs from which on quality and failures count."""
 PLAIN = 0.8
@@ -62,17 +66,44 @@ def leaning(
     return lean, fits
 
 
-def habit(episode: Episode, candidates: Sequence[int]) -> Array:
-    """What is added to the logits of the candidates where nearly the same was asked before: `[n]`.
+def is_unheard_of(episode: Episode, function: int) -> bool:
+    """Whether a Player hardly ever served anything like this prompt."""
+    past = episode.table.past
+    if episode.said is None or past is None or past.is_strange[function]:
+        return False
+    return float(episode.remembered[function]) < UNLIKELY
 
-    Requests that are only alike say too little of which Players are meant; the networks see those as they are.
-    """
-    found: Array = np.zeros(len(candidates), dtype=np.float32)
-    if episode.said is not None:
-        sure = (float(episode.said.nearest[0]) - ALIKE) / (SAME - ALIKE)
-        if sure > 0.0:
-            found += HABIT * min(1.0, sure) * (episode.remembered[list(candidates)] - 0.5)
+
+def recalled(episode: Episode, candidates: Sequence[int]) -> Array:
+    """What is added to the logits of the candidates and, last, of stopping, for what was served before: `[n + 1]`."""
+    found: Array = np.zeros(len(candidates) + 1, dtype=np.float32)
+    if episode.said is None or not candidates:
+        return found
+    chosen, past = np.array(candidates, dtype=np.intp), episode.table.past
+    likely = episode.remembered[chosen]
+    if past is not None:
+        # What does the same stands there already; of what is strange to it the past says nothing.
+        there = {int(past.twins[node.function]) for node in episode.draft.nodes}
+        taken = [int(past.twins[one]) in there for one in candidates]
+        likely = np.where(past.is_strange[chosen], EVEN, np.where(taken, 0.0, likely))
+    likely = _in_order(likely, episode.table.orders[chosen], is_empty=not episode.draft.nodes)
+    for one in episode.surely(candidates):
+        # What makes rows stands before what works on them.
+        least = 1.0 if episode.table.roles[one].is_source else SURELY
+        likely[candidates.index(one)] = max(least, likely[candidates.index(one)])
+    found[:-1] = FAMILIAR * (likely - EVEN)
+    found[-1] = FAMILIAR * (EVEN - likely.max())
     return found
+
+
+def _in_order(likely: Array, orders: Array, *, is_empty: bool) -> Array:
+    """What is worked on comes before what works on it, however sure that is; something is found first."""
+    ordered = likely.copy()
+    for order in np.unique(orders)[1:]:
+        before = float(ordered[orders < order].max())
+        if before >= EVEN or is_empty:
+            ordered[orders == order] = np.minimum(ordered[orders == order], before)
+    return ordered
 
 
 def within_budget(nodes: Sequence[DraftNode], spec: FunctionSpec, means: Means) -> bool:

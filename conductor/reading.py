@@ -117,6 +117,13 @@ class Reading:
             return self._table.catalogue.evidence(""), []
         return np.concatenate([found for found, _ in rows]), [i for found, i in rows for _ in found]
 
+    def english(self) -> list[str]:
+        """The prompt and each clause in English with all that they say, a row each as in `texts`."""
+        said, language = [self.prompt, *(clause.text for clause in self.clauses)], language_of(self.prompt)
+        if language != "en":
+            return [glossed(text, language) for text in said]
+        return [self._table.speller(text) for text in said] if self._table.speller is not None else said
+
     def _keep(self, sure: Sequence[int], forms: Sequence[Clause]) -> None:
         """Drops those pairs of `forms` whose first part is for no Player that shows results."""
         kept = list(sure)

@@ -182,7 +182,7 @@ def _told(said: Said | None, row: int) -> tuple[float, ...]:
     """What the past says of a text: whether it says anything, the likeliest Player, that nobody serves it or the whole,
     and how near the nearest request was.
     """
-    if said is None:
+    if said is None or not said.speaks[row]:
         return 0.0, 0.0, 0.0, 0.0, 0.0
     likeliest = float(said.votes[row].max(initial=0.0))
     return 1.0, likeliest, float(said.unserved[row]), float(said.unserved[0]), float(said.nearest[row])

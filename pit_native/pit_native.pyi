@@ -18,6 +18,7 @@ __all__ = [
     "ArtifactWriter",
     "ChoiceField",
     "ChoiceNetwork",
+    "ChoiceRecall",
     "DagTracker",
     "Grant",
     "ModelHandle",
@@ -890,6 +891,33 @@ class ChoiceNetwork:
         """Writes what it makes of `x`. Raises ValueError for another number of inputs than the first layer's."""
     def weight(self, layer: int, out: _Numbers) -> None:
         """Writes the weight of a layer as it was given. Raises IndexError for a layer that there is not."""
+
+@final
+class ChoiceRecall:
+    """What was learnt of n past requests by kernel ridge regression, over p outcomes; `conductor.past` fits it.
+
+    Numbers are buffers of float32 where nothing else is said, row by row.
+    """
+
+    def __new__(
+        cls,
+        vectors: _Numbers,
+        scales: _Numbers,
+        weights: _Numbers,
+        words: Sequence[str],
+        rarity: _Numbers,
+        by_word: _Numbers,
+        usual: _Numbers,
+        sharpness: float,
+    ) -> Self:
+        """`vectors` int8 `[n, width]` in steps of `scales` `[n]`, `weights` `[n, p]`, `rarity` of `words`, `by_word`
+        `[words, p]`, `usual` `[p]`. Raises ValueError for arrays that do not fit together."""
+    def about(
+        self, queries: _Numbers, words: Sequence[Sequence[str]], likely: _Numbers, nearest: _Numbers
+    ) -> None:
+        """Writes how likely each outcome is for each text, `[texts, p]`, and the cosine of the nearest request,
+        `[texts]`. `queries` are unit vectors `[texts, width]`, `words` each text's, each once. Without the GIL. Raises
+        ValueError where there are not as many of one as of the other."""
 
 # --- Virtual DOM ------------------------------------------------------------------------------------
 

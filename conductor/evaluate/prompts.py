@@ -13,7 +13,6 @@ from conductor.context import ComposeContext, Composition, ProjectFacts
 from conductor.core import Conductor
 from conductor.evaluate.lines import read_lines
 from conductor.params.languages import LANGUAGES
-from conductor.past import shipped_requests
 from symphony.errors import BadInput
 from symphony.stage.manifest import load_manifest
 from symphony.types.players import FunctionSpec
@@ -33,6 +32,10 @@ USUAL = {
     "en": "the and a of in with for which show what how to my me is are by all from that",
 }
 """Words by which the language of a prompt is told where its line does not name it."""
+
+
+_SPAN = re.compile(r"(?P<count>\d+)(?P<unit>[smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +59,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         raise BadInput(f"{options.file} holds no prompt", remedy="give one prompt a line")
     functions, lattice = bundled_players(options.extensions)
     conductor = Conductor.load(options.encoder)
-    conductor.index(functions, lattice, past=shipped_requests(options.extensions))
+    conductor.index(functions, lattice)
     usual = facts_of(options.project) if options.project is not None else None
     contexts = [
         ComposeContext(project=project_of(line.get("project"), options.file) or usual, now=options.now)
@@ -100,7 +103,7 @@ def faults(line: Line, composition: Composition) -> list[str]:
     for key, value in line.get("params", {}).items():
         player, _, name = key.rpartition(".")
         given = [node["params"].get(name) for node in nodes if node["player"] == player]
-        if given and value not in given:
+        if given and not any(_is_same(one, value) for one in given):
             found.append(f"{key} is {given}, not {value}")
     if len(players) > len(essential) + 2:
         found.append(f"adds more than two steps: {players}")
@@ -108,6 +111,15 @@ def faults(line: Line, composition: Composition) -> list[str]:
         if not any(word.lower() in text.lower() for text in composition.missing):
             found.append(f"does not say that {word} is missing: {composition.missing}")
     return found
+
+
+def _is_same(given: Any, wanted: Any) -> bool:
+    """Whether two values say the same: `14d` is `2w`."""
+    spans = [_SPAN.fullmatch(value) if isinstance(value, str) else None for value in (given, wanted)]
+    if spans[0] is None or spans[1] is None:
+        return bool(given == wanted)
+    seconds = [int(span["count"]) * _SECONDS[span["unit"]] for span in spans if span is not None]
+    return seconds[0] == seconds[1]
 
 
 def shares(lines: Sequence[Line], made: Sequence[Composition]) -> dict[str, Any]:

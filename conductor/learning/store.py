@@ -297,7 +297,7 @@ class ReplayStore:
         for row in rows:
             players = tuple(dict.fromkeys(json.loads(row["players"])))
             prompt = row["prompt"]
-            found.setdefault(prompt, Request(prompt, language_of(prompt), players, is_own=True))
+            found.setdefault(prompt, Request(prompt, language_of(prompt), players))
         return list(found.values())
 
     def buffer(self, knows: Callable[[str], bool] = lambda policy: True) -> ReplayBuffer:

@@ -18,7 +18,8 @@ from conductor.composer import by_chance, by_cosine, by_policy
 from conductor.encoder.memory import Memory
 from conductor.encoder.runtime import Encoder
 from conductor.episode import Table
-from conductor.past import Request, read_requests
+from conductor.past import Past, Recollection, Request, read_requests
+from conductor.past.fitting import fit
 from conductor.policy import BASIS, FORMAT, Policy, expected_shapes, save
 from conductor.rules import by_rules
 from conductor.training import calibration
@@ -35,7 +36,7 @@ from conductor.training.dataset import (
 )
 from conductor.training.levels import World, make_world
 from conductor.training.library import invented_library
-from conductor.training.requests import drawn_levels, levels_of, parted
+from conductor.training.requests import folds, levels_of, parted
 from symphony.stage.manifest import load_manifest
 from symphony.types.players import FunctionSpec
 from symphony.types.port_types import TypeLattice
@@ -45,8 +46,8 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 WORLDS = (28, 14)
 """How many worlds of bundled Players, and of invented ones."""
-REQUESTS = 60
-"""Levels in each bundled world that are requests as developers word them."""
+FOLDS = 5
+"""The refusal learns from requests by what the others teach: so many times a part of them is left out."""
 
 
 def read_manifests(folder: Path) -> tuple[list[FunctionSpec], TypeLattice, str]:
@@ -67,19 +68,15 @@ def make_worlds(
     dice: random.Random,
     counts: tuple[int, int],
     levels: int,
-    requests: Sequence[Request],
 ) -> tuple[list[World], list[list[Any]]]:
-    """Worlds of bundled and of invented Players, with their levels; the bundled ones have requests among them."""
+    """Worlds of bundled and of invented Players, with their levels."""
     worlds = [
         make_world(functions, lattice, dice, drop=dice.choice((0.0, 0.15, 0.35))) for _ in range(counts[0])
     ]
     for number in range(counts[1]):
         library, types = invented_library(dice.randrange(1 << 30), things=4 + number % 6)
         worlds.append(make_world(library, types, dice, drop=0.1))
-    drawn = [list(draw_levels(world, levels, dice)) for world in worlds]
-    for world, found in zip(worlds[: counts[0]], drawn, strict=False):
-        found += drawn_levels(requests, world, REQUESTS, dice)
-    return worlds, drawn
+    return worlds, [list(draw_levels(world, levels, dice)) for world in worlds]
 
 
 def write_down(
@@ -88,13 +85,12 @@ def write_down(
     embed: Memory,
     project: Any,
     dice: random.Random,
-    requests: Sequence[Request],
 ) -> tuple[list[Decision], list[Played]]:
     """Every decision of every level."""
     decisions: list[Decision] = []
     played = []
     for world, levels in zip(worlds, drawn, strict=True):
-        table = open_world(world, embed, project, requests)
+        table = open_world(world, embed, project)
         kept = []
         for level in levels:
             found = decisions_of(table, level, embed, project, dice)
@@ -137,11 +133,11 @@ def held_out(
     embed: Memory,
     project: Any,
     dice: random.Random,
-    requests: Sequence[Request],
     kept_back: Sequence[Request],
+    recollection: Recollection,
 ) -> tuple[list[Decision], list[Played]]:
     """Worlds that training never saw: bundled Players in held-out phrasings twice, one invented library, and the
-    bundled Players with the held-out requests.
+    bundled Players with requests that `recollection` was not fitted on.
     """
     worlds = [make_world(functions, lattice, dice, drop=0.0, phrases_from="held") for _ in range(2)]
     library, types = invented_library(999_331, things=9)
@@ -149,7 +145,9 @@ def held_out(
     drawn = [draw_levels(world, 150, dice) for world in worlds]
     worlds.append(make_world(functions, lattice, dice, drop=0.0, phrases_from="held"))
     drawn.append(levels_of(kept_back, worlds[-1]))
-    return write_down(worlds, drawn, embed, project, dice, requests)
+    decisions, played = write_down(worlds, drawn, embed, project, dice)
+    played[-1].table.past = Past(recollection, (), played[-1].table.functions, embed)
+    return decisions, played
 
 
 def calibrate(
@@ -171,9 +169,13 @@ def calibrate(
         strangers = dice.sample(strangers, min(50, len(strangers)))
         more = calibration.facts_of_world(worlds[place], table_of(place), embed, dice, strangers)
         rows, marks = rows + more[0], marks + more[1]
-    for place in range(0, WORLDS[0], 2):
-        more = calibration.facts_of_requests(requests, table_of(place), embed, dice)
-        rows, marks = rows + more[0], marks + more[1]
+    for number, (asked, others) in enumerate(folds(requests, FOLDS)):
+        recollection = fit(others, embed).opened()
+        for place in range(number, WORLDS[0], FOLDS):
+            table = table_of(place)
+            table.past = Past(recollection, (), table.functions, embed)
+            more = calibration.facts_of_requests(dice.sample(asked, len(asked) // 2), table, embed, dice)
+            rows, marks = rows + more[0], marks + more[1]
     weight, bias, balanced = calibration.fit(rows, marks)
     arrays = {"refusal.weight": weight, "refusal.bias": np.array([bias], dtype=np.float32)}
     return arrays, {"refusal_balanced": round(balanced, 4), "refusal_texts": len(marks)}
@@ -192,9 +194,9 @@ def refit(chosen: argparse.Namespace, out: Path) -> None:
     functions, lattice, manifests = read_manifests(chosen.extensions)
     embed = Memory(Encoder(chosen.encoder))
     requests, _ = parted(read_requests(chosen.requests))
-    worlds, _ = make_worlds(functions, lattice, dice, WORLDS, 0, ())
+    worlds, _ = make_worlds(functions, lattice, dice, WORLDS, 0)
     fitted, told = calibrate(
-        worlds, lambda place: open_world(worlds[place], embed, None, requests), embed, dice, requests
+        worlds, lambda place: open_world(worlds[place], embed, None), embed, dice, requests
     )
     arrays = {name: policy.array(name) for name in expected_shapes()} | fitted
     facts = policy.facts | told
@@ -252,7 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
     functions, lattice, manifests = read_manifests(chosen.extensions)
     embed = Memory(Encoder(chosen.encoder))
     requests, kept_back = parted(read_requests(chosen.requests))
-    worlds, drawn = make_worlds(functions, lattice, dice, WORLDS, chosen.levels, requests)
+    worlds, drawn = make_worlds(functions, lattice, dice, WORLDS, chosen.levels)
     embed(
         [text for world in worlds for spec in world.functions for text in (spec.description, *spec.examples)]
     )
@@ -262,8 +264,10 @@ def main(arguments: list[str] | None = None) -> int:
     def project(vectors: Array) -> Array:
         return np.asarray((vectors - centre) @ basis, dtype=np.float32)
 
-    decisions, played = write_down(worlds, drawn, embed, project, dice, requests)
-    held, held_played = held_out(functions, lattice, embed, project, dice, requests, kept_back)
+    decisions, played = write_down(worlds, drawn, embed, project, dice)
+    held, held_played = held_out(
+        functions, lattice, embed, project, dice, kept_back, fit(requests, embed).opened()
+    )
     print(f"{len(decisions)} decisions, {len(held)} held, after {time.monotonic() - begin:.0f} s", flush=True)
     networks = Networks()
     curve = clone(networks, decisions, held, epochs=chosen.epochs, seed=chosen.seed)

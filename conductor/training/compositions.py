@@ -15,7 +15,6 @@ import numpy as np
 import conductor
 from conductor.episode import Table
 from conductor.learning.gate import FEWEST_LEVELS
-from conductor.past import shipped_requests
 from conductor.policy import Policy, expected_shapes
 from conductor.retrieval import Embed
 from conductor.rules import STOP
@@ -113,10 +112,9 @@ class Gauge:
         self._keeps = keeps
         self._kept: dict[Pack, list[Opened]] = {}
         self._functions, self._lattice = bundled(extensions)
-        self._requests = shipped_requests(extensions)
         self._embed, self._cache = embed, cache
         # What was measured holds for these Players and for this code of the masks.
-        said = "\n".join(map(repr, [*self._functions, *self._requests]))
+        said = "\n".join(map(repr, self._functions))
         hashed = hashlib.sha256(f"{VERSION}\n{said}".encode())
         for source in sorted(Path(conductor.__file__).parent.glob("*.py")):
             hashed.update(source.read_bytes())
@@ -163,7 +161,7 @@ class Gauge:
         known = json.loads(goals.read_text()) if goals is not None and goals.exists() else {}
         opened: list[Opened] = []
         for world, levels in pack.worlds(self._functions, self._lattice):
-            table = open_world(world, self._embed, policy.project, self._requests)
+            table = open_world(world, self._embed, policy.project)
             for level in levels:
                 if level.prompt not in known:
                     known[level.prompt] = wanted(table, level, self._embed)

@@ -16,7 +16,6 @@ from conductor.context import ComposeContext, ProjectFacts
 from conductor.draft import Typing
 from conductor.episode import Episode, Table
 from conductor.needs import Means, Measured
-from conductor.past import Past, Request
 from conductor.retrieval import Catalogue, Embed
 from conductor.rules import STOP
 from conductor.training.levels import Level, LevelMaker, World
@@ -64,16 +63,11 @@ def open_world(
     world: World,
     embed: Embed,
     reduce: Callable[[Array], Array] | None,
-    requests: Sequence[Request] = (),
 ) -> Table:
-    """The table of a world, as the host makes it; `requests` are its past where its Players served some."""
+    """The table of a world, as the host makes it, but without a past."""
     catalogue = Catalogue(world.functions, embed)
     reduced = reduce(catalogue.means) if reduce is not None and catalogue.means is not None else None
-    table = Table(catalogue, Typing(world.lattice), reduced)
-    known = {spec.player for spec in world.functions}
-    if any(known & set(one.players) for one in requests):
-        table.past = Past(requests, world.functions, embed)
-    return table
+    return Table(catalogue, Typing(world.lattice), reduced)
 
 
 def draw_levels(world: World, count: int, dice: random.Random) -> list[Level]:
@@ -99,7 +93,7 @@ def episode_of(table: Table, level: Level, embed: Embed, dice: random.Random | N
             dict(dice.sample(sorted(likings.items()), dice.randrange(3))),
         )
         context = ComposeContext(project=PROJECT, now=NOW, means=means, preferences=preferences)
-    return Episode(table, level.prompt, embed, context, unseen=level.prompt)
+    return Episode(table, level.prompt, embed, context)
 
 
 def drawn_means(table: Table, dice: random.Random) -> Means:

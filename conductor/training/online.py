@@ -25,7 +25,6 @@ from conductor.encoder.runtime import Encoder
 from conductor.learning.gate import audit, judge
 from conductor.learning.store import ReplayStore
 from conductor.learning.versions import learnt_from
-from conductor.past import shipped_requests
 from conductor.policy import FORMAT, Policy, expected_shapes, save
 from conductor.training.compositions import (
     AUDIT,
@@ -69,7 +68,6 @@ def say(phase: str) -> None:
 def demonstrations(extensions: Path, embed: Memory, policy: Policy, seed: int) -> list[Decision]:
     """What the teacher would do: states with right actions, from levels that no pack of the gate holds."""
     functions, lattice = bundled(extensions)
-    requests = shipped_requests(extensions)
     dice = random.Random(f"shown {seed}")
     worlds = [
         make_world(functions, lattice, dice, drop=dice.choice((0.0, 0.15, 0.35))) for _ in range(SHOWN[0])
@@ -79,7 +77,7 @@ def demonstrations(extensions: Path, embed: Memory, policy: Policy, seed: int) -
         worlds.append(make_world(library, types, dice, drop=0.1))
     found: list[Decision] = []
     for world in worlds:
-        table = open_world(world, embed, policy.project, requests)
+        table = open_world(world, embed, policy.project)
         for level in draw_levels(world, SHOWN[2], dice):
             found += decisions_of(table, level, embed, policy.project, dice)
     return found

@@ -1,9 +1,8 @@
-"""Requests as developers word them, as levels beside those that are made up."""
+"""Requests as developers word them: parts of them to learn from and to be measured by, and as levels."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from conductor.draft import Typing
 from conductor.episode import Role
@@ -12,13 +11,19 @@ from conductor.training.levels import Level, World
 from symphony.types.players import FunctionSpec
 
 HELD = 7
-"""Every so many-th request is held out: training neither words nor remembers it."""
+"""Every so many-th request is held out when what is learnt is measured."""
 
 
 def parted(requests: Sequence[Request]) -> tuple[list[Request], list[Request]]:
     """The requests to learn from, and those held out."""
     train = [one for place, one in enumerate(requests) if place % HELD]
     return train, list(requests[::HELD])
+
+
+def folds(requests: Sequence[Request], count: int) -> Iterator[tuple[list[Request], list[Request]]]:
+    """The requests in so many parts, each with all others."""
+    for fold in range(count):
+        yield list(requests[fold::count]), [o for place, o in enumerate(requests) if place % count != fold]
 
 
 def levels_of(requests: Sequence[Request], world: World) -> list[Level]:
@@ -31,12 +36,6 @@ def levels_of(requests: Sequence[Request], world: World) -> list[Level]:
         for one in requests
         if one.players and not one.missing and all(player in known for player in one.players)
     ]
-
-
-def drawn_levels(requests: Sequence[Request], world: World, most: int, dice: random.Random) -> list[Level]:
-    """So many levels of the requests at most."""
-    levels = levels_of(requests, world)
-    return dice.sample(levels, min(most, len(levels)))
 
 
 def _in_order(

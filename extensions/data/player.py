@@ -104,10 +104,14 @@ def top(ctx: Context, items: Rows, limit: int = 10, by: str | None = None, small
 
 @player.function
 def group(
-    ctx: Context, items: Rows, by: list[str] | str, measure: str | None = None, aggregate: str = "count"
+    ctx: Context,
+    items: Rows,
+    by: list[str] | str | None = None,
+    measure: str | None = None,
+    aggregate: str = "count",
 ) -> Rows:
-    """One row for each group."""
-    return tables.aggregate(items, _names(by), measure, aggregate)
+    """One row for each group; without columns all rows are one."""
+    return tables.aggregate(items, _names(by) if by else [], measure, aggregate)
 
 
 @player.function

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symphony.app.catalogue import Catalogue
-from symphony.app.past import past_requests
 from symphony.app.project import ProjectView, in_git
 from symphony.app.tables import columns_of
 from symphony.config.files import write_atomically
@@ -59,12 +58,12 @@ class Planner:
         weights: Callable[[], Path | None] | None = None,
         means: Callable[[Path | None], Means] | None = None,
         templates: Callable[[Path | None], Mapping[str, Template]] = lambda project: {},
-        past: Callable[[], tuple[int, Sequence[Request]]] = lambda: (0, past_requests()),
+        past: Callable[[], tuple[int, Sequence[Request]]] = lambda: (0, ()),
     ) -> None:
         """`is_set` tells whether a setting that a Player requires has a value; `open_encoder` is as of
         `Conductor.load`; `weights` tells which policy decides, the shipped one without it; `means` what a composition
-        for a project may count on, `templates` which it may propose there, `past` what was asked before and a number
-        that changes with it.
+        for a project may count on, `templates` which it may propose there, `past` what was asked on this machine and a
+        number that changes with it.
         """
         self._past = past
         self._remembered = -1
@@ -129,7 +128,7 @@ class Planner:
         with self._lock:
             changed, past = self._past()
             if changed != self._remembered:
-                conductor.remember(past, self._files.cache)
+                conductor.remember(past)
                 self._remembered = changed
             if templates is not self._shelved:
                 conductor.shelve(templates, self._files.cache)
@@ -207,8 +206,7 @@ class Planner:
             wanted = hashlib.sha256("\n".join(repr(f) for f in functions).encode()).hexdigest()
             if wanted != self._indexed:
                 self._take_built_vectors()
-                self._remembered, past = self._past()
-                self._conductor.index(functions, catalogue.lattice, self._files.cache, past)
+                self._conductor.index(functions, catalogue.lattice, self._files.cache)
                 self._indexed = wanted
             self._seen = catalogue, able
             return self._conductor

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from symphony.app.catalogue import build_catalogue
-from symphony.app.past import past_requests
 from symphony.app.paths import encoder_files
 from symphony.kit.bundled import bundled_folder, find_extensions
 from symphony.stage.manifest import FILE_NAME, load_manifest
@@ -19,7 +18,7 @@ def main() -> None:
     catalogue = build_catalogue(bundled, offered)
     conductor = Conductor.load(encoder_files())
     players = [*catalogue.composable(), *catalogue.offered]
-    conductor.index(players, catalogue.lattice, encoder_files(), past_requests())
+    conductor.index(players, catalogue.lattice, encoder_files())
     while conductor.go_on():
         pass
 

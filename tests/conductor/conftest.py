@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from conductor import ComposeContext, Conductor, ProjectFacts
-from conductor.past import shipped_requests
 from symphony.stage.manifest import load_manifest
 from symphony.types.players import FunctionSpec
 from symphony.types.port_types import TypeLattice
@@ -48,7 +47,7 @@ def conductor_over(
 ) -> Conductor:
     """A Conductor that knows these Players, with the past that it ships with."""
     conductor = Conductor.load(ENCODER, weights)
-    conductor.index(functions, lattice, cache, shipped_requests(ROOT / "extensions"))
+    conductor.index(functions, lattice, cache)
     return conductor
 
 

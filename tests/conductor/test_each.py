@@ -136,7 +136,9 @@ def test_a_player_that_takes_a_person_is_called_for_each_author(
     nodes = players(composed(conductor, prompt))
     assert nodes["git#authors"]["params"] == finding
     each = nodes["control#map"]["params"]
-    assert each["player"] == "symphony/git#log" and each["bind"] == {"author": "author"}
+    assert each["player"] in ("symphony/git#log", "symphony/git#churn") and each["bind"] == {
+        "author": "author"
+    }
     assert each["params"] == acting, "the person that stood for all is nobody's column"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,10 @@ import pytest
 from conductor import ComposeContext, Conductor
 from conductor.core import WEIGHTS
 from conductor.encoder import Encoder
-from conductor.past import Past, Request, read_requests, shipped_requests
+from conductor.past import Past, Recollection, Request, Said, read_requests, shipped_requests
+from conductor.past.fitting import Fitted, fit
+from conductor.past.recall import PastInvalid
+from conductor.past.words import words_of
 from symphony.types.players import FunctionSpec
 
 from .conftest import CONTEXT, ENCODER, NOW, ROOT, bundled, conductor_over
@@ -33,40 +35,84 @@ def encoder() -> Encoder:
     return Encoder(ENCODER)
 
 
-def votes(past: Past, encoder: Encoder, *texts: str, **how: object) -> np.ndarray:
-    return past.about(encoder.embed(list(texts)), **how).votes.argmax(axis=1)  # type: ignore[arg-type]
+@pytest.fixture(scope="module")
+def fitted(encoder: Encoder) -> Fitted:
+    return fit([BAKED, WASHED, BOTH, NOBODY], encoder.embed, encoder.version)
 
 
-def test_who_asks_in_like_words_means_the_same(encoder: Encoder) -> None:
-    past = Past([BAKED, WASHED, NOBODY], FUNCTIONS, encoder.embed)
-    assert votes(past, encoder, "bread in the oven please", "so many dirty dishes").tolist() == [0, 1]
-    said = past.about(encoder.embed(["fly to the moon", "put the loaf into the oven"]))
-    assert said.unserved[0] > 0.5 > said.unserved[1] and said.nearest[1] > 0.99
+def said(past: Past, encoder: Encoder, *texts: str) -> Said:
+    return past.about(encoder.embed(list(texts)), texts)
 
 
-def test_a_request_that_is_hidden_does_not_speak_for_itself(encoder: Encoder) -> None:
-    past = Past([BAKED, WASHED], FUNCTIONS, encoder.embed)
-    assert votes(past, encoder, BAKED.prompt).tolist() == [0]
-    assert votes(past, encoder, BAKED.prompt, hidden=BAKED.prompt).tolist() == [1]
+def test_who_asks_in_like_words_means_the_same(fitted: Fitted, encoder: Encoder) -> None:
+    past = Past(fitted.opened(), (), FUNCTIONS, encoder.embed)
+    found = said(past, encoder, "bread in the oven please", "so many dirty dishes", "can we fly to the moon")
+    assert found.votes[:2].argmax(axis=1).tolist() == [0, 1]
+    assert found.unserved.argmax() == 2 and found.unserved[2] > found.votes[2].max()
+    assert found.votes.min() >= 0.0 and found.votes.max() <= 1.0
 
 
-def test_what_took_several_says_nothing_of_a_part(encoder: Encoder) -> None:
-    past = Past([BAKED, BOTH], FUNCTIONS, encoder.embed)
-    whole, part = past.about(encoder.embed([BOTH.prompt, "dinner for six"]), parts=True).votes
-    assert whole[2] > 0.5 and part[2] < 0.01
+def test_what_it_was_fitted_on_is_what_it_says(fitted: Fitted, encoder: Encoder) -> None:
+    """Held against the closed form, solved by numpy alone over vectors that were not rounded."""
+    rows = [BAKED, WASHED, BOTH, NOBODY]
+    expected = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]], dtype=np.float32)
+    vectors = encoder.embed([one.plain for one in rows])
+    counts = {w: sum(w in words_of(o.english) for o in rows) for o in rows for w in words_of(o.english)}
+    known = [word for word, count in counts.items() if count >= 2]
+    bags = np.array(
+        [[np.log(1 + 4 / counts[w]) if w in words_of(o.english) else 0.0 for w in known] for o in rows]
+    )
+    bags /= np.maximum(np.linalg.norm(bags, axis=1, keepdims=True), 1e-9)
+    kernel = np.exp(2.0 * (vectors @ vectors.T - 1.0)) + 0.4 * bags @ bags.T
+    usual = expected.mean(axis=0)
+    found = kernel @ np.linalg.solve(kernel + 0.1 * np.eye(4), expected - usual) + usual
+    likely, nearest = fitted.opened().about(vectors, [one.english for one in rows])
+    places = [*(fitted.players.index(spec.player) for spec in FUNCTIONS), -1]
+    assert np.allclose(likely[:, places], found, atol=0.01)
+    assert np.allclose(nearest, 1.0, atol=0.01)
 
 
-def test_requests_for_players_that_are_not_there_are_left_out(encoder: Encoder) -> None:
-    past = Past([BAKED, BOTH], FUNCTIONS[:1], encoder.embed)
-    assert past.about(encoder.embed([BOTH.prompt])).votes.tolist() == [[1.0]]
-    said = Past([BOTH], FUNCTIONS[:1], encoder.embed).about(encoder.embed([BOTH.prompt]))
-    assert said.votes.tolist() == [[0.0]] and said.nearest.tolist() == [0.0]
+def test_missing_halves_are_requests_that_nobody_serves(encoder: Encoder) -> None:
+    half = Request("bake a cake and mail it to Bob", "en", ("ann/kitchen#bake",), "mail it to Bob")
+    past = Past(fit([half, WASHED], encoder.embed).opened(), (), FUNCTIONS, encoder.embed)
+    found = said(past, encoder, "mail it to Bob", "bake a cake")
+    assert found.unserved[0] > 0.5 > found.unserved[1]
+
+
+def test_of_players_that_are_not_there_it_says_nothing(fitted: Fitted, encoder: Encoder) -> None:
+    past = Past(fitted.opened(), [BOTH], FUNCTIONS[:1], encoder.embed)
+    assert said(past, encoder, BAKED.prompt).votes.shape == (1, 1) and past.known.tolist() == [True]
+    stranger = FunctionSpec("bob/garage#weld", "operator", "weld", {}, {"items": "list<record>"})
+    past = Past(fitted.opened(), (), [stranger, *FUNCTIONS], encoder.embed)
+    assert past.is_strange.tolist() == [True, False, False, False]
+    assert said(past, encoder, BAKED.prompt).votes[0].argmax() == 1
+
+
+def test_a_twin_stands_for_the_player_that_does_the_same(fitted: Fitted, encoder: Encoder) -> None:
+    twin = FunctionSpec("bob/kitchen#oven", "operator", "bake", {}, {"items": "list<record>"})
+    means = np.eye(4, 384, dtype=np.float32)
+    means[3] = 0.99 * means[0]
+    past = Past(fitted.opened(), (), [*FUNCTIONS, twin], encoder.embed, means)
+    assert past.twins.tolist() == [0, 1, 2, 0] and not past.is_strange.any()
+
+
+def test_what_was_asked_here_counts_more_and_for_what_is_nearly_the_same_alone(
+    fitted: Fitted, encoder: Encoder
+) -> None:
+    own = Request("the plates are dirty", "en", ("ann/kitchen#eat",))
+    shipped, here = (
+        said(Past(fitted.opened(), asked, FUNCTIONS, encoder.embed), encoder, own.prompt, BAKED.prompt)
+        for asked in ((), (own,))
+    )
+    assert shipped.votes[0].argmax() == 1 and here.votes[0].argmax() == 2 and here.votes[0, 2] > 0.9
+    assert np.allclose(here.votes[1], shipped.votes[1], atol=0.02)
+    alone = said(Past(None, (own,), FUNCTIONS, encoder.embed), encoder, own.prompt, NOBODY.prompt)
+    assert alone.votes[0, 2] > 0.9 and alone.votes[1].max() < 0.01
 
 
 def test_what_was_served_here_is_remembered_from_the_next_prompt_on(tmp_path: Path) -> None:
     """A prompt whose words fit no Player is served as it was the last time, and forgotten when that is."""
     conductor = conductor_over(*bundled(), tmp_path, WEIGHTS)
-    shipped = shipped_requests(ROOT / "extensions")
     prompt = "the usual before the pub"
 
     def players(conductor: Conductor) -> set[str]:
@@ -74,38 +120,86 @@ def test_what_was_served_here_is_remembered_from_the_next_prompt_on(tmp_path: Pa
         return {node["player"] for node in made["nodes"]} if made is not None else set()
 
     before = players(conductor)
-    conductor.remember([Request(prompt, "en", ("symphony/git#status",)), *shipped])
+    conductor.remember([Request(prompt, "en", ("symphony/git#status",))])
     assert "symphony/git#status" in players(conductor) and "symphony/git#status" not in before
-    conductor.remember(shipped)
+    conductor.index(*bundled(), tmp_path)
+    assert "symphony/git#status" in players(conductor), "other Players are no reason to forget"
+    conductor.remember([])
     assert players(conductor) == before
 
 
-def test_of_what_was_asked_here_nothing_is_kept_on_the_disk_and_nothing_is_made_twice(
-    tmp_path: Path, encoder: Encoder
-) -> None:
+def test_vectors_of_what_was_asked_here_are_not_made_twice(encoder: Encoder) -> None:
     made: list[str] = []
 
     def embed(texts: Sequence[str]) -> np.ndarray:
         made.extend(texts)
         return encoder.embed(texts)
 
-    own = replace(WASHED, is_own=True)
-    past = Past([BAKED, own], FUNCTIONS, embed, tmp_path, "e")
-    (kept,) = tmp_path.iterdir()
-    with np.load(kept) as stored:
-        assert len(stored["digests"]) == 1
-    assert len(made) == 2
-    later = Past([BAKED, own, NOBODY], FUNCTIONS, embed, tmp_path, "e", past)
-    assert made[2:] == [NOBODY.prompt] and votes(later, encoder, WASHED.prompt).tolist() == [1]
+    past = Past(None, [WASHED], FUNCTIONS, embed)
+    later = Past(None, [WASHED, NOBODY], FUNCTIONS, embed, before=past)
+    assert made == [WASHED.prompt, NOBODY.prompt]
+    assert said(later, encoder, WASHED.prompt).votes.argmax() == 1
     made.clear()
-    assert votes(Past([own], FUNCTIONS, embed, tmp_path, "e"), encoder, WASHED.prompt).tolist() == [1]
-    assert made == [WASHED.prompt]
+    forgotten = Past(None, [NOBODY], FUNCTIONS, embed, before=later)
+    Past(None, [WASHED], FUNCTIONS, embed, before=forgotten)
+    assert made == [WASHED.prompt], "what was forgotten is not kept"
 
 
-def test_a_past_that_is_gone_says_nothing(tmp_path: Path) -> None:
-    conductor = conductor_over(*bundled(), tmp_path, WEIGHTS)
-    conductor.remember([])
+def test_without_anything_asked_before_it_composes_as_well(tmp_path: Path) -> None:
+    conductor = Conductor.load(ENCODER, WEIGHTS)
+    conductor._recollection = None
+    conductor.index(*bundled(), tmp_path)
     assert conductor._indexed()[0].past is None
+    made = conductor.compose("which files changed most in the last month", ComposeContext(now=NOW))
+    assert made.melody is not None
+    assert [node["player"] for node in made.melody["nodes"]] == ["symphony/git#churn"]
+
+
+def test_a_file_is_written_and_read_and_what_is_damaged_is_told(
+    fitted: Fitted, encoder: Encoder, tmp_path: Path
+) -> None:
+    fitted.write(tmp_path)
+    read = Recollection.load(tmp_path, encoder.version)
+    vectors = encoder.embed(["bread"])
+    again, before = (one.about(vectors, ["bread"])[0] for one in (read, fitted.opened()))
+    assert np.allclose(again, before, atol=1e-3), "numbers are kept in 16 bits"
+    with pytest.raises(PastInvalid, match="the encoder"):
+        Recollection.load(tmp_path, "another")
+    whole = (tmp_path / "past.npz").read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"nothing of the kind"):
+        (tmp_path / "past.npz").write_bytes(damaged)
+        with pytest.raises(PastInvalid, match=r"past\.npz"):
+            Recollection.load(tmp_path, encoder.version)
+    fitted.arrays["weights"][0, 0] = np.nan
+    with pytest.raises(ValueError, match="damaged"):
+        fitted.opened()
+
+
+def test_a_past_that_cannot_be_read_costs_quality_and_is_told(tmp_path: Path) -> None:
+    for name in ("encoder.onnx", "tokenizer.json"):
+        (tmp_path / name).symlink_to(ENCODER / name)
+    conductor = Conductor.load(tmp_path, WEIGHTS)
+    conductor.index(*bundled(), tmp_path / "cache")
+    health = conductor.health()
+    assert health["status"] == "degraded" and "past.npz" in health["detail"]
+    assert conductor.compose("find dead code", CONTEXT).possible
+
+
+def test_the_built_past_is_that_of_the_shipped_requests() -> None:
+    encoder = Encoder(ENCODER)
+    assert Recollection.load(ENCODER, encoder.version).facts["requests"] == len(
+        shipped_requests(ROOT / "extensions")
+    )
+
+
+def test_words_are_told_by_their_kind() -> None:
+    assert words_of("Sum of amount > 100 in data/sales.csv") == [
+        "sum", "of", "amount", ">", "0", "in", "file", "csv",
+        "sum of", "of amount", "amount >", "> 0", "0 in", "in file", "file csv",
+    ]  # fmt: skip
+    assert words_of('find "a b c" in docs/ since 2026-01-02')[:6] == [
+        "find", "quoted", "in", "folder", "since", "date",
+    ]  # fmt: skip
 
 
 def test_the_shipped_requests_name_players_that_there_are() -> None:
@@ -122,11 +216,3 @@ def test_a_line_that_is_none_is_told(tmp_path: Path) -> None:
     file.write_text(json.dumps({"prompt": "a", "language": "en", "players": []}) + "\n{\n")
     with pytest.raises(ValueError, match="line 1"):
         read_requests(file)
-
-
-def test_without_a_past_it_composes_as_well(tmp_path: Path) -> None:
-    conductor = Conductor.load(ENCODER, WEIGHTS)
-    conductor.index(*bundled(), tmp_path)
-    made = conductor.compose("which files changed most in the last month", ComposeContext(now=NOW))
-    assert made.melody is not None
-    assert [node["player"] for node in made.melody["nodes"]] == ["symphony/git#churn"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conductor import ComposeContext, Composition, Conductor
+from conductor.core import WEIGHTS
 from conductor.question import MARGIN, player_question
+from symphony.types.players import FunctionSpec
 
-from .conftest import NOW, PROJECT
+from .conftest import NOW, PROJECT, bundled, conductor_over
 
 TWICE = replace(
     PROJECT,
@@ -100,8 +103,15 @@ def test_there_is_never_a_second_question(conductor: Conductor) -> None:
     assert any("may also be" in line["why"] for line in second.explanations), "what else is open is told"
 
 
-def test_two_players_that_fit_alike_are_asked_about_and_the_answer_is_played(conductor: Conductor) -> None:
-    prompt = "activity of the team"
+def test_two_players_that_fit_alike_are_asked_about_and_the_answer_is_played(tmp_path: Path) -> None:
+    """Of Players that others made; where past requests say which of the bundled ones is meant nobody is asked."""
+    prompt = "count the sheep"
+    rivals = [
+        FunctionSpec(f"{by}#sheep", "operator", told, {}, {"items": "list<record>"}, examples=(prompt,))
+        for by, told in (("ann/farm", "Counts sheep"), ("bob/flock", "Counts the sheep"))
+    ]
+    functions, lattice = bundled()
+    conductor = conductor_over([*functions, *rivals], lattice, tmp_path, WEIGHTS)
     first = compose(conductor, prompt)
     assert first.question is not None and first.question["name"] == player_question(prompt)
     assert MARGIN < 0.1, "only what is close is asked about"

@@ -107,7 +107,7 @@ def test_a_filter_goes_between_and_something_more_goes_beside(conductor: Conduct
 
 
 def test_who_cannot_be_fed_goes_with_its_source(conductor: Conductor) -> None:
-    before = composed(conductor, "How many commits did each author make? Show a chart. Find dead code")
+    before = composed(conductor, "List the authors with their commits in a chart. Find dead code")
     source = next(n for n in before["nodes"] if n["player"].startswith("symphony/git#"))
     revised = conductor.revise("drop the commits by author", before, CONTEXT)
     assert revised.melody is not None, revised.missing

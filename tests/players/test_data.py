@@ -180,6 +180,7 @@ def test_group(data):
     assert items(data, "group", by=["open"], measure="city", aggregate="distinct") == [
         {"open": False, "distinct_city": 2}, {"open": True, "distinct_city": 2},
     ]  # fmt: skip
+    assert items(data, "group", measure="amount", aggregate="sum") == [{"sum_amount": 52.5}]
     with pytest.raises(PlayerFailure, match="needs a column"):
         items(data, "group", by=["city"], aggregate="sum")
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use choice::{Field, Graph, Index, Network, Open, Plans, Standing, Usable};
+use choice::{Field, Fitted, Graph, Index, Network, Open, Plans, Recall, Standing, Usable};
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
@@ -282,6 +282,60 @@ impl ChoiceNetwork {
     }
 }
 
+/// What was learnt of past requests.
+#[pyclass(frozen, module = "pit_native")]
+struct ChoiceRecall {
+    recall: Recall,
+}
+
+#[pymethods]
+impl ChoiceRecall {
+    #[new]
+    #[expect(clippy::too_many_arguments, reason = "each is an array of the file")]
+    fn new(
+        vectors: &Bound<'_, PyAny>,
+        scales: &Bound<'_, PyAny>,
+        weights: &Bound<'_, PyAny>,
+        words: Vec<String>,
+        rarity: &Bound<'_, PyAny>,
+        by_word: &Bound<'_, PyAny>,
+        usual: &Bound<'_, PyAny>,
+        sharpness: f32,
+    ) -> PyResult<Self> {
+        let recall = Recall::new(Fitted {
+            vectors: numbers(vectors)?,
+            scales: numbers(scales)?,
+            weights: numbers(weights)?,
+            words,
+            rarity: numbers(rarity)?,
+            by_word: numbers(by_word)?,
+            usual: numbers(usual)?,
+            sharpness,
+        })
+        .ok_or_else(|| PyValueError::new_err("the arrays do not fit together"))?;
+        Ok(Self { recall })
+    }
+
+    fn about(
+        &self,
+        py: Python<'_>,
+        queries: &Bound<'_, PyAny>,
+        words: Vec<Vec<String>>,
+        likely: &Bound<'_, PyAny>,
+        nearest: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let queries = numbers::<f32>(queries)?;
+        if queries.len() != words.len() * self.recall.width() {
+            return Err(PyValueError::new_err(
+                "there is not one vector for each text's words",
+            ));
+        }
+        let (found, near) = py.detach(|| self.recall.about(&queries, &words));
+        write(likely, &found)?;
+        write(nearest, &near)
+    }
+}
+
 /// What `evidence`, by Player, holds for each candidate.
 fn said(evidence: &Bound<'_, PyAny>, candidates: &[u32]) -> PyResult<Vec<f32>> {
     let by_player = numbers::<f32>(evidence)?;
@@ -304,5 +358,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PlanIndex>()?;
     module.add_class::<ReadyPlans>()?;
     module.add_class::<ChoiceField>()?;
-    module.add_class::<ChoiceNetwork>()
+    module.add_class::<ChoiceNetwork>()?;
+    module.add_class::<ChoiceRecall>()
 }

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symphony.app.learning.learner import Learner, Lesson, torch_is_there
-from symphony.app.past import past_requests
 from symphony.config import Configuration
 from symphony.config.files import write_atomically
 from symphony.engine.history import History
@@ -165,7 +164,7 @@ class Learning:
             return self._shipped
 
     def past(self) -> tuple[int, Sequence[Request]]:
-        """What was asked and served, shipped and here, and a number that changes with it. For the planner's thread."""
+        """What was asked and served here, and a number that changes with it. For the planner's thread."""
         looked = self._turn, self.is_on
         if looked != self._looked:
             own: list[Request] = []
@@ -175,9 +174,7 @@ class Learning:
                 except SymphonyError as error:
                     log.warning("what was served cannot be read: %s", error, extra={"component": "conductor"})
             if self._past is None or own != self._own:
-                asked = {one.prompt for one in own}
-                rest = [one for one in past_requests() if one.prompt not in asked]
-                self._past = (self._past[0] + 1 if self._past is not None else 1), [*own, *rest]
+                self._past = (self._past[0] + 1 if self._past is not None else 1), own
             self._own, self._looked = own, looked
         assert self._past is not None
         return self._past
