@@ -15,6 +15,9 @@ from conductor.words import WORD, content_words, fold
 FORMAT = "symphony.melody/1"
 _NAME_LENGTH = 48
 
+USUAL = 0.5
+"""So likely by past requests, a Player is explained by them, too."""
+
 
 def node_names(nodes: Sequence[DraftNode], taken: Sequence[str] = ()) -> list[str]:
     """An id for each node: its function's name, or that of its result where it gathers; numbered when repeated.
@@ -106,6 +109,8 @@ def explain(episode: Episode, place: int, names: Sequence[str], filled: Filled) 
         clause, vector = _own_words(episode, place)
         like = episode.table.catalogue.closest_text(node.function, vector, clause)
         why = f"“{_short(clause)}” comes closest to “{_short(like)}”"
+        if episode.remembered[node.function] >= USUAL:
+            why = f"requests like this one were served by it; {why}"
     else:
         why = _reason_of_step(episode.draft, place, names)
     given = ", ".join(f"{k} = {value_text(v)}" for k, v in filled.params.items())

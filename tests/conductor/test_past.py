@@ -128,6 +128,13 @@ def test_what_was_served_here_is_remembered_from_the_next_prompt_on(tmp_path: Pa
     assert players(conductor) == before
 
 
+def test_what_past_requests_say_is_told(conductor: Conductor) -> None:
+    told = conductor.compose("quick sanity check before I push", CONTEXT).explanations
+    assert any("requests like this one were served by it" in one["why"] for one in told)
+    told = conductor.compose("summarize the file docs/guide.md", CONTEXT).explanations
+    assert told and all("why" in one for one in told)
+
+
 def test_vectors_of_what_was_asked_here_are_not_made_twice(encoder: Encoder) -> None:
     made: list[str] = []
 
