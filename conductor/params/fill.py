@@ -12,6 +12,7 @@ from typing import Any
 
 from conductor.context import ProjectFacts
 from conductor.gloss import glossed, language_of
+from conductor.params import said
 from conductor.params.commands import command_of
 from conductor.params.groups import Use, aggregate_said
 from conductor.params.kept import ONCE
@@ -62,6 +63,9 @@ _ASKED = re.compile(r"\bwhat (?:is|was) asked\b", re.IGNORECASE)
 _REPEATS = re.compile(r"\brows that repeat\b", re.IGNORECASE)
 _CONTEXT = re.compile(r"\blines of context\b", re.IGNORECASE)
 _TITLE = re.compile(r"^(?:the|an?)\s+(?:[\w']+\s+)?(?:headline|title)\b", re.IGNORECASE)
+_LINES_LEAST = re.compile(r"\bat least so many lines\b", re.IGNORECASE)
+_BETWEEN = re.compile(r"\bcharacter between fields\b", re.IGNORECASE)
+_ELEMENTS = re.compile(r"\bname of the elements\b", re.IGNORECASE)
 _TITLED = re.compile(
     r"\b(?:titled?|entitled|called|named|headed|headline|heading|titel|überschrift|namens|intitulée?|titre|"
     r"titulad[oa]|título)\s*:?\s*$",
@@ -82,7 +86,8 @@ _CHOSEN = (
 _SYNONYMS = {"average": "mean", "total": "sum", "unique": "distinct", "bars": "bar", "lines": "line", "curve": "line",
              "size": "size", "biggest": "size", "largest": "size", "big": "size", "heaviest": "size",
              "smallest": "size", "recent": "modified", "recently": "modified", "newest": "modified",
-             "golang": "go", "add": "sum", "adds": "sum", "highest": "max", "lowest": "min", "horizontal": "barh",
+             "golang": "go", "add": "sum", "adds": "sum", "summed": "sum",
+             "highest": "max", "lowest": "min", "horizontal": "barh",
              "points": "scatter"}  # fmt: skip
 """Everyday words for values that programs call otherwise."""
 
@@ -331,6 +336,8 @@ def _number(name: str, param: ParamSpec, scope: Scope) -> tuple[Any, Mention | N
     """A number whose own words name the parameter, or a count where the parameter says how many."""
     if _says(_CONTEXT, param.description) and (around := lines_around(scope.prompt)) is not None:
         return around, None
+    if _says(_LINES_LEAST, param.description) and (least := said.least_lines(scope.prompt)) is not None:
+        return least, None
     wanted = {fold(w).rstrip("s") for w in name.split("_")}
     for mention in scope.of("count", "number"):
         near = scope.prompt[max(0, mention.start - 24) : mention.end + 20]
@@ -388,6 +395,17 @@ def _text(name: str, param: ParamSpec, scope: Scope, revisions: list[str]) -> tu
     words = param.description.lower()
     if is_glob(name, param):
         return _glob(scope)
+    if _says(_BETWEEN, words):
+        return said.delimiter(scope.prompt), None
+    if _says(_ELEMENTS, words):
+        return said.element(scope.prompt), None
+    if is_title(param):
+        given = [m for m in scope.of("text") if _TITLED.search(scope.prompt[: m.start])]
+        if given:
+            return given[0].value, given[0]
+        if (plain := said.headline(scope.prompt)) is not None:
+            return plain, None
+        return (scope.topic or None) if _says(_ASKED, words) else None, None
     if "author" in words:
         people = scope.of("person")
         return (people[0].value, people[0]) if people else (None, None)
@@ -406,11 +424,6 @@ def _text(name: str, param: ParamSpec, scope: Scope, revisions: list[str]) -> tu
         mentions = [m for m in scope.of("columns") if m.use in ("", "order") and _is_by(m, scope)]
         mentions = mentions if name == "by" else []
         return (_ungrouped(mentions[0].value[0]), mentions[0]) if mentions else (None, None)
-    if is_title(param):
-        given = [m for m in scope.of("text") if _TITLED.search(scope.prompt[: m.start])]
-        if given:
-            return given[0].value, given[0]
-        return (scope.topic or None) if _says(_ASKED, words) else None, None
     if param.required and (_says(_REPLACED, words) or _says(_INSTEAD, words)):
         pair = exchange(scope.clause) or exchange(scope.prompt)
         return (pair[int(_says(_INSTEAD, words))] if pair is not None else None), None

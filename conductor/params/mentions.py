@@ -78,6 +78,11 @@ _AUTHOR = re.compile(
     r"\b(?:by|from|of|von|par|de|por|did|has|committed by|author(?:ed by)?|autor)\s+"
     r"(?P<v>[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*|[\w.+-]+@[\w-]+\.[\w.]+)"
 )
+_DOING = re.compile(
+    r"\b(?:what|that|everything|whatever|stuff|things|was|que|qué)\s+(?P<v>[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*)\s+"
+    r"(?=(?:committed|pushed|changed|wrote|did|touched|contributed|worked|has|had|hat|hatte|ha|hizo|cambió|subió)\b)"
+)
+"""`what Anna committed`."""
 _AND_PERSON = re.compile(
     r"\s*(?:,|,?\s*\b(?:and|und|et|y|or|vs\.?|versus)\b)\s+(?:by\s+)?(?P<v>[A-ZÄÖÜÉ][\w'’-]+(?:\s+[A-ZÄÖÜÉ][\w'’-]+)*)(?!\w)"
 )
@@ -113,8 +118,8 @@ _SOME_FOLDER = re.compile(
     r"(?:\b(?:in|under|inside|of|from|within|below|im|unter|dans|en)\s+)?(?<![\w:/@.])(?:\.{0,2}/)?[a-z0-9_.@-]+/(?:[\w.@-]+/?)*"
 )
 _MEASURE = re.compile(
-    r"\b(?:sum(?:me)?|total|average|mean|median|add(?:s|ing)? up|durchschnitt(?:liche[nr]?)?|mittelwert|moyenne|somme|"
-    r"médiane?|suma|promedio|media|mediana)\s+"
+    r"\b(?:sum(?:me|med)?|summierte[nrs]?|sommée?s?|sumad[oa]s?|total|average|mean|median|add(?:s|ing)? up|"
+    r"durchschnitt(?:liche[nr]?)?|mittelwert|moyenne|somme|médiane?|suma|promedio|media|mediana)\s+"
     r"(?:of\s+|der\s+|des\s+|de[lr]?\s+|d[ue]s?\s+|von\s+|up\s+)?(?:the\s+|all\s+|la\s+|el\s+|los\s+|las\s+|le\s+|les\s+)?"
     r"(?P<v>[a-z_]\w*)", re.IGNORECASE)  # fmt: skip
 _NO_MEASURE = frozenset(
@@ -295,7 +300,7 @@ def _counts(text: str) -> list[Mention]:
 
 def _people(text: str) -> list[Mention]:
     found = []
-    for first in _AUTHOR.finditer(text):
+    for first in (*_AUTHOR.finditer(text), *_DOING.finditer(text)):
         match: re.Match[str] | None = first
         while match is not None:
             name = match.group("v")

@@ -84,7 +84,7 @@ def exchange(text: str) -> tuple[str, str] | None:
     spans = exchanged(text)
     if spans is None:
         return None
-    old, new = (text[a:b].strip("`\"“”«»'").rstrip(".:,") for a, b in spans)
+    old, new = (text[a:b].strip("`\"“”«»' \u00a0\u202f").rstrip(".:,") for a, b in spans)
     return (old, new) if old and new and old != new else None
 
 
