@@ -82,10 +82,11 @@ def recalled(episode: Episode, candidates: Sequence[int]) -> Array:
     chosen, past = np.array(candidates, dtype=np.intp), episode.table.past
     likely = episode.remembered[chosen]
     if past is not None:
-        # What does the same stands there already; of what is strange to it the past says nothing.
+        # What does the same stands there already; against what is strange to it the past says nothing.
         there = {int(past.twins[node.function]) for node in episode.draft.nodes}
         taken = [int(past.twins[one]) in there for one in candidates]
-        likely = np.where(past.is_strange[chosen], EVEN, np.where(taken, 0.0, likely))
+        known = np.where(taken, 0.0, likely)
+        likely = np.where(past.is_strange[chosen], np.maximum(EVEN, likely), known)
     likely = _in_order(likely, episode.table.orders[chosen], is_empty=not episode.draft.nodes)
     for one in episode.surely(candidates):
         # What makes rows stands before what works on them.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from conductor.encoder.memory import Memory
 from conductor.encoder.runtime import Encoder
 from conductor.past.fitting import fit
 from conductor.past.requests import read_requests
@@ -18,7 +17,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--encoder", type=Path, default=Path("build/encoder"))
     chosen = parser.parse_args(arguments)
     encoder = Encoder(chosen.encoder, cache=0)
-    fit(read_requests(chosen.requests), Memory(encoder), encoder.version).write(chosen.encoder)
+    fit(read_requests(chosen.requests), encoder.embed, encoder.version).write(chosen.encoder)
 
 
 if __name__ == "__main__":

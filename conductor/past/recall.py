@@ -146,7 +146,7 @@ class Past:
         self._count = len(functions)
         places = {spec.player: place for place, spec in enumerate(functions)}
         self.known = np.zeros(len(functions), dtype=bool)
-        """The Players of whom it could know something."""
+        """The Players of whom what ships knows what they serve, and what they do not."""
         taught = recollection.players if recollection is not None else ()
         self._columns = np.array([c for c, player in enumerate(taught) if player in places], dtype=np.intp)
         self._places = np.array([places[player] for player in taught if player in places], dtype=np.intp)
@@ -164,7 +164,7 @@ class Past:
         if means is not None and self.known.any():
             self._find_twins(means)
         self.is_strange: np.ndarray[Any, np.dtype[np.bool_]] = ~self.known[self.twins]
-        """The Players of whom, and of whose like, it knows nothing."""
+        """The Players of whom, and of whose like, it knows at most what they served here."""
 
     def _find_twins(self, means: Array) -> None:
         known, unknown = np.flatnonzero(self.known), np.flatnonzero(~self.known)
@@ -178,10 +178,8 @@ class Past:
         self._vectors: Array = np.stack([self._prompts[one.prompt] for one in self._own])
         expected: Array = np.zeros((len(self._own), self._count + 1), dtype=np.float32)
         for row, one in enumerate(self._own):
-            served = [places[player] for player in one.players]
-            expected[row, served] = 1.0
+            expected[row, [places[player] for player in one.players]] = 1.0
             expected[row, -1] = not one.players
-            self.known[served] = True
         shipped, _ = self._shipped(self._vectors, [one.english for one in self._own])
         kernel = np.exp(OWN_SHARPNESS * (self._vectors @ self._vectors.T - 1.0))
         kernel[np.diag_indices(len(kernel))] += OWN_RIDGE

@@ -86,6 +86,10 @@ def test_of_players_that_are_not_there_it_says_nothing(fitted: Fitted, encoder: 
     past = Past(fitted.opened(), (), [stranger, *FUNCTIONS], encoder.embed)
     assert past.is_strange.tolist() == [True, False, False, False]
     assert said(past, encoder, BAKED.prompt).votes[0].argmax() == 1
+    own = Request("mend the bumper", "en", (stranger.player,))
+    past = Past(fitted.opened(), (own,), [stranger, *FUNCTIONS], encoder.embed)
+    assert said(past, encoder, own.prompt).votes[0, 0] > 0.9
+    assert past.is_strange[0], "who served once may serve something else as well"
 
 
 def test_a_twin_stands_for_the_player_that_does_the_same(fitted: Fitted, encoder: Encoder) -> None:
