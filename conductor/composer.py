@@ -224,8 +224,11 @@ def _judge(episode: Episode, judge: Judge | None, policy: Policy | None) -> _Jud
     lacking |= {i: one.verdict for i, one in brought.items() if one.is_all}
     coarse = {i for i, c in enumerate(episode.clauses) if c.coarse}
     if coarse and coarse <= lacking.keys() - sure and _finds(episode):
-        # The whole is known as one that is served, so that one of its parts must be.
-        del lacking[max(coarse, key=lambda i: lacking[i].served)]
+        # The whole is known as one that is served, so that one of its parts must be, but for what has another
+        # extension's name.
+        likeliest = max(coarse, key=lambda i: lacking[i].served)
+        if lacking[likeliest].served > 0.0:
+            del lacking[likeliest]
     return _Judgement(lacking, whole, [one for one in brought.values() if not one.is_all], sure)
 
 

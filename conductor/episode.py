@@ -19,7 +19,7 @@ from conductor.params.fill import Filled, Scope, fill, is_file, is_target
 from conductor.params.mentions import Mention
 from conductor.policy import MATCH, MOST_CANDIDATES, STATE
 from conductor.reading import Reading
-from conductor.remembering import remembered
+from conductor.remembering import remembered, remembered_without
 from conductor.retrieval import Catalogue, Embed
 from conductor.rules import TELLING
 from conductor.search import ALWAYS, ASK, NEVER, TypeIndex, cheapest_plans
@@ -238,6 +238,7 @@ class Episode:
         within = [any(a <= c.start and c.end <= b for a, b in spans) for c in self.clauses]
         self.only_details = self.only_details | np.array(within, dtype=bool)
         self.by_clause = np.where(np.array(within)[:, None], UNASKED * self.by_clause, self.by_clause)
+        self.remembered = remembered_without(self, np.array(within, dtype=bool))
         self.evidence, self.evidence_clause = self._reading.evidence_outside(spans)
         rest = [m for m in self.mentions if not any(a <= m.start < b for a, b in spans)]
         self.narrow(rest, self.usable)

@@ -37,6 +37,19 @@ def remembered(episode: Episode) -> Array:
     return found
 
 
+def remembered_without(episode: Episode, passed: np.ndarray[Any, np.dtype[np.bool_]]) -> Array:
+    """The same when some clauses are passed over: what is likelier for these than for the others is not for the others.
+
+    `passed` marks the clauses.
+    """
+    past = episode.table.past
+    if episode.said is None or past is None or len(episode.said.votes) < 1 + len(passed):
+        return episode.remembered
+    parts = episode.said.votes[1:][:, past.twins]
+    gone, rest = parts[passed].max(axis=0, initial=0.0), parts[~passed].max(axis=0, initial=0.0)
+    return np.where(gone > rest, np.minimum(episode.remembered, SENTENCE * rest), episode.remembered)
+
+
 def _likeliest_source(episode: Episode, votes: Array) -> Array:
     """The votes with the likeliest source of each text as likely as that it takes one at all.
 
